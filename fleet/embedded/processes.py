@@ -1,0 +1,148 @@
+"""Processes of our own: started so that they cannot outlive us, and stopped within a bounded time."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+LINUX = sys.platform.startswith("linux")
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+LARGEST_LOG = 10 * 1024 * 1024
+_libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
+
+# What a process is asked, in this order, and how many seconds each request may take. SIGKILL always comes last.
+Requests = Sequence[tuple[signal.Signals, float]]
+
+
+class StartError(Exception):
+    """Why something of ours did not start: one plain sentence that says what to do."""
+
+
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    """What the child does between fork and exec: ask Linux to signal it when the thread that started it ends.
+
+    The parent may have died before the request stood: then there is nobody left to work for.
+    """
+    parent = os.getpid()
+
+    def request() -> None:
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, death_signal)
+            if os.getppid() != parent:
+                os._exit(1)
+
+    return request
+
+
+def spawn(
+    arguments: Sequence[str | Path],
+    *,
+    log: Path,
+    death_signal: signal.Signals = signal.SIGKILL,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+    keep: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Starts a child in a process group of its own, its output appended to `log`, `keep` its inherited descriptors.
+
+    The own group keeps Ctrl-C away from it: the supervisor alone hears that and stops everything in order. Call it from
+    the main thread only, because the death signal is tied to the thread that calls.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if log.stat().st_size > LARGEST_LOG:
+            log.replace(log.with_name(log.name + ".1"))
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [os.fspath(argument) for argument in arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if environment is None else dict(environment),
+            cwd=directory,
+            pass_fds=tuple(keep),
+            process_group=0,
+            preexec_fn=die_with_parent(death_signal) if LINUX else None,
+        )
+
+
+def stop(process: subprocess.Popen[bytes], requests: Requests) -> None:
+    """Asks a child to end, ever more firmly; SIGKILL for its whole group when asking did not help. Reaps it."""
+    for request, patience in requests:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(request)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+    # Also what the child itself left behind: its group carries its pid even after it has ended.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process exists that has not ended; a zombie has."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    if not LINUX:
+        return True
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def working_in(directory: Path) -> list[int]:
+    """The living processes whose working directory is `directory`: that is where both embedded servers sit.
+
+    Elsewhere than on Linux the command lines are searched for the directory instead.
+    """
+    if not LINUX:
+        listing = subprocess.run(["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=False).stdout
+        pairs = (line.strip().partition(" ") for line in listing.splitlines())
+        return [int(pid) for pid, _, command in pairs if str(directory) in command and int(pid) != os.getpid()]
+    found = []
+    target = os.path.realpath(directory)
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            if str((entry / "cwd").readlink()) == target and alive(int(entry.name)):
+                found.append(int(entry.name))
+    return found
+
+
+def clear_out(directory: Path, patience: float = 10.0) -> None:
+    """Waits until no orphan of an earlier start works in `directory` any more, then ends those that stay.
+
+    Call it only while holding the data folder's lock: then nobody else's server can be meant.
+    """
+    deadline = time.monotonic() + patience
+    while orphans := working_in(directory):
+        if time.monotonic() > deadline:
+            for pid in orphans:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            deadline += patience
+        time.sleep(0.05)
+
+
+def last_lines(log: Path, count: int = 3) -> str:
+    """The last words of a log, for the sentence that says why something did not start."""
+    with contextlib.suppress(OSError):
+        text = log.read_bytes()[-4096:].decode("utf-8", "replace")
+        return " / ".join([line.strip() for line in text.splitlines() if line.strip()][-count:])
+    return ""
