@@ -1,0 +1,1 @@
+"""SERVES. REST under /api/v1/: serializer and viewset of one noun in one file."""

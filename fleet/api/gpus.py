@@ -1,0 +1,55 @@
+"""Physical GPUs."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from fleet.api.lists import ListViewSet
+from fleet.filters import GpuFilters
+from fleet.models import Gpu
+from fleet.selectors import nodes as select
+
+
+class GpuSerializer(serializers.ModelSerializer):
+    """One physical card. Without DRA or telemetry nobody tells which card it is: then `uuid` is null."""
+
+    cluster = serializers.CharField(source="node.cluster.name")
+    node = serializers.CharField(source="node.name")
+    uuid = serializers.SerializerMethodField()
+    pci_bus_id = serializers.SerializerMethodField()
+    mode = serializers.CharField(source="node.mode")
+    driver_version = serializers.CharField(source="node.driver_version")
+
+    class Meta:
+        model = Gpu
+        fields = [
+            "cluster", "node", "position", "uuid", "product", "memory_mib", "pci_bus_id", "mig_enabled", "mode",
+            "driver_version", "source",
+        ]  # fmt: skip
+
+    def get_uuid(self, gpu: Gpu) -> str | None:
+        return gpu.uuid or None
+
+    def get_pci_bus_id(self, gpu: Gpu) -> str | None:
+        return gpu.pci_bus_id or None
+
+
+class Gpus(ListViewSet):
+    """Physical GPUs of the nodes that are there: one row a card, never a slot."""
+
+    queryset = Gpu.objects.none()
+    serializer_class = GpuSerializer
+    filterset_class = GpuFilters
+    orderings = {
+        "node": "node__name",
+        "cluster": "node__cluster__name",
+        "product": "product",
+        "memory": ("memory_mib", -1),
+    }
+    default_ordering = "node"
+    facet_names = ("cluster", "product", "zone", "mode", "state")
+    csv_columns = tuple(GpuSerializer.Meta.fields)
+
+    def get_queryset(self) -> QuerySet[Gpu]:
+        return select.gpus()

@@ -1,0 +1,46 @@
+"""MIG instances."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from fleet.api.lists import ListViewSet
+from fleet.filters import MigInstanceFilters
+from fleet.models import MigInstance
+from fleet.selectors import nodes as select
+
+
+class MigInstanceSerializer(serializers.ModelSerializer):
+    """One MIG instance; `uuid` and `gpu_uuid` are null where nothing names them."""
+
+    cluster = serializers.CharField(source="node.cluster.name")
+    node = serializers.CharField(source="node.name")
+    product = serializers.CharField(source="node.product")
+    uuid = serializers.SerializerMethodField()
+    gpu_uuid = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MigInstance
+        fields = ["cluster", "node", "product", "position", "profile", "uuid", "gpu_uuid", "memory_mib"]
+
+    def get_uuid(self, instance: MigInstance) -> str | None:
+        return instance.uuid or None
+
+    def get_gpu_uuid(self, instance: MigInstance) -> str | None:
+        return instance.gpu_uuid or None
+
+
+class MigInstances(ListViewSet):
+    """MIG instances of the nodes that are there."""
+
+    queryset = MigInstance.objects.none()
+    serializer_class = MigInstanceSerializer
+    filterset_class = MigInstanceFilters
+    orderings = {"node": "node__name", "cluster": "node__cluster__name", "profile": "profile"}
+    default_ordering = "node"
+    facet_names = ("cluster", "product", "profile", "zone")
+    csv_columns = tuple(MigInstanceSerializer.Meta.fields)
+
+    def get_queryset(self) -> QuerySet[MigInstance]:
+        return select.mig_instances()

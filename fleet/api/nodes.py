@@ -1,0 +1,242 @@
+"""GPU nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fleet.api.lists import ListViewSet
+from fleet.api.pods import PodSerializer
+from fleet.filters import NodeFilters
+from fleet.models import Node, NodeResource, NodeRevision
+from fleet.selectors import nodes as select
+from fleet.selectors.clusters import stale_cluster_ids
+from fleet.selectors.states import verdict_of
+
+
+class ResourceSerializer(serializers.ModelSerializer):
+    """One resource, in slots."""
+
+    class Meta:
+        model = NodeResource
+        fields = ["name", "kind", "profile", "capacity", "allocatable", "requested", "free", "predicted"]
+
+
+class _Gpus(serializers.Serializer):
+    """Physical GPUs: cards, never slots."""
+
+    physical = serializers.IntegerField(allow_null=True)
+    expected = serializers.IntegerField(allow_null=True)
+    offered = serializers.IntegerField(allow_null=True)
+    source = serializers.CharField(source="physical_source")
+    mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
+
+
+class _Slots(serializers.Serializer):
+    """Slots over all GPU resources of the node."""
+
+    capacity = serializers.IntegerField(source="slots_capacity", allow_null=True)
+    allocatable = serializers.IntegerField(source="slots_allocatable", allow_null=True)
+    requested = serializers.IntegerField(source="slots_requested", allow_null=True)
+    free = serializers.IntegerField(source="slots_free", allow_null=True)
+
+
+class EvidenceSerializer(serializers.Serializer):
+    source = serializers.CharField()
+    key = serializers.CharField()
+    value = serializers.CharField()
+
+
+class RemarkSerializer(serializers.Serializer):
+    """One plain sentence about the node, with what it rests on."""
+
+    id = serializers.CharField()
+    severity = serializers.ChoiceField(["info", "warning", "critical", "fatal"])
+    text = serializers.CharField()
+    evidence = EvidenceSerializer(many=True)
+
+
+class _TaintSerializer(serializers.Serializer):
+    key = serializers.CharField()
+    value = serializers.CharField()
+    effect = serializers.CharField()
+
+
+class _Told(serializers.CharField):
+    """Text that stands empty in the database where nothing was told: null for the caller."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+    def to_representation(self, value: Any) -> str | None:
+        return value or None
+
+
+class NodeSerializer(serializers.Serializer):
+    """What the node told Kubernetes, and what follows from it. null is unknown, never 0."""
+
+    cluster = serializers.CharField(source="cluster.name")
+    name = serializers.CharField()
+    uid = serializers.CharField()
+    vendor = _Told()
+    product = _Told()
+    family = _Told()
+    gpu_memory_mib = serializers.IntegerField(allow_null=True)
+    driver_version = _Told()
+    cuda_version = _Told()
+    kubelet_version = _Told()
+    machine_type = _Told()
+    zone = _Told()
+    partitioning = _Told()
+    sharing = _Told()
+    replicas = serializers.IntegerField(allow_null=True)
+    mode = _Told()
+    isolation = _Told()
+    gpus = _Gpus(source="*")
+    slots = _Slots(source="*")
+    resources = ResourceSerializer(many=True)
+    state = serializers.CharField()
+    state_since = serializers.DateTimeField()
+    reason = _Told()
+    verdict = serializers.SerializerMethodField()
+    broken_rung = serializers.SerializerMethodField()
+    verdict_since = serializers.SerializerMethodField()
+    verdict_reason = serializers.SerializerMethodField()
+    rungs = serializers.SerializerMethodField()
+    findings = serializers.SerializerMethodField()
+    pools = serializers.SerializerMethodField()
+    remarks = RemarkSerializer(many=True, source="info.remarks")
+    evidence = EvidenceSerializer(many=True, source="info.evidence")
+    kubelet_ready = serializers.BooleanField(allow_null=True)
+    schedulable = serializers.BooleanField()
+    taints = _TaintSerializer(many=True)
+    labels = serializers.DictField(child=serializers.CharField())
+    stack = serializers.DictField(child=serializers.CharField())
+    first_seen_at = serializers.DateTimeField()
+    last_seen_at = serializers.SerializerMethodField()
+    changed_at = serializers.DateTimeField()
+    removed_at = serializers.DateTimeField(allow_null=True)
+    stale = serializers.SerializerMethodField()
+
+    @extend_schema_field({"type": "string", "enum": ["ready", "degraded", "not_ready", "starting", "unknown", "excluded"]})
+    def get_verdict(self, node: Node) -> str:
+        return verdict_of(node).verdict
+
+    @extend_schema_field({"type": ["string", "null"]})
+    def get_broken_rung(self, node: Node) -> str | None:
+        return None
+
+    @extend_schema_field({"type": ["string", "null"], "format": "date-time"})
+    def get_verdict_since(self, node: Node) -> str | None:
+        return None
+
+    def get_verdict_reason(self, node: Node) -> str:
+        return verdict_of(node).reason
+
+    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    def get_rungs(self, node: Node) -> list[Any]:
+        return []
+
+    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    def get_findings(self, node: Node) -> list[Any]:
+        return []
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_pools(self, node: Node) -> list[str]:
+        return []
+
+    @extend_schema_field({"type": ["string", "null"], "format": "date-time"})
+    def get_last_seen_at(self, node: Node) -> Any:
+        return node.removed_at or node.cluster.read_at
+
+    @extend_schema_field({"type": "boolean"})
+    def get_stale(self, node: Node) -> bool:
+        return node.cluster_id in self.context["stale_clusters"]
+
+
+class RevisionSerializer(serializers.ModelSerializer):
+    """A period in which the node's declared facts stood unchanged."""
+
+    since = serializers.DateTimeField(source="period.lower")
+    until = serializers.DateTimeField(source="period.upper", allow_null=True)
+
+    class Meta:
+        model = NodeRevision
+        fields = ["since", "until", "changes", "facts"]
+
+
+class Nodes(ListViewSet):
+    """GPU nodes of every cluster. Nodes that are gone stand under `removed=true`."""
+
+    queryset = Node.objects.none()
+    serializer_class = NodeSerializer
+    filterset_class = NodeFilters
+    lookup_value_regex = "[^/]+"
+    default_ordering = "name"
+    orderings = {
+        "name": "name",
+        "cluster": "cluster__name",
+        "product": "product",
+        "mode": "mode",
+        "state": "state",
+        "zone": "zone",
+        "machine_type": "machine_type",
+        "driver": "driver_version",
+        "physical": ("physical", -1),
+        "expected": ("expected", -1),
+        "capacity": ("slots_capacity", -1),
+        "allocatable": ("slots_allocatable", -1),
+        "requested": ("slots_requested", -1),
+        "free": ("slots_free", -1_000_000),
+        "first_seen": "first_seen_at",
+        "changed": "changed_at",
+        "state_since": "state_since",
+    }
+    facet_names = ("cluster", "product", "vendor", "family", "mode", "sharing", "partitioning", "state", "zone",
+                   "machine_type", "driver")  # fmt: skip
+    csv_columns = (
+        "cluster", "name", "uid", "vendor", "product", "family", "gpu_memory_mib", "driver_version", "cuda_version",
+        "machine_type", "zone", "partitioning", "sharing", "replicas", "mode", "gpus.physical", "gpus.expected",
+        "gpus.offered", "gpus.mig_instances", "slots.capacity", "slots.allocatable", "slots.requested", "slots.free",
+        "state", "state_since", "reason", "kubelet_ready", "schedulable", "first_seen_at", "last_seen_at",
+        "removed_at", "stale",
+    )  # fmt: skip
+
+    def get_queryset(self) -> QuerySet[Node]:
+        return select.with_resources(select.nodes())
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "stale_clusters": stale_cluster_ids(timezone.now())}
+
+    def _node(self, cluster: str, name: str) -> Node:
+        node = select.get_node(cluster, name)
+        if node is None:
+            raise Http404(f"Cluster {cluster} has no GPU node {name} and never had one.")
+        return node
+
+    @extend_schema(operation_id="node", responses=NodeSerializer)
+    def one(self, request: Request, cluster: str, name: str) -> Response:
+        """One node: the one that bears this name now, else the last that did."""
+        return Response(self.get_serializer(self._node(cluster, name)).data)
+
+    @extend_schema(operation_id="node_revisions", responses=RevisionSerializer(many=True))
+    def revisions(self, request: Request, cluster: str, name: str) -> Response:
+        """What the node told Kubernetes, from when to when, newest first."""
+        page = self.paginator.paginate_queryset(
+            select.revisions_of(self._node(cluster, name)).order_by("-id"), request, view=self
+        )
+        return self.paginator.get_paginated_response(RevisionSerializer(page, many=True).data)
+
+    @extend_schema(operation_id="node_pods", responses=PodSerializer(many=True), filters=False,
+                   parameters=[OpenApiParameter("limit", exclude=True)])  # fmt: skip
+    def pods(self, request: Request, cluster: str, name: str) -> Response:
+        """Pods on the node: those that hold slots first, the GPU stack last."""
+        rows = PodSerializer(select.pods_of(self._node(cluster, name)), many=True).data
+        return Response({"results": rows, "next": None, "previous": None})

@@ -1,0 +1,33 @@
+"""Pages by cursor: stable while rows come and go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.pagination import CursorPagination
+from rest_framework.response import Response
+
+
+class CursorPages(CursorPagination):
+    """`limit` up to 1,000 (100 by default), `cursor` from `next` and `previous`."""
+
+    page_size = 100
+    page_size_query_param = "limit"
+    max_page_size = 1_000
+    offset_cutoff = None  # thousands of nodes may share one product: the offset within equals must reach all of them
+    cursor_query_description = "Where the page begins: taken from `next` or `previous`, never made up."
+    page_size_query_description = "Rows a page, 1 to 1,000."
+
+    def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:
+        return tuple(queryset.query.order_by) or ("id",)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"results": data, "next": self.get_next_link(), "previous": self.get_previous_link()})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["results", "next", "previous"],
+            "properties": {"results": schema, "next": link, "previous": link},
+        }

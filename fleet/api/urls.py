@@ -1,0 +1,36 @@
+"""Everything under /api/."""
+
+from __future__ import annotations
+
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from fleet.api.clusters import Clusters
+from fleet.api.fleet import FleetSummary
+from fleet.api.gpus import Gpus
+from fleet.api.mig_instances import MigInstances
+from fleet.api.nodes import Nodes
+from fleet.api.problems import not_found
+from fleet.api.runs import Runs
+
+router = SimpleRouter()
+router.register("clusters", Clusters, basename="api-clusters")
+router.register("nodes", Nodes, basename="api-nodes")
+router.register("gpus", Gpus, basename="api-gpus")
+router.register("mig-instances", MigInstances, basename="api-mig-instances")
+router.register("collection-runs", Runs, basename="api-runs")
+
+v1 = [
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("fleet/summary/", FleetSummary.as_view(), name="api-fleet-summary"),
+    path("nodes/<str:cluster>/<str:name>/", Nodes.as_view({"get": "one"}), name="api-node"),
+    path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
+    path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
+    path("", include(router.urls)),
+]
+urlpatterns = [
+    path("v1/", include(v1)),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    re_path(r"^.*$", not_found),
+]

@@ -1,0 +1,1 @@
+"""The Django project: settings driven by the environment, URLs, Celery and the WSGI entry."""

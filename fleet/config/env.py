@@ -1,0 +1,68 @@
+"""Reads the environment: every value is checked once, and a bad one stops the start with a sentence that says what to do."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def text(name: str, default: str = "") -> str:
+    """The value of NAME, or the content of the file that NAME_FILE points at; surrounding white space is dropped."""
+    path = os.environ.get(f"{name}_FILE", "").strip()
+    if path and not os.environ.get(name):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"{name}_FILE points at {path}, which cannot be read ({error.strerror}). Give a readable file or set {name}."
+            ) from error
+    return os.environ.get(name, "").strip() or default
+
+
+def integer(name: str, default: int, *, at_least: int, at_most: int) -> int:
+    """A whole number within its bounds."""
+    raw = text(name)
+    if not raw:
+        return default
+    try:
+        value = int(raw)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {raw!r}: give a whole number, or leave it out for {default}.") from None
+    if not at_least <= value <= at_most:
+        raise ImproperlyConfigured(f"{name} is {value}: give a number from {at_least} to {at_most}.")
+    return value
+
+
+def boolean(name: str, default: bool) -> bool:
+    raw = text(name).lower()
+    if not raw:
+        return default
+    if raw in {"1", "true", "yes", "on"}:
+        return True
+    if raw in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} is {raw!r}: give 1 or 0.")
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}: give one of {', '.join(choices)}.")
+    return value
+
+
+def words(name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """A comma-separated list."""
+    raw = text(name)
+    return tuple(word.strip() for word in raw.split(",") if word.strip()) if raw else default
+
+
+def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
+    """A URL of one of the given schemes. The value may hold a password, so the sentence never repeats it."""
+    value = text(name, default)
+    if value and urlsplit(value).scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} must begin with {' or '.join(s + '://' for s in schemes)}.")
+    return value

@@ -1,0 +1,14 @@
+"""Every address of Muster. Pages and API are separate rooms; health needs no sign-in."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("api/", include("fleet.api.urls")),
+    path("", include("fleet.web.urls")),
+]
+handler400 = "fleet.web.errors.bad_request"
+handler403 = "fleet.web.errors.forbidden"
+handler404 = "fleet.web.errors.not_found"
+handler500 = "fleet.web.errors.failed"

@@ -1,0 +1,312 @@
+"""What one look at one cluster saw, as frozen structs: the only currency between collectors and the deciding core.
+
+Values stand as the API gave them (labels and quantities are strings); a field that was not told is None or empty, never a
+guess. Fields follow the Kubernetes API; where a field is Muster's own the docstring says so.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Outcome(StrEnum):
+    """How the reading of one section ended: the closed set of Muster's collection errors."""
+
+    COLLECTED = "collected"
+    ABSENT = "absent"
+    """The API is not installed on this cluster: there is nothing of this kind, and that is known."""
+    INCOMPLETE = "incomplete"
+    """Some pages were read, then the list broke off: what was read is true, what was not seen is not gone."""
+    UNREACHABLE = "unreachable"
+    TLS = "tls"
+    UNAUTHORISED = "unauthorised"
+    FORBIDDEN = "forbidden"
+    THROTTLED = "throttled"
+    EXPIRED = "expired"
+    MALFORMED = "malformed"
+    TIMEOUT = "timeout"
+    TOO_LARGE = "too_large"
+    SKIPPED = "skipped"
+    """Not asked, because an earlier failure made the question pointless (cluster unreachable, deadline spent)."""
+
+
+class SectionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How one section went. Sections are named nodes, pods, operator, device_plugin_config, resource_slices,
+    resource_claims, version, permissions."""
+
+    name: str
+    outcome: Outcome
+    count: int | None = None
+    """Objects read; None where nothing was."""
+    took_ms: int = 0
+    reason: str = ""
+    """One plain sentence for people; empty when collected."""
+    hides: str = ""
+    """What stays unknown because of it; empty when collected."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether what is not in the snapshot is really not in the cluster."""
+        return self.outcome in (Outcome.COLLECTED, Outcome.ABSENT)
+
+
+class Taint(msgspec.Struct, frozen=True):
+    key: str
+    value: str = ""
+    effect: str = ""
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """A node condition without its heartbeat, which is no fact about the node but about the last report."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+    last_transition_at: datetime | None = None
+
+
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    kernel: str = ""
+    os_image: str = ""
+    container_runtime: str = ""
+    kubelet: str = ""
+    architecture: str = ""
+    operating_system: str = ""
+    boot_id: str = ""
+
+
+class NodeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of any kind; whether it is a GPU node is decided in domain/devices.py."""
+
+    name: str
+    uid: str
+    created_at: datetime | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    """Only the keys that Muster reads (nvidia.com/*); the rest is noise that changes often."""
+    taints: tuple[Taint, ...] = ()
+    unschedulable: bool = False
+    provider_id: str = ""
+    capacity: dict[str, str] = {}
+    allocatable: dict[str, str] = {}
+    conditions: tuple[Condition, ...] = ()
+    node_info: NodeInfo = NodeInfo()
+
+
+class ContainerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One container of a pod. `init` with `sidecar` is a restartable init container (restartPolicy: Always)."""
+
+    name: str
+    image: str = ""
+    init: bool = False
+    sidecar: bool = False
+    requests: dict[str, str] = {}
+    """Extended resources only (names with a slash); limits count as requests where no request is written."""
+    state: str = ""
+    """waiting, running or terminated; empty before the kubelet has reported."""
+    reason: str = ""
+    """Reason of the waiting or terminated state: CrashLoopBackOff, Completed …"""
+    exit_code: int | None = None
+    ready: bool = False
+    restarts: int = 0
+
+
+class DeviceAllocation(msgspec.Struct, frozen=True, kw_only=True):
+    """A device the kubelet says a container holds (KEP-4680, allocatedResourcesStatus)."""
+
+    resource: str
+    device_id: str
+    health: str = ""
+
+
+class PodSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod that matters: it asks for or holds GPU resources, belongs to the GPU stack, or sits on a GPU node."""
+
+    uid: str
+    namespace: str
+    name: str
+    node_name: str = ""
+    """Empty while unscheduled."""
+    phase: str = ""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    deleting_since: datetime | None = None
+    """Set while terminating: such a pod still holds its devices."""
+    owner_kind: str = ""
+    owner_name: str = ""
+    labels: dict[str, str] = {}
+    ready: bool = False
+    reason: str = ""
+    """status.reason, or the most telling container reason, or the scheduler's reason while pending."""
+    message: str = ""
+    priority_class: str = ""
+    containers: tuple[ContainerSnapshot, ...] = ()
+    claims: tuple[str, ...] = ()
+    """Names of the ResourceClaims (same namespace) this pod uses."""
+    devices: tuple[DeviceAllocation, ...] = ()
+    component: str = ""
+    """Which part of the GPU stack this is (device-plugin, driver, toolkit, dcgm-exporter …); empty for a workload."""
+
+
+class ClusterPolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    state: str = ""
+    namespace: str = ""
+    driver_enabled: bool | None = None
+    use_driver_crd: bool | None = None
+    toolkit_enabled: bool | None = None
+    dcgm_exporter_enabled: bool | None = None
+    mig_strategy: str = ""
+    device_plugin_config_name: str = ""
+    device_plugin_config_default: str = ""
+    driver_version: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class NvidiaDriverSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    state: str = ""
+    driver_type: str = ""
+    version: str = ""
+
+
+class DaemonSetSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A DaemonSet of the GPU stack; `component` is Muster's name for its role, as on PodSnapshot."""
+
+    namespace: str
+    name: str
+    component: str
+    image: str = ""
+    desired: int = 0
+    ready: int = 0
+    unavailable: int = 0
+
+
+class OperatorSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    policies: tuple[ClusterPolicySnapshot, ...] = ()
+    drivers: tuple[NvidiaDriverSnapshot, ...] = ()
+    daemonsets: tuple[DaemonSetSnapshot, ...] = ()
+
+
+class DevicePluginConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One key of a device-plugin ConfigMap, parsed. `error` is set, and the rest empty, where it would not parse."""
+
+    namespace: str
+    config_map: str
+    key: str
+    mig_strategy: str = ""
+    sharing: str = ""
+    """time-slicing, mps, or empty for none configured."""
+    rename_by_default: bool = False
+    fail_requests_greater_than_one: bool | None = None
+    replicas: dict[str, int] = {}
+    """Resource name to replicas per device."""
+    error: str = ""
+
+
+class DevicePluginConfigs(msgspec.Struct, frozen=True, kw_only=True):
+    configs: tuple[DevicePluginConfig, ...] = ()
+    default_key: str = ""
+    """The key for nodes without the nvidia.com/device-plugin.config label, after the plugin's fallbacks; empty if none."""
+
+
+class DraDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """One device of a ResourceSlice (highest generation of its pool only)."""
+
+    driver: str
+    pool: str
+    name: str
+    node_name: str = ""
+    type: str = ""
+    """gpu, mig, vfio, channel, daemon … as the driver says; empty where it says nothing."""
+    uuid: str = ""
+    parent_uuid: str = ""
+    product: str = ""
+    profile: str = ""
+    architecture: str = ""
+    memory_bytes: int | None = None
+    driver_version: str = ""
+    cuda_version: str = ""
+    pci_bus_id: str = ""
+    taints: tuple[Taint, ...] = ()
+
+
+class IncompletePool(msgspec.Struct, frozen=True, kw_only=True):
+    """A DRA pool whose newest generation was not seen whole: its devices are left out of the snapshot."""
+
+    driver: str
+    pool: str
+    node_name: str = ""
+    seen: int
+    expected: int
+
+
+class DraAllocation(msgspec.Struct, frozen=True, kw_only=True):
+    """One device held through a ResourceClaim. `admin_access` claims only watch: they hold nothing."""
+
+    namespace: str
+    claim: str
+    driver: str
+    pool: str
+    device: str
+    admin_access: bool = False
+    pod_uids: tuple[str, ...] = ()
+
+
+class ResourceSlices(msgspec.Struct, frozen=True, kw_only=True):
+    devices: tuple[DraDevice, ...] = ()
+    incomplete_pools: tuple[IncompletePool, ...] = ()
+    api_version: str = ""
+
+
+class MissingPermission(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the service account may not do, what that hides, and the RBAC rule that would allow it."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    hides: str = ""
+
+
+class Permissions(msgspec.Struct, frozen=True, kw_only=True):
+    missing: tuple[MissingPermission, ...] = ()
+    writes: tuple[str, ...] = ()
+    """Writing verbs the account holds although Muster needs none: `create pods`. Self-reviews do not count."""
+    incomplete: bool = False
+    """The API server said its own answer may lack rules (webhook authorisers)."""
+
+
+class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at one cluster. What a section could not tell is empty here and explained in `sections`."""
+
+    name: str
+    taken_at: datetime
+    server_version: str = ""
+    platform: str = ""
+    """Where the cluster runs as its nodes tell it: EKS, GKE, AKS …; empty when nothing does."""
+    node_count: int | None = None
+    """Nodes of every kind; None when the list was not read whole."""
+    nodes: tuple[NodeSnapshot, ...] = ()
+    """GPU nodes only (Muster's own choice, see domain/devices.gpu_evidence), and those already known as such."""
+    pods: tuple[PodSnapshot, ...] = ()
+    operator: OperatorSnapshot = OperatorSnapshot()
+    device_plugin: DevicePluginConfigs = DevicePluginConfigs()
+    slices: ResourceSlices = ResourceSlices()
+    allocations: tuple[DraAllocation, ...] = ()
+    permissions: Permissions = Permissions()
+    sections: dict[str, SectionReport] = {}
+    remembered: tuple[str, ...] = ()
+    """Sections that could not be read whole and were filled up with the last truth (services/last_truth.py)."""
+
+    def section(self, name: str) -> SectionReport:
+        """The report of a section; one that never ran answers as skipped."""
+        return self.sections.get(name) or SectionReport(name=name, outcome=Outcome.SKIPPED, reason="It was not read.")
+
+    def knows(self, name: str) -> bool:
+        """Whether this section's facts may be judged: read whole, or filled up from memory. Else they are unknown."""
+        return self.section(name).complete or name in self.remembered

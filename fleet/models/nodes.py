@@ -1,0 +1,119 @@
+"""GPU nodes: the newest truth about each, one row per node object (a node made anew under its old name is a new row)."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Q
+
+from fleet.models.clusters import Cluster
+
+
+class Node(models.Model):
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="nodes")
+    name = models.CharField(max_length=253)
+    uid = models.CharField(max_length=64)
+    created_at = models.DateTimeField(null=True, blank=True)
+
+    # what it is
+    machine_type = models.CharField(max_length=200, blank=True)
+    zone = models.CharField(max_length=100, blank=True)
+    vendor = models.CharField(max_length=30, blank=True)
+    product = models.CharField(max_length=200, blank=True)
+    family = models.CharField(max_length=60, blank=True)
+    gpu_memory_mib = models.IntegerField(null=True, blank=True)
+    driver_version = models.CharField(max_length=60, blank=True)
+    cuda_version = models.CharField(max_length=60, blank=True)
+    kubelet_version = models.CharField(max_length=60, blank=True)
+
+    # its devices and how they are shared: physical GPUs are cards, slots are what the scheduler counts
+    physical = models.IntegerField(null=True, blank=True)
+    physical_source = models.CharField(max_length=60, blank=True)
+    most_seen = models.IntegerField(null=True, blank=True)
+    """Most physical GPUs ever seen on this node."""
+    expected = models.IntegerField(null=True, blank=True)
+    """Most physical GPUs ever seen on this machine type and product; null where nothing was ever counted."""
+    offered = models.IntegerField(null=True, blank=True)
+    """Physical GPUs the scheduler can really hand out: those of a node that is ready, not cordoned and advertises them."""
+    partitioning = models.CharField(max_length=20, blank=True)
+    sharing = models.CharField(max_length=20, blank=True)
+    replicas = models.IntegerField(null=True, blank=True)
+    mode = models.CharField(max_length=120, blank=True)
+    isolation = models.TextField(blank=True)
+    mig_instances = models.JSONField(null=True, blank=True)
+    """MIG instances by profile; {} is none, null is unknown."""
+    mig_desired = models.CharField(max_length=120, blank=True)
+    mig_state = models.CharField(max_length=30, blank=True)
+    slots_capacity = models.IntegerField(null=True, blank=True)
+    slots_allocatable = models.IntegerField(null=True, blank=True)
+    slots_requested = models.IntegerField(null=True, blank=True)
+    slots_free = models.IntegerField(null=True, blank=True)
+
+    # what it says
+    state = models.CharField(max_length=20, blank=True)
+    """full, partial, none or unknown (what it offers the scheduler against what its devices predict), not_ready (the
+    kubelet is not), cordoned."""
+    advertised = models.CharField(max_length=20, blank=True)
+    reason = models.TextField(blank=True)
+    severity = models.CharField(max_length=20, blank=True)
+    """Worst severity among its remarks; empty without one."""
+    kubelet_ready = models.BooleanField(null=True, blank=True)
+    schedulable = models.BooleanField(default=True)
+    labels = models.JSONField(default=dict)
+    taints = models.JSONField(default=list)
+    conditions = models.JSONField(default=list)
+    info = models.JSONField(default=dict)
+    """domain.devices.NodeDevices as it was judged: evidence, remarks, per-resource figures."""
+    stack = models.JSONField(default=dict)
+    """Part of the GPU stack to the state of its pod on this node."""
+    snapshot = models.JSONField(default=dict)
+    """The NodeSnapshot itself: the last truth, when a later pass cannot read the node."""
+    dra = models.JSONField(default=dict)
+    """DRA devices and allocations of this node: the last truth of those sections."""
+
+    # memory
+    fingerprint = models.CharField(max_length=32)
+    pods_fingerprint = models.CharField(max_length=32, blank=True)
+    first_seen_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    state_since = models.DateTimeField()
+    """Since when `state` is what it is."""
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "uid"], name="node_once"),
+            models.UniqueConstraint(
+                fields=["cluster", "name"], condition=Q(removed_at__isnull=True), name="node_name_once_alive"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["name", "id"], condition=Q(removed_at__isnull=True), name="node_alive_by_name"),
+            models.Index(fields=["machine_type", "product"], name="node_shape"),
+            GinIndex(fields=["labels"], opclasses=["jsonb_path_ops"], name="node_labels"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NodeResource(models.Model):
+    """One extended resource (or DRA device class) of a node, in slots."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="resources")
+    name = models.CharField(max_length=317)
+    kind = models.CharField(max_length=30)
+    profile = models.CharField(max_length=60, blank=True)
+    capacity = models.IntegerField(null=True, blank=True)
+    allocatable = models.IntegerField(null=True, blank=True)
+    requested = models.IntegerField(null=True, blank=True)
+    free = models.IntegerField(null=True, blank=True)
+    predicted = models.IntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["node", "name"], name="resource_once_per_node")]
+
+    def __str__(self) -> str:
+        return f"{self.node}: {self.name}"

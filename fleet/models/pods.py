@@ -1,0 +1,43 @@
+"""Pods that matter: they ask for GPU slots, hold them, belong to the GPU stack, or sit on a GPU node."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from fleet.models.clusters import Cluster
+from fleet.models.nodes import Node
+
+
+class Pod(models.Model):
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="pods")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="pods", null=True, blank=True)
+    """Null while unscheduled, or on a node that is no GPU node."""
+    uid = models.CharField(max_length=64)
+    namespace = models.CharField(max_length=63)
+    name = models.CharField(max_length=253)
+    phase = models.CharField(max_length=20, blank=True)
+    ready = models.BooleanField(default=False)
+    reason = models.CharField(max_length=200, blank=True)
+    component = models.CharField(max_length=60, blank=True)
+    """Its part in the GPU stack; empty for a workload."""
+    requests = models.JSONField(default=dict)
+    """GPU resource to slots, as the scheduler counts them."""
+    slots = models.IntegerField(null=True, blank=True)
+    """GPU slots it asks for, over all resources; null where a resource claim could not be read."""
+    holds = models.BooleanField(default=False)
+    """Whether it holds them now: bound to a node and not finished."""
+    created_at = models.DateTimeField(null=True, blank=True)
+    snapshot = models.JSONField(default=dict)
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["namespace", "name"]
+        constraints = [models.UniqueConstraint(fields=["cluster", "uid"], name="pod_once")]
+        indexes = [
+            models.Index(fields=["node"], condition=Q(removed_at__isnull=True), name="pod_alive_by_node"),
+            models.Index(fields=["removed_at"], condition=Q(removed_at__isnull=False), name="pod_gone"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"

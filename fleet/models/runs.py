@@ -1,0 +1,43 @@
+"""Collection runs: one row for each pass over one cluster, written when it starts and again when it ends."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from fleet.models.clusters import Cluster
+
+
+class RunOutcome(models.TextChoices):
+    RUNNING = "running"
+    OK = "ok"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    LOST = "lost"
+    """The worker died on the way: the next pass found the row still running."""
+
+
+class CollectionRun(models.Model):
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="runs")
+    trigger = models.CharField(max_length=20)
+    """first, schedule, page, api or cli."""
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, choices=RunOutcome.choices, default=RunOutcome.RUNNING)
+    sections = models.JSONField(default=list)
+    error = models.TextField(blank=True)
+    nodes = models.IntegerField(null=True, blank=True)
+    pods = models.IntegerField(null=True, blank=True)
+    changes = models.IntegerField(null=True, blank=True)
+    """Rows of the inventory that this pass wrote; null when it recorded nothing."""
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        indexes = [
+            models.Index(fields=["cluster", "-started_at"], name="run_by_cluster"),
+            models.Index(fields=["-started_at", "-id"], name="run_newest_first"),
+            models.Index(fields=["cluster"], condition=Q(outcome="running"), name="run_running"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cluster} {self.started_at:%Y-%m-%d %H:%M:%S}"

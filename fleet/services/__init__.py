@@ -1,0 +1,1 @@
+"""WRITES. Actions, named by verbs; transactions live here and nowhere else."""

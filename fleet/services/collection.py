@@ -1,0 +1,120 @@
+"""The story of one pass: look, judge, remember. Task, command, button and first start all come through here."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from fleet.collectors.run import collect
+from fleet.domain.judgement import judge
+from fleet.domain.snapshot import ClusterSnapshot, Outcome
+from fleet.models import Cluster, CollectionRun, RunOutcome
+from fleet.services import clusters, last_truth, recording
+from fleet.services.locks import collection_lock
+
+log = logging.getLogger(__name__)
+
+
+def collect_cluster(
+    cluster: Cluster, *, trigger: str, deadline_s: float = settings.COLLECT_DEADLINE_S
+) -> CollectionRun | None:
+    """One pass over one cluster; None where another worker is reading it right now.
+
+    What a cluster does wrong becomes the run's outcome; only our own mistakes and a lost database raise.
+    """
+    with collection_lock(cluster.pk) as got:
+        if not got:
+            return None
+        _close_lost_runs(cluster)
+        run = CollectionRun.objects.create(cluster=cluster, trigger=trigger, started_at=timezone.now())
+        connection_to = clusters.connections().get(cluster.name)
+        if connection_to is None:
+            return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
+        seen = collect(
+            connection_to,
+            now=timezone.now,
+            known_gpu_nodes=last_truth.gpu_node_names(cluster),
+            deadline_s=deadline_s,
+        )
+        snapshot = last_truth.fill(cluster, seen)
+        judged = judge(snapshot)
+        with transaction.atomic():
+            run.changes = recording.record(cluster, snapshot, judged)
+            _finish(run, snapshot)
+            recording.record_reading(cluster, snapshot, run)
+        return run
+
+
+def collect_by_id(cluster_id: int, *, trigger: str) -> CollectionRun | None:
+    """As collect_cluster, for a task that was handed an id; a cluster that is gone by now is no error."""
+    cluster = Cluster.objects.filter(pk=cluster_id, removed_at__isnull=True).first()
+    return collect_cluster(cluster, trigger=trigger) if cluster else None
+
+
+def collect_all(*, trigger: str, timeout_s: float) -> list[CollectionRun]:
+    """One pass over every configured cluster at once; those that do not answer cost `timeout_s` together, not each."""
+    everyone = list(Cluster.objects.filter(removed_at__isnull=True))
+    if not everyone:
+        return []
+    pool = ThreadPoolExecutor(max_workers=min(16, len(everyone)), thread_name_prefix="collect")
+    passes = [pool.submit(_in_thread, cluster, trigger, timeout_s) for cluster in everyone]
+    done, late = wait(passes, timeout=timeout_s + 2)
+    pool.shutdown(wait=False, cancel_futures=True)
+    if late:
+        log.warning("%d of %d clusters did not answer in time; they go on in the background", len(late), len(passes))
+    return [run for done_pass in done if (run := done_pass.result()) is not None]
+
+
+def _in_thread(cluster: Cluster, trigger: str, timeout_s: float) -> CollectionRun | None:
+    try:
+        return collect_cluster(cluster, trigger=trigger, deadline_s=timeout_s)
+    finally:
+        connection.close()  # this thread's own
+
+
+def _close_lost_runs(cluster: Cluster) -> None:
+    """Whoever holds the lock knows that no other run is alive: rows still running were left by a worker that died."""
+    cluster.runs.filter(outcome=RunOutcome.RUNNING).update(
+        outcome=RunOutcome.LOST,
+        finished_at=timezone.now(),
+        error="The worker died on the way. Nothing of this pass was recorded.",
+    )
+
+
+def _fail(run: CollectionRun, sentence: str) -> CollectionRun:
+    run.outcome, run.error, run.finished_at = RunOutcome.FAILED, sentence, timezone.now()
+    run.save()
+    return run
+
+
+def _finish(run: CollectionRun, snapshot: ClusterSnapshot) -> None:
+    """Outcome: failed without the nodes, partial where another section is missing, else ok."""
+    reports = list(snapshot.sections.values())
+    broken = [report for report in reports if not report.complete]
+    nodes = snapshot.section("nodes")
+    if not broken:
+        run.outcome = RunOutcome.OK
+    elif nodes.complete or nodes.outcome is Outcome.INCOMPLETE:
+        run.outcome = RunOutcome.PARTIAL
+    else:
+        run.outcome = RunOutcome.FAILED
+    worst = nodes if not nodes.complete else next(iter(broken), None)
+    run.error = worst.reason if worst else ""
+    run.sections = [
+        {
+            "name": report.name,
+            "outcome": report.outcome.value,
+            "count": report.count,
+            "took_ms": report.took_ms,
+            "reason": report.reason,
+            "hides": report.hides,
+        }
+        for report in reports
+    ]
+    run.nodes, run.pods = snapshot.section("nodes").count, snapshot.section("pods").count
+    run.finished_at = timezone.now()
+    run.save()

@@ -1,0 +1,184 @@
+"""Node rows: new, changed, gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from django.db import connection
+from django.db.models import Q
+
+from fleet.domain.findings import worst_severity
+from fleet.domain.gpu_nodes import machine_type, zone
+from fleet.domain.judgement import JudgedNode
+from fleet.domain.snapshot import ClusterSnapshot
+from fleet.models import Cluster, Node, NodeRevision
+
+BATCH = 500
+
+
+class Known(NamedTuple):
+    """What is needed of a node's row to tell whether it changed."""
+
+    pk: int
+    name: str
+    fingerprint: str
+    state: str
+    state_since: datetime
+    most_seen: int | None
+    expected: int | None
+    removed: bool
+
+
+class Changed(NamedTuple):
+    """A node whose row was written in this pass."""
+
+    pk: int
+    judged: JudgedNode
+    is_new: bool
+
+
+def known(cluster: Cluster) -> dict[str, Known]:
+    """Uid to what is remembered, of every node this cluster ever had."""
+    rows = Node.objects.filter(cluster=cluster).values_list(
+        "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "removed_at"
+    )
+    return {uid: Known(*rest, removed_at is not None) for uid, *rest, removed_at in rows}
+
+
+def remove_gone(
+    cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedNode], remembered: Mapping[str, Known]
+) -> int:
+    """Gives `removed_at` to nodes that left, and returns how many. A list that broke off removes none, except a node
+    whose name is now borne by another uid: that one is gone for certain."""
+    present = {one.node.uid for one in judged}
+    reborn = {one.node.name for one in judged if one.node.uid not in remembered}
+    whole = snapshot.section("nodes").complete
+    gone = [
+        row.pk
+        for uid, row in remembered.items()
+        if not row.removed and uid not in present and (whole or row.name in reborn)
+    ]
+    if gone:
+        Node.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at)
+        close_revisions(gone, snapshot.taken_at)
+    return len(gone)
+
+
+def close_revisions(node_ids: list[int], at: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {NodeRevision._meta.db_table} SET period = tstzrange(lower(period), %s) "  # noqa: S608
+            "WHERE node_id = ANY(%s) AND upper_inf(period)",
+            [at, node_ids],
+        )
+
+
+def upsert_changed(
+    cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedNode], remembered: Mapping[str, Known]
+) -> list[Changed]:
+    """Writes the rows of new and changed nodes and returns them."""
+    changed = [one for one in judged if _differs(one, remembered.get(one.node.uid))]
+    rows = [_row(cluster, one, remembered.get(one.node.uid), snapshot.taken_at) for one in changed]
+    written = Node.objects.bulk_create(
+        rows, batch_size=BATCH, update_conflicts=True, unique_fields=["cluster", "uid"], update_fields=_UPDATED
+    )
+    return [
+        Changed(row.pk, one, is_new=one.node.uid not in remembered)
+        for row, one in zip(written, changed, strict=True)
+    ]
+
+
+def _differs(one: JudgedNode, row: Known | None) -> bool:
+    return row is None or row.removed or row.fingerprint != one.fingerprint
+
+
+def _row(cluster: Cluster, one: JudgedNode, before: Known | None, at: datetime) -> Node:
+    node, devices, slots = one.node, one.devices, one.devices.slots
+    counted = None if devices.physical_is_lower_bound else devices.physical
+    return Node(
+        cluster=cluster,
+        name=node.name,
+        uid=node.uid,
+        created_at=node.created_at,
+        machine_type=machine_type(node.labels),
+        zone=zone(node.labels),
+        vendor=devices.vendor,
+        product=devices.product,
+        family=devices.family,
+        gpu_memory_mib=devices.gpu_memory_mib,
+        driver_version=devices.driver_version,
+        cuda_version=devices.cuda_version,
+        kubelet_version=node.node_info.kubelet,
+        physical=devices.physical,
+        physical_source=devices.physical_source,
+        most_seen=max((n for n in (counted, before and before.most_seen) if n is not None), default=None),
+        expected=before.expected if before else None,
+        offered=one.offered,
+        partitioning=devices.partitioning or "",
+        sharing=devices.sharing or "",
+        replicas=devices.replicas,
+        mode=devices.mode,
+        isolation=devices.isolation,
+        mig_instances=devices.mig_instances,
+        mig_desired=devices.mig_desired,
+        mig_state=devices.mig_state,
+        slots_capacity=slots.capacity,
+        slots_allocatable=slots.allocatable,
+        slots_requested=slots.requested,
+        slots_free=slots.free,
+        state=one.state,
+        advertised=devices.advertised,
+        reason=one.reason,
+        severity=worst_severity(devices.remarks),
+        kubelet_ready=one.kubelet_ready,
+        schedulable=not node.unschedulable,
+        labels=node.labels,
+        taints=plain(node.taints),
+        conditions=plain(node.conditions),
+        info=plain(devices),
+        stack=one.stack,
+        snapshot=plain(node),
+        dra={"devices": plain(one.dra_devices), "allocations": plain(one.allocations)} if one.dra_devices else {},
+        fingerprint=one.fingerprint,
+        first_seen_at=at,
+        changed_at=at,
+        state_since=before.state_since if before and not before.removed and before.state == one.state else at,
+        removed_at=None,
+    )
+
+
+_KEPT = {"id", "cluster", "uid", "first_seen_at", "pods_fingerprint"}
+_UPDATED = [field.name for field in Node._meta.concrete_fields if field.name not in _KEPT]
+
+
+def plain(value: Any) -> Any:
+    """A struct as the JSON types that a JSON column takes."""
+    return msgspec.to_builtins(value, builtin_types=())
+
+
+def learn_expected(cluster: Cluster) -> None:
+    """Expected physical GPUs: the most ever seen on the same machine type and product; where a node tells neither,
+    the most ever seen on that node itself. One statement, which writes only what differs."""
+    alive = Q(cluster=cluster, removed_at__isnull=True)
+    if not Node.objects.filter(alive).exists():
+        return
+    table = Node._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE {table} AS node SET expected = learned.most
+            FROM (
+                SELECT one.id, CASE WHEN one.machine_type = '' OR one.product = '' THEN one.most_seen
+                                    ELSE shape.most END AS most
+                FROM {table} AS one
+                LEFT JOIN (SELECT machine_type, product, max(most_seen) AS most FROM {table} GROUP BY 1, 2) AS shape
+                    ON shape.machine_type = one.machine_type AND shape.product = one.product
+                WHERE one.cluster_id = %s AND one.removed_at IS NULL
+            ) AS learned
+            WHERE node.id = learned.id AND node.expected IS DISTINCT FROM learned.most
+            """,  # noqa: S608 a table's own name
+            [cluster.pk],
+        )

@@ -1,0 +1,87 @@
+"""Pod rows: only the pods of nodes whose set of pods changed are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet.domain.judgement import JudgedNode, fingerprint
+from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
+from fleet.models import Cluster, Node, Pod
+from fleet.services.recording.nodes import plain
+
+_BATCH = 1_000
+_KEPT = {"id", "cluster", "uid"}
+
+
+def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedNode]) -> int:
+    """Writes new and changed pods, marks those that are gone, and returns how many rows were written."""
+    rows = {
+        name: (pk, before)
+        for name, pk, before in Node.objects.filter(cluster=cluster, removed_at__isnull=True).values_list(
+            "name", "pk", "pods_fingerprint"
+        )
+    }
+    homeless = [pod for pod in snapshot.pods if pod.node_name not in rows]
+    pending = fingerprint(sorted(homeless, key=lambda pod: pod.uid)) if homeless else ""
+    groups: list[tuple[int | None, str, Sequence[PodSnapshot]]] = []
+    for one in judged:
+        pk, before = rows[one.node.name]
+        if before != one.pods_fingerprint:
+            groups.append((pk, one.pods_fingerprint, one.pods))
+    if pending != cluster.pending_fingerprint:
+        groups.append((None, pending, homeless))
+    if not groups:
+        return 0
+
+    seen = {pod.uid for pod in snapshot.pods}
+    node_ids = [pk for pk, _, _ in groups if pk is not None]
+    alive = Pod.objects.filter(cluster=cluster, removed_at__isnull=True)
+    known = {
+        pod.uid: pod for pod in alive.filter(node_id__in=node_ids) | (alive.filter(node__isnull=True) if pending or cluster.pending_fingerprint else alive.none())
+    }
+    wanted = [_row(cluster, pk, pod) for pk, _, pods in groups for pod in pods]
+    changed = [row for row in wanted if _differs(row, known.get(row.uid))]
+    Pod.objects.bulk_create(
+        changed,
+        batch_size=_BATCH,
+        update_conflicts=True,
+        unique_fields=["cluster", "uid"],
+        update_fields=[field.name for field in Pod._meta.concrete_fields if field.name not in _KEPT],
+    )
+    gone = [pod.pk for pod in known.values() if pod.uid not in seen] if snapshot.section("pods").complete else []
+    if gone:
+        Pod.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at, holds=False)
+    Node.objects.bulk_update(
+        [Node(pk=pk, pods_fingerprint=value) for pk, value, _ in groups if pk is not None],
+        ["pods_fingerprint"],
+        batch_size=_BATCH,
+    )
+    cluster.pending_fingerprint = pending
+    return len(changed) + len(gone)
+
+
+def _row(cluster: Cluster, node_id: int | None, pod: PodSnapshot) -> Pod:
+    requests = gpu_requests(pod)
+    return Pod(
+        cluster=cluster,
+        node_id=node_id,
+        uid=pod.uid,
+        namespace=pod.namespace,
+        name=pod.name,
+        phase=pod.phase,
+        ready=pod.ready,
+        reason=pod.reason[:200],
+        component=pod.component,
+        requests=requests,
+        # What a claim asks for stands in the claim, not in the pod: it is counted on the node, per device.
+        slots=None if pod.claims and not requests else sum(requests.values()),
+        holds=holds(pod),
+        created_at=pod.created_at,
+        snapshot=plain(pod),
+        removed_at=None,
+    )
+
+
+def _differs(row: Pod, before: Pod | None) -> bool:
+    return before is None or before.node_id != row.node_id or before.snapshot != row.snapshot

@@ -1,0 +1,1 @@
+"""PRETENDS. A fleet of Kubernetes clusters over real HTTP, for demo, tests and bench; shares no code with the collectors."""

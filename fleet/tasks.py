@@ -1,0 +1,35 @@
+"""Celery tasks: each calls one service. A lost or doubled message costs one tick at most."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.conf import settings
+from django.utils import timezone
+
+from fleet.services import clusters, collection, retention, schedule
+
+
+@shared_task(name="fleet.tasks.tick")
+def tick() -> None:
+    """Enqueues every cluster that is due."""
+    clusters.register_clusters()
+    for cluster_id in schedule.take_due(timezone.now()):
+        enqueue(cluster_id, "schedule")
+
+
+@shared_task(name="fleet.tasks.collect")
+def collect(cluster_id: int, trigger: str) -> None:
+    """One pass over one cluster."""
+    schedule.start_turn(cluster_id)
+    collection.collect_by_id(cluster_id, trigger=trigger)
+
+
+@shared_task(name="fleet.tasks.retention")
+def retention_task() -> None:
+    """Drops what is older than the settings say."""
+    retention.drop_old(timezone.now())
+
+
+def enqueue(cluster_id: int, trigger: str) -> None:
+    """Puts one pass into the queue; the message expires when the next turn is due anyway."""
+    collect.apply_async((cluster_id, trigger), expires=settings.COLLECT_INTERVAL.total_seconds())

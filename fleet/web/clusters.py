@@ -1,0 +1,86 @@
+"""Clusters: how their reading goes, what may not be read, and a reading now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+from kombu.exceptions import OperationalError
+
+from fleet import tasks
+from fleet.selectors import clusters
+from fleet.services import schedule
+from fleet.web.render import render_page
+
+
+def cluster_list(request: HttpRequest) -> HttpResponse:
+    """Context: rows (list of ClusterRow), now."""
+    now = timezone.now()
+    return render_page(
+        request,
+        "clusters/list.html",
+        "clusters/_list.html",
+        lambda: {"rows": clusters.cluster_rows(now), "may_collect": may_collect(request), "now": now},
+        etag=clusters.data_version(),
+    )
+
+
+def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
+    """Context: cluster, freshness, row (ClusterRow), runs (Page of CollectionRun), permissions (dict), operator (dict),
+    device_plugin (dict), may_collect, now."""
+    now = timezone.now()
+    cluster = clusters.get_cluster(name)
+    if cluster is None:
+        raise Http404
+
+    def context() -> dict[str, Any]:
+        return {
+            "cluster": cluster,
+            "freshness": clusters.freshness(cluster, now),
+            "row": next(row for row in clusters.cluster_rows(now) if row.cluster.pk == cluster.pk),
+            "runs": Paginator(clusters.runs().filter(cluster=cluster), 25).get_page(request.GET.get("page")),
+            "permissions": cluster.permissions,
+            "operator": cluster.operator,
+            "device_plugin": cluster.device_plugin,
+            "may_collect": may_collect(request),
+            "now": now,
+        }
+
+    return render_page(
+        request,
+        "clusters/detail.html",
+        "clusters/_detail.html",
+        context,
+        etag=f"{clusters.data_version()}:{request.GET.urlencode()}",
+    )
+
+
+def may_collect(request: HttpRequest) -> bool:
+    """Operators and administrators may ask for a reading."""
+    return request.user.may("operator")
+
+
+@require_POST
+def collect_now(request: HttpRequest, name: str) -> HttpResponse:
+    """Queues a reading and goes back to the cluster."""
+    if clusters.get_cluster(name) is None:
+        raise Http404
+    if not may_collect(request):
+        raise PermissionDenied
+    cluster_id = schedule.take_now(name, timezone.now())
+    if cluster_id is None:
+        messages.info(request, f"A reading of {name} already waits in the queue.")
+        return redirect("cluster", name=name)
+    try:
+        tasks.enqueue(cluster_id, "page")
+        messages.success(request, f"{name} is being read now; this page follows by itself.")
+    except (OperationalError, OSError):
+        schedule.start_turn(cluster_id)
+        messages.error(request, "The broker does not answer, so nothing could be queued.")
+    return redirect("cluster", name=name)

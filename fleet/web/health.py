@@ -1,0 +1,61 @@
+"""Health endpoints for probes and for Prometheus. They need no sign-in and tell no names but those of clusters."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import OperationalError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from kombu import Connection
+from kombu.exceptions import OperationalError as BrokerError
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from fleet.selectors import clusters
+from fleet.selectors.metrics import FleetCollector
+
+
+@login_not_required
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@login_not_required
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Database, broker, and the age in seconds of each cluster's newest reading; 503 where the first two fail."""
+    problems: dict[str, str] = {}
+    ages: dict[str, float | None] = {}
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        now = timezone.now()
+        ages = {
+            row.name: round((now - row.read_at).total_seconds(), 1) if row.read_at else None
+            for row in clusters.clusters()
+        }
+    except OperationalError as error:
+        problems["database"] = str(error).split("\n")[0]
+    try:
+        with Connection(settings.CELERY_BROKER_URL, connect_timeout=2) as broker:
+            broker.ensure_connection(max_retries=1, timeout=2)
+    except (BrokerError, OSError) as error:
+        problems["broker"] = str(error)
+    body = {"ready": not problems, "problems": problems, "collection_age_seconds": ages}
+    return JsonResponse(body, status=503 if problems else 200)
+
+
+@login_not_required
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus text: read from Postgres at each scrape, so that any web process answers for all."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(FleetCollector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
