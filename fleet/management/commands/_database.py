@@ -1,0 +1,66 @@
+"""The database for commands that do one thing and end, whether or not a `manage.py run` is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connections
+
+from fleet.embedded import lock, paths
+from fleet.embedded.postgres import Postgres
+from fleet.embedded.processes import StartError
+
+
+@contextmanager
+def running_database(command: str = "command", patience: float = 60.0) -> Iterator[None]:
+    """Makes the database answer for as long as the block lasts.
+
+    One that DATABASE_URL names, or that of a `manage.py run` of the same data folder, is used as it is. Otherwise the
+    embedded one is started, migrated and stopped again. `command` is who holds the folder meanwhile, for others to
+    read; `patience`, in seconds, is for a holder that is not ready. Raises CommandError with a sentence.
+    """
+    if paths.database_url(settings.MUSTER_HOME) != settings.DATABASE_URL:
+        yield
+        return
+    home_lock = lock.HomeLock(settings.MUSTER_HOME, command)
+    try:
+        ours = _acquire(home_lock, patience)
+    except StartError as error:
+        raise CommandError(str(error)) from error
+    if not ours:
+        yield
+        return
+    server = Postgres(settings.MUSTER_HOME)
+    try:
+        try:
+            server.start()
+            server.wait()
+        except StartError as error:
+            raise CommandError(str(error)) from error
+        call_command("migrate", verbosity=0, interactive=False)
+        yield
+    finally:
+        connections.close_all()
+        server.stop()
+        home_lock.release()
+
+
+def _acquire(home_lock: lock.HomeLock, patience: float) -> bool:
+    """True once the folder is ours, False once a run that holds it is ready to serve us."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            home_lock.acquire()
+        except lock.HomeTakenError as error:
+            if error.holder is not None and error.holder.command == "run" and error.holder.ready:
+                return False
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return True
