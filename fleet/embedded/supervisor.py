@@ -25,6 +25,10 @@ END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stopped(BaseException):
     """Somebody wants us to end: Ctrl-C, SIGTERM, or the terminal went away. Not an error, so nothing swallows it."""
 
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
 
 @dataclass
 class Child:
@@ -138,6 +142,11 @@ def on_end_signals(handler: Callable[..., None]) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def raise_stopped(*_: object) -> None:
-    """A signal handler for `on_end_signals`: leaves whatever the main thread is doing."""
-    raise Stopped
+def raise_stopped(number: int, _frame: object) -> None:
+    """A signal handler for `on_end_signals`: leaves whatever the main thread is doing, once.
+
+    A second signal must not interrupt the cleaning up that the first began; Supervisor.stop listens to it again.
+    """
+    for each in END_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(number)

@@ -130,10 +130,14 @@ class Start:
             time.sleep(0.05)
 
     def _collect(self) -> None:
+        from fleet.collectors.errors import ConfigurationError
         from fleet.services.clusters import register_clusters
         from fleet.services.collection import collect_all
 
-        known = register_clusters()
+        try:
+            known = register_clusters()
+        except ConfigurationError as error:
+            raise StartError(str(error)) from error
         self.say(f"First look at {len(known)} cluster{'' if len(known) == 1 else 's'}.")
         collect_all(trigger="first", timeout_s=FIRST_COLLECTION_S)
 

@@ -1,0 +1,82 @@
+"""Programs that some tests drive and no Python package brings: where they are, and how they can be had."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: the names it may have on PATH, best first, and Debian's package of it."""
+
+    name: str
+    executables: tuple[str, ...]
+    debian: str
+    hint: str
+
+    def path(self) -> str | None:
+        """Where it is, or None."""
+        return next((found for name in self.executables if (found := shutil.which(name))), None)
+
+
+PROGRAMS: dict[str, Program] = {
+    program.name: program
+    for program in (
+        Program(
+            "chromium",
+            ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome"),
+            "chromium",
+            "install Chromium or Chrome (Debian: `apt install chromium`)",
+        ),
+        Program(
+            "kubectl",
+            ("kubectl",),
+            "kubernetes-client",
+            "install kubectl (Debian: `apt install kubernetes-client`; else https://kubernetes.io/docs/tasks/tools/)",
+        ),
+    )
+}
+
+
+def missing() -> list[Program]:
+    return [program for program in PROGRAMS.values() if program.path() is None]
+
+
+def can_install() -> bool:
+    """Whether we may install packages here: root on a system with apt."""
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def can_be_had(program: Program) -> bool:
+    """Whether apt knows the package. Where there is no apt a person can still install it, so the answer is yes."""
+    if shutil.which("apt-cache") is None:
+        return True
+    known = subprocess.run(["apt-cache", "policy", program.debian], capture_output=True, text=True, check=False).stdout
+    return "Candidate:" in known and "Candidate: (none)" not in known
+
+
+def install(programs: Iterable[Program]) -> list[str]:
+    """Installs Debian packages, one at a time, so that one that is not there costs the others nothing.
+
+    Returns a sentence for each that could not be installed.
+    """
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], env=environment, capture_output=True, check=False)
+    failures = []
+    for program in programs:
+        done = subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", program.debian],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["apt said nothing"])[-1]
+            failures.append(f"apt could not install {program.debian}: {last}")
+    return failures
