@@ -1,0 +1,332 @@
+"""The only file that talks through the `kubernetes` package: its configuration and transport, none of its models.
+
+The package is imported with the first client, not with this module: it costs 0.7 s and 42 MB, which processes that
+never collect need not pay. Answers stay bytes; a status other than 200 is not an exception here (session.py judges).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3.exceptions as http
+
+from fleet import __version__
+from fleet.collectors.connections import Connection, Resolved, list_connections, resolve
+from fleet.collectors.credentials import Credential, ExecPlugin, Source, TokenFile
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.errors import Asked, ConfigurationError, Failure, from_transport, shorten, timed_out
+from fleet.collectors.tls import Tls, read_pem
+from fleet.domain.snapshot import Outcome
+
+__all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "list_connections", "open_client"]
+
+Params = Sequence[tuple[str, str | int]]
+
+CONNECT_TIMEOUT_S = 3.0
+POOL_SIZE = 8
+_CHUNK = 256 * 1024
+USER_AGENT = f"muster/{__version__}"  # a name that begins with curl or Mozilla would be sent twice the bytes, indented
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: any status, the headers, the whole body (decompressed)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | bytearray
+
+
+class Client:
+    """One cluster's API server. Thread-safe; keeps connections open between passes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._lock = threading.Lock()
+        self._transport: _Transport | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        asked: Asked,
+        deadline: Deadline,
+        params: Params = (),
+        body: Mapping[str, Any] | None = None,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> Answer:
+        """One request. After a 401 the configuration is read anew, and where that gave another credential the request
+        is made once more. Raises Failure for everything that is no answer, and for an answer above `max_bytes`."""
+        transport = self._current(deadline)
+        answer = transport.request(method, path, params, body, asked, deadline, timeout_s, max_bytes)
+        if answer.status == 401:
+            renewed = self._renew(transport, deadline)
+            if renewed is not transport:
+                return renewed.request(method, path, params, body, asked, deadline, timeout_s, max_bytes)
+        return answer
+
+    def find_host(self, deadline: Deadline) -> None:
+        """Resolve the server's name within the connect time-out: the resolver itself knows no time-out, and can keep a
+        pass waiting for half a minute. Raises Failure."""
+        host = urlsplit(self.connection.server).hostname or ""
+        if not host or _is_address(host) or self._current(deadline).proxied:
+            return
+        problems: list[str] = ["it did not resolve in time"]
+
+        def look_up() -> None:
+            try:
+                socket.getaddrinfo(host, None)
+                problems.clear()
+            except OSError as error:
+                problems[:] = [error.strerror or "it is unknown"]
+
+        thread = threading.Thread(target=look_up, name=f"resolve {host}", daemon=True)
+        thread.start()
+        thread.join(deadline.at_most(CONNECT_TIMEOUT_S))
+        if problems:
+            raise Failure(Outcome.UNREACHABLE, f"The name {host} cannot be found ({shorten(problems[0], 120)}).")
+
+    def close(self) -> None:
+        with self._lock:
+            if self._transport is not None:
+                self._transport.close()
+                self._transport = None
+
+    def _current(self, deadline: Deadline) -> _Transport:
+        with self._lock:
+            if self._transport is None or self._transport.is_outdated():
+                self._transport = _Transport(self.connection, deadline)
+            return self._transport
+
+    def _renew(self, refused: _Transport, deadline: Deadline) -> _Transport:
+        """The transport to try after a 401: another one only where the credential has really changed."""
+        with self._lock:
+            if self._transport is refused:
+                renewed = _Transport(self.connection, deadline, fresh=True)
+                if renewed.identity != refused.identity:
+                    self._transport = renewed
+            return self._transport or refused
+
+
+class _Transport:
+    """The kubernetes client behind one reading of the configuration."""
+
+    def __init__(self, connection: Connection, deadline: Deadline, *, fresh: bool = False) -> None:
+        from kubernetes.client import ApiClient, Configuration
+        from kubernetes.client.exceptions import ApiException
+
+        self._errors = (ApiException, http.HTTPError, OSError)
+        self._server = connection.server
+        self._paths = list(connection.kubeconfig)
+        self._configuration = Configuration()
+        self._configuration.retries = False  # session.py retries, with jitter and within the pass's deadline
+        self._configuration.connection_pool_maxsize = POOL_SIZE
+        self._configuration.keep_alive = True
+        self._source: Source | None = None
+        self._tls = Tls()
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        if connection.in_cluster:
+            self._load_in_cluster()
+        else:
+            self._load(resolve(connection))
+        self._stamp = _stamp(self._paths)
+        self._api = ApiClient(self._configuration)
+        self._api.user_agent = USER_AGENT
+        self._credential = Credential()
+        self._use(self._source.current(deadline.remaining(), fresh=fresh) if self._source else self._credential, True)
+        self.identity = (self._configuration.api_key.get("BearerToken", ""), self._tls.certificate, self._tls.key)
+
+    @property
+    def proxied(self) -> bool:
+        return bool(self._configuration.proxy)
+
+    def is_outdated(self) -> bool:
+        """Whether a file this was read from has changed since: a renewed kubeconfig, CA or certificate."""
+        return _stamp(self._paths) != self._stamp
+
+    def close(self) -> None:
+        self._api.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        body: Mapping[str, Any] | None,
+        asked: Asked,
+        deadline: Deadline,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> Answer:
+        if self._source is not None:
+            self._use(self._source.current(deadline.remaining()))
+        started = deadline.remaining()
+        headers = dict(self._headers, **({"Content-Type": "application/json"} if body is not None else {}))
+        response = None
+        try:
+            call = self._api.param_serialize(
+                method, path, query_params=list(params), header_params=headers, body=body, auth_settings=["BearerToken"]
+            )
+            limits = (deadline.at_most(CONNECT_TIMEOUT_S), deadline.at_most(timeout_s))
+            response = self._api.call_api(*call, _request_timeout=limits).response
+            content = _read(response, asked, deadline, max_bytes)
+        except self._errors as error:
+            if response is not None:
+                response.close()
+            if deadline.spent:
+                raise timed_out(asked, started) from error
+            raise from_transport(error, self._server, started - deadline.remaining(), asked) from error
+        except ValueError as error:  # http.client refuses line breaks and other than Latin letters in a header
+            raise Failure(Outcome.UNAUTHORISED, "Muster's token holds characters that no token may hold.") from error
+        response.release_conn()
+        return Answer(response.status, response.headers, content)
+
+    def _use(self, credential: Credential, force: bool = False) -> None:
+        if credential.token and credential.token != self._credential.token:
+            self._configuration.api_key["BearerToken"] = f"Bearer {credential.token}"
+        if credential.certificate != self._credential.certificate:
+            self._tls = msgspec.structs.replace(self._tls, certificate=credential.certificate, key=credential.key)
+            force = True
+        if force and self._server.startswith("https:"):
+            settings = self._api.rest_client.pool_manager.connection_pool_kw
+            for name in ("ca_certs", "ca_cert_data", "cert_file", "key_file"):
+                settings.pop(name, None)
+            settings["ssl_context"] = self._tls.context()
+        self._credential = credential
+
+    def _load_in_cluster(self) -> None:
+        from kubernetes.config import ConfigException, incluster_config
+
+        try:
+            incluster_config.load_incluster_config(self._configuration, try_refresh_token=False)
+        except (ConfigException, OSError) as error:
+            raise ConfigurationError(f"Muster cannot use its pod's service account: {shorten(str(error))}") from None
+        self._source = TokenFile(incluster_config.SERVICE_TOKEN_FILENAME)
+        self._server = self._configuration.host
+        self._tls = Tls(authority=read_pem(self._configuration.ssl_ca_cert, "The cluster's CA file"))
+        self._paths.append(self._configuration.ssl_ca_cert)
+
+    def _load(self, resolved: Resolved) -> None:
+        """Hand the package what it is good at (server, proxy, basic and provider logins); keep files and plugins."""
+        from kubernetes.config import ConfigException, load_kube_config_from_dict
+
+        cluster, user = dict(resolved.cluster), dict(resolved.user)
+        self._tls = Tls(
+            authority=self._pem(cluster, "certificate-authority"),
+            certificate=self._pem(user, "client-certificate"),
+            key=self._pem(user, "client-key"),
+            verify=not cluster.get("insecure-skip-tls-verify"),
+        )
+        plugin, token_file = user.pop("exec", None), user.pop("tokenFile", None)
+        if token_file:
+            user.pop("token", None)
+            self._source = TokenFile(token_file)
+        elif plugin and not user.get("token"):
+            self._source = ExecPlugin(plugin, resolved.cluster)
+        if isinstance(user.get("token"), str):
+            user["token"] = user["token"].strip()
+        if cluster.get("disable-compression"):
+            self._headers["Accept-Encoding"] = "identity"
+        self._impersonate(user)
+        names = {"cluster": "it", "user": "it"}
+        whole = {
+            "contexts": [{"name": "it", "context": names}],
+            "clusters": [{"name": "it", "cluster": cluster}],
+            "users": [{"name": "it", "user": user}] if user else [],
+        }
+        try:
+            load_kube_config_from_dict(whole, context="it", client_configuration=self._configuration)
+        except (ConfigException, OSError) as error:
+            raise ConfigurationError(f"The kubeconfig cannot be used: {shorten(str(error))}") from None
+
+    def _pem(self, entry: dict[str, Any], name: str) -> str:
+        """The PEM text behind NAME-data or the file NAME; both are taken out of the entry."""
+        path, data = entry.pop(name, None), entry.pop(f"{name}-data", None)
+        if data:
+            try:
+                return base64.b64decode(data, validate=False).decode("utf-8")
+            except (binascii.Error, UnicodeDecodeError, TypeError):
+                raise ConfigurationError(f"In the kubeconfig {name}-data is not base64 of a PEM text.") from None
+        if not path:
+            return ""
+        self._paths.append(path)
+        return read_pem(path, f"The kubeconfig's {name}")
+
+    def _impersonate(self, user: Mapping[str, Any]) -> None:
+        groups = user.get("as-groups") or []
+        if len(groups) > 1 or user.get("as-user-extra"):
+            raise ConfigurationError("The kubeconfig impersonates several groups or extras, which Muster cannot do.")
+        if user.get("as"):
+            self._headers["Impersonate-User"] = str(user["as"])
+        if groups:
+            self._headers["Impersonate-Group"] = str(groups[0])
+
+
+def _read(response: Any, asked: Asked, deadline: Deadline, max_bytes: int) -> bytearray:
+    """The whole body. A server that drips is cut off at the deadline, and one that never ends at `max_bytes`."""
+    content = bytearray()
+    while True:
+        sock = getattr(response.connection, "sock", None)
+        if sock is not None:
+            sock.settimeout(deadline.at_most(deadline.seconds))
+        chunk = response.read1(_CHUNK)
+        if not chunk:
+            return content
+        content += chunk
+        if len(content) > max_bytes:
+            response.close()
+            size = f"{max_bytes / 2**20:.0f} MiB" if max_bytes >= 2**20 else f"{max_bytes} bytes"
+            raise Failure(Outcome.TOO_LARGE, f"One answer to the request to {asked.words} is larger than {size}.")
+        if deadline.spent:
+            raise TimeoutError
+
+
+def _stamp(paths: Sequence[str]) -> tuple[int, ...]:
+    """Modification times; 0 for a file that is not there at the moment (it may be being replaced)."""
+    stamps = []
+    for path in paths:
+        stamp = 0
+        with contextlib.suppress(OSError):
+            stamp = Path(path).stat().st_mtime_ns
+        stamps.append(stamp)
+    return tuple(stamps)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+_clients: dict[Connection, Client] = {}
+_clients_lock = threading.Lock()
+
+
+def open_client(connection: Connection) -> Client:
+    """The process's client for a connection. Nothing is read or opened before its first request."""
+    with _clients_lock:
+        return _clients.setdefault(connection, Client(connection))
+
+
+def _forget() -> None:
+    """A forked worker must not share its parent's sockets: two processes would read each other's answers."""
+    global _clients_lock
+    _clients.clear()
+    _clients_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,162 @@
+"""Lists, page by page: each is decoded straight from bytes, handed on, and dropped before the next is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from fleet.collectors.errors import Asked, Failure, shorten
+from fleet.collectors.kube import Params
+from fleet.collectors.session import Session
+from fleet.domain.snapshot import Outcome
+
+Wire = TypeVar("Wire")
+Out = TypeVar("Out")
+
+_SMALLEST_PAGE = 20
+
+
+class _ListMeta(msgspec.Struct, rename={"continue_": "continue"}, gc=False):
+    continue_: str | None = None
+
+
+class _Page(msgspec.Struct, Generic[Wire]):
+    kind: str | None = None
+    metadata: _ListMeta | None = None
+    items: list[Wire] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class Decoded(msgspec.Struct, Generic[Wire]):
+    """One page: what could be understood of it, the token for the next, and what was wrong with the rest."""
+
+    items: list[Wire]
+    continue_: str
+    not_understood: int = 0
+    problem: str = ""
+
+
+class PageDecoder(Generic[Wire]):
+    """Decodes pages of one kind. One odd object costs itself, not its page: it is counted and told."""
+
+    def __init__(self, item: type[Wire]) -> None:
+        self._whole = msgspec.json.Decoder(_Page[item])  # type: ignore[valid-type]
+        self._raw = msgspec.json.Decoder(_Page[msgspec.Raw])
+        self._item = msgspec.json.Decoder(item)
+
+    def decode(self, body: bytes | bytearray, asked: Asked) -> Decoded[Wire]:
+        """Raises Failure (malformed) where the body is no list at all: `{}` must never mean an empty cluster."""
+        try:
+            page: _Page[Wire] = self._whole.decode(body)
+        except msgspec.ValidationError:
+            return self._one_by_one(body, asked)
+        except msgspec.MsgspecError as error:
+            raise _malformed(asked, f"no JSON ({error})") from None
+        return Decoded(_items(page, asked), _token(page))
+
+    def _one_by_one(self, body: bytes | bytearray, asked: Asked) -> Decoded[Wire]:
+        try:
+            page = self._raw.decode(body)
+        except msgspec.MsgspecError as error:
+            raise _malformed(asked, str(error)) from None
+        items: list[Wire] = []
+        problem, broken = "", 0
+        for raw in _items(page, asked):
+            try:
+                items.append(self._item.decode(raw))
+            except msgspec.MsgspecError as error:
+                broken += 1
+                problem = problem or shorten(str(error), 160)
+        return Decoded(items, _token(page), broken, problem)
+
+
+def _items(page: _Page[Wire], asked: Asked) -> list[Wire]:
+    if page.items is msgspec.UNSET or not (page.kind or "").endswith("List"):
+        raise _malformed(asked, f"a {page.kind or 'JSON object'} and no list")
+    return page.items or []
+
+
+def _token(page: _Page[Wire]) -> str:
+    return (page.metadata.continue_ if page.metadata else None) or ""
+
+
+def _malformed(asked: Asked, what: str) -> Failure:
+    return Failure(Outcome.MALFORMED, f"The answer to the request to {asked.words} is {shorten(what, 160)}.")
+
+
+class Listing(msgspec.Struct, Generic[Out]):
+    """What came of a list: everything kept, how many objects were seen, and whether it was all of them."""
+
+    items: list[Out]
+    count: int = 0
+    outcome: Outcome = Outcome.COLLECTED
+    reason: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return self.outcome is Outcome.COLLECTED
+
+
+def read_list(
+    session: Session,
+    path: str,
+    asked: Asked,
+    decoder: PageDecoder[Wire],
+    keep: Callable[[list[Wire]], Iterable[Out]],
+    params: Params = (),
+) -> Listing[Out]:
+    """Every page of a list through `keep`, which returns what is worth keeping of one page.
+
+    A list that breaks after its first page answers with what was read and `incomplete`; one that expires is begun
+    again once, then answers `expired`. Raises Failure where nothing was read.
+    """
+    listing = _read_once(session, path, asked, decoder, keep, params)
+    if listing.outcome is Outcome.EXPIRED:
+        listing = _read_once(session, path, asked, decoder, keep, params)
+    if listing.outcome is Outcome.EXPIRED:
+        listing.reason = f"The list of {asked.resource} expired twice while it was being read, after {listing.count:,}."
+    return listing
+
+
+def _read_once(
+    session: Session,
+    path: str,
+    asked: Asked,
+    decoder: PageDecoder[Wire],
+    keep: Callable[[list[Wire]], Iterable[Out]],
+    params: Params,
+) -> Listing[Out]:
+    listing: Listing[Out] = Listing(items=[])
+    token, size, pages, broken = "", session.limits.page_size, 0, 0
+    while True:
+        # resourceVersion stays out: together with it the server ignores `limit` and sends everything at once.
+        query = [*params, ("limit", size), *([("continue", token)] if token else [])]
+        try:
+            page = decoder.decode(session.get(path, asked, query).body, asked)
+        except Failure as failure:
+            if failure.outcome is Outcome.TOO_LARGE and size > _SMALLEST_PAGE:
+                size = max(_SMALLEST_PAGE, size // 5)
+                continue
+            if pages == 0:
+                raise
+            return _broken_off(listing, failure, pages)
+        pages += 1
+        listing.count += len(page.items)
+        listing.items.extend(keep(page.items))
+        if page.not_understood:
+            broken += page.not_understood
+            listing.outcome = Outcome.INCOMPLETE
+            listing.reason = f"{broken:,} of the {asked.resource} could not be understood: {page.problem}."
+        if not page.continue_:
+            return listing
+        if page.continue_ == token:
+            return _broken_off(listing, Failure(Outcome.MALFORMED, "The server repeats its continue token."), pages)
+        token = page.continue_
+
+
+def _broken_off(listing: Listing[Out], failure: Failure, pages: int) -> Listing[Out]:
+    listing.outcome = Outcome.EXPIRED if failure.outcome is Outcome.EXPIRED else Outcome.INCOMPLETE
+    plural = "page" if pages == 1 else "pages"
+    listing.reason = f"The list broke off after {pages} {plural} ({listing.count:,} read). {failure.reason}"
+    return listing

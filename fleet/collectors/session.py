@@ -1,0 +1,105 @@
+"""One pass's conversation with one cluster: asks, retries what is worth retrying, and knows when to stop."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.errors import Asked, Failure, from_answer
+from fleet.collectors.kube import Answer, Client, Params
+from fleet.domain.snapshot import Outcome
+
+READ_TIMEOUT_S = 30.0
+SMALL_TIMEOUT_S = 10.0  # for answers that need no list: a healthy server gives them in milliseconds
+_ATTEMPTS = 3
+_BACKOFF_S = 0.25
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What bounds one pass besides its deadline."""
+
+    page_size: int = 500
+    max_page_bytes: int = 64 * 2**20
+    """Decompressed; a page of 500 nodes is about 14 MB."""
+    retries: int = 8
+    """For the whole pass: a sick server is asked a few times more, never in a storm."""
+    longest_wait_s: float = 15.0
+    """A Retry-After above this ends the section instead."""
+
+
+class Session:
+    """Asks one cluster within one deadline. Not thread-safe: one pass, one session."""
+
+    def __init__(
+        self,
+        client: Client,
+        deadline: Deadline,
+        limits: Limits | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self.client = client
+        self.deadline = deadline
+        self.limits = limits or Limits()
+        self._retries_left = self.limits.retries
+        self._sleep = sleep
+        self._jitter = jitter
+
+    def get(self, path: str, asked: Asked, params: Params = (), timeout_s: float = READ_TIMEOUT_S) -> Answer:
+        """A GET that was answered with 200. Raises Failure."""
+        return self._ask("GET", path, asked, params, None, timeout_s)
+
+    def post(self, path: str, asked: Asked, body: Mapping[str, Any]) -> Answer:
+        """A review that changes nothing (SelfSubjectRulesReview and its kin): safe to repeat. Raises Failure."""
+        return self._ask("POST", path, asked, (), body, SMALL_TIMEOUT_S)
+
+    def _ask(
+        self, method: str, path: str, asked: Asked, params: Params, body: Mapping[str, Any] | None, timeout_s: float
+    ) -> Answer:
+        attempt = 1
+        while True:
+            try:
+                return self._once(method, path, asked, params, body, timeout_s)
+            except Failure as failure:
+                pause = self._pause(failure, attempt)
+                if pause is None:
+                    raise
+                self._retries_left -= 1
+            self._sleep(pause)
+            attempt += 1
+
+    def _once(
+        self, method: str, path: str, asked: Asked, params: Params, body: Mapping[str, Any] | None, timeout_s: float
+    ) -> Answer:
+        if self.deadline.spent:
+            seconds = f"{self.deadline.seconds:g} s"
+            raise Failure(Outcome.TIMEOUT, f"The {seconds} of this pass were spent before it could {asked.words}.")
+        answer = self.client.request(
+            method,
+            path,
+            asked=asked,
+            deadline=self.deadline,
+            params=params,
+            body=body,
+            timeout_s=timeout_s,
+            max_bytes=self.limits.max_page_bytes,
+        )
+        if answer.status in (200, 201):
+            return answer
+        raise from_answer(answer.status, answer.headers, bytes(answer.body), asked)
+
+    def _pause(self, failure: Failure, attempt: int) -> float | None:
+        """Seconds to wait before asking again; None where that makes no sense. Jitter keeps many Musters apart."""
+        if not failure.transient or attempt >= _ATTEMPTS or self._retries_left <= 0:
+            return None
+        if failure.retry_after is not None:
+            pause = failure.retry_after * (1.0 + 0.2 * self._jitter())
+        else:
+            pause = _BACKOFF_S * 2**attempt * (0.5 + self._jitter())
+        affordable = pause <= self.limits.longest_wait_s and pause < self.deadline.remaining()
+        return pause if affordable else None

@@ -1,0 +1,32 @@
+"""The server's version: the first question of every pass, which also tells whether there is anybody to ask."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fleet.collectors.errors import Asked, Failure, shorten
+from fleet.collectors.session import SMALL_TIMEOUT_S, Session
+from fleet.domain.snapshot import Outcome
+
+
+class _Version(msgspec.Struct, rename="camel", gc=False):
+    git_version: str | None = None
+
+
+def fetch(session: Session) -> str:
+    """`v1.36.2`. Raises Failure; malformed where something else than an API server answers."""
+    session.client.find_host(session.deadline)
+    answer = session.get("/version", Asked(verb="get", resource="/version"), timeout_s=SMALL_TIMEOUT_S)
+    return parse(answer.body)
+
+
+def parse(body: bytes | bytearray) -> str:
+    try:
+        version = msgspec.json.decode(body, type=_Version).git_version
+    except msgspec.MsgspecError as error:
+        raise Failure(
+            Outcome.MALFORMED, f"What answers here is no Kubernetes API server ({shorten(str(error), 120)})."
+        ) from None
+    if not version:
+        raise Failure(Outcome.MALFORMED, "What answers here is no Kubernetes API server: it tells no version.")
+    return version

@@ -1,0 +1,82 @@
+"""What several nouns share of the API's JSON: metadata, conditions, times. Only the fields that Muster needs.
+
+Every field may be missing or null: the Go API leaves out what is empty, and sends null lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from sys import intern
+
+import msgspec
+
+from fleet.domain.snapshot import Condition
+
+Quantities = dict[str, str | int | float]
+"""Quantities are strings on the wire; numbers are understood too, as servers that only pretend send them."""
+
+
+class Owner(msgspec.Struct, gc=False):
+    kind: str | None = None
+    name: str | None = None
+    controller: bool | None = None
+
+
+class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
+    name: str | None = None
+    namespace: str | None = None
+    uid: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    deletion_grace_period_seconds: int | None = None
+    owner_references: list[Owner] | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        return parse_time(self.creation_timestamp)
+
+
+class ConditionWire(msgspec.Struct, rename="camel", gc=False):
+    type: str | None = None
+    status: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    last_transition_time: str | None = None
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """An RFC 3339 time in UTC; None for nothing and for what is no time."""
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_conditions(wires: list[ConditionWire] | None) -> tuple[Condition, ...]:
+    """Conditions that name a type, in the order given."""
+    return tuple(
+        Condition(
+            type=intern(wire.type),
+            status=intern(wire.status or ""),
+            reason=intern(wire.reason or ""),
+            message=wire.message or "",
+            last_transition_at=parse_time(wire.last_transition_time),
+        )
+        for wire in wires or ()
+        if wire.type
+    )
+
+
+def interned(pairs: Mapping[str, str] | None) -> dict[str, str]:
+    """A copy whose keys and values are shared: thousands of nodes carry the same hundred labels."""
+    return {intern(key): intern(value) for key, value in pairs.items()} if pairs else {}
+
+
+def quantities(pairs: Quantities | None) -> dict[str, str]:
+    return {intern(key): intern(str(value)) for key, value in pairs.items()} if pairs else {}
