@@ -50,7 +50,17 @@ class Clusters(ListViewSet):
     orderings = {"name": "name", "platform": "platform", "outcome": "outcome"}
     default_ordering = "name"
     facet_names = ("platform", "outcome")
-    csv_columns = ("name", "server", "platform", "server_version", "node_count", "freshness", "read_at", "outcome", "error")
+    csv_columns = (
+        "name",
+        "server",
+        "platform",
+        "server_version",
+        "node_count",
+        "freshness",
+        "read_at",
+        "outcome",
+        "error",
+    )
     lookup_field = "name"
     lookup_value_regex = "[^/]+"
     roles = {"collect": Role.OPERATOR}
@@ -72,7 +82,9 @@ class Clusters(ListViewSet):
     @extend_schema(
         operation_id="cluster_collect",
         request=None,
-        responses={202: inline_serializer("Queued", {"cluster": serializers.CharField(), "queued_at": serializers.DateTimeField()})},
+        responses={
+            202: inline_serializer("Queued", {"cluster": serializers.CharField(), "queued_at": serializers.DateTimeField()})
+        },
     )
     @action(detail=True, methods=["post"])
     def collect(self, request: Request, name: str) -> Response:
@@ -93,4 +105,3 @@ def enqueue_or_503(cluster_id: int, trigger: str) -> None:
     except (OperationalError, OSError) as error:
         schedule.start_turn(cluster_id)
         raise Unavailable("The broker does not answer, so nothing can be queued. The next reading comes by itself.") from error
-

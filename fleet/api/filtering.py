@@ -44,9 +44,7 @@ class Ordering(BaseFilterBackend):
         if name == "id":
             return queryset.order_by(sign + "id")
         target = orderings[name]
-        expression: Expression | F = (
-            Coalesce(target[0], Value(target[1])) if isinstance(target, tuple) else F(target)
-        )
+        expression: Expression | F = Coalesce(target[0], Value(target[1])) if isinstance(target, tuple) else F(target)
         return queryset.annotate(sort_key=expression).order_by(sign + "sort_key", sign + "id")
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

@@ -78,8 +78,7 @@ class FleetSummary(APIView):
                     "offered": found.offered,
                     "usable": None,
                     "missing": [
-                        {"state": m.state, "reason": m.reason, "count": m.count, "nodes": m.nodes}
-                        for m in found.missing
+                        {"state": m.state, "reason": m.reason, "count": m.count, "nodes": m.nodes} for m in found.missing
                     ],
                     "uncounted_nodes": found.uncounted_nodes,
                 },

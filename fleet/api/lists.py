@@ -20,9 +20,7 @@ FACETS = inline_serializer(
     {
         "facets": serializers.DictField(
             child=serializers.ListField(
-                child=inline_serializer(
-                    "FacetValue", {"value": serializers.CharField(), "count": serializers.IntegerField()}
-                )
+                child=inline_serializer("FacetValue", {"value": serializers.CharField(), "count": serializers.IntegerField()})
             )
         )
     },
@@ -61,9 +59,7 @@ class ListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         """Values and counts of this list's facets under the current filter."""
         self.filter_queryset(self.get_queryset())  # refuses unknown or malformed filters, as the list does
         found = facets(self.filterset_class, self.facet_names, request.query_params, self.get_queryset())
-        return Response(
-            {"facets": {f.name: [{"value": v.value, "count": v.count} for v in f.values] for f in found}}
-        )
+        return Response({"facets": {f.name: [{"value": v.value, "count": v.count} for v in f.values] for f in found}})
 
 
 def flatten(row: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -45,7 +45,18 @@ class Runs(ListViewSet):
     orderings = {"started": "started_at", "cluster": "cluster__name"}
     default_ordering = "-started"
     facet_names = ("cluster", "outcome", "trigger")
-    csv_columns = ("id", "cluster", "trigger", "started_at", "finished_at", "outcome", "error", "nodes", "pods", "changes")
+    csv_columns = (
+        "id",
+        "cluster",
+        "trigger",
+        "started_at",
+        "finished_at",
+        "outcome",
+        "error",
+        "nodes",
+        "pods",
+        "changes",
+    )
 
     def get_queryset(self) -> QuerySet[CollectionRun]:
         return select.runs()

@@ -120,9 +120,7 @@ DATABASE_URL = env.url("DATABASE_URL", paths.database_url(MUSTER_HOME), ("postgr
 try:
     DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
 except (ValueError, environ.ImproperlyConfigured) as error:
-    raise ImproperlyConfigured(
-        "DATABASE_URL cannot be read: write it as postgres://user:password@host:5432/database."
-    ) from error
+    raise ImproperlyConfigured("DATABASE_URL cannot be read: write it as postgres://user:password@host:5432/database.") from error
 DATABASES["default"].update(
     CONN_MAX_AGE=300,
     CONN_HEALTH_CHECKS=True,

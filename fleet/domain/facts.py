@@ -33,9 +33,7 @@ def node_facts(node: NodeSnapshot, devices: Iterable[DraDevice], stack: Mapping[
         },
         "conditions": {condition.type: condition.status for condition in node.conditions},
         "stack": dict(sorted(stack.items())),
-        "devices": {
-            f"{device.driver}/{device.name}": device.uuid or device.profile or device.product for device in devices
-        },
+        "devices": {f"{device.driver}/{device.name}": device.uuid or device.profile or device.product for device in devices},
     }
 
 

@@ -44,9 +44,9 @@ def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list
         for revision in revisions[: limit * 4]
         if revision.changes or revision.started != first_readings.get(revision.node.cluster_id)
     ]
-    left = Node.objects.filter(
-        Q(removed_at__gte=since, removed_at__lt=until), cluster__removed_at__isnull=True
-    ).select_related("cluster")[:limit]
+    left = Node.objects.filter(Q(removed_at__gte=since, removed_at__lt=until), cluster__removed_at__isnull=True).select_related(
+        "cluster"
+    )[:limit]
     found += [Change(node.removed_at, "left", node.cluster.name, node.name, ()) for node in left if node.removed_at]
     return sorted(found, key=lambda change: change.at, reverse=True)[:limit]
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from fleet.models import Cluster, CollectionRun, Node
 
@@ -111,14 +112,16 @@ def runs() -> QuerySet[CollectionRun]:
 
 
 def data_version() -> str:
-    """A short text that changes exactly when something a page may show did. One query over the few cluster rows.
+    """A short text that changes whenever something a page may show did. One query over the few cluster rows.
 
-    It includes the moment of the last reading only by the outcome: ages tick in the browser.
+    A level of freshness changes with time alone: when nobody reads any more, the pages must still turn stale.
     """
-    seen = clusters().values_list(
-        "id", "changes", "outcome", "error", "queued_at", "failing_since", "taken_at"
-    )
-    return hashlib.blake2b(repr(sorted(seen, key=lambda row: row[0])).encode(), digest_size=8).hexdigest()
+    now = timezone.now()
+    seen = [
+        (row.pk, row.changes, row.outcome, row.error, row.queued_at, row.taken_at, freshness(row, now).level)
+        for row in clusters().order_by("pk")
+    ]
+    return hashlib.blake2b(repr(seen).encode(), digest_size=8).hexdigest()
 
 
 def counts() -> dict[str, int]:

@@ -24,9 +24,7 @@ class Facet:
     values: tuple[FacetValue, ...]
 
 
-def facets(
-    filterset: type[FilterSet], names: Sequence[str], params: Mapping[str, Any], queryset: QuerySet
-) -> list[Facet]:
+def facets(filterset: type[FilterSet], names: Sequence[str], params: Mapping[str, Any], queryset: QuerySet) -> list[Facet]:
     """One facet for each name, in two queries each at most.
 
     A facet counts under every filter but its own, so that a second value can be added to the first. Values that the
@@ -43,7 +41,7 @@ def facets(
         )
         chosen = set(_chosen(params, name))
         values = {_word(value): 0 for (value,) in everything.values_list(field).distinct()}
-        values |= {one: 0 for one in chosen}
+        values |= dict.fromkeys(chosen, 0)
         for value, rows in counted.items():
             values[_word(value)] = values.get(_word(value), 0) + rows
         ordered = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -43,9 +43,7 @@ class FleetCollector(Collector):
         for row in (
             NodeResource.objects.filter(node__in=present.order_by())
             .values(resource=F("name"), cluster=F("node__cluster__name"))
-            .annotate(
-                capacity=Sum("capacity"), allocatable=Sum("allocatable"), requested=Sum("requested"), free=Sum("free")
-            )
+            .annotate(capacity=Sum("capacity"), allocatable=Sum("allocatable"), requested=Sum("requested"), free=Sum("free"))
             .order_by()
         ):
             for figure in ("capacity", "allocatable", "requested", "free"):
@@ -57,11 +55,11 @@ class FleetCollector(Collector):
 def _clusters() -> Iterator[Metric]:
     now = timezone.now()
     up = GaugeMetricFamily("muster_cluster_up", "1 where the newest pass read the nodes.", labels=["cluster"])
-    age = GaugeMetricFamily(
-        "muster_collection_age_seconds", "Seconds since the nodes were last read whole.", labels=["cluster"]
-    )
+    age = GaugeMetricFamily("muster_collection_age_seconds", "Seconds since the nodes were last read whole.", labels=["cluster"])
     took = GaugeMetricFamily(
-        "muster_collection_section_seconds", "Seconds the newest pass spent on a section.", labels=["cluster", "section"]
+        "muster_collection_section_seconds",
+        "Seconds the newest pass spent on a section.",
+        labels=["cluster", "section"],
     )
     for cluster in clusters():
         if cluster.outcome:

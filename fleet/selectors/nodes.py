@@ -36,16 +36,16 @@ def pods_of(node: Node) -> list[Pod]:
 
 def gpus() -> QuerySet[Gpu]:
     """Physical GPUs of the nodes that are there now."""
-    return Gpu.objects.filter(
-        node__removed_at__isnull=True, node__cluster__removed_at__isnull=True
-    ).select_related("node", "node__cluster")
+    return Gpu.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True).select_related(
+        "node", "node__cluster"
+    )
 
 
 def mig_instances() -> QuerySet[MigInstance]:
     """MIG instances of the nodes that are there now."""
-    return MigInstance.objects.filter(
-        node__removed_at__isnull=True, node__cluster__removed_at__isnull=True
-    ).select_related("node", "node__cluster")
+    return MigInstance.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True).select_related(
+        "node", "node__cluster"
+    )
 
 
 def revisions_of(node: Node) -> QuerySet[NodeRevision]:

@@ -19,9 +19,7 @@ from fleet.services.locks import collection_lock
 log = logging.getLogger(__name__)
 
 
-def collect_cluster(
-    cluster: Cluster, *, trigger: str, deadline_s: float = settings.COLLECT_DEADLINE_S
-) -> CollectionRun | None:
+def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = settings.COLLECT_DEADLINE_S) -> CollectionRun | None:
     """One pass over one cluster; None where another worker is reading it right now.
 
     What a cluster does wrong becomes the run's outcome; only our own mistakes and a lost database raise.

@@ -40,9 +40,7 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         "resource_slices": _slices,
         "resource_claims": _allocations,
     }
-    remembered = [
-        name for name in fillers if not snapshot.section(name).complete and name in (cluster.section_read_at or {})
-    ]
+    remembered = [name for name in fillers if not snapshot.section(name).complete and name in (cluster.section_read_at or {})]
     changes: dict[str, Any] = {"remembered": tuple(remembered)}
     for name in remembered:
         changes |= fillers[name](cluster, snapshot)
@@ -79,8 +77,7 @@ def _slices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
     kept = tuple(
         device
         for device in _convert(_remembered_dra(cluster, "devices"), DraDevice)
-        if (device.driver, device.pool, device.name) not in seen
-        and (whole_section or (device.driver, device.pool) in missing)
+        if (device.driver, device.pool, device.name) not in seen and (whole_section or (device.driver, device.pool) in missing)
     )
     return {
         "slices": ResourceSlices(
@@ -95,8 +92,7 @@ def _allocations(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
     seen = {(held.driver, held.pool, held.device) for held in snapshot.allocations}
     known = _convert(_remembered_dra(cluster, "allocations"), DraAllocation)
     return {
-        "allocations": snapshot.allocations
-        + tuple(held for held in known if (held.driver, held.pool, held.device) not in seen)
+        "allocations": snapshot.allocations + tuple(held for held in known if (held.driver, held.pool, held.device) not in seen)
     }
 
 

@@ -32,9 +32,10 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
     if "permissions" in whole:
         cluster.permissions = plain(snapshot.permissions)
     cluster.changes += run.changes or 0
-    cluster.save(
-        update_fields=[
-            "taken_at", "sections", "section_read_at", "outcome", "error", "failing_since", "read_at", "node_count",
-            "platform", "server_version", "operator", "device_plugin", "permissions", "changes", "pending_fingerprint",
-        ]  # fmt: skip
-    )
+    cluster.save(update_fields=_WRITTEN)
+
+
+_WRITTEN = (
+    *("taken_at", "sections", "section_read_at", "outcome", "error", "failing_since", "read_at", "node_count"),
+    *("platform", "server_version", "operator", "device_plugin", "permissions", "changes", "pending_fingerprint"),
+)

@@ -56,11 +56,7 @@ def remove_gone(
     present = {one.node.uid for one in judged}
     reborn = {one.node.name for one in judged if one.node.uid not in remembered}
     whole = snapshot.section("nodes").complete
-    gone = [
-        row.pk
-        for uid, row in remembered.items()
-        if not row.removed and uid not in present and (whole or row.name in reborn)
-    ]
+    gone = [row.pk for uid, row in remembered.items() if not row.removed and uid not in present and (whole or row.name in reborn)]
     if gone:
         Node.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at)
         close_revisions(gone, snapshot.taken_at)
@@ -85,10 +81,7 @@ def upsert_changed(
     written = Node.objects.bulk_create(
         rows, batch_size=BATCH, update_conflicts=True, unique_fields=["cluster", "uid"], update_fields=_UPDATED
     )
-    return [
-        Changed(row.pk, one, is_new=one.node.uid not in remembered)
-        for row, one in zip(written, changed, strict=True)
-    ]
+    return [Changed(row.pk, one, is_new=one.node.uid not in remembered) for row, one in zip(written, changed, strict=True)]
 
 
 def _differs(one: JudgedNode, row: Known | None) -> bool:

@@ -38,7 +38,9 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
     node_ids = [pk for pk, _, _ in groups if pk is not None]
     alive = Pod.objects.filter(cluster=cluster, removed_at__isnull=True)
     known = {
-        pod.uid: pod for pod in alive.filter(node_id__in=node_ids) | (alive.filter(node__isnull=True) if pending or cluster.pending_fingerprint else alive.none())
+        pod.uid: pod
+        for pod in alive.filter(node_id__in=node_ids)
+        | (alive.filter(node__isnull=True) if pending or cluster.pending_fingerprint else alive.none())
     }
     wanted = [_row(cluster, pk, pod) for pk, _, pods in groups for pod in pods]
     changed = [row for row in wanted if _differs(row, known.get(row.uid))]

@@ -31,9 +31,7 @@ def write(changed: Sequence[Changed], at: datetime) -> None:
             continue
         if before:
             closed.append(pk)
-        opened.append(
-            NodeRevision(node_id=pk, period=DateTimeTZRange(at, None), facts=judged.facts, changes=changes)
-        )
+        opened.append(NodeRevision(node_id=pk, period=DateTimeTZRange(at, None), facts=judged.facts, changes=changes))
     if closed:
         close_revisions(closed, at)
     NodeRevision.objects.bulk_create(opened, batch_size=_BATCH)

@@ -1,0 +1,89 @@
+"""Rows for tests: only the fact under test is written, the rest is a plain healthy cluster."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, NodeResource, Pod
+
+_serial = count(1)
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def a_cluster(name: str = "east", **fields: Any) -> Cluster:
+    found = Cluster.objects.filter(name=name).first()
+    if found and not fields:
+        return found
+    now = datetime.now(UTC)
+    told = {"read_at": now, "taken_at": now, "outcome": "ok", "server_version": "v1.36.2", "platform": "EKS"}
+    return Cluster.objects.create(name=name, **{**told, **fields})
+
+
+def a_node(name: str = "", cluster: Cluster | None = None, **fields: Any) -> Node:
+    """A node with eight full H100s; `gpus`, `migs` and `resources` add rows that hang on it."""
+    number = next(_serial)
+    told: dict[str, Any] = {
+        "name": name or f"node-{number:04}",
+        "uid": f"uid-{number}",
+        "vendor": "nvidia",
+        "product": "NVIDIA-H100-80GB-HBM3",
+        "family": "hopper",
+        "physical": 8,
+        "expected": 8,
+        "offered": 8,
+        "partitioning": "none",
+        "sharing": "exclusive",
+        "replicas": 1,
+        "mode": "Full GPU",
+        "slots_capacity": 8,
+        "slots_allocatable": 8,
+        "slots_requested": 2,
+        "slots_free": 6,
+        "state": "full",
+        "advertised": "full",
+        "kubelet_ready": True,
+        "zone": "us-east-1a",
+        "machine_type": "p5.48xlarge",
+        "driver_version": "580.95.05",
+        "first_seen_at": NOON - timedelta(days=1),
+        "changed_at": NOON,
+        "state_since": NOON,
+        "fingerprint": f"{number}",
+        "info": {"remarks": [], "evidence": []},
+    }
+    return Node.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
+
+
+def a_resource(node: Node, name: str = "nvidia.com/gpu", **fields: Any) -> NodeResource:
+    told = {"kind": "gpu", "capacity": 8, "allocatable": 8, "requested": 2, "free": 6, "predicted": 8}
+    return NodeResource.objects.create(node=node, name=name, **{**told, **fields})
+
+
+def a_gpu(node: Node, position: int = 0, **fields: Any) -> Gpu:
+    return Gpu.objects.create(node=node, position=position, **{"product": node.product, "memory_mib": 81559, **fields})
+
+
+def a_mig_instance(node: Node, position: int = 0, profile: str = "1g.10gb", **fields: Any) -> MigInstance:
+    return MigInstance.objects.create(node=node, position=position, profile=profile, **fields)
+
+
+def a_pod(node: Node | None, name: str = "", **fields: Any) -> Pod:
+    number = next(_serial)
+    told: dict[str, Any] = {
+        "uid": f"pod-{number}",
+        "namespace": "inference",
+        "name": name or f"vllm-{number}",
+        "phase": "Running",
+        "ready": True,
+        "requests": {"nvidia.com/gpu": 1},
+        "slots": 1,
+        "holds": True,
+    }
+    return Pod.objects.create(cluster=node.cluster if node else a_cluster(), node=node, **{**told, **fields})
+
+
+def a_run(cluster: Cluster | None = None, **fields: Any) -> CollectionRun:
+    told = {"trigger": "schedule", "started_at": NOON, "finished_at": NOON, "outcome": "ok", "nodes": 1, "pods": 2}
+    return CollectionRun.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
