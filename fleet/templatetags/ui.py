@@ -1,0 +1,268 @@
+"""Tags and filters of the pages: `{% load ui %}`. Words are in words.py, figures in formats.py, markup in components/."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from django.template import Context
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from lucide.templatetags.lucide import lucide as render_icon
+
+from fleet.templatetags import formats, words
+
+register = template.Library()
+
+register.filter("number", formats.number)
+register.filter("percent", formats.percent)
+register.filter("gib", formats.gib)
+register.filter("duration", formats.duration)
+register.filter("took", formats.took)
+register.filter("middle", formats.middle)
+
+
+def _now(context: Context) -> datetime:
+    """The moment the page was made: the view's `now`, so that every age of a page starts from one clock."""
+    now = context.get("now")
+    return now if isinstance(now, datetime) else timezone.now()
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def measured(value: float | None, unit: str = "", none: str = formats.UNKNOWN, digits: int | None = None) -> SafeString:
+    """A measured value with its unit beside it, or the words `none` where nobody measured: never 0, never a dash."""
+    if value is None:
+        return format_html('<span class="unknown">{}</span>', none)
+    text = formats.number(value, digits)
+    return format_html('{}\N{NO-BREAK SPACE}<span class="unit">{}</span>', text, unit) if unit else mark_safe(text)  # noqa: S308
+
+
+@register.simple_tag
+def count(value: int | None, one: str, many: str = "") -> str:
+    """A count with its noun: `{% count 141 "node" %}` → 141 nodes."""
+    return formats.plural(value, one, many)
+
+
+@register.simple_tag
+def share(part: float | None, whole: float | None, digits: int = 1) -> str:
+    """part of whole in percent, rounded so that it never claims all or nothing wrongly."""
+    return formats.share(part, whole, digits)
+
+
+# --- time ---------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag(takes_context=True)
+def age(context: Context, at: datetime | None, suffix: str = "", none: str = formats.UNKNOWN) -> SafeString:
+    """How long ago, ticking in the browser, with the moment in the title: `24 s`, or `24 s ago` with suffix="ago"."""
+    if at is None:
+        return format_html('<span class="unknown">{}</span>', none)
+    now = _now(context)
+    text = formats.duration((now - at).total_seconds())
+    tail = f"\N{NO-BREAK SPACE}{suffix}" if suffix else ""
+    return format_html(
+        '<time class="age" datetime="{}" data-age="{}" title="{}">{}{}</time>',
+        at.astimezone(UTC).isoformat(timespec="seconds"),
+        suffix,
+        formats.moment(at, now),
+        text,
+        tail,
+    )
+
+
+@register.simple_tag(takes_context=True)
+def since(context: Context, at: datetime | None, none: str = "since a moment nobody recorded") -> SafeString:
+    """`16 h 45 min, since Sun 22 Nov 21:47 UTC`."""
+    if at is None:
+        return format_html('<span class="unknown">{}</span>', none)
+    return format_html("<b>{}</b>, since {}", age(context, at), moment(context, at))
+
+
+@register.simple_tag(takes_context=True)
+def moment(context: Context, at: datetime | None, none: str = formats.UNKNOWN) -> SafeString:
+    """`Sun 22 Nov 21:47 UTC`."""
+    if at is None:
+        return format_html('<span class="unknown">{}</span>', none)
+    return format_html(
+        '<time datetime="{}">{}</time>', at.astimezone(UTC).isoformat(timespec="seconds"), formats.moment(at, _now(context))
+    )
+
+
+@register.simple_tag(takes_context=True)
+def clock(context: Context, at: datetime | None, none: str = formats.UNKNOWN) -> SafeString:
+    """`21:47`, or `22 Nov 21:47` where it is another day; UTC, with the whole moment in the title."""
+    if at is None:
+        return format_html('<span class="unknown">{}</span>', none)
+    now = _now(context)
+    stamp = at.astimezone(UTC).isoformat(timespec="seconds")
+    return format_html('<time datetime="{}" title="{}">{}</time>', stamp, formats.moment(at, now), formats.clock(at, now))
+
+
+@register.inclusion_tag("components/_freshness.html", takes_context=True)
+def freshness(context: Context, fresh: Any) -> dict[str, Any]:
+    """The freshness chip of something with `level` (live, late, stale, never), `read_at` and `unknown_at`.
+
+    The browser goes on judging by the same limits, so a chip cannot stay green on a page that stopped refreshing.
+    """
+    limits: dict[str, int] = {}
+    if fresh.read_at is not None:
+        limits["late_after"] = round(2 * settings.COLLECT_INTERVAL.total_seconds()) + 10
+        if fresh.unknown_at is not None:
+            limits["stale_after"] = round((fresh.unknown_at - fresh.read_at).total_seconds())
+    return {"at": fresh.read_at, "level": fresh.level, "now": _now(context), **limits}
+
+
+# --- shapes and icons ---------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=512)
+def _icon(name: str, css: str) -> SafeString:
+    return mark_safe(  # noqa: S308  (the package's own SVG; name and class come from templates)
+        render_icon(name, size=16, **{"class": css, "aria_hidden": "true", "focusable": "false", "stroke_width": "1.75"})
+    )
+
+
+@register.simple_tag
+def icon(name: str, css: str = "icon") -> SafeString:
+    """An icon of the lucide package, for decoration only: the words beside it carry the meaning."""
+    return _icon(str(name), str(css))
+
+
+@register.simple_tag
+def shape(name: str, css: str = "") -> SafeString:
+    """One of Muster's own shapes (the symbols `sh-*` of components/_shapes.html): check, triangle, cross, half …"""
+    return format_html(
+        '<svg class="shape {}" viewBox="0 0 16 16" aria-hidden="true" focusable="false"><use href="#sh-{}"></use></svg>',
+        css,
+        name,
+    )
+
+
+@register.simple_tag
+def look(kind: str, key: str | None) -> words.Word:
+    """`{% look "state" node.state as w %}` → w.word, w.shape, w.look."""
+    return words.word(kind, key)
+
+
+def _worded(kind: str, key: str | None, **more: Any) -> dict[str, Any]:
+    return {"word": words.word(kind, key), "key": key, **more}
+
+
+@register.inclusion_tag("components/_badge.html")
+def verdict(key: str | None, stale: bool = False) -> dict[str, Any]:
+    """The verdict badge of a node; stale verdicts are hatched."""
+    return _worded("verdict", key, stale=stale)
+
+
+@register.inclusion_tag("components/_badge.html")
+def state(key: str | None, stale: bool = False, text: str = "") -> dict[str, Any]:
+    """The state badge of a node (what it offers the scheduler against what its devices predict); `text` replaces the word."""
+    return _worded("state", key, stale=stale, text=text)
+
+
+@register.inclusion_tag("components/_badge.html")
+def severity(key: str | None) -> dict[str, Any]:
+    """The severity badge of a finding or remark."""
+    return _worded("severity", key)
+
+
+@register.inclusion_tag("components/_status.html")
+def status(key: str | None, text: str = "") -> dict[str, Any]:
+    """The status of a rung or rule: shape and word without a ground; `text` replaces the word."""
+    return _worded("status", key, text=text)
+
+
+@register.inclusion_tag("components/_status.html")
+def outcome(key: str | None, text: str = "") -> dict[str, Any]:
+    """How the reading of a section or cluster ended."""
+    return _worded("outcome", key, text=text)
+
+
+# --- names --------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def name(value: str | None, css: str = "", none: str = formats.UNKNOWN) -> SafeString:
+    """A long name that gives up its middle when room is short; the whole name is in the title and is what a copy gives."""
+    if not value:
+        return format_html('<span class="unknown">{}</span>', none)
+    head, tail, rest = formats.parts(value)
+    if not head and not rest:
+        return format_html('<span class="{}">{}</span>', css, value)
+    return format_html(
+        '<span class="mid {}" title="{}"><span class="mid__head">{}</span><span class="mid__tail">{}</span>'
+        '<span class="mid__rest">{}</span></span>',
+        css,
+        value,
+        head,
+        tail,
+        rest,
+    )
+
+
+# --- bars ---------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def meter(value: float | None, whole: float | None, css: str = "", label: str = "") -> SafeString:
+    """A meter from 0 to `whole`. Where the value is not known the meter is a dashed outline, and says so to a screen reader."""
+    if value is None or not whole:
+        return format_html('<svg class="meter meter--unknown {}" role="img" aria-label="{}unknown"></svg>', css, label)
+    wide = max(0.0, min(100.0, 100 * value / whole))
+    return format_html(
+        '<svg class="meter {}" role="img" aria-label="{}{} of {}"><rect width="{}%" height="100%"></rect></svg>',
+        css,
+        label,
+        formats.number(value),
+        formats.number(whole),
+        round(wide, 2),
+    )
+
+
+@register.inclusion_tag("components/_bar_stack.html")
+def bar_stack(segments: Iterable[Mapping[str, Any]], label: str = "") -> dict[str, Any]:
+    """A stacked bar. A segment: `count`, `word`, and `look` (v-ready … or is-requested, is-context); every share that is not 0 is
+    at least 2 % wide, so that one node among thousands is still seen."""
+    shown = [segment for segment in segments if segment.get("count")]
+    total = sum(segment["count"] for segment in shown)
+    wide = [max(2.0, 100 * segment["count"] / total) for segment in shown]
+    scale = 100 / sum(wide) if wide else 1
+    at, rects = 0.0, []
+    for segment, width in zip(shown, wide, strict=True):
+        rects.append({**segment, "x": round(at, 2), "width": round(width * scale, 2)})
+        at += width * scale
+    text = ", ".join(f"{formats.number(segment['count'])} {segment['word'].lower()}" for segment in shown)
+    return {"rects": rects, "label": f"{label}: {text}" if label else text}
+
+
+# --- charts -------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _plotly_style_ids() -> tuple[str, ...]:
+    """Ids of style elements that Plotly's bundle would add unless they are there already.
+
+    One carries 83 kB for maps, which Muster never draws and its content security policy forbids; the bundle looks for the id
+    first, so an empty element of that id keeps it away. The id is a digest of the content, so it is read from the bundle itself.
+    """
+    path = finders.find("vendor/plotly.min.js")
+    if not isinstance(path, str):
+        return ()
+    return tuple(sorted(set(re.findall(r'getElementById\("([0-9a-f]{64})"\)', Path(path).read_text(encoding="utf-8")))))
+
+
+@register.inclusion_tag("components/_charts_scripts.html")
+def chart_scripts() -> dict[str, Any]:
+    """What a page with charts loads, in its block `scripts`."""
+    return {"taken_ids": _plotly_style_ids()}

@@ -1,0 +1,91 @@
+"""The closed sets that pages show, each with its word, its shape and its look. Ids outside a set are shown as they are written,
+with the look of the unknown: a new id must never break a page, nor look healthy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    """How one id is shown: the word, the shape (a symbol of components/_shapes.html) and the look (a `v-*` class)."""
+
+    word: str
+    shape: str
+    look: str
+
+
+VERDICTS: dict[str, Word] = {
+    "ready": Word("Ready", "check", "ready"),
+    "degraded": Word("Degraded", "triangle", "degraded"),
+    "not_ready": Word("Not ready", "cross", "not_ready"),
+    "starting": Word("Starting", "half", "starting"),
+    "unknown": Word("Unknown", "query", "unknown"),
+    "excluded": Word("Excluded", "pause", "excluded"),
+}
+
+STATUSES: dict[str, Word] = {
+    "pass": Word("Pass", "check", "ready"),
+    "warn": Word("Warn", "triangle", "degraded"),
+    "fail": Word("Fail", "cross", "not_ready"),
+    "waiting": Word("Waiting", "half", "starting"),
+    "unknown": Word("Unknown", "query", "unknown"),
+    "not_enabled": Word("Not enabled", "slash", "unknown"),
+    "not_applicable": Word("Not applicable", "dash", "unknown"),
+    "blocked": Word("Blocked", "lock", "unknown"),
+}
+
+SEVERITIES: dict[str, Word] = {
+    "fatal": Word("Fatal", "cross", "not_ready"),
+    "critical": Word("Critical", "cross", "not_ready"),
+    "warning": Word("Warning", "triangle", "degraded"),
+    "info": Word("Info", "info", "excluded"),
+}
+
+STATES: dict[str, Word] = {
+    # what a node offers to the scheduler, compared with what its devices predict
+    "full": Word("Advertised", "check", "ready"),
+    "partial": Word("Partly advertised", "triangle", "degraded"),
+    "none": Word("Not advertised", "cross", "not_ready"),
+    "not_ready": Word("Kubelet not ready", "cross", "not_ready"),
+    "unknown": Word("Unknown", "query", "unknown"),
+    "cordoned": Word("Cordoned", "pause", "excluded"),
+    "removed": Word("Removed", "dash", "excluded"),
+}
+
+OUTCOMES: dict[str, Word] = {
+    # how a pass over a cluster ended
+    "ok": Word("Read whole", "check", "ready"),
+    "partial": Word("Read in part", "triangle", "degraded"),
+    "failed": Word("Failed", "cross", "not_ready"),
+    "running": Word("Running", "half", "starting"),
+    "lost": Word("Worker lost", "cross", "not_ready"),
+    # how the reading of one section ended: the collectors' closed set
+    "collected": Word("Collected", "check", "ready"),
+    "absent": Word("Not installed", "dash", "unknown"),
+    "incomplete": Word("Incomplete", "triangle", "degraded"),
+    "unreachable": Word("Unreachable", "cross", "not_ready"),
+    "tls": Word("TLS failed", "cross", "not_ready"),
+    "unauthorised": Word("Unauthorised", "lock", "not_ready"),
+    "forbidden": Word("Forbidden", "lock", "degraded"),
+    "throttled": Word("Throttled", "half", "degraded"),
+    "expired": Word("List expired", "triangle", "degraded"),
+    "malformed": Word("Malformed answer", "cross", "not_ready"),
+    "timeout": Word("Timed out", "cross", "not_ready"),
+    "too_large": Word("Too large", "cross", "not_ready"),
+    "skipped": Word("Not asked", "slash", "unknown"),
+}
+
+SETS: dict[str, dict[str, Word]] = {
+    "verdict": VERDICTS,
+    "status": STATUSES,
+    "severity": SEVERITIES,
+    "state": STATES,
+    "outcome": OUTCOMES,
+}
+
+
+def word(kind: str, key: str | None) -> Word:
+    """The Word of an id in one of the sets; None and ids nobody listed look unknown."""
+    if key is None or key == "":
+        return Word("Unknown", "query", "unknown")
+    return SETS[kind].get(key) or Word(key.replace("_", " ").capitalize(), "query", "unknown")

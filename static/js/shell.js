@@ -1,0 +1,118 @@
+/* The theme button, the side bar on a phone, menus, and the keys: "/" goes to the search, arrows move in segmented controls and
+   in the tile map, Escape closes. */
+"use strict";
+(function () {
+  const side = document.getElementById("side");
+  const veil = document.querySelector("[data-veil]");
+  const opener = document.querySelector("[data-side-open]");
+
+  function openSide(open) {
+    if (!side || !opener) return;
+    side.toggleAttribute("data-open", open);
+    veil.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
+    if (open) side.querySelector("a, button, input").focus();
+    else opener.focus();
+  }
+
+  document.addEventListener("click", (event) => {
+    const at = (selector) => event.target.closest(selector);
+    if (at("[data-theme-turn]")) window.Muster.turnTheme();
+    if (at("[data-side-open]")) openSide(!side.hasAttribute("data-open"));
+    else if (at("[data-veil]")) openSide(false);
+    for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+    if (at("[data-retry]") && !at("[data-retry]").getAttribute("href")) {
+      event.preventDefault();
+      location.reload();
+    }
+  });
+
+  const typing = (element) => element.matches("input, textarea, select, [contenteditable]");
+
+  function segmented(event, group) {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    const items = [...group.children];
+    const next = items[(items.indexOf(document.activeElement) + step + items.length) % items.length];
+    event.preventDefault();
+    next.focus();
+  }
+
+  /* Up and down look for the tile that lies nearest in the next row. */
+  function vertical(tiles, from, step) {
+    const box = tiles[from].getBoundingClientRect();
+    let row = null;
+    let best = -1;
+    let nearest = Infinity;
+    for (let i = from + step; i >= 0 && i < tiles.length; i += step) {
+      const other = tiles[i].getBoundingClientRect();
+      if (Math.abs(other.top - box.top) < 2) continue;
+      if (row === null) row = other.top;
+      if (Math.abs(other.top - row) > 2) break;
+      if (Math.abs(other.left - box.left) < nearest) {
+        nearest = Math.abs(other.left - box.left);
+        best = i;
+      }
+    }
+    return best;
+  }
+
+  function tiles(event, map) {
+    const all = [...map.querySelectorAll("a.tile")];
+    const from = all.indexOf(document.activeElement);
+    if (from < 0) return;
+    const to = {
+      ArrowRight: () => from + 1,
+      ArrowLeft: () => from - 1,
+      ArrowDown: () => vertical(all, from, 1),
+      ArrowUp: () => vertical(all, from, -1),
+      Home: () => 0,
+      End: () => all.length - 1,
+    }[event.key];
+    if (!to) return;
+    event.preventDefault();
+    const next = all[to()];
+    if (next) next.focus();
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/" && !typing(event.target)) {
+      const search = [...document.querySelectorAll("[data-search]")].find((input) => input.offsetParent);
+      if (search) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    } else if (event.key === "Escape") {
+      if (side && side.hasAttribute("data-open")) openSide(false);
+      for (const menu of document.querySelectorAll("details.menu[open]")) {
+        menu.open = false;
+        menu.querySelector("summary").focus();
+      }
+      if (event.target.matches("[data-search]")) event.target.blur();
+    } else {
+      const group = event.target.closest("[data-segmented]");
+      const map = event.target.closest("[data-tile-map]");
+      if (group) segmented(event, group);
+      else if (map) tiles(event, map);
+    }
+  });
+
+  // one tile at a time stands in the tab order
+  document.addEventListener("focusin", (event) => {
+    const tile = event.target.closest("a.tile");
+    const map = tile && tile.closest("[data-tile-map]");
+    if (!map) return;
+    for (const other of map.querySelectorAll('a.tile[tabindex="0"]')) other.tabIndex = -1;
+    tile.tabIndex = 0;
+  });
+
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-facet-search]")) return;
+    const wanted = event.target.value.trim().toLowerCase();
+    for (const item of event.target.closest(".facet__list").querySelectorAll(".facet__item")) {
+      item.hidden = !item.textContent.toLowerCase().includes(wanted);
+    }
+  });
+})();
