@@ -1,0 +1,240 @@
+"""The pattern page: every component in every state, light and dark side by side. Its samples are made up here, never read."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from fleet.templatetags import words
+
+LONG = "gke-a3-ultra-inference-pool-with-a-name-up-to-the-limit-3f2c9b1e"
+HUGE_TILES = 1600
+
+
+def patterns(request: HttpRequest) -> HttpResponse:
+    """Context: themes (the two, each with its own ids), samples, now."""
+    now = timezone.now()
+    context = {"themes": ("light", "dark"), "samples": samples(now), "now": now}
+    return render(request, "patterns/detail.html", context)
+
+
+def samples(now: datetime) -> dict[str, Any]:
+    """What the components are shown with, by component."""
+    return {
+        **{kind: list(known) for kind, known in words.SETS.items()},
+        "freshness": _freshness(now),
+        "five": _five(),
+        "drawings": _drawings(),
+        "evidence": _evidence(),
+        "facets": _facets(),
+        "bars": _bars(),
+        "headlines": _headlines(now),
+        "maps": _maps(),
+        "sections": _sections(),
+        "kv": _key_values(),
+        "names": ("ip-10-40-17-203.ec2.internal", "qwen3-32b-vllm-7d9f6c-xk2lp", LONG, "b200", None),
+        "ages": [now - timedelta(seconds=age) for age in (24, 660, 11_100, 75_600, 187_200, 34_560_000)],
+        "segments": [{"label": word, "url": "#", "current": word == "Pool"} for word in ("Pool", "Cluster", "Product")],
+        "chart": _chart(),
+    }
+
+
+def _freshness(now: datetime) -> list[SimpleNamespace]:
+    def chip(level: str, seconds: int | None) -> SimpleNamespace:
+        at = None if seconds is None else now - timedelta(seconds=seconds)
+        return SimpleNamespace(level=level, read_at=at, unknown_at=at and at + timedelta(minutes=15))
+
+    return [chip("live", 24), chip("late", 150), chip("stale", 680), chip("never", None)]
+
+
+def _five() -> list[dict[str, Any]]:
+    def row(mode: str, word: str, *figures: int | None, off: tuple[str, ...] = ()) -> dict[str, Any]:
+        names = ("physical", "slots", "allocatable", "requested", "free")
+        return {"mode": mode, "slot_word": word, "off": off, **dict(zip(names, figures, strict=True))}
+
+    return [
+        row("Full GPU", "slots", 8, 8, 8, 5, 3),
+        row("Full GPU, one card lost", "slots", 8, 8, 7, 6, 1, off=("allocatable",)),
+        row("MIG 7×1g.10gb", "MIG slots", 1, 7, 7, 4, 3),
+        row("Time-sliced ×4", "shared slots", 1, 4, 4, 3, 1),
+        row("Nothing was read", "slots", None, None, None, None, None),
+        row("Whole fleet", "slots", 40_960, 286_720, 286_712, 190_114, 96_598),
+    ]
+
+
+def _cells(*states: str) -> list[dict[str, Any]]:
+    return [{"state": state, "number": number} for number, state in enumerate(states)]
+
+
+def _slices(*slices: tuple[str, int, str]) -> dict[str, Any]:
+    return {
+        "slices": [
+            {"profile": profile, "short": profile.partition(".")[0], "span": span, "state": state}
+            for profile, span, state in slices
+        ]
+    }
+
+
+def _drawings() -> list[dict[str, Any]]:
+    def drawing(kind: str, label: str, **more: Any) -> dict[str, Any]:
+        return {"kind": kind, "label": label, **more}
+
+    free, taken = "free", "requested"
+    return [
+        drawing("full", "8 cards, 5 requested, 3 free", cells=_cells(*[taken] * 5, *[free] * 3)),
+        drawing(
+            "full",
+            "8 cards, one broken, one held by a squatter",
+            numbered=True,
+            cells=_cells(*[taken] * 5, "broken", free, "squatter"),
+        ),
+        drawing("full", "4 cards, use unknown", cells=_cells(*["unknown"] * 4), note="pods could not be read"),
+        drawing("full", "16 cards, 9 requested, 7 free", cells=_cells(*[taken] * 9, *[free] * 7)),
+        drawing(
+            "mig",
+            "one card in 7 slices, 4 requested, 3 free",
+            cards=[_slices(*[("1g.10gb", 1, taken)] * 4, *[("1g.10gb", 1, free)] * 3)],
+        ),
+        drawing(
+            "mig",
+            "one card in slices of different size",
+            cards=[_slices(("3g.40gb", 3, taken), ("2g.20gb", 2, free), ("1g.10gb", 1, "broken"), ("", 1, "unused"))],
+            note="1 of 7 parts in no slice",
+        ),
+        drawing(
+            "shared",
+            "one card, 4 shares, 3 requested",
+            cards=[{"shares": _cells(taken, taken, taken, free)}],
+            note="1 card, 4 shares, no walls",
+        ),
+        drawing("shared", "one card, 20 shares", cards=[{"shares": _cells(*[taken] * 3, *[free] * 17)}], note="no walls"),
+    ]
+
+
+def _evidence() -> list[dict[str, Any]]:
+    return [
+        {"source": "label", "key": "nvidia.com/gpu.count", "value": "8"},
+        {"source": "allocatable", "key": "nvidia.com/gpu", "value": "7", "deciding": True},
+        {"source": "DCGM", "key": 'DCGM_FI_DEV_XID_ERRORS{gpu="5"}', "value": "79", "deciding": True},
+        {"source": "pod", "key": f"nvidia-device-plugin-daemonset-{LONG}", "value": "Ready"},
+    ]
+
+
+def _facets() -> list[dict[str, Any]]:
+    def value(name: str, count: int, selected: bool = False) -> dict[str, Any]:
+        return {"value": name, "label": name, "count": count, "selected": selected}
+
+    modes = [("Full GPU", 113, True), ("Time-sliced ×4", 16, False), ("MIG 7×1g.10gb", 12, True), ("MPS ×8", 0, False)]
+    many = [value(f"europe-west4-{letter}", 40 - 4 * place) for place, letter in enumerate("abcdefghij")]
+    return [
+        {"name": "mode", "label": "Mode", "open": True, "picked": 2, "values": [value(*mode) for mode in modes]},
+        {"name": "zone", "label": "Zone", "open": True, "values": many},
+        {"name": "driver", "label": "Driver", "open": True, "values": []},
+    ]
+
+
+def _bars() -> list[list[dict[str, Any]]]:
+    def segments(**counts: int) -> list[dict[str, Any]]:
+        return [{"count": count, "look": f"v-{key}", "word": words.VERDICTS[key].word} for key, count in counts.items()]
+
+    return [
+        segments(ready=972, degraded=40, not_ready=32, starting=8, unknown=4, excluded=8),
+        segments(ready=4999, not_ready=1),
+        [],
+    ]
+
+
+def _headlines(now: datetime) -> list[dict[str, Any]]:
+    return [
+        {
+            "look": "not_ready",
+            "shape": "cross",
+            "title": "7 of 8 slots are allocatable",
+            "reason": "The device plugin marked one card unhealthy, so Kubernetes no longer hands it out.",
+            "since": now - timedelta(hours=16, minutes=45),
+            "note": "The node is Ready for the kubelet all the same.",
+            "todo": [
+                {"text": "Move the pods:", "command": f"kubectl drain {LONG}"},
+                {"text": "Stop and start the instance, so that it comes up on another host."},
+            ],
+        },
+        {
+            "look": "unknown",
+            "shape": "query",
+            "title": "What this node offers is unknown",
+            "reason": "Pods: forbidden.",
+        },
+        {"look": "ready", "shape": "check", "title": "All 8 cards are advertised.", "since": now - timedelta(days=3)},
+    ]
+
+
+def _tiles(number: int, odd: dict[int, str], stale: bool = False) -> list[dict[str, Any]]:
+    return [
+        {"url": "#", "name": f"node-{place:04}", "state": odd.get(place, "full"), "stale": stale, "tip": "8 × H100"}
+        for place in range(number)
+    ]
+
+
+def _maps() -> list[dict[str, Any]]:
+    def group(name: str, have: int, of: int, tiles: list[dict[str, Any]], stale: bool = False) -> dict[str, Any]:
+        sub = "NVIDIA-H100-80GB-HBM3 · Full GPU"
+        return {"key": name, "name": name, "sub": sub, "have": have, "of": of, "stale": stale, "tiles": tiles}
+
+    odd = {3: "partial", 9: "none", 14: "unknown", 17: "cordoned", 20: "not_ready"}
+    legend = [{"state": state, "count": count} for state, count in (("full", 40), ("partial", 1), ("none", 1))]
+    huge = _tiles(HUGE_TILES, dict.fromkeys(range(0, HUGE_TILES, 211), "none"))
+    return [
+        {
+            "kind": "state",
+            "groups": [
+                group("prod-us-east", 280, 320, _tiles(40, odd)),
+                group("research-onprem", 96, 96, _tiles(22, {**odd, 5: "partial"}, stale=True), stale=True),
+                group(LONG, 8, 8, _tiles(1, {})),
+            ],
+            "legend": legend,
+            "has_stale": True,
+        },
+        {"kind": "state", "small": True, "groups": [group("huge", 12_736, 12_800, huge)], "legend": legend},
+    ]
+
+
+def _sections() -> list[dict[str, Any]]:
+    def row(name: str, outcome: str, count: int | None, took: int, reason: str = "", hides: str = "") -> dict[str, Any]:
+        return {"name": name, "outcome": outcome, "count": count, "took_ms": took, "reason": reason, "hides": hides}
+
+    return [
+        row("nodes", "collected", 61, 184),
+        row("pods", "forbidden", None, 12, "The service account may not list pods.", "Requested slots stay unknown."),
+        row("resource_slices", "absent", 0, 8, "The API resource.k8s.io is not installed."),
+        row("operator", "timeout", None, 10_000, "No answer after 10 s.", "The driver's owner stays unknown."),
+        row("permissions", "skipped", None, 0, "The deadline was spent."),
+    ]
+
+
+def _key_values() -> list[dict[str, Any]]:
+    return [
+        {"label": "Memory per card", "value": "79.6 GiB", "sub": "81,559 MiB"},
+        {"label": "Driver", "value": "580.95.05", "mono": True},
+        {"label": "CUDA", "value": None, "none": "no label tells it"},
+        {"label": "Slot", "value": "one whole card", "tip": "One advertised unit of an extended resource."},
+        {"label": "Provider id", "value": f"aws:///us-east-1b/{LONG}", "mono": True},
+    ]
+
+
+def _chart() -> dict[str, Any]:
+    moments = [f"{hour:02}:00" for hour in range(24)]
+    seconds = [1.1, 1.2, 1.1, 1.3, 1.2, 1.1, 1.4, 1.2, 6.8, 1.3, 1.2, 1.1] * 2
+    return {
+        "sentence": "A reading takes 1.2 s; the slowest, at 08:00, took 6.8 s.",
+        "figure": {
+            "data": [{"type": "bar", "x": moments, "y": seconds, "marker": {"color": "var(--bar)"}}],
+            "layout": {"yaxis": {"ticksuffix": " s"}},
+        },
+        "columns": ["Hour", "Took, s"],
+        "rows": [list(pair) for pair in zip(moments, seconds, strict=True)],
+    }
