@@ -87,6 +87,8 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# Our own token model stands in for knox's: without this its table would be made all the same, and never used.
+MIGRATION_MODULES = {"knox": None}
 ROOT_URLCONF = "fleet.config.urls"
 WSGI_APPLICATION = "fleet.config.wsgi.application"
 TEMPLATES = [

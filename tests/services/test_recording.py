@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fleet.domain.judgement import judge
+from fleet.domain.snapshot import ClusterSnapshot, Condition, Outcome, Taint
+from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod, RunOutcome
+from fleet.services import last_truth, recording
+from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def east() -> Cluster:
+    return Cluster.objects.create(name="east")
+
+
+def remember(cluster: Cluster, seen: ClusterSnapshot) -> int | None:
+    """One pass from the snapshot on, as services.collection does it."""
+    cluster.refresh_from_db()
+    snapshot = last_truth.fill(cluster, seen)
+    with transaction.atomic():
+        changes = recording.record(cluster, snapshot, judge(snapshot))
+        ok = snapshot.section("nodes").complete
+        run = CollectionRun(cluster=cluster, outcome=RunOutcome.OK if ok else RunOutcome.FAILED, changes=changes)
+        recording.record_reading(cluster, snapshot, run)
+    return changes
+
+
+def node(name: str) -> Node:
+    return Node.objects.get(name=name, removed_at__isnull=True)
+
+
+def periods(name: str) -> list[tuple[datetime, datetime | None]]:
+    rows = NodeRevision.objects.filter(node__name=name).order_by("id")
+    return [(row.period.lower, row.period.upper) for row in rows]
+
+
+def test_a_first_pass_remembers_nodes_slots_cards_and_pods(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1", gpus=3),)))
+    n1 = node("n1")
+    assert (n1.physical, n1.expected, n1.offered, n1.state, n1.mode) == (8, 8, 8, "full", "Full GPU")
+    assert (n1.slots_capacity, n1.slots_allocatable, n1.slots_requested, n1.slots_free) == (8, 8, 3, 5)
+    assert Gpu.objects.filter(node=n1).count() == 8
+    assert NodeResource.objects.get(node=n1).free == 5
+    pod = Pod.objects.get()
+    assert (pod.node, pod.slots, pod.holds) == (n1, 3, True)
+    assert periods("n1") == [(T0, None)]
+
+
+def test_the_same_fleet_again_writes_nothing_but_the_clusters_row(east: Cluster) -> None:
+    nodes = [a_node(f"n{i}") for i in range(20)]
+    pods = (*(a_pod(f"p{i}", f"n{i}") for i in range(20)), a_pod("pending", ""))
+    remember(east, a_snapshot(*nodes, pods=pods))
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        assert remember(east, a_snapshot(*nodes, pods=pods, after_s=60)) == 0
+    writes = [q["sql"].split()[0:2] for q in few if q["sql"].startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert len(writes) <= 2, writes  # the cluster's row, and the statement that learns what is expected
+    assert NodeRevision.objects.count() == 20
+
+
+def test_a_pass_twice_over_changes_nothing(east: Cluster) -> None:
+    snapshot = a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1"),))
+    remember(east, snapshot)
+    before = list(Node.objects.values()), list(Pod.objects.values()), list(NodeRevision.objects.values())
+    assert remember(east, snapshot) is None
+    assert (list(Node.objects.values()), list(Pod.objects.values()), list(NodeRevision.objects.values())) == before
+
+
+def test_an_older_pass_that_ends_late_does_not_overwrite_the_newer(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1", labels={"driver": "new"}), after_s=60))
+    assert remember(east, a_snapshot(a_node("n1", labels={"driver": "old"}), after_s=30)) is None
+    assert node("n1").labels["driver"] == "new"
+    assert Cluster.objects.get().taken_at == T0 + timedelta(seconds=60)
+
+
+def test_a_changed_label_opens_a_revision_where_the_last_one_ends(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1", labels={"team": "a"})))
+    remember(east, a_snapshot(a_node("n1", labels={"team": "b"}), after_s=60))
+    at = T0 + timedelta(seconds=60)
+    assert periods("n1") == [(T0, at), (at, None)]
+    newest = NodeRevision.objects.order_by("id").last()
+    assert newest is not None
+    assert newest.changes == [{"section": "labels", "key": "team", "before": "a", "after": "b"}]
+
+
+def test_a_pod_that_takes_a_slot_changes_the_node_but_not_its_history(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1")))
+    remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1", gpus=8),), after_s=60))
+    assert node("n1").slots_free == 0
+    assert len(periods("n1")) == 1
+
+
+def test_the_database_forbids_two_periods_of_one_node_to_overlap(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), a_node("n2")))
+    n1, n2 = node("n1"), node("n2")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        NodeRevision.objects.create(node=n1, period=DateTimeTZRange(T0 + timedelta(hours=1), None), facts={})
+    NodeRevision.objects.filter(node=n2).delete()
+    NodeRevision.objects.create(node=n2, period=DateTimeTZRange(T0, None), facts={})
+
+
+def test_a_node_that_vanished_is_marked_and_keeps_its_history(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), a_node("n2"), pods=(a_pod("p2", "n2"),)))
+    remember(east, a_snapshot(a_node("n1"), after_s=60))
+    gone = Node.objects.get(name="n2")
+    at = T0 + timedelta(seconds=60)
+    assert gone.removed_at == at
+    assert periods("n2") == [(T0, at)]
+    assert Pod.objects.get(name="p2").removed_at == at
+
+
+@pytest.mark.parametrize("outcome", [Outcome.INCOMPLETE, Outcome.FORBIDDEN, Outcome.TIMEOUT, Outcome.MALFORMED, Outcome.SKIPPED])
+def test_a_list_that_was_not_read_whole_removes_nothing(east: Cluster, outcome: Outcome) -> None:
+    remember(east, a_snapshot(a_node("n1"), a_node("n2"), pods=(a_pod("p1", "n1"), a_pod("p2", "n2"))))
+    seen = (a_node("n1", labels={"team": "new"}),) if outcome is Outcome.INCOMPLETE else ()
+    broken = {"nodes": outcome, "pods": outcome}
+    remember(east, a_snapshot(*seen, after_s=60, broken=broken))
+    assert {n.name for n in Node.objects.filter(removed_at=None)} == {"n1", "n2"}
+    assert Pod.objects.filter(removed_at=None).count() == 2
+    assert node("n2").slots_requested == 1
+    if outcome is Outcome.INCOMPLETE:
+        assert node("n1").labels["team"] == "new"
+
+
+def test_pods_that_cannot_be_read_keep_their_last_truth_and_its_age(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1", gpus=4),)))
+    remember(east, a_snapshot(a_node("n1", labels={"team": "b"}), after_s=60, broken={"pods": Outcome.FORBIDDEN}))
+    assert (node("n1").slots_requested, node("n1").slots_free) == (4, 4)
+    read_at = Cluster.objects.get().section_read_at
+    assert read_at["pods"] < read_at["nodes"]
+
+
+def test_pods_that_never_could_be_read_are_unknown_and_not_zero(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), broken={"pods": Outcome.FORBIDDEN}))
+    assert node("n1").slots_allocatable == 8
+    assert node("n1").slots_requested is None
+    assert node("n1").slots_free is None
+
+
+def test_a_node_made_anew_under_its_old_name_is_a_new_node(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1", "uid-old")))
+    remember(east, a_snapshot(a_node("n1", "uid-new"), after_s=60))
+    old, new = Node.objects.get(uid="uid-old"), Node.objects.get(uid="uid-new")
+    assert old.removed_at is not None
+    assert new.removed_at is None
+    assert new.first_seen_at == T0 + timedelta(seconds=60)
+
+
+def test_a_node_made_anew_replaces_its_namesake_even_in_a_list_that_broke_off(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1", "uid-old"), a_node("n2")))
+    remember(east, a_snapshot(a_node("n1", "uid-new"), after_s=60, broken={"nodes": Outcome.INCOMPLETE}))
+    assert {n.uid for n in Node.objects.filter(removed_at=None)} == {"uid-new", "uid-n2"}
+
+
+def test_a_node_that_comes_back_goes_on(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), a_node("n2")))
+    remember(east, a_snapshot(a_node("n1"), after_s=60))
+    remember(east, a_snapshot(a_node("n1"), a_node("n2"), after_s=120))
+    assert node("n2").first_seen_at == T0
+    assert len(periods("n2")) == 2
+
+
+def test_expected_is_the_most_ever_seen_on_the_machine_type(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=7)))
+    assert node("n2").expected == 8
+    assert node("n2").physical == 7
+
+
+def test_expected_of_a_machine_that_says_no_type_is_its_own_most(east: Cluster) -> None:
+    unlabelled = {"node.kubernetes.io/instance-type": ""}
+    remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=4, labels=unlabelled)))
+    remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=3, labels=unlabelled), after_s=60))
+    assert node("n2").expected == 4
+
+
+def test_the_state_tells_since_when(east: Cluster) -> None:
+    down = a_node("n1", conditions=(Condition(type="Ready", status="Unknown"),))
+    remember(east, a_snapshot(a_node("n1")))
+    remember(east, a_snapshot(a_node("n1", labels={"team": "x"}), after_s=60))
+    assert node("n1").state_since == T0
+    remember(east, a_snapshot(down, after_s=120))
+    assert (node("n1").state, node("n1").offered) == ("not_ready", 0)
+    assert node("n1").state_since == T0 + timedelta(seconds=120)
+
+
+def test_a_cordoned_node_offers_nothing_on_purpose(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1", unschedulable=True)))
+    assert (node("n1").state, node("n1").offered, node("n1").schedulable) == ("cordoned", 0, False)
+
+
+def test_a_resource_that_is_gone_loses_its_row(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1")))
+    shared = {"nvidia.com/gpu.shared": "32", "cpu": "1"}
+    labels = {"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing"}
+    remember(east, a_snapshot(a_node("n1", labels=labels, capacity=shared, allocatable=shared), after_s=60))
+    assert [r.name for r in NodeResource.objects.filter(capacity__gt=0)] == ["nvidia.com/gpu.shared"]
+    assert node("n1").physical == 8
+
+
+def test_a_pod_that_moves_from_pending_to_a_node_is_one_row(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "", phase="Pending"),)))
+    assert Pod.objects.get().node is None
+    remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1"),), after_s=60))
+    pod = Pod.objects.get()
+    assert pod.node == node("n1")
+    assert pod.removed_at is None
+
+
+def test_a_pod_that_finished_holds_nothing(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1", gpus=8, phase="Succeeded"),)))
+    assert node("n1").slots_requested == 0
+    assert Pod.objects.get().holds is False
+
+
+a_present_node = st.tuples(st.sampled_from(["n1", "n2"]), st.sampled_from(["a", "b", "c"]), st.booleans())
+stories = st.lists(st.lists(a_present_node, max_size=2, unique_by=lambda one: one[0]), min_size=1, max_size=6)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=stories)
+def test_whatever_happens_periods_touch_and_never_overlap(east: Cluster, story: list[Any]) -> None:
+    """Nodes come, change, lose a taint and go in any order: each node's periods form a chain without overlap, only the
+    newest may be open, and it is open exactly while the node is there."""
+    Node.objects.all().delete()
+    Cluster.objects.update(taken_at=None, section_read_at={})
+    for step, present in enumerate(story):
+        taints = (Taint("dedicated", "x", "NoSchedule"),)
+        nodes = [a_node(name, labels={"team": word}, taints=taints if tainted else ()) for name, word, tainted in present]
+        remember(east, a_snapshot(*nodes, after_s=60 * step))
+        again = a_snapshot(*nodes, after_s=60 * step + 1)
+        assert remember(east, again) == 0
+    for row in Node.objects.all():
+        spans = [(r.period.lower, r.period.upper) for r in NodeRevision.objects.filter(node=row).order_by("period")]
+        assert all(end is not None and end <= start for (_, end), (start, _) in pairwise(spans))
+        assert (spans[-1][1] is None) == (row.removed_at is None)
