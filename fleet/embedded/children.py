@@ -89,6 +89,4 @@ def worker(home: Path) -> Child:
 def beat(home: Path) -> Child:
     log = home / "log" / "beat.log"
     arguments = ["-m", "celery", "-A", "fleet.config.celery", "beat", "-l", "INFO", "-s", str(home / "beat-schedule")]
-    return Child(
-        "Beat", functools.partial(_python, arguments, log, signal.SIGKILL), log, WORKERS, ((signal.SIGTERM, 3.0),)
-    )
+    return Child("Beat", functools.partial(_python, arguments, log, signal.SIGKILL), log, WORKERS, ((signal.SIGTERM, 3.0),))

@@ -27,6 +27,7 @@ class Guardian:
             stdout=subprocess.DEVNULL,
             process_group=0,
         )
+        self.pid = self._process.pid
 
     def watch(self, pid: int) -> None:
         """From now on the process group `pid` ends with us."""

