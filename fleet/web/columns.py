@@ -59,8 +59,4 @@ def ordered(queryset: Any, sort: Sort) -> Any:
 def chosen(names: list[str]) -> list[Column]:
     """The named columns in their fixed order; the node's name always; the default set where none is named."""
     wanted = {part for name in names for part in name.split(",")} & set(_BY_NAME)
-    return [
-        column
-        for column in COLUMNS
-        if column.name == "name" or (column.name in wanted if wanted else column.default)
-    ]
+    return [column for column in COLUMNS if column.name == "name" or (column.name in wanted if wanted else column.default)]

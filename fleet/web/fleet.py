@@ -42,6 +42,4 @@ def fleet(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    return render_page(
-        request, "fleet/detail.html", "fleet/_body.html", context, etag=f"{clusters.data_version()}:{by}:{scope}"
-    )
+    return render_page(request, "fleet/detail.html", "fleet/_body.html", context, etag=f"{clusters.data_version()}:{by}:{scope}")

@@ -36,10 +36,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         now = timezone.now()
-        ages = {
-            row.name: round((now - row.read_at).total_seconds(), 1) if row.read_at else None
-            for row in clusters.clusters()
-        }
+        ages = {row.name: round((now - row.read_at).total_seconds(), 1) if row.read_at else None for row in clusters.clusters()}
     except OperationalError as error:
         problems["database"] = str(error).split("\n")[0]
     try:

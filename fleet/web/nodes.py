@@ -85,9 +85,7 @@ def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
             "now": now,
         }
 
-    return render_page(
-        request, "nodes/detail.html", "nodes/_detail.html", context, etag=f"{clusters.data_version()}:{node.pk}"
-    )
+    return render_page(request, "nodes/detail.html", "nodes/_detail.html", context, etag=f"{clusters.data_version()}:{node.pk}")
 
 
 def _without(params: Any, names: tuple[str, ...]) -> Any:
