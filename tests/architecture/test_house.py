@@ -1,0 +1,82 @@
+"""What the house promises about its own files. The layers themselves are checked by import-linter in `make check`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_files_stay_short() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in tracked("*.py", "*.html", "*.css", "*.js")
+        if "migrations" not in path.parts and (lines := len(path.read_text().splitlines())) > 400
+    }
+    assert long == {}, "split by noun"
+
+
+def test_no_page_asks_another_host() -> None:
+    allowed = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
+    found = {
+        f"{path.relative_to(ROOT)}: {url}"
+        for path in tracked("templates", "static")
+        if path.suffix in {".html", ".css", ".js", ".svg"}
+        for url in re.findall(r"https?://[^\s\"'<>)]+", path.read_text())
+        if url not in allowed and not url.startswith(("https://github.com/", "http://127.0.0.1"))
+    }
+    assert found == set()
+
+
+def test_colours_are_defined_once() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {colour}"
+        for path in tracked("templates", "static")
+        if path.suffix in {".html", ".css", ".js"} and path.name != "tokens.css"
+        for colour in re.findall(r"(?<![&\w])#[0-9A-Fa-f]{3,8}\b(?![\w-])", path.read_text())
+    }
+    assert found == set(), "every colour is a token"
+
+
+def test_templates_hold_no_script_and_no_handler() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {match}"
+        for path in tracked("templates")
+        for match in re.findall(r"<script(?![^>]*(?:src=|application/json))[^>]*>|\son\w+=\"", path.read_text())
+    }
+    assert found == set(), "the content policy would refuse it"
+
+
+def test_every_setting_of_the_environment_is_documented() -> None:
+    read = set()
+    for path in tracked("fleet/*.py"):
+        read |= set(re.findall(r"env\.(?:text|integer|boolean|choice|words|url)\(\s*\"([A-Z_]+)\"", path.read_text()))
+    documented = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert read - documented == set()
+
+
+@pytest.mark.parametrize("room", ["models", "selectors", "services", "web", "api", "domain", "collectors", "simulator", "embedded"])
+def test_every_room_says_its_rule(room: str) -> None:
+    first = (ROOT / "fleet" / room / "__init__.py").read_text().lstrip()
+    assert first.startswith('"""'), f"fleet/{room}/__init__.py has no docstring"
+
+
+def test_the_project_names_no_path_of_a_workplace() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if path.suffix in {".py", ".md", ".html", ".toml", ".yml", ".yaml", ".sh", ""}
+        and path.is_file()
+        and re.search(r"\.\./shared|/work/", path.read_text(errors="ignore"))
+        and path != Path(__file__)
+    }
+    assert found == set()
