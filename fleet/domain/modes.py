@@ -1,0 +1,100 @@
+"""The mode of a node in words: Full GPU, MIG 16×1g.10gb + 8×2g.20gb, Time-sliced ×4, MPS ×8, MIG + time-sliced ×2."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fleet.domain.layout import MIXED, SINGLE, Layout
+from fleet.domain.mig import sort_key
+from fleet.domain.offering import Offering
+from fleet.domain.reading import Reading
+from fleet.domain.sharing import InForce, Verdict, means
+
+_LONGEST = 100
+_VERBS = {"time-slicing": "Time-sliced", "mps": "MPS"}
+
+
+class NodeSharing(msgspec.Struct, frozen=True, kw_only=True):
+    """Sharing of the node as a whole."""
+
+    sharing: str | None
+    """exclusive, time-slicing or mps; None when unknown or when shares exist and nobody says by which means."""
+    replicas: int | None
+    """Slots per device; None when unknown or when resources differ."""
+    shared: bool | None
+    """Whether anything is shared at all."""
+
+
+def node_sharing(reading: Reading, forces: dict[str, InForce], offering: Offering) -> NodeSharing:
+    """Sharing over the resources the node offers; over those it should offer where it offers none."""
+    if reading.dra is not None:
+        return NodeSharing(sharing="exclusive", replicas=1, shared=False)
+    counted = [slots for slots in offering.resources if slots.name not in offering.leave_out]
+    counted = [slots for slots in counted if slots.capacity] or [slots for slots in counted if slots.replicas]
+    found: list[tuple[int | None, str | None, bool]] = []
+    for slots in counted:
+        force = forces.get(slots.name)
+        verdict = force.verdict if force else Verdict.UNTESTED
+        shared = (slots.replicas or 1) > 1 or slots.kind in ("shared", "mig-shared")
+        found.append((slots.replicas, means(reading, slots.name, slots.replicas, verdict), shared))
+    if not found:
+        return NodeSharing(sharing=None, replicas=None, shared=None)
+    replicas = {one for one, _, _ in found}
+    ways = {way for _, way, _ in found}
+    shared_ways = ways - {"exclusive"}
+    way = shared_ways.pop() if len(shared_ways) == 1 else None if shared_ways else "exclusive"
+    unknown = None in replicas and not any(shared for _, _, shared in found) and way is None
+    return NodeSharing(
+        sharing=way,
+        replicas=replicas.pop() if len(replicas) == 1 else None,
+        shared=None if unknown else way != "exclusive",
+    )
+
+
+def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offering) -> str:
+    """The words people read. "Unknown" where neither partitioning nor sharing can be told."""
+    if reading.labels_vanished and reading.previous is not None and reading.previous.mode:
+        return reading.previous.mode
+    if reading.gfd.mig_invalid:
+        return "MIG invalid"
+    kinds = {slots.kind for slots in offering.resources if slots.capacity}
+    if kinds and kinds <= {"passthrough"}:
+        return "Passthrough to VMs"
+    if kinds and kinds <= {"vgpu"}:
+        return "vGPUs for VMs"
+    if reading.facts.partition not in ("", "SPX"):
+        per_card = reading.facts.devices_per_card
+        mixed = reading.facts.partition == "mixed"
+        return "Partitioned" if mixed else f"Partitioned {reading.facts.partition}" + (f" ×{per_card}" if per_card else "")
+    if layout.partitioning in (SINGLE, MIXED):
+        return _mig(layout, shared, _whole_cards(reading, offering))
+    if shared.shared:
+        verb = _VERBS.get(shared.sharing or "", "Shared")
+        return f"{verb} ×{shared.replicas}" if shared.replicas else verb
+    if shared.sharing == "exclusive" and layout.partitioning is not None:
+        return "Full GPU"
+    if reading.dra is not None and layout.partitioning is None:
+        return "DRA"
+    return "Unknown"
+
+
+def _whole_cards(reading: Reading, offering: Offering) -> int:
+    """Whole cards offered beside MIG instances."""
+    if reading.dra is not None:
+        return sum(slots.capacity or 0 for slots in offering.resources if slots.kind in ("dra-gpu", "dra-vfio"))
+    plain = [slots for slots in offering.resources if slots.kind in ("gpu", "shared") and slots.capacity]
+    return sum((slots.capacity or 0) // (slots.replicas or 1) for slots in plain if slots.name not in offering.leave_out)
+
+
+def _mig(layout: Layout, shared: NodeSharing, whole: int) -> str:
+    if shared.shared:
+        verb = {"time-slicing": "time-sliced", "mps": "MPS"}.get(shared.sharing or "", "shared")
+        return f"MIG + {verb} ×{shared.replicas}" if shared.replicas else f"MIG + {verb}"
+    instances = layout.mig_instances
+    if not instances:
+        return "MIG without instances" if instances is not None else "MIG"
+    parts = [f"{instances[profile]}×{profile}" for profile in sorted(instances, key=sort_key)]
+    if layout.partitioning == MIXED and whole:
+        parts.append(f"{whole} full GPU" + ("s" if whole > 1 else ""))
+    text = "MIG " + " + ".join(parts)
+    return text if len(text) <= _LONGEST else f"MIG {sum(instances.values())} instances of {len(instances)} profiles"

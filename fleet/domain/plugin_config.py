@@ -1,0 +1,54 @@
+"""Which device-plugin configuration applies to a node, and what it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.snapshot import DevicePluginConfig, DevicePluginConfigs
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration a node is told to use. `config` is None where none applies or which one cannot be known."""
+
+    known: bool
+    """Whether the ConfigMaps were read at all."""
+    key: str = ""
+    config: DevicePluginConfig | None = None
+    problem: str = ""
+    """missing_key, ambiguous or unreadable; empty when all is well."""
+
+    def replicas(self, resource: str) -> int | None:
+        """Slots per device the configuration wants for a resource; 1 for unshared, None where there is no telling."""
+        if self.config is None:
+            return None
+        wanted = self.config.replicas.get(labels.base_resource(resource), 1) if self.config.sharing else 1
+        return wanted if wanted > 0 else None
+
+
+def choose(node_labels: Mapping[str, str], plugin: DevicePluginConfigs | None) -> Wanted:
+    """The configuration of one node: by its own label, else the cluster's default.
+
+    A label that names a key nobody has leaves the plugin on its former configuration, which nobody can see from outside.
+    """
+    if plugin is None:
+        return Wanted(known=False)
+    named = node_labels.get(labels.DEVICE_PLUGIN_CONFIG, "")
+    key = named or plugin.default_key
+    if not key:
+        return Wanted(known=True)
+    candidates = [config for config in plugin.configs if config.key == key]
+    if not candidates:
+        return Wanted(known=True, key=key, problem="missing_key" if named else "")
+    first = candidates[0]
+    if any(_meaning(config) != _meaning(first) for config in candidates[1:]):
+        return Wanted(known=True, key=key, problem="ambiguous")
+    if first.error:
+        return Wanted(known=True, key=key, problem="unreadable")
+    return Wanted(known=True, key=key, config=first)
+
+
+def _meaning(config: DevicePluginConfig) -> tuple[object, ...]:
+    return (config.mig_strategy, config.sharing, config.rename_by_default, config.replicas, config.error)

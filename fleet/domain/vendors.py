@@ -1,0 +1,106 @@
+"""What the labels of AMD, Intel and Habana nodes say; NVIDIA's are in gfd.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.catalog.gpus import find
+from fleet.domain.gfd import PLAUSIBLE
+from fleet.domain.quantities import parse_count, parse_gib_label
+
+# Devices per card in AMD's compute-partition modes. CPX makes one of every die, so that the product decides.
+_AMD_DEVICES_PER_CARD = {"SPX": 1, "DPX": 2, "TPX": 3, "QPX": 4}
+_AMD_COUNTED = ("product-name", "device-id", "family")
+
+
+class VendorFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts of one node from its vendor's labeller."""
+
+    product: str = ""
+    products: tuple[str, ...] = ()
+    memory_mib: int | None = None
+    family: str = ""
+    driver_version: str = ""
+    count: int | None = None
+    """Devices that the labels count; for AMD partitions, each is one."""
+    count_key: str = ""
+    partition: str = ""
+    """AMD compute-partition mode: SPX (whole cards), DPX, QPX, CPX."""
+    devices_per_card: int | None = 1
+    """None where the mode is known but not how many devices it makes."""
+
+
+NOTHING = VendorFacts()
+
+
+def read(vendor: str, node_labels: Mapping[str, str], resources: Mapping[str, int]) -> VendorFacts:
+    """The vendor's facts; `resources` are the node's capacities of its GPU resources above zero."""
+    if vendor == "amd":
+        return _amd(node_labels, resources)
+    if vendor == "intel":
+        count = _plausible(node_labels.get(labels.INTEL_DEVICE_COUNT))
+        product = node_labels.get(labels.INTEL_PRODUCT, "")
+        return VendorFacts(
+            product=product,
+            products=(product,) if product else (),
+            family=node_labels.get(labels.INTEL_FAMILY, ""),
+            count=count,
+            count_key=labels.INTEL_DEVICE_COUNT if count is not None else "",
+        )
+    if vendor == "habana":
+        product = node_labels.get(labels.GAUDI_PRODUCT, "")
+        return VendorFacts(product=product, products=(product,) if product else ())
+    return NOTHING
+
+
+def _amd(node_labels: Mapping[str, str], resources: Mapping[str, int]) -> VendorFacts:
+    old = _old_amd_labels(node_labels)
+    products = old.get("product-name", {})
+    product = node_labels.get(labels.AMD_PRODUCT) or (next(iter(products)) if len(products) == 1 else "")
+    key = next((kind for kind in _AMD_COUNTED if old.get(kind)), "")
+    mode = _mode(node_labels, old, resources)
+    model = find(product)
+    per_card = 1
+    if mode:
+        known = model.partitions if model else {}
+        per_card = known.get(mode) or _AMD_DEVICES_PER_CARD.get(mode) or 0
+    vram = old.get("vram", {})
+    return VendorFacts(
+        product=product,
+        products=tuple(sorted({product, *products} - {""})),
+        memory_mib=parse_gib_label(node_labels.get(labels.AMD_VRAM) or (next(iter(vram)) if len(vram) == 1 else None)),
+        family=model.family if model and model.family else node_labels.get(labels.AMD_FAMILY, ""),
+        driver_version=node_labels.get(labels.AMD_DRIVER_VERSION, ""),
+        count=sum(old[key].values()) if key else None,
+        count_key=f"{labels.AMD_LABEL_OLD}{key}" if key else "",
+        partition=mode,
+        devices_per_card=per_card or None,
+    )
+
+
+def _mode(node_labels: Mapping[str, str], old: Mapping[str, Mapping[str, int]], resources: Mapping[str, int]) -> str:
+    """The one compute-partition mode of the node, by label or resource name; empty when none is told or they differ."""
+    told = [node_labels.get(labels.AMD_PARTITION, ""), *old.get("compute-memory-partition", {})]
+    told += [name.split("/", 1)[1] for name in resources if labels.resource_kind(name) == "partition"]
+    modes = {text.replace("-", "_").split("_")[0].upper() for text in told if text}
+    return modes.pop() if len(modes) == 1 else "mixed" if modes else ""
+
+
+def _old_amd_labels(node_labels: Mapping[str, str]) -> dict[str, dict[str, int]]:
+    """`beta.amd.com/gpu.<kind>.<value>=<count>` as kind to value to count."""
+    found: dict[str, dict[str, int]] = {}
+    for label, text in node_labels.items():
+        if label.startswith(labels.AMD_LABEL_OLD):
+            kind, _, value = label.removeprefix(labels.AMD_LABEL_OLD).partition(".")
+            count = _plausible(text)
+            if value and count:
+                found.setdefault(kind, {})[value] = count
+    return found
+
+
+def _plausible(text: str | None) -> int | None:
+    count = parse_count(text)
+    return count if count is not None and count <= PLAUSIBLE else None
