@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from fleet.domain import cloud, dra, gfd, labels, plugin_config, vendors
-from fleet.domain.gfd import PLAUSIBLE
+from fleet.domain import labels
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import parse_units
 from fleet.domain.snapshot import (
@@ -17,6 +16,8 @@ from fleet.domain.snapshot import (
     IncompletePool,
     NodeSnapshot,
 )
+from fleet.domain.sources import cloud, dra, gfd, plugin_config, vendors
+from fleet.domain.sources.gfd import PLAUSIBLE
 
 
 class Previous(msgspec.Struct, frozen=True, kw_only=True):

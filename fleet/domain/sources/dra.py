@@ -10,12 +10,12 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.cards import Card, MigDevice
 from fleet.domain.catalog.gpus import find
-from fleet.domain.gfd import label_form
 from fleet.domain.gpu_nodes import is_gpu_device, on_node
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import to_mib
 from fleet.domain.slots import ResourceSlots, minus
 from fleet.domain.snapshot import DraAllocation, DraDevice
+from fleet.domain.sources.gfd import label_form
 
 _MINOR = re.compile(r"gpu-(\d{1,4})(?:-|$)", re.ASCII)
 _BLOCKING = frozenset({"NoSchedule", "NoExecute"})

@@ -9,9 +9,9 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find_by_cloud_name
 from fleet.domain.findings import Evidence
-from fleet.domain.gfd import PLAUSIBLE
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import parse_count
+from fleet.domain.sources.gfd import PLAUSIBLE
 
 _GKE_SHARING = {"time-sharing": "time-slicing", "time-slicing": "time-slicing", "mps": "mps"}
 _STARTS = ("cloud.google.com/gke-", "k8s.amazonaws.com/acc", "kubernetes.azure.com/acc", "accelerator", "nvsentinel.")

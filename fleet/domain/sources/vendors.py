@@ -8,8 +8,8 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find
-from fleet.domain.gfd import PLAUSIBLE
 from fleet.domain.quantities import parse_count, parse_gib_label
+from fleet.domain.sources.gfd import PLAUSIBLE
 
 # Devices per card in AMD's compute-partition modes. CPX makes one of every die, so that the product decides.
 _AMD_DEVICES_PER_CARD = {"SPX": 1, "DPX": 2, "TPX": 3, "QPX": 4}
