@@ -51,6 +51,17 @@ class AnyOf(filters.Filter):
         return qs.filter(**{f"{self.field_name}__in": sorted(wanted)})
 
 
+class YesNo(filters.TypedChoiceFilter):
+    """`true` or `false`, and nothing else: a misspelt answer is an error, not "unset"."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        choices = [("true", "true"), ("false", "false")]
+        super().__init__(*args, choices=choices, coerce=lambda text: text == "true", empty_value=None, **kwargs)
+
+    def filter(self, qs: QuerySet, value: bool | None) -> QuerySet:
+        return qs if value is None else qs.filter(**{self.field_name: value})
+
+
 def label_query(text: str, field: str = "labels") -> Q:
     """A label selector as a query over a JSON column. Raises ValidationError with the sentence of the grammar."""
     try:
@@ -107,10 +118,10 @@ class NodeFilters(filters.FilterSet):
     resource = filters.CharFilter(method="with_resource", label="Advertises this resource name")
     label = filters.CharFilter(method="with_label", label="Kubernetes label selector")
     taint = filters.CharFilter(method="with_taint", label="Taint key")
-    schedulable = filters.BooleanFilter()
-    missing = filters.BooleanFilter(method="with_missing", label="Offers fewer physical GPUs than expected")
+    schedulable = YesNo()
+    missing = YesNo(method="with_missing", label="Offers fewer physical GPUs than expected")
     reason = AnyOf(field_name="reason", split=False)
-    removed = filters.BooleanFilter(method="with_removed", label="Nodes that are gone instead of those that are there")
+    removed = YesNo(method="with_removed", label="Nodes that are gone instead of those that are there")
     q = filters.CharFilter(method="search", label="Words in name, product, zone or machine type; key=value for labels")
 
     class Meta:

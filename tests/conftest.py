@@ -31,7 +31,7 @@ def operator(db: None) -> Any:
 
 
 @pytest.fixture
-def page(client: Any, operator: Any) -> Any:
+def reader(client: Any, operator: Any) -> Any:
     """A client that is signed in as an operator."""
     client.force_login(operator)
     return client

@@ -15,9 +15,6 @@ from fleet.models import ApiToken, Role
 class TokenAuthentication(KnoxTokenAuthentication):
     """`Authorization: Bearer muster_…`; the token is looked up by its digest."""
 
-    def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="Muster"'
-
 
 class PageSessionAuthentication(SessionAuthentication):
     """Lets the pages' own links (CSV, JSON, API docs) work; unsafe methods need the CSRF token as usual."""

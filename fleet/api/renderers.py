@@ -15,7 +15,14 @@ from rest_framework.utils.encoders import JSONEncoder
 from fleet.api.problems import CONTENT_TYPE
 
 _fallback = JSONEncoder().default
-_encoder = msgspec.json.Encoder(enc_hook=_fallback)
+
+
+def _plain(value: Any) -> Any:
+    # DRF's sentences are a subclass of str, which msgspec does not take for one
+    return str.__str__(value) if isinstance(value, str) else _fallback(value)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 
 
 class JSONRenderer(DRFJSONRenderer):

@@ -74,8 +74,8 @@ def test_a_user_who_was_switched_off_has_no_token_either() -> None:
     assert with_token(secret).get("/api/v1/nodes/").status_code == 401
 
 
-def test_somebody_signed_in_to_the_pages_may_read_the_api(page: Any) -> None:
-    assert page.get("/api/v1/nodes/").status_code == 200
+def test_somebody_signed_in_to_the_pages_may_read_the_api(reader: Any) -> None:
+    assert reader.get("/api/v1/nodes/").status_code == 200
 
 
 def test_a_session_cannot_write_without_the_csrf_token(operator: User) -> None:

@@ -50,8 +50,8 @@ def known(cluster: Cluster) -> dict[str, Known]:
 
 def remove_gone(
     cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedNode], remembered: Mapping[str, Known]
-) -> int:
-    """Gives `removed_at` to nodes that left, and returns how many. A list that broke off removes none, except a node
+) -> list[int]:
+    """Gives `removed_at` to nodes that left, and returns their ids. A list that broke off removes none, except a node
     whose name is now borne by another uid: that one is gone for certain."""
     present = {one.node.uid for one in judged}
     reborn = {one.node.name for one in judged if one.node.uid not in remembered}
@@ -60,7 +60,7 @@ def remove_gone(
     if gone:
         Node.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at)
         close_revisions(gone, snapshot.taken_at)
-    return len(gone)
+    return gone
 
 
 def close_revisions(node_ids: list[int], at: datetime) -> None:

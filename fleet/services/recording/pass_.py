@@ -23,9 +23,10 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
         return 0
     known = nodes.known(cluster)
     removed = nodes.remove_gone(cluster, snapshot, judged, known)
+    pods.leave_with(removed, snapshot.taken_at)
     changed = nodes.upsert_changed(cluster, snapshot, judged, known)
     devices.replace(changed)
     revisions.write(changed, snapshot.taken_at)
     changed_pods = pods.record(cluster, snapshot, judged) if snapshot.knows("pods") else 0
     nodes.learn_expected(cluster)
-    return removed + len(changed) + changed_pods
+    return len(removed) + len(changed) + changed_pods

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+
+from django.db.models import Q
 
 from fleet.domain.judgement import JudgedNode, fingerprint
 from fleet.domain.requests import gpu_requests, holds
@@ -36,12 +39,8 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
 
     seen = {pod.uid for pod in snapshot.pods}
     node_ids = [pk for pk, _, _ in groups if pk is not None]
-    alive = Pod.objects.filter(cluster=cluster, removed_at__isnull=True)
-    known = {
-        pod.uid: pod
-        for pod in alive.filter(node_id__in=node_ids)
-        | (alive.filter(node__isnull=True) if pending or cluster.pending_fingerprint else alive.none())
-    }
+    theirs = Q(node_id__in=node_ids) | (Q(node__isnull=True) if len(node_ids) < len(groups) else Q(pk__in=[]))
+    known = {pod.uid: pod for pod in Pod.objects.filter(theirs, cluster=cluster, removed_at__isnull=True)}
     wanted = [_row(cluster, pk, pod) for pk, _, pods in groups for pod in pods]
     changed = [row for row in wanted if _differs(row, known.get(row.uid))]
     Pod.objects.bulk_create(
@@ -61,6 +60,11 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
     )
     cluster.pending_fingerprint = pending
     return len(changed) + len(gone)
+
+
+def leave_with(node_ids: Sequence[int], at: datetime) -> None:
+    """The pods of nodes that are gone are gone with them; one that is still listed comes back as a pod without a node."""
+    Pod.objects.filter(node_id__in=node_ids, removed_at__isnull=True).update(removed_at=at, holds=False)
 
 
 def _row(cluster: Cluster, node_id: int | None, pod: PodSnapshot) -> Pod:
