@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from fleet.domain import labels
-from fleet.domain.devices import NodeDevices, describe
+from fleet.domain.devices import NodeDevices, Previous, describe
 from fleet.domain.facts import Facts, node_facts, stack_states
 from fleet.domain.gpu_nodes import gpu_evidence
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
@@ -37,8 +37,12 @@ class JudgedNode(msgspec.Struct, frozen=True, kw_only=True):
     pods_fingerprint: str
 
 
-def judge(snapshot: ClusterSnapshot) -> list[JudgedNode]:
-    """Every GPU node of the snapshot, in its order. A node that says it has none any more is left out."""
+def judge(snapshot: ClusterSnapshot, previous: Mapping[str, Previous] | None = None) -> list[JudgedNode]:
+    """Every GPU node of the snapshot, in its order. A node that says it has none any more is left out.
+
+    `previous` holds, by uid, what may stand in for labels that are away for a moment (domain.reading.Previous).
+    """
+    before = previous or {}
     pods_of: dict[str, list[PodSnapshot]] = defaultdict(list)
     for pod in snapshot.pods:
         pods_of[pod.node_name].append(pod)
@@ -51,7 +55,7 @@ def judge(snapshot: ClusterSnapshot) -> list[JudgedNode]:
         allocations_of[node_of_pool.get((allocation.driver, allocation.pool), "")].append(allocation)
 
     return [
-        _judge_node(snapshot, node, pods_of[node.name], devices_of[node.name], allocations_of[node.name])
+        _judge_node(snapshot, node, pods_of[node.name], devices_of[node.name], allocations_of[node.name], before.get(node.uid))
         for node in snapshot.nodes
         if not _says_it_has_none(node, devices_of[node.name])
     ]
@@ -67,6 +71,7 @@ def _judge_node(
     pods: Sequence[PodSnapshot],
     devices: Sequence[DraDevice],
     allocations: Sequence[DraAllocation],
+    previous: Previous | None,
 ) -> JudgedNode:
     described = describe(
         node,
@@ -75,6 +80,7 @@ def _judge_node(
         devices=devices if snapshot.knows("resource_slices") else None,
         allocations=allocations if snapshot.knows("resource_claims") else None,
         incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if pool.node_name == node.name],
+        previous=previous,
     )
     ready = next((c.status for c in node.conditions if c.type == "Ready"), None)
     kubelet_ready = None if ready is None else ready == "True"

@@ -72,6 +72,8 @@ class Node(models.Model):
     """DRA devices and allocations of this node: the last truth of those sections."""
 
     # memory
+    labels_missing_since = models.DateTimeField(null=True, blank=True)
+    """Since when GFD's labels are away while the node is otherwise unchanged."""
     fingerprint = models.CharField(max_length=32)
     pods_fingerprint = models.CharField(max_length=32, blank=True)
     first_seen_at = models.DateTimeField()

@@ -27,6 +27,7 @@ def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = setti
     with collection_lock(cluster.pk) as got:
         if not got:
             return None
+        cluster.refresh_from_db()  # another pass may have ended since it was read
         _close_lost_runs(cluster)
         run = CollectionRun.objects.create(cluster=cluster, trigger=trigger, started_at=timezone.now())
         connection_to = clusters.connections().get(cluster.name)
@@ -39,7 +40,7 @@ def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = setti
             deadline_s=deadline_s,
         )
         snapshot = last_truth.fill(cluster, seen)
-        judged = judge(snapshot)
+        judged = judge(snapshot, last_truth.while_labels_are_away(cluster, snapshot))
         with transaction.atomic():
             run.changes = recording.record(cluster, snapshot, judged)
             _finish(run, snapshot)

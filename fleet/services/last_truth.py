@@ -6,10 +6,13 @@ Only sections that once were read whole are filled; what was never read stays un
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
+from fleet.domain.devices import NodeDevices, Previous, remember
+from fleet.domain.labels import GPU_PRODUCT
 from fleet.domain.snapshot import (
     ClusterSnapshot,
     DevicePluginConfigs,
@@ -28,6 +31,22 @@ T = TypeVar("T")
 def gpu_node_names(cluster: Cluster) -> frozenset[str]:
     """Names of the nodes known to carry GPUs, whatever they say now."""
     return frozenset(cluster.nodes.filter(removed_at__isnull=True).values_list("name", flat=True))
+
+
+LABELS_MISSING = "labels_missing"
+_LABELS_MAY_BE_AWAY = timedelta(minutes=5)
+
+
+def while_labels_are_away(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Previous]:
+    """Uid to what was known of a node whose GFD labels are not there now: a restart of GFD takes them away for a minute,
+    and the node is none the worse. After five minutes the labels count as gone."""
+    bare = [node.uid for node in snapshot.nodes if GPU_PRODUCT not in node.labels]
+    rows = _alive_nodes(cluster).filter(uid__in=bare, vendor="nvidia").values_list("uid", "info", "labels_missing_since")
+    return {
+        uid: remember(msgspec.convert(info, NodeDevices, strict=False))
+        for uid, info, since in rows
+        if since is None or snapshot.taken_at - since < _LABELS_MAY_BE_AWAY
+    }
 
 
 def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:

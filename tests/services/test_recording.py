@@ -10,6 +10,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fleet.domain.judgement import judge
 from fleet.domain.snapshot import ClusterSnapshot, Condition, Outcome, Taint
@@ -30,7 +31,7 @@ def remember(cluster: Cluster, seen: ClusterSnapshot) -> int | None:
     cluster.refresh_from_db()
     snapshot = last_truth.fill(cluster, seen)
     with transaction.atomic():
-        changes = recording.record(cluster, snapshot, judge(snapshot))
+        changes = recording.record(cluster, snapshot, judge(snapshot, last_truth.while_labels_are_away(cluster, snapshot)))
         ok = snapshot.section("nodes").complete
         run = CollectionRun(cluster=cluster, outcome=RunOutcome.OK if ok else RunOutcome.FAILED, changes=changes)
         recording.record_reading(cluster, snapshot, run)
@@ -184,6 +185,21 @@ def test_expected_of_a_machine_that_says_no_type_is_its_own_most(east: Cluster) 
     remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=4, labels=unlabelled)))
     remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=3, labels=unlabelled), after_s=60))
     assert node("n2").expected == 4
+
+
+def test_labels_that_are_away_for_a_minute_break_nothing_and_for_long_are_gone(east: Cluster) -> None:
+    time_sliced = {"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing"}
+    slots = {"nvidia.com/gpu": "32", "cpu": "1"}
+    whole = a_node("n1", labels=time_sliced, capacity=slots, allocatable=slots)
+    bare = structs.replace(whole, labels={"node.kubernetes.io/instance-type": "p5.48xlarge"})
+    remember(east, a_snapshot(whole))
+    for after_s in (60, 120, 180):
+        remember(east, a_snapshot(bare, after_s=after_s))
+        assert (node("n1").physical, node("n1").replicas, node("n1").state) == (8, 4, "full")
+    remember(east, a_snapshot(bare, after_s=600))
+    assert node("n1").physical_source != "previous"
+    remember(east, a_snapshot(whole, after_s=660))
+    assert (node("n1").physical, node("n1").labels_missing_since) == (8, None)
 
 
 def test_the_state_tells_since_when(east: Cluster) -> None:

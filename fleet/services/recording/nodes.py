@@ -15,6 +15,7 @@ from fleet.domain.gpu_nodes import machine_type, zone
 from fleet.domain.judgement import JudgedNode
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, Node, NodeRevision
+from fleet.services.last_truth import LABELS_MISSING
 
 BATCH = 500
 
@@ -29,6 +30,7 @@ class Known(NamedTuple):
     state_since: datetime
     most_seen: int | None
     expected: int | None
+    labels_missing_since: datetime | None
     removed: bool
 
 
@@ -43,7 +45,7 @@ class Changed(NamedTuple):
 def known(cluster: Cluster) -> dict[str, Known]:
     """Uid to what is remembered, of every node this cluster ever had."""
     rows = Node.objects.filter(cluster=cluster).values_list(
-        "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "removed_at"
+        "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "labels_missing_since", "removed_at"
     )
     return {uid: Known(*rest, removed_at is not None) for uid, *rest, removed_at in rows}
 
@@ -139,8 +141,15 @@ def _row(cluster: Cluster, one: JudgedNode, before: Known | None, at: datetime) 
         first_seen_at=at,
         changed_at=at,
         state_since=before.state_since if before and not before.removed and before.state == one.state else at,
+        labels_missing_since=_labels_missing_since(one, before, at),
         removed_at=None,
     )
+
+
+def _labels_missing_since(one: JudgedNode, before: Known | None, at: datetime) -> datetime | None:
+    if all(remark.id != LABELS_MISSING for remark in one.devices.remarks):
+        return None
+    return (before.labels_missing_since if before else None) or at
 
 
 _KEPT = {"id", "cluster", "uid", "first_seen_at", "pods_fingerprint"}
