@@ -103,6 +103,7 @@ def _run(command: list, lock: int) -> tuple:
     misleading = ("VIRTUAL_ENV", "CONDA_PREFIX", "PIP_TARGET", "PIP_PREFIX", "PYTHONHOME", "PYTHONPATH")
     environment = {name: value for name, value in os.environ.items() if name not in misleading}
     environment.update(PIP_USER="0", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+    environment.setdefault("PIP_RETRIES", "2")  # its five take minutes to say that there is no network
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, pass_fds=(lock,)

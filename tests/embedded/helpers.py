@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+NOT_THEIRS = ("MUSTER_", "DATABASE_", "SECRET_", "PORT", "ALLOWED_", "KUBE", "PYTHONPATH", "VIRTUAL_ENV")
 
 
 def wait_until(fact: Callable[[], object], patience: float = 15.0) -> None:
@@ -21,7 +23,12 @@ def wait_until(fact: Callable[[], object], patience: float = 15.0) -> None:
         time.sleep(0.02)
 
 
-def python(code: str, **options: object) -> subprocess.Popen[str]:
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without what Muster itself would listen to."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)} | more
+
+
+def python(code: str) -> subprocess.Popen[str]:
     """A Python of its own session that runs `code` with the project on its path."""
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -30,7 +37,6 @@ def python(code: str, **options: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        **options,  # type: ignore[call-overload]
     )
 
 
@@ -44,12 +50,25 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process is gone, or is a zombie nobody has to mind."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return True
-    return state == "Z"
+    """Whether a process is gone, or is a zombie that nobody has to mind."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.strip() or state.startswith("Z")
+
+
+def descendants(pid: int) -> set[int]:
+    """Every process below `pid`, whatever group or session it made its own."""
+    listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
+    found = {pid}
+    while more := {child for child, parent in pairs if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
 
 
 @contextlib.contextmanager

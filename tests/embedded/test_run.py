@@ -1,0 +1,198 @@
+"""`manage.py run` as its users meet it: whole starts, whole ends, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.helpers import ROOT, descendants, ended, environment, free_port, wait_until
+
+# One cluster that refuses at once: what these tests look at does not depend on clusters, and it must not delay the page.
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
+users: [{name: nobody, user: {token: none}}]
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+current-context: nowhere
+"""
+
+
+@dataclass
+class Run:
+    process: subprocess.Popen[bytes]
+    output: Path
+    port: int
+
+    def said(self) -> str:
+        return self.output.read_text()
+
+    @property
+    def link(self) -> str:
+        return re.findall(r"https?://\S+", self.said())[-1]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """(status, address after redirections)."""
+        url = path if path.startswith("http") else f"http://127.0.0.1:{self.port}{path}"
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        try:
+            with opener.open(url, timeout=10) as answer:
+                return answer.status, answer.url
+        except urllib.error.HTTPError as error:
+            return error.code, error.url
+
+
+@dataclass
+class Folder:
+    """A data folder and how commands are run on it."""
+
+    home: Path
+    port: int
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "manage.py", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kubeconfig = self.home.parent / "kubeconfig"
+        kubeconfig.write_text(KUBECONFIG)
+        return environment(MUSTER_HOME=str(self.home), MUSTER_KUBECONFIG=str(kubeconfig), MUSTER_NO_BOOTSTRAP="1")
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments), cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    @contextlib.contextmanager
+    def begin(self) -> Iterator[Run]:
+        """A start that leads its own process group, as one typed at a terminal does."""
+        output = self.home.parent / "output"
+        with output.open("w") as file:
+            process = subprocess.Popen(
+                self.command("run", "--port", str(self.port)),
+                cwd=ROOT,
+                env=self.environment,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        try:
+            yield Run(process, output, self.port)
+        finally:
+            below = descendants(process.pid)
+            process.kill()
+            process.wait()
+            for pid in below:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def started(self) -> Iterator[Run]:
+        with self.begin() as run:
+            wait_until(lambda: "/sign-in/" in run.said() or run.process.poll() is not None, patience=90)
+            assert run.process.poll() is None, run.said()
+            yield run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("run") / "home", free_port())
+
+
+def _gone(pids: set[int], patience: float = 15.0) -> None:
+    wait_until(lambda: all(map(ended, pids)), patience)
+
+
+def test_starts_that_are_killed_on_the_way_do_no_harm(folder: Folder) -> None:
+    """The next tests begin on what this one leaves behind."""
+    with folder.begin() as run:
+        wait_until(lambda: (folder.home / "postgres.new" / "global").exists() or run.process.poll() is not None)
+        run.process.kill()
+    assert not (folder.home / "postgres").exists()
+    with folder.begin() as run:
+        wait_until(lambda: (folder.home / "postgres" / "postmaster.pid").exists() or run.process.poll() is not None)
+        below = descendants(run.process.pid)
+        assert below
+        run.process.kill()
+        _gone(below)
+    assert "First look" not in run.said(), "killed too late to interrupt the migrations"
+
+
+def test_a_run_and_everything_that_happens_to_it(folder: Folder) -> None:
+    with folder.started() as run:
+        assert run.said().rstrip().splitlines()[-1] == run.link
+        assert run.get("/healthz")[0] == 200
+        assert "/sign-in" in run.get("/")[1]
+        status, address = run.get(run.link)
+        assert (status, "/sign-in" in address) in [(200, False), (500, False)]
+
+        second = folder.call("run")
+        assert second.returncode == 1
+        assert second.stderr.strip() == (
+            f"Muster is already running in this folder: pid {run.process.pid}, http://127.0.0.1:{folder.port}/"
+        )
+
+        elsewhere = Folder(folder.home.parent / "elsewhere", folder.port).call("run", "--port", str(folder.port))
+        assert elsewhere.returncode == 1
+        assert re.fullmatch(rf"Port {folder.port} is taken by another program: .*--port \d+\.", elsewhere.stderr.strip())
+        assert not (folder.home.parent / "elsewhere" / "postgres").exists()
+
+        token = folder.call("create_token", "robot", "--role", "viewer")
+        assert token.returncode == 0, token.stderr
+        assert re.fullmatch(r"\S+", token.stdout.strip())
+
+        web = _named(descendants(run.process.pid), "gunicorn")
+        os.kill(min(web), signal.SIGKILL)
+        wait_until(lambda: "The web server was killed by SIGKILL; starting it again in 1 s" in run.said())
+        wait_until(lambda: run.get("/healthz")[0] == 200, patience=30)
+
+        below = descendants(run.process.pid)
+        assert len(below) > 10
+        os.killpg(run.process.pid, signal.SIGINT)  # as Ctrl-C does: the whole foreground group
+        assert run.process.wait(30) == 0
+        _gone(below, patience=2)
+    assert run.said().splitlines()[-2:] == ["Stopping.", "Stopped."]
+    assert "Traceback" not in run.said()
+
+
+def test_a_killed_run_leaves_nobody_behind_and_the_next_goes_on_at_once(folder: Folder) -> None:
+    with folder.started() as run:
+        below = descendants(run.process.pid)
+        run.process.kill()
+        run.process.wait()
+        with folder.started() as following:
+            _gone(below, patience=1)
+            facts = json.loads((folder.home / "lock").read_text())
+            assert (facts["pid"], facts["port"], facts["ready"]) == (following.process.pid, folder.port, True)
+            assert following.get("/healthz")[0] == 200
+            below = descendants(following.process.pid)
+            following.process.terminate()
+            assert following.process.wait(30) == 0
+            _gone(below, patience=2)
+    assert "Traceback" not in following.said()
+
+
+def test_a_command_of_its_own_finds_what_the_run_left_and_leaves_nothing(folder: Folder) -> None:
+    """Also shows that the user made beside the first run outlived its kill."""
+    again = folder.call("create_token", "robot")
+    assert again.returncode == 0, again.stderr
+    assert not (folder.home / "postgres" / "postmaster.pid").exists()
+    assert (folder.home / "lock").read_text() == ""
+
+
+def _named(pids: set[int], word: str) -> set[int]:
+    listing = subprocess.run(["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=True).stdout
+    lines = (line.strip().partition(" ") for line in listing.splitlines())
+    return {int(pid) for pid, _, command in lines if int(pid) in pids and word in command}
