@@ -1,0 +1,57 @@
+"""The control endpoint, on loopback only: switch faults and tell the story from another process.
+
+GET  /_simulator/                            what is served
+GET  /_simulator/clusters/NAME/faults        the cluster's faults
+POST /_simulator/clusters/NAME/faults        set some ({"throttled": 3}); {} changes nothing
+DELETE /_simulator/clusters/NAME/faults      clear all
+POST /_simulator/clusters/NAME/stories       {"story": "fail_gpu", "node": "…", …}: one of Cluster's stories
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from fleet.simulator.server import Simulation
+
+PREFIX = "/_simulator/"
+
+
+def answer(simulation: Simulation, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Status code and JSON of a control request."""
+    parts = [part for part in target.removeprefix(PREFIX).split("?")[0].split("/") if part]
+    if not parts and method == "GET":
+        return 200, _overview(simulation)
+    if len(parts) != 3 or parts[0] != "clusters" or parts[1] not in simulation.servers:
+        return 404, {"error": "no such thing here; GET /_simulator/ tells what there is"}
+    cluster = simulation.servers[parts[1]].cluster
+    try:
+        told = msgspec.json.decode(body or b"{}", type=dict[str, Any])
+        if parts[2] == "faults":
+            if method == "DELETE":
+                cluster.faults.clear()
+            elif method == "POST":
+                cluster.faults.set(**told)
+            return 200, cluster.faults.as_json()
+        if parts[2] == "stories" and method == "POST":
+            cluster.tell(str(told.pop("story", "")), **told)
+            return 200, {"resourceVersion": str(cluster.store.version)}
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
+        return 400, {"error": str(error)}
+    return 405, {"error": "not like this"}
+
+
+def _overview(simulation: Simulation) -> dict[str, Any]:
+    return {
+        "clusters": {
+            name: {
+                "server": simulation.server_url(name),
+                "nodes": len(server.cluster.nodes),
+                "pods": len(server.cluster.pods),
+                "resourceVersion": str(server.cluster.store.version),
+            }
+            for name, server in simulation.servers.items()
+        }
+    }

@@ -1,0 +1,193 @@
+"""The DCGM exporter of a node: Prometheus text in the exporter's format, with values that move with the clock.
+
+Utilisation and the like are functions of the card, what runs on it, and the time in steps of fifteen seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fleet.simulator.seeds import Seed
+from fleet.simulator.world import Gpu, Instance, Node, Pod
+
+if TYPE_CHECKING:
+    from fleet.simulator.cluster import ClusterCore
+
+_STEP = 15
+_XID_TEXT = {0: "No Error", 48: "Double Bit ECC Error", 79: "GPU has fallen off the bus", 94: "Contained ECC error"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One series' subject at one moment."""
+
+    gpu: Gpu
+    instance: Instance | None
+    pod: Pod | None
+    container: str
+    busy: float
+    filled: float
+    clock: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    name: str
+    type: str
+    help: str
+    value: Callable[[_Sample], float | int | None]
+
+
+def _memory(sample: _Sample) -> int:
+    return sample.instance.profile.memory_mib if sample.instance else sample.gpu.model.memory_mib
+
+
+def _reserved(sample: _Sample) -> int:
+    return 17 if sample.instance else max(300, _memory(sample) // 150)
+
+
+def _used(sample: _Sample) -> int:
+    return 1 + int((_memory(sample) - _reserved(sample) - 1) * sample.filled)
+
+
+def _whole(value: Callable[[_Sample], float | int | None]) -> Callable[[_Sample], float | int | None]:
+    """A value that MIG instances do not have."""
+    return lambda sample: None if sample.instance else value(sample)
+
+
+def _memory_temperature(sample: _Sample) -> int:
+    return _temperature(sample) + 5 if sample.gpu.model.high_bandwidth_memory else 0
+
+
+def _temperature(sample: _Sample) -> int:
+    return 31 + int(sample.busy * 36) + sample.gpu.index % 4
+
+
+def _power(sample: _Sample) -> float:
+    return sample.gpu.model.tdp_w * (0.1 + 0.8 * sample.busy)
+
+
+def _if_ampere(value: int) -> Callable[[_Sample], int | None]:
+    return lambda sample: value if sample.gpu.model.high_bandwidth_memory else None
+
+
+_FAMILIES = (
+    _Family("DCGM_FI_DEV_SM_CLOCK", "gauge", "SM clock frequency (in MHz).",
+            lambda s: s.gpu.model.clock_mhz if s.busy > 0.01 else s.gpu.model.clock_mhz // 5),
+    _Family("DCGM_FI_DEV_MEM_CLOCK", "gauge", "Memory clock frequency (in MHz).", lambda s: s.gpu.model.memory_clock_mhz),
+    _Family("DCGM_FI_DEV_MEMORY_TEMP", "gauge", "Memory temperature (in C).", _memory_temperature),
+    _Family("DCGM_FI_DEV_GPU_TEMP", "gauge", "GPU temperature (in C).", _temperature),
+    _Family("DCGM_FI_DEV_POWER_USAGE", "gauge", "Power draw (in W).", _power),
+    _Family("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", "counter", "Total energy consumption since boot (in mJ).",
+            lambda s: s.clock * s.gpu.model.tdp_w * 450),
+    _Family("DCGM_FI_DEV_PCIE_REPLAY_COUNTER", "counter", "Total number of PCIe retries.", lambda s: 0),
+    _Family("DCGM_FI_DEV_GPU_UTIL", "gauge", "GPU utilization (in %).", _whole(lambda s: round(s.busy * 100))),
+    _Family("DCGM_FI_DEV_MEM_COPY_UTIL", "gauge", "Memory utilization (in %).", _whole(lambda s: round(s.busy * 52))),
+    _Family("DCGM_FI_DEV_ENC_UTIL", "gauge", "Encoder utilization (in %).", _whole(lambda s: 0)),
+    _Family("DCGM_FI_DEV_DEC_UTIL", "gauge", "Decoder utilization (in %).", _whole(lambda s: 0)),
+    _Family("DCGM_FI_DEV_XID_ERRORS", "gauge", "Value of the last XID error encountered.", lambda s: s.gpu.xid),
+    _Family("DCGM_FI_DEV_FB_FREE", "gauge", "Framebuffer memory free (in MiB).",
+            lambda s: _memory(s) - _reserved(s) - _used(s)),
+    _Family("DCGM_FI_DEV_FB_USED", "gauge", "Framebuffer memory used (in MiB).", _used),
+    _Family("DCGM_FI_DEV_FB_RESERVED", "gauge", "Framebuffer memory reserved (in MiB).", _reserved),
+    _Family("DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "counter", "Number of remapped rows for uncorrectable errors",
+            _if_ampere(0)),
+    _Family("DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS", "counter", "Number of remapped rows for correctable errors",
+            _if_ampere(0)),
+    _Family("DCGM_FI_DEV_ROW_REMAP_FAILURE", "gauge", "Whether remapping of rows has failed", _if_ampere(0)),
+    _Family("DCGM_FI_DEV_NVLINK_BANDWIDTH_TOTAL", "counter", "Total number of NVLink bandwidth counters for all lanes.",
+            _if_ampere(0)),
+    _Family("DCGM_FI_DEV_VGPU_LICENSE_STATUS", "gauge", "vGPU License status", lambda s: 0),
+    _Family("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "gauge", "Ratio of time the graphics engine is active.",
+            lambda s: float(s.busy)),
+    _Family("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "gauge", "Ratio of cycles the tensor (HMMA) pipe is active.",
+            lambda s: s.busy * 0.43),
+    _Family("DCGM_FI_PROF_DRAM_ACTIVE", "gauge", "Ratio of cycles the device memory interface is active sending or receiving data.",
+            lambda s: s.busy * 0.55),
+    _Family("DCGM_FI_PROF_PCIE_TX_BYTES", "gauge", "The rate of data transmitted over the PCIe bus - including both protocol headers and data payloads - in bytes per second.",
+            lambda s: int(s.busy * 43_000_000)),
+    _Family("DCGM_FI_PROF_PCIE_RX_BYTES", "gauge", "The rate of data received over the PCIe bus - including both protocol headers and data payloads - in bytes per second.",
+            lambda s: int(s.busy * 39_000_000)),
+)  # fmt: skip
+
+
+def render(cluster: ClusterCore, node: Node) -> str:
+    """The text of GET /metrics on the node's exporter."""
+    samples = _samples(cluster, node)
+    host = "hostname" if cluster.flavour.exporter >= "4.6" else "Hostname"
+    lines: list[str] = []
+    for family in _FAMILIES:
+        shown = []
+        for sample in samples:
+            if not sample.gpu.healthy and family.name != "DCGM_FI_DEV_XID_ERRORS":
+                continue  # a card that fell off the bus has no samples; only the last error is remembered
+            value = family.value(sample)
+            if value is not None:
+                shown.append(f"{family.name}{{{_labels(cluster, node, sample, host, family.name)}}} {_number(value)}")
+        if shown:
+            lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.type}", *shown]
+    return "\n".join(lines) + "\n"
+
+
+def _number(value: float | int) -> str:
+    return f"{value:f}" if isinstance(value, float) else str(value)
+
+
+def _samples(cluster: ClusterCore, node: Node) -> list[_Sample]:
+    holders: dict[str, tuple[Pod, str]] = {}
+    for pod in cluster.on_node.get(node.name, {}).values():
+        for container, slots in pod.slots.items():
+            for slot in slots:
+                if pod.holds:
+                    holders.setdefault(slot.instance or f"gpu {slot.gpu}", (pod, container))
+    now = int(cluster.now().timestamp())
+    samples = []
+    for gpu in node.gpus:
+        parts: list[Instance | None] = [*gpu.instances] if gpu.mig else [None]
+        for instance in parts:
+            name = instance.uuid if instance else f"gpu {gpu.index}"
+            pod, container = holders.get(name, (None, ""))
+            busy, filled = _load(cluster.seed, gpu, name, pod, now)
+            samples.append(_Sample(gpu, instance, pod, container, busy, filled, now))
+    return samples
+
+
+def _load(seed: Seed, gpu: Gpu, part: str, pod: Pod | None, now: int) -> tuple[float, float]:
+    """How busy a card or instance is, 0 to 1, and how full its memory."""
+    if pod is None or not pod.ready:
+        return 0.0, 0.0
+    step = now // _STEP
+    wobble = seed.share("busy", gpu.uuid, part, step)
+    slow = seed.share("level", gpu.uuid, part, step // 40)
+    if pod.template.workload == "train":
+        return 0.9 + 0.09 * wobble, 0.82 + 0.1 * slow
+    if pod.template.workload == "notebook":
+        return (0.35 * wobble if slow > 0.6 else 0.0), 0.05 + 0.4 * slow
+    return min(0.99, 0.25 + 0.5 * slow + 0.2 * wobble), 0.88 + 0.02 * wobble
+
+
+def _labels(cluster: ClusterCore, node: Node, sample: _Sample, host: str, family: str) -> str:
+    gpu = sample.gpu
+    domain, _, rest = gpu.pci.partition(":")
+    pairs = [
+        ("gpu", str(gpu.index)),
+        ("UUID", gpu.uuid),
+        ("pci_bus_id", f"0000{domain}:{rest.upper()}"),
+        ("device", f"nvidia{gpu.index}"),
+        ("modelName", gpu.model.name),
+    ]
+    if sample.instance:
+        pairs += [("GPU_I_PROFILE", sample.instance.profile.name), ("GPU_I_ID", str(sample.instance.gi_id))]
+    pairs += [(host, node.name), ("DCGM_FI_DRIVER_VERSION", cluster.flavour.driver)]
+    attributes: dict[str, str] = {}
+    # The exporter knows nvidia.com/gpu and nvidia.com/mig-*; under a renamed resource it finds no pod.
+    if sample.pod is not None and not node.renamed:
+        attributes = {"container": sample.container, "namespace": sample.pod.namespace, "pod": sample.pod.name}
+        if host == "hostname":
+            attributes["pod_uid"] = sample.pod.uid
+    if family == "DCGM_FI_DEV_XID_ERRORS":
+        attributes |= {"err_code": str(gpu.xid), "err_msg": _XID_TEXT.get(gpu.xid, "Unknown Error")}
+    pairs += sorted(attributes.items())
+    return ",".join(f'{name}="{value}"' for name, value in pairs)

@@ -1,0 +1,282 @@
+"""Who labels a node with what: the kubelet and the cloud, Node Feature Discovery, GPU Feature Discovery, the operator, AMD's and Intel's labellers."""
+
+from __future__ import annotations
+
+from fleet.simulator.flavours import Flavour
+from fleet.simulator.hardware import CPU_FLAGS, CPU_IDENTITY
+from fleet.simulator.seeds import Seed
+from fleet.simulator.world import Instance, Node
+
+_NFD = "feature.node.kubernetes.io/"
+_DEPLOYED = (
+    "container-toolkit", "dcgm", "dcgm-exporter", "device-plugin", "driver", "gpu-feature-discovery",
+    "node-status-exporter", "operator-validator",
+)  # fmt: skip
+_PAUSED_BY_UPGRADE = ("container-toolkit", "dcgm", "dcgm-exporter", "device-plugin", "gpu-feature-discovery",
+                      "operator-validator", "mig-manager")  # fmt: skip
+UPGRADING = frozenset(
+    {"cordon-required", "wait-for-jobs-required", "pod-deletion-required", "drain-required", "pod-restart-required"}
+)
+
+
+def node_labels(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
+    """All labels of a node, sorted by key as the API shows them."""
+    labels = _kubelet(node, flavour) | _cloud(node, flavour, seed)
+    if flavour.operator and node.stack != "bare":
+        labels |= discovered_features(node, flavour)
+    if node.stack == "operator":
+        labels |= operator_labels(node)
+        if node.gfd and not node.leftover:
+            labels |= gfd_labels(node, flavour)
+    elif node.stack == "amd":
+        labels |= _amd(node)
+    elif node.stack == "intel":
+        labels |= _intel(node)
+    elif node.stack == "gaudi":
+        labels["habana.ai/gaudi.product"] = node.gpus[0].model.name
+    labels |= node.labels
+    for key, value in node.label_overrides.items():
+        if value is None:
+            labels.pop(key, None)
+        else:
+            labels[key] = value
+    return dict(sorted(labels.items()))
+
+
+def _kubelet(node: Node, flavour: Flavour) -> dict[str, str]:
+    return {
+        "beta.kubernetes.io/arch": node.machine.arch,
+        "beta.kubernetes.io/instance-type": node.machine.type,
+        "beta.kubernetes.io/os": "linux",
+        "failure-domain.beta.kubernetes.io/region": flavour.region,
+        "failure-domain.beta.kubernetes.io/zone": node.zone,
+        "kubernetes.io/arch": node.machine.arch,
+        "kubernetes.io/hostname": node.name,
+        "kubernetes.io/os": "linux",
+        "node.kubernetes.io/instance-type": node.machine.type,
+        "topology.kubernetes.io/region": flavour.region,
+        "topology.kubernetes.io/zone": node.zone,
+    }
+
+
+def _cloud(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
+    machine = node.machine
+    count = str(len(machine.gpus))
+    if flavour.name == "eks":
+        family, _, size = machine.type.partition(".")
+        if node.stack == "bare":
+            return {
+                "karpenter.sh/nodepool": node.pool,
+                "karpenter.sh/capacity-type": "on-demand",
+                "karpenter.k8s.aws/instance-category": family[0],
+                "karpenter.k8s.aws/instance-family": family,
+                "karpenter.k8s.aws/instance-size": size,
+                "karpenter.k8s.aws/instance-gpu-name": machine.accelerator,
+                "karpenter.k8s.aws/instance-gpu-manufacturer": "nvidia",
+                "karpenter.k8s.aws/instance-gpu-count": count,
+                "karpenter.k8s.aws/instance-gpu-memory": str(-(-machine.gpus[0].memory_mib // 1024) * 1024),
+            }
+        return {
+            "eks.amazonaws.com/capacityType": "ON_DEMAND",
+            "eks.amazonaws.com/nodegroup": node.pool,
+            "k8s.io/cloud-provider-aws": seed.hex(32, "cloud-provider"),
+            "node-pool": node.pool,
+            "topology.k8s.aws/zone-id": f"use1-az{1 + ord(node.zone[-1]) - ord('a')}",
+        }
+    if flavour.name == "gke":
+        labels = {
+            "cloud.google.com/gke-boot-disk": "hyperdisk-balanced",
+            "cloud.google.com/gke-container-runtime": "containerd",
+            "cloud.google.com/gke-cpu-scaling-level": str(machine.cpus),
+            "cloud.google.com/gke-memory-gb-scaling-level": str(machine.memory_kib // 1024 // 1024),
+            "cloud.google.com/gke-nodepool": node.pool,
+            "cloud.google.com/gke-os-distribution": "cos",
+            "cloud.google.com/gke-provisioning": "standard",
+            "cloud.google.com/machine-family": machine.type.split("-")[0],
+            "cloud.google.com/private-node": "true",
+            "topology.gke.io/zone": node.zone,
+        }
+        if machine.gpus:
+            labels |= {
+                "cloud.google.com/gke-accelerator": machine.accelerator,
+                "cloud.google.com/gke-accelerator-count": count,
+                "cloud.google.com/gke-gpu-driver-version": "default",
+            }
+        if node.gpus and node.gpus[0].mig:
+            labels["cloud.google.com/gke-gpu-partition-size"] = node.gpus[0].instances[0].profile.name
+        if node.sharing != "none":
+            strategy = "time-sharing" if node.sharing == "time-slicing" else node.sharing
+            labels["cloud.google.com/gke-gpu-sharing-strategy"] = strategy
+            labels["cloud.google.com/gke-max-shared-clients-per-gpu"] = str(node.replicas)
+        return labels
+    return {"node-pool": node.pool, "rack": f"r{node.number // 4:04d}"}
+
+
+def discovered_features(node: Node, flavour: Flavour) -> dict[str, str]:
+    """What Node Feature Discovery finds: processor, kernel, PCI devices."""
+    labels = {f"{_NFD}cpu-cpuid.{flag}": "true" for flag in CPU_FLAGS[node.machine.cpu]}
+    vendor, family, model = CPU_IDENTITY[node.machine.cpu]
+    major, minor, revision = flavour.kernel.split("-")[0].rstrip("+").split(".")
+    labels |= {
+        f"{_NFD}cpu-hardware_multithreading": "true",
+        f"{_NFD}cpu-model.family": family,
+        f"{_NFD}cpu-model.id": model,
+        f"{_NFD}cpu-model.vendor_id": vendor,
+        f"{_NFD}kernel-config.NO_HZ": "true",
+        f"{_NFD}kernel-config.NO_HZ_FULL": "true",
+        f"{_NFD}kernel-version.full": flavour.kernel,
+        f"{_NFD}kernel-version.major": major,
+        f"{_NFD}kernel-version.minor": minor,
+        f"{_NFD}kernel-version.revision": revision,
+        f"{_NFD}memory-numa": "true",
+        f"{_NFD}storage-nonrotationaldisk": "true",
+    }
+    labels |= {f"{_NFD}system-os_release.{key}": value for key, value in flavour.os_labels.items()}
+    if node.gpus and not node.leftover:
+        labels[f"{_NFD}pci-{node.gpus[0].model.pci_vendor}.present"] = "true"
+    if node.machine.extra:
+        labels |= {f"{_NFD}rdma.available": "true", f"{_NFD}rdma.capable": "true"}
+    return labels
+
+
+def operator_labels(node: Node) -> dict[str, str]:
+    """What the GPU Operator, its driver manager and its MIG manager write."""
+    labels = {"nvidia.com/gpu.present": "false" if node.leftover else "true"}
+    if node.leftover:
+        return labels | {"nvidia.com/gpu.count": str(len(node.gpus)), "nvidia.com/gpu.product": node.gpus[0].model.product}
+    upgrading = node.upgrade_state in UPGRADING
+    capable = any(gpu.model.profiles for gpu in node.gpus)
+    wanted = [*_DEPLOYED, "mig-manager"] if capable else list(_DEPLOYED)
+    for component in wanted:
+        paused = upgrading and component in _PAUSED_BY_UPGRADE
+        labels[f"nvidia.com/gpu.deploy.{component}"] = "paused-for-driver-upgrade" if paused else "true"
+    if not node.driver_image:
+        labels["nvidia.com/gpu.deploy.driver"] = "pre-installed"
+    labels["nvidia.com/gpu-driver-upgrade-state"] = node.upgrade_state
+    if capable:
+        labels |= {"nvidia.com/mig.config": node.mig_config, "nvidia.com/mig.config.state": node.mig_state}
+        if node.mig_state in ("pending", "rebooting"):
+            for component in ("device-plugin", "gpu-feature-discovery", "dcgm", "dcgm-exporter"):
+                labels[f"nvidia.com/gpu.deploy.{component}"] = "paused-for-mig-change"
+    if node.plugin_config:
+        labels["nvidia.com/device-plugin.config"] = node.plugin_config
+    return labels
+
+
+def gfd_labels(node: Node, flavour: Flavour) -> dict[str, str]:
+    """What GPU Feature Discovery writes, by mode. A node with two products is described by one of them."""
+    model = node.gpus[0].model
+    alike = [gpu for gpu in node.gpus if gpu.model is model]
+    shared = node.replicas > 1
+    all_cut = all(gpu.mig for gpu in alike)
+    product, count, memory = model.product, len(alike), model.memory_mib
+    replicas = 0 if all_cut and node.strategy != "single" else node.replicas
+    sharing = node.sharing if not (all_cut and node.strategy == "mixed") else "none"
+    labels: dict[str, str] = {}
+    if node.mig_invalid:
+        product, count, memory, replicas, sharing = f"{product}-MIG-INVALID", 0, 0, 0, ""
+    elif node.strategy == "single" and any(gpu.mig for gpu in alike):
+        instances = [instance for gpu in alike for instance in gpu.instances]
+        labels |= _geometry("gpu", instances[0])
+        product = f"{product}-MIG-{instances[0].profile.name}"
+        count, memory = len(instances), instances[0].profile.memory_mib
+    if shared and not node.renamed and not node.mig_invalid and sharing != "none":
+        product += "-SHARED"
+    major, minor, *rest = flavour.driver.split(".")
+    revision = rest[0] if rest else ""
+    cuda_major, cuda_minor = flavour.cuda.split(".")
+    is_vgpu = model.name.endswith("Q")
+    labels |= {
+        "cuda.driver-version.full": flavour.driver,
+        "cuda.driver-version.major": major,
+        "cuda.driver-version.minor": minor,
+        "cuda.driver-version.revision": revision,
+        "cuda.driver.major": major,
+        "cuda.driver.minor": minor,
+        "cuda.driver.rev": revision,
+        "cuda.runtime-version.full": flavour.cuda,
+        "cuda.runtime-version.major": cuda_major,
+        "cuda.runtime-version.minor": cuda_minor,
+        "cuda.runtime.major": cuda_major,
+        "cuda.runtime.minor": cuda_minor,
+        "gfd.timestamp": str(int(node.booted.timestamp()) + 240),
+        "gpu.compute.major": str(model.compute[0]),
+        "gpu.compute.minor": str(model.compute[1]),
+        "gpu.count": str(count),
+        "gpu.family": model.family,
+        "gpu.machine": node.machine.name,
+        "gpu.memory": str(memory),
+        "gpu.mode": "compute",
+        "gpu.product": product,
+        "gpu.replicas": str(replicas),
+        "gpu.sharing-strategy": sharing,
+        "mig.capable": str(bool(model.profiles)).lower(),
+        "mps.capable": str(node.sharing == "mps").lower(),
+        "vgpu.present": str(is_vgpu).lower(),
+    }
+    if node.strategy != "none":
+        labels["mig.strategy"] = node.strategy
+    if is_vgpu:
+        labels |= {"vgpu.host-driver-version": "570.172.07", "vgpu.host-driver-branch": "r573_48"}
+    if node.strategy == "mixed":
+        labels |= _mixed(node)
+    return {f"nvidia.com/{key}": value for key, value in labels.items()}
+
+
+def _mixed(node: Node) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    counted: dict[str, list[Instance]] = {}
+    for gpu in node.gpus:
+        for instance in gpu.instances:
+            counted.setdefault(instance.profile.name, []).append(instance)
+    for profile, instances in counted.items():
+        prefix = f"mig-{profile.replace('+', '.')}"
+        shared = node.replicas > 1 and node.sharing == "time-slicing"
+        suffix = "-SHARED" if shared and not node.renamed else ""
+        labels |= _geometry(prefix, instances[0])
+        labels |= {
+            f"{prefix}.count": str(len(instances)),
+            f"{prefix}.memory": str(instances[0].profile.memory_mib),
+            f"{prefix}.product": f"{node.gpus[0].model.product}-MIG-{profile}{suffix}",
+            f"{prefix}.replicas": str(node.replicas if shared else 1),
+            f"{prefix}.sharing-strategy": "time-slicing" if shared else "none",
+        }
+    return labels
+
+
+def _geometry(prefix: str, instance: Instance) -> dict[str, str]:
+    profile = instance.profile
+    return {
+        f"{prefix}.engines.copy": str(profile.copy),
+        f"{prefix}.engines.decoder": str(profile.decoder),
+        f"{prefix}.engines.encoder": "0",
+        f"{prefix}.engines.jpeg": str(profile.jpeg),
+        f"{prefix}.engines.ofa": "0",
+        f"{prefix}.multiprocessors": str(profile.multiprocessors),
+        f"{prefix}.slices.ci": str(profile.slices),
+        f"{prefix}.slices.gi": str(profile.slices),
+    }
+
+
+def _amd(node: Node) -> dict[str, str]:
+    return {
+        "amd.com/gpu.cu-count": "304",
+        "amd.com/gpu.device-id": "74b5",
+        "amd.com/gpu.driver-version": "6.12.12",
+        "amd.com/gpu.family": node.gpus[0].model.family,
+        "amd.com/gpu.product-name": node.gpus[0].model.name.replace(" ", "_"),
+        "amd.com/gpu.simd-count": "1216",
+        "amd.com/gpu.vram": f"{node.gpus[0].model.memory_mib // 1024}G",
+        f"{_NFD}amd-gpu": "true",
+    }
+
+
+def _intel(node: Node) -> dict[str, str]:
+    return {
+        "gpu.intel.com/device.count": str(len(node.gpus)),
+        "gpu.intel.com/family": node.gpus[0].model.family,
+        "gpu.intel.com/product": "Flex_170",
+        "gpu.intel.com/device-id.0380-56c0.count": str(len(node.gpus)),
+        "gpu.intel.com/device-id.0380-56c0.present": "true",
+        f"{_NFD}custom-intel-gpu": "true",
+    }

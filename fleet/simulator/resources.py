@@ -1,0 +1,90 @@
+"""The kinds the simulated API serves, as discovery tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object. `custom`: defined by a CRD, so the items of its lists carry kind and apiVersion."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = False
+    custom: bool = False
+    short: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+    """(name, kind, verbs)."""
+    verbs: tuple[str, ...] = ALL_VERBS
+    stored: bool = True
+    """False: only asked (reviews), never kept."""
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def singular(self) -> str:
+        return self.kind.lower()
+
+    @property
+    def qualified(self) -> str:
+        """The resource as error messages name it: `nodes`, `nodes.metrics.k8s.io`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+_STATUS = ("get", "patch", "update")
+_PROXY = ("create", "delete", "get", "patch", "update")
+
+NODES = Kind(
+    "", "v1", "nodes", "Node", short=("no",),
+    subresources=(("proxy", "NodeProxyOptions", _PROXY), ("status", "Node", _STATUS)),
+)  # fmt: skip
+PODS = Kind(
+    "", "v1", "pods", "Pod", True, short=("po",), categories=("all",),
+    subresources=(("log", "Pod", ("get",)), ("proxy", "PodProxyOptions", _PROXY), ("status", "Pod", _STATUS)),
+)  # fmt: skip
+NAMESPACES = Kind(
+    "", "v1", "namespaces", "Namespace", short=("ns",),
+    verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+    subresources=(("finalize", "Namespace", ("update",)), ("status", "Namespace", _STATUS)),
+)  # fmt: skip
+EVENTS = Kind("", "v1", "events", "Event", True, short=("ev",))
+CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap", True, short=("cm",))
+DAEMON_SETS = Kind(
+    "apps", "v1", "daemonsets", "DaemonSet", True, short=("ds",), categories=("all",),
+    subresources=(("status", "DaemonSet", _STATUS),),
+)  # fmt: skip
+CLUSTER_POLICIES = Kind(
+    "nvidia.com", "v1", "clusterpolicies", "ClusterPolicy", custom=True,
+    subresources=(("status", "ClusterPolicy", _STATUS),),
+)  # fmt: skip
+NVIDIA_DRIVERS = Kind(
+    "nvidia.com", "v1alpha1", "nvidiadrivers", "NVIDIADriver", custom=True, short=("nvd", "nvdriver", "nvdrivers"),
+    subresources=(("status", "NVIDIADriver", _STATUS),),
+)  # fmt: skip
+DEVICE_CLASSES = Kind("resource.k8s.io", "v1", "deviceclasses", "DeviceClass")
+RESOURCE_CLAIMS = Kind(
+    "resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", True,
+    subresources=(("status", "ResourceClaim", _STATUS),),
+)  # fmt: skip
+RESOURCE_SLICES = Kind("resource.k8s.io", "v1", "resourceslices", "ResourceSlice")
+ACCESS_REVIEWS = Kind(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", verbs=("create",), stored=False
+)
+RULES_REVIEWS = Kind(
+    "authorization.k8s.io", "v1", "selfsubjectrulesreviews", "SelfSubjectRulesReview", verbs=("create",), stored=False
+)
+SUBJECT_REVIEWS = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", verbs=("create",), stored=False)
+
+CORE = (CONFIG_MAPS, EVENTS, NAMESPACES, NODES, PODS)
+BUILT_IN = (*CORE, DAEMON_SETS, ACCESS_REVIEWS, RULES_REVIEWS, SUBJECT_REVIEWS)
+OPERATOR = (CLUSTER_POLICIES, NVIDIA_DRIVERS)
+DYNAMIC = (DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES)
+EVERY = (*BUILT_IN, *OPERATOR, *DYNAMIC)
