@@ -22,7 +22,7 @@ def connections() -> dict[str, Connection]:
     if settings.IS_SIMULATED and not settings.SIMULATED_KUBECONFIG.exists():
         return {}
     files = tuple(Path(part) for part in settings.MUSTER_KUBECONFIG.split(os.pathsep) if part)
-    return _read(tuple((str(path), _stamp(path)) for path in files))
+    return _read(tuple((str(path), _stamp(path)) for path in files), settings.MUSTER_CONTEXTS)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -34,9 +34,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=4)
-def _read(files: tuple[tuple[str, tuple[int, int]], ...]) -> dict[str, Connection]:
+def _read(files: tuple[tuple[str, tuple[int, int]], ...], contexts: tuple[str, ...]) -> dict[str, Connection]:
     """Reads the kubeconfig again only when one of its files changed."""
-    found = list_connections(settings.MUSTER_KUBECONFIG or None, settings.MUSTER_CONTEXTS, in_cluster=not files)
+    kubeconfig = os.pathsep.join(path for path, _ in files)
+    found = list_connections(kubeconfig or None, contexts, in_cluster=not files)
     return {connection.name: connection for connection in found}
 
 

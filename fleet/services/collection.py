@@ -30,22 +30,27 @@ def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = setti
         cluster.refresh_from_db()  # another pass may have ended since it was read
         _close_lost_runs(cluster)
         run = CollectionRun.objects.create(cluster=cluster, trigger=trigger, started_at=timezone.now())
-        connection_to = clusters.connections().get(cluster.name)
-        if connection_to is None:
-            return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
-        seen = collect(
-            connection_to,
-            now=timezone.now,
-            known_gpu_nodes=last_truth.gpu_node_names(cluster),
-            deadline_s=deadline_s,
-        )
-        snapshot = last_truth.fill(cluster, seen)
-        judged = judge(snapshot, last_truth.while_labels_are_away(cluster, snapshot))
-        with transaction.atomic():
-            run.changes = recording.record(cluster, snapshot, judged)
-            _finish(run, snapshot)
-            recording.record_reading(cluster, snapshot, run)
-        return run
+        try:
+            return _read(cluster, run, deadline_s)
+        except Exception as error:
+            # Our own mistake, not the cluster's: it goes on to the log, and the run must not stand as running for ever.
+            _fail(run, f"Muster itself failed ({type(error).__name__}); its log says where. Nothing was recorded.")
+            raise
+
+
+def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> CollectionRun:
+    connection_to = clusters.connections().get(cluster.name)
+    if connection_to is None:
+        return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
+    known = last_truth.gpu_node_names(cluster)
+    seen = collect(connection_to, now=timezone.now, known_gpu_nodes=known, deadline_s=deadline_s)
+    snapshot = last_truth.fill(cluster, seen)
+    judged = judge(snapshot, last_truth.while_labels_are_away(cluster, snapshot))
+    with transaction.atomic():
+        run.changes = recording.record(cluster, snapshot, judged)
+        _finish(run, snapshot)
+        recording.record_reading(cluster, snapshot, run)
+    return run
 
 
 def collect_by_id(cluster_id: int, *, trigger: str) -> CollectionRun | None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import msgspec
+from django.db.models import Q
 
 from fleet.domain.devices import NodeDevices, Previous, remember
 from fleet.domain.labels import GPU_PRODUCT
@@ -41,7 +42,8 @@ def while_labels_are_away(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[s
     """Uid to what was known of a node whose GFD labels are not there now: a restart of GFD takes them away for a minute,
     and the node is none the worse. After five minutes the labels count as gone."""
     bare = [node.uid for node in snapshot.nodes if GPU_PRODUCT not in node.labels]
-    rows = _alive_nodes(cluster).filter(uid__in=bare, vendor="nvidia").values_list("uid", "info", "labels_missing_since")
+    had_them = Q(labels__has_key=GPU_PRODUCT) | Q(labels_missing_since__isnull=False)
+    rows = _alive_nodes(cluster).filter(had_them, uid__in=bare).values_list("uid", "info", "labels_missing_since")
     return {
         uid: remember(msgspec.convert(info, NodeDevices, strict=False))
         for uid, info, since in rows

@@ -1,0 +1,146 @@
+"""Runs the benchmark on a simulated cluster, prints a table and writes $MUSTER_HOME/bench/collect.json.
+
+Options: `--nodes 5000 --pods 30000 --runs 3`. Needs a database (`make bench` brings its own).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--nodes", type=int, default=5_000)
+    parser.add_argument("--pods", type=int, default=30_000)
+    parser.add_argument("--runs", type=int, default=3, help="each way is run so often, in turn; medians are printed")
+    options = parser.parse_args()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
+    home = Path(os.environ.get("MUSTER_HOME") or ROOT / "var")
+    folder = home / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.unlink(missing_ok=True)
+    simulator = subprocess.Popen(
+        [
+            *(sys.executable, str(ROOT / "manage.py"), "simulate", "--clusters", "1", "--nodes", str(options.nodes)),
+            *("--pods-per-node", str(options.pods // options.nodes), "--kubeconfig", str(kubeconfig), "--frozen"),
+        ],
+        env={**os.environ, "MUSTER_NO_BOOTSTRAP": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while not kubeconfig.exists():
+            if simulator.poll() is not None:
+                raise SystemExit("The simulator ended before it served.")
+            time.sleep(0.1)
+        figures = {**_clients(kubeconfig, options.runs), **_pass(kubeconfig)}
+    finally:
+        simulator.terminate()
+        simulator.wait(10)
+    figures |= {"nodes": options.nodes, "pods": options.pods, "runs": options.runs}
+    (folder / "collect.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    for name, value in figures.items():
+        sys.stdout.write(f"{name:<24} {value}\n")
+
+
+def _clients(kubeconfig: Path, runs: int) -> dict[str, Any]:
+    """floor, muster and typed in turn, each in a new process, after one round that is not counted."""
+    found: dict[str, list[dict[str, float]]] = {"floor": [], "muster": [], "typed": []}
+    for round_ in range(runs + 1):
+        for way, rows in found.items():
+            if way == "typed" and 1 < round_ < runs:
+                continue  # it takes longer than all the others together: once warm, once at the end
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.bench.clients", way, str(kubeconfig)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            if round_:
+                rows.append(json.loads(done.stdout))
+    median = {way: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for way, rows in found.items()}
+    return {
+        "collect_vs_floor": round(median["muster"]["wall_s"] / median["floor"]["wall_s"], 2),
+        "typed_client_vs_collect": round(median["typed"]["wall_s"] / median["muster"]["wall_s"], 2),
+        "floor_s": median["floor"]["wall_s"],
+        "collect_s": median["muster"]["wall_s"],
+        "collect_cpu_s": median["muster"]["cpu_s"],
+        "typed_client_s": median["typed"]["wall_s"],
+        "peak_mb": median["muster"]["peak_mb"],
+        "typed_client_peak_mb": median["typed"]["peak_mb"],
+    }
+
+
+def _pass(kubeconfig: Path) -> dict[str, Any]:
+    """Judging and recording one cluster: the first time, unchanged, and with one node in a hundred changed."""
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+    from django.db import transaction
+    from msgspec import structs
+
+    from fleet.collectors.connections import list_connections
+    from fleet.collectors.run import collect
+    from fleet.domain.judgement import judge
+    from fleet.domain.snapshot import ClusterSnapshot
+    from fleet.models import Cluster, CollectionRun
+    from fleet.services import last_truth, recording
+
+    call_command("migrate", verbosity=0)
+    Cluster.objects.filter(name="bench").delete()
+    cluster = Cluster.objects.create(name="bench")
+    (connection,) = list_connections(str(kubeconfig), (), in_cluster=False)
+    seen = collect(connection, now=lambda: datetime.now(UTC), deadline_s=300)
+
+    def later(seconds: int, **changes: Any) -> ClusterSnapshot:
+        return structs.replace(seen, taken_at=seen.taken_at + timedelta(seconds=seconds), **changes)
+
+    def record(snapshot: ClusterSnapshot, judged: Any) -> int | None:
+        cluster.refresh_from_db()
+        with transaction.atomic():
+            changes = recording.record(cluster, snapshot, judged)
+            recording.record_reading(cluster, snapshot, CollectionRun(cluster=cluster, outcome="ok", changes=changes))
+        return changes
+
+    figures: dict[str, Any] = {}
+
+    def timed(name: str, action: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = action()
+        figures[name] = round(time.perf_counter() - began, 3)
+        return result
+
+    filled = timed("last_truth_s", lambda: last_truth.fill(cluster, seen))
+    judged = timed("judge_s", lambda: judge(filled))
+    timed("record_first_s", lambda: record(filled, judged))
+    unchanged = later(60)
+    timed("record_unchanged_s", lambda: record(unchanged, judged))
+    changed = later(
+        120,
+        nodes=tuple(
+            structs.replace(node, labels={**node.labels, "bench": "changed"}) if number % 100 == 0 else node
+            for number, node in enumerate(seen.nodes)
+        ),
+    )
+    again = judge(changed)
+    figures["changed_nodes"] = timed("record_1pct_s", lambda: record(changed, again))
+    Cluster.objects.filter(name="bench").delete()
+    return figures
+
+
+if __name__ == "__main__":
+    main()
