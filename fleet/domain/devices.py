@@ -14,12 +14,13 @@ from fleet.domain.cards import Card, MigDevice
 from fleet.domain.findings import Evidence, Remark
 from fleet.domain.inventory import list_cards, list_mig_devices
 from fleet.domain.layout import lay_out
-from fleet.domain.modes import mode, node_sharing
+from fleet.domain.modes import mode, node_sharing, whole_cards
 from fleet.domain.naming import identify
 from fleet.domain.proof import collect_evidence
 from fleet.domain.reading import Previous, Reading, read
 from fleet.domain.remarks.counts import about_count, missing_devices
 from fleet.domain.remarks.node import about_node
+from fleet.domain.remarks.presence import about_presence
 from fleet.domain.remarks.resources import about_resources
 from fleet.domain.remarks.sharing import about_sharing
 from fleet.domain.remarks.slots import about_slots
@@ -128,9 +129,10 @@ def describe(
         (
             *about_node(seen),
             *about_slots(seen, offered, pods),
+            *about_presence(seen, offered, counted),
             *about_count(seen, counted),
             *about_resources(seen, layout, offered),
-            *about_sharing(seen, forces),
+            *about_sharing(seen, forces, offered),
             *about_unread(seen, offered, pods=pods, allocations=allocations, sharing=sharing),
         )
     )
@@ -149,8 +151,8 @@ def describe(
         partitioning=partitioning,
         sharing=sharing,
         replicas=before.replicas if before else shared.replicas,
-        mode=mode(seen, layout, shared, offered),
-        isolation=isolation(partitioning, sharing),
+        mode=mode(seen, layout, shared, offered, counted.count),
+        isolation=isolation(partitioning, sharing, shared=shared.shared, whole_cards_too=whole_cards(seen, offered) > 0),
         mig_instances=before.mig_instances if before else layout.mig_instances,
         mig_desired=node.labels.get(labels.MIG_CONFIG, ""),
         mig_state=node.labels.get(labels.MIG_CONFIG_STATE, ""),

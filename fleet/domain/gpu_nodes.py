@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from fleet.domain import labels
 from fleet.domain.findings import Evidence
@@ -10,28 +11,14 @@ from fleet.domain.quantities import parse_count, parse_quantity
 from fleet.domain.snapshot import DraDevice, NodeSnapshot
 
 _NVIDIA_FOUND = frozenset({labels.GPU_PRODUCT, labels.GPU_FAMILY, labels.GPU_COUNT})
-_CLOUD_NAMES = frozenset({labels.GKE_ACCELERATOR, labels.AWS_ACCELERATOR, labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD})
+_CLOUD_NAMES = frozenset({labels.GKE_ACCELERATOR, labels.AWS_ACCELERATOR})
+_VENDOR_NAMES = frozenset({labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD})
 _CLOUD_COUNTS = frozenset(
     {labels.GKE_ACCELERATOR_COUNT, labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT}
 )
 _CLOUD_PREFIXES = (*labels.AWS_GPU_PREFIXES, labels.AZURE_GPU_PREFIX, labels.COREWEAVE_GPU_PREFIX)
 _NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
-# Nearly every label of a node begins with something else: one look at the start of the key spares the rest.
-_WORTH_A_LOOK = (
-    "nvidia.com/",
-    "feature.node.kubernetes.io/",
-    "cloud.google.com/gke-accelerator",
-    "amd.com/gpu",
-    "beta.amd.com/gpu",
-    "gpu.intel.com/",
-    "intel.feature.node.kubernetes.io/",
-    "habana.ai/",
-    "k8s.amazonaws.com/accelerator",
-    "kubernetes.azure.com/accelerator",
-    "accelerator",
-    "nvsentinel.dgxc.nvidia.com/",
-    *_CLOUD_PREFIXES,
-)
+_Proves = Callable[[str], bool]
 
 
 def gpu_evidence(node: NodeSnapshot, dra_devices: Sequence[DraDevice] = ()) -> tuple[Evidence, ...]:
@@ -49,7 +36,8 @@ def gpu_evidence(node: NodeSnapshot, dra_devices: Sequence[DraDevice] = ()) -> t
     ]
     gone = node.labels.get(labels.GPU_PRESENT) == "false"
     for key, value in node.labels.items():
-        if key.startswith(_WORTH_A_LOOK) and _label_proves(key, value, gone=gone):
+        proves = _test_of(key)
+        if proves is not None and proves(value) and not (gone and _is_gfd(key)):
             found.append(Evidence("label", key, value))
     published = sum(1 for device in dra_devices if on_node(device, node.name) and is_gpu_device(device))
     if published:
@@ -69,54 +57,69 @@ def is_gpu_device(device: DraDevice) -> bool:
     return labels.is_gpu_driver(device.driver) or device.type in ("gpu", "mig", "vfio")
 
 
-def _label_proves(key: str, value: str, *, gone: bool) -> bool:
-    if key.startswith(labels.NVIDIA):
-        return _nvidia_label_proves(key, value, gone=gone)
+@lru_cache(maxsize=16384)
+def _test_of(key: str) -> _Proves | None:
+    """What a label's value must be to prove a GPU; None for labels that prove nothing. A fleet has few distinct keys."""
+    if key == labels.GPU_PRESENT:
+        return _is_true
+    if _is_gfd(key):
+        return _is_positive if key.endswith("count") else bool
     if key.startswith(labels.NFD):
-        return value == "true" and bool(key in labels.NFD_AMD_GPU or labels.pci_gpu_vendor(key))
+        return _is_true if key in labels.NFD_AMD_GPU or labels.pci_gpu_vendor(key) else None
     if key in _CLOUD_COUNTS:
-        return (parse_count(value) or 0) > 0
+        return _is_positive
+    if key in _VENDOR_NAMES:
+        return _names_a_vendor
     if key in _CLOUD_NAMES:
-        return _names_a_gpu(key, value)
+        return _names_a_gpu
     for prefix in _CLOUD_PREFIXES:
         if key.startswith(prefix):
-            return _cloud_label_proves(key.removeprefix(prefix), value)
-    return _other_vendor_proves(key, value)
+            return _CLOUD_ATTRIBUTES.get(key.removeprefix(prefix))
+    return _test_of_other_vendors(key)
 
 
-def _nvidia_label_proves(key: str, value: str, *, gone: bool) -> bool:
-    if key == labels.GPU_PRESENT:
-        return value == "true"
-    if gone:
-        return False
-    if key == labels.GPU_COUNT or (key.startswith(labels.MIG_LABEL_PREFIX) and key.endswith(".count")):
-        return (parse_count(value) or 0) > 0
-    return key in _NVIDIA_FOUND and bool(value)
-
-
-def _names_a_gpu(key: str, value: str) -> bool:
-    name = value.lower()
-    if key in (labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD):
-        return name.startswith(("nvidia", "amd"))
-    return bool(name) and not any(word in name for word in _NO_GPUS)
-
-
-def _cloud_label_proves(attribute: str, value: str) -> bool:
-    if attribute == "count":
-        return (parse_count(value) or 0) > 0
-    return attribute in ("name", "model", "class", "manufacturer") and bool(value)
-
-
-def _other_vendor_proves(key: str, value: str) -> bool:
+def _test_of_other_vendors(key: str) -> _Proves | None:
     if key.startswith((labels.AMD_LABEL, labels.AMD_LABEL_OLD, labels.GAUDI)):
-        return bool(value) and value != "0"
-    if key == labels.NFD_INTEL_GPU:
-        return value == "true"
+        return _is_something
     if key == labels.INTEL_DEVICE_COUNT:
-        return (parse_count(value) or 0) > 0
-    if key.startswith(labels.INTEL_LABEL + "device-id."):
-        return key.endswith(".present") and value == "true"
-    return key in (labels.INTEL_PRODUCT, labels.INTEL_FAMILY) and bool(value)
+        return _is_positive
+    if key == labels.NFD_INTEL_GPU or (key.startswith(labels.INTEL_LABEL + "device-id.") and key.endswith(".present")):
+        return _is_true
+    return bool if key in (labels.INTEL_PRODUCT, labels.INTEL_FAMILY) else None
+
+
+def _is_gfd(key: str) -> bool:
+    """Whether GPU feature discovery writes this label only where it found a GPU."""
+    return key in _NVIDIA_FOUND or (key.startswith(labels.MIG_LABEL_PREFIX) and key.endswith(".count"))
+
+
+def _is_true(value: str) -> bool:
+    return value == "true"
+
+
+def _is_something(value: str) -> bool:
+    return value not in ("", "0")
+
+
+def _is_positive(value: str) -> bool:
+    return (parse_count(value) or 0) > 0
+
+
+def _names_a_vendor(value: str) -> bool:
+    return value.lower().startswith(("nvidia", "amd"))
+
+
+def _names_a_gpu(value: str) -> bool:
+    return bool(value) and not any(word in value.lower() for word in _NO_GPUS)
+
+
+_CLOUD_ATTRIBUTES: dict[str, _Proves] = {
+    "count": _is_positive,
+    "name": bool,
+    "model": bool,
+    "class": bool,
+    "manufacturer": bool,
+}
 
 
 def machine_type(node_labels: Mapping[str, str]) -> str:

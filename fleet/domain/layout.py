@@ -37,7 +37,9 @@ def lay_out(reading: Reading) -> Layout:
         return Layout(partitioning=SINGLE, mig_instances=_single(reading, single, model), single_profile=single, model=model)
     if reading.gfd.mig_invalid:
         return Layout(partitioning=None, mig_instances=None, model=model)
-    if _known_whole(reading):
+    if reading.gfd.replicas == 0 and reading.gfd.mig_strategy == "mixed" and not reading.capacity:
+        return Layout(partitioning=MIXED, mig_instances={}, model=model)  # cards in MIG mode, none of them cut yet
+    if _known_whole(reading) or (model is not None and not model.geometry and reading.vendor == "nvidia"):
         return Layout(partitioning=NONE, mig_instances={}, model=model)
     return Layout(partitioning=None, mig_instances=None, model=model)
 
@@ -57,6 +59,8 @@ def devices_behind(reading: Reading, layout: Layout, offer: Offer) -> int | None
         told = reading.gfd.mig.get(offer.profile)
         if told is not None:
             return told.count
+        if reading.gfd.mig_profile == offer.profile:
+            return reading.gfd.count
         return 0 if any(told.count for told in reading.gfd.mig.values()) else None
     if reading.vendor != "nvidia":
         facts = reading.facts
@@ -65,6 +69,8 @@ def devices_behind(reading: Reading, layout: Layout, offer: Offer) -> int | None
         return (reading.cloud.count or 0) * (facts.devices_per_card or 0) or None
     if labels.base_resource(offer.name) != labels.NVIDIA_GPU or reading.gfd.mig_invalid:
         return None
+    if reading.labels_vanished and reading.previous is not None:
+        return reading.previous.physical if reading.previous.partitioning == NONE else None
     if layout.partitioning == SINGLE:
         instances = layout.mig_instances or {}
         return instances.get(layout.single_profile)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from fleet.domain import labels
 from fleet.domain.layout import MIXED, SINGLE, Layout
 from fleet.domain.mig import sort_key
 from fleet.domain.offering import Offering
@@ -38,7 +39,7 @@ def node_sharing(reading: Reading, forces: dict[str, InForce], offering: Offerin
         shared = (slots.replicas or 1) > 1 or slots.kind in ("shared", "mig-shared")
         found.append((slots.replicas, means(reading, slots.name, slots.replicas, verdict), shared))
     if not found:
-        return NodeSharing(sharing=None, replicas=None, shared=None)
+        return _announced(reading)
     replicas = {one for one, _, _ in found}
     ways = {way for _, way, _ in found}
     shared_ways = ways - {"exclusive"}
@@ -51,12 +52,34 @@ def node_sharing(reading: Reading, forces: dict[str, InForce], offering: Offerin
     )
 
 
-def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offering) -> str:
+def _announced(reading: Reading) -> NodeSharing:
+    """Where no slot shows what is in force: what labels, GKE or the configuration announce."""
+    gfd, wanted, cloud = reading.gfd, reading.wanted, reading.cloud
+    if gfd.found and gfd.replicas and gfd.strategy:
+        alone = gfd.strategy == "none" and gfd.replicas == 1
+        return NodeSharing(sharing="exclusive" if alone else _known(gfd.strategy), replicas=gfd.replicas, shared=not alone)
+    if cloud.gke and not gfd.found:
+        replicas = cloud.replicas if cloud.sharing else 1
+        return NodeSharing(sharing=cloud.sharing or "exclusive", replicas=replicas, shared=bool(cloud.sharing))
+    if wanted.config is not None and not gfd.found:
+        replicas = wanted.replicas(labels.NVIDIA_GPU)
+        alone = replicas == 1
+        return NodeSharing(sharing="exclusive" if alone else _known(wanted.config.sharing), replicas=replicas, shared=not alone)
+    return NodeSharing(sharing=None, replicas=None, shared=None)
+
+
+def _known(way: str) -> str | None:
+    return way if way in _VERBS else None
+
+
+def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offering, physical: int | None) -> str:
     """The words people read. "Unknown" where neither partitioning nor sharing can be told."""
     if reading.labels_vanished and reading.previous is not None and reading.previous.mode:
         return reading.previous.mode
     if reading.gfd.mig_invalid:
         return "MIG invalid"
+    if physical == 0 and not reading.capacity:
+        return "No GPU"
     kinds = {slots.kind for slots in offering.resources if slots.capacity}
     if kinds and kinds <= {"passthrough"}:
         return "Passthrough to VMs"
@@ -67,7 +90,7 @@ def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offeri
         mixed = reading.facts.partition == "mixed"
         return "Partitioned" if mixed else f"Partitioned {reading.facts.partition}" + (f" ×{per_card}" if per_card else "")
     if layout.partitioning in (SINGLE, MIXED):
-        return _mig(layout, shared, _whole_cards(reading, offering))
+        return _mig(layout, shared, whole_cards(reading, offering))
     if shared.shared:
         verb = _VERBS.get(shared.sharing or "", "Shared")
         return f"{verb} ×{shared.replicas}" if shared.replicas else verb
@@ -78,10 +101,10 @@ def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offeri
     return "Unknown"
 
 
-def _whole_cards(reading: Reading, offering: Offering) -> int:
+def whole_cards(reading: Reading, offering: Offering) -> int:
     """Whole cards offered beside MIG instances."""
     if reading.dra is not None:
-        return sum(slots.capacity or 0 for slots in offering.resources if slots.kind in ("dra-gpu", "dra-vfio"))
+        return sum(1 for card in reading.dra.cards if not card.mig_enabled)
     plain = [slots for slots in offering.resources if slots.kind in ("gpu", "shared") and slots.capacity]
     return sum((slots.capacity or 0) // (slots.replicas or 1) for slots in plain if slots.name not in offering.leave_out)
 

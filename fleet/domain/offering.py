@@ -8,7 +8,7 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.layout import MIXED, SINGLE, Layout, devices_behind
-from fleet.domain.reading import Offer, Reading
+from fleet.domain.reading import Offer, Reading, make_offer
 from fleet.domain.requests import Amounts
 from fleet.domain.sharing import InForce, Verdict, in_force
 from fleet.domain.slots import ResourceSlots, add, minus
@@ -44,17 +44,22 @@ def _force(reading: Reading, layout: Layout, offer: Offer) -> InForce:
     label, config = _announced(reading, offer)
     if layout.partitioning == MIXED and not offer.profile:
         return _beside_mig(offer, devices, label, config)
-    return in_force(capacity=offer.capacity, devices=devices, label=label, config=config)
+    found = in_force(capacity=offer.capacity, devices=devices, label=label, config=config)
+    cuttable = layout.model is None or layout.model.geometry
+    if found.verdict == Verdict.OBSERVED and (found.replicas or 0) > 1 and layout.partitioning is None and cuttable:
+        return msgspec.structs.replace(found, replicas=None)  # several slots per card: shares or MIG instances, who knows
+    return found
 
 
 def _announced(reading: Reading, offer: Offer) -> tuple[int | None, int | None]:
     """Replicas by label and by configuration."""
     config = reading.wanted.replicas(offer.name)
-    if offer.profile:
-        told = reading.gfd.mig.get(offer.profile)
-        return (told.replicas if told else None), config
+    if reading.labels_vanished and reading.previous is not None:
+        return reading.previous.replicas, config
+    if offer.profile in reading.gfd.mig:
+        return reading.gfd.mig[offer.profile].replicas, config
     if reading.gfd.found:
-        return reading.gfd.replicas, config
+        return (reading.gfd.replicas if reading.gfd.mig_profile == offer.profile or not offer.profile else None), config
     if reading.cloud.gke:
         return (reading.cloud.replicas if reading.cloud.sharing else 1), config
     return None, config
@@ -84,7 +89,7 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
     for name in (*_expected(reading, layout), *asked):
         if name not in offers:
             amount = 0 if reported else None
-            offers[name] = Offer(name=name, kind=labels.resource_kind(name), capacity=amount, allocatable=amount)
+            offers[name] = make_offer(name, amount, amount)
     doubled = _doubled(reading)
     resources: list[ResourceSlots] = []
     stale: list[ResourceSlots] = []
@@ -112,10 +117,11 @@ def _slots(
 ) -> ResourceSlots:
     requested = None if held is None else held.get(offer.name, 0)
     single = layout.partitioning == SINGLE and labels.base_resource(offer.name) == labels.NVIDIA_GPU
+    amd = reading.facts.partition if reading.facts.partition != "SPX" and offer.name.startswith("amd.com/") else ""
     return ResourceSlots(
         name=offer.name,
-        kind=_kind(offer, force, single=single),
-        profile=offer.profile or (layout.single_profile if single else ""),
+        kind="partition" if amd else _kind(offer, force, single=single),
+        profile=offer.profile or amd or (layout.single_profile if single else ""),
         replicas=force.replicas,
         capacity=offer.capacity,
         allocatable=offer.allocatable,
@@ -164,8 +170,10 @@ def _shared_name(reading: Reading, base: str) -> str:
 
 def _expected(reading: Reading, layout: Layout) -> list[str]:
     """Names of resources that GFD's labels say should be offered, though the node does not know them."""
-    if reading.vendor != "nvidia" or not reading.gfd.found or reading.dra is not None or reading.pools_missing:
+    if reading.vendor != "nvidia" or reading.dra is not None or reading.pools_missing:
         return []
+    if not reading.gfd.found:
+        return [labels.NVIDIA_GPU] if reading.cloud.count and reading.cloud.gke and not reading.capacity else []
     names = []
     if reading.gfd.mig:
         names = [labels.NVIDIA_MIG_PREFIX + profile.replace("+", ".") for profile, told in reading.gfd.mig.items() if told.count]

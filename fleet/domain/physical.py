@@ -36,6 +36,8 @@ def count(reading: Reading, layout: Layout, in_force: dict[str, InForce]) -> Phy
         return Physical(count=reading.previous.physical, source="previous")
     if reading.node.labels.get(labels.GPU_PRESENT) == "false" and not reading.capacity and reading.cloud.count is None:
         return Physical(count=0, source="label")
+    if len({labels.vendor_of_resource(name) for name in reading.capacity}) > 1:
+        return Physical(count=None, why_unknown="two vendors' GPUs are offered, and no source counts both")
     found = _by_labels(reading, layout, in_force) if reading.vendor == "nvidia" else _by_vendor(reading)
     if found is None and reading.cloud.count:
         found = Physical(count=reading.cloud.count, source="cloud")
@@ -113,7 +115,9 @@ def _by_capacity(reading: Reading, layout: Layout) -> Physical:
         least = fewest_cards(layout.mig_instances or {}, layout.model)
         whole = capacity.get(labels.NVIDIA_GPU, 0)
         if least and whole + least <= MOST_CARDS:
-            return Physical(count=whole + least, source="capacity", lower_bound=True)
+            told = reading.wanted.config is not None
+            assumed = "" if told else "no slot is a share of an instance or card"
+            return Physical(count=whole + least, source="capacity", lower_bound=True, assumed=assumed)
         return Physical(count=None, why_unknown="MIG instances are offered and nobody counts the cards")
     cards, source, assumptions = 0, "capacity", []
     for name, slots in capacity.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 MIB = 1024**2
 GIB = 1024**3
@@ -52,6 +53,7 @@ def parse_quantity(text: str | None) -> Fraction | None:
     return -value if sign == "-" else value
 
 
+@lru_cache(maxsize=4096)  # a fleet's pods and nodes repeat a handful of numbers tens of thousands of times
 def parse_units(text: str | None) -> int | None:
     """A whole, non-negative number of units (what extended resources are counted in); None for anything else."""
     if text is None:

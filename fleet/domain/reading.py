@@ -62,31 +62,16 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     facts: vendors.VendorFacts
     offers: dict[str, Offer]
     """GPU resources in capacity or allocatable, by name; zeros included."""
+    capacity: dict[str, int]
+    """Capacity by resource, where it is known and above zero."""
     unreadable: tuple[str, ...]
     """Names of GPU resources whose quantity cannot be read."""
     dra: dra.DraView | None
     dra_known: bool
     pools_missing: tuple[IncompletePool, ...]
     previous: Previous | None
-
-    @property
-    def capacity(self) -> dict[str, int]:
-        """Capacity by resource, where it is known and above zero."""
-        return {offer.name: offer.capacity for offer in self.offers.values() if offer.capacity}
-
-    @property
-    def labels_vanished(self) -> bool:
-        """GFD's labels are gone while the node offers exactly what it offered before, when they were there."""
-        before = self.previous
-        return (
-            before is not None
-            and not self.gfd.found
-            and self.vendor == "nvidia"
-            and self.dra is None
-            and bool(before.product or before.physical)
-            and bool(before.capacity)
-            and before.capacity == self.capacity
-        )
+    labels_vanished: bool
+    """GFD's labels are gone while the node offers exactly what it offered before, when they were there."""
 
 
 def read(
@@ -115,6 +100,7 @@ def read(
         wanted=plugin_config.choose(node.labels, plugin),
         facts=vendors.read(vendor, node.labels, capacity),
         offers=offers,
+        capacity=capacity,
         unreadable=unreadable,
         dra=published,
         dra_known=devices is not None,
@@ -122,6 +108,14 @@ def read(
             pool for pool in incomplete_pools if (pool.node_name or pool.pool) == node.name and labels.is_gpu_driver(pool.driver)
         ),
         previous=previous,
+        labels_vanished=(
+            previous is not None
+            and vendor == "nvidia"
+            and not by_labels.found
+            and published is None
+            and bool(previous.product or previous.physical)
+            and previous.capacity == capacity != {}
+        ),
     )
 
 
@@ -129,16 +123,22 @@ def _offers(node: NodeSnapshot) -> tuple[dict[str, Offer], tuple[str, ...]]:
     found: dict[str, Offer] = {}
     unreadable = []
     for name in sorted({*node.capacity, *node.allocatable}):
-        kind = labels.resource_kind(name)
-        if not kind:
+        if not labels.is_gpu_resource(name):
             continue
         capacity, allocatable = _units(node.capacity, name), _units(node.allocatable, name)
         if (capacity is None and name in node.capacity) or (allocatable is None and name in node.allocatable):
             unreadable.append(name)
-        is_mig = kind in ("mig", "mig-shared")
-        profile = canonical(labels.base_resource(name).removeprefix(labels.NVIDIA_MIG_PREFIX)) if is_mig else ""
-        found[name] = Offer(name=name, kind=kind, profile=profile, capacity=capacity, allocatable=allocatable)
+        found[name] = make_offer(name, capacity, allocatable)
     return found, tuple(unreadable)
+
+
+def make_offer(name: str, capacity: int | None, allocatable: int | None) -> Offer:
+    """An offer with what its name tells: kind, and the profile of MIG resources."""
+    kind = labels.resource_kind(name)
+    profile = ""
+    if kind in ("mig", "mig-shared"):
+        profile = canonical(labels.base_resource(name).removeprefix(labels.NVIDIA_MIG_PREFIX))
+    return Offer(name=name, kind=kind, profile=profile, capacity=capacity, allocatable=allocatable)
 
 
 def _units(resources: Mapping[str, str], name: str) -> int | None:

@@ -28,12 +28,13 @@ def effective_requests(pod: PodSnapshot) -> Amounts:
     All app containers and sidecars (restartable init containers) together, or, where that is more, the hungriest moment of
     start-up: one ordinary init container with the sidecars that were started before it. Container state does not matter.
     """
+    containers = [container for container in pod.containers if container.requests]
+    if len(containers) == 1:
+        return _nonzero(_asked(containers[0]))
     running: Amounts = {}
     sidecars: Amounts = {}
     peak: Amounts = {}
-    for container in pod.containers:
-        if not container.requests:
-            continue
+    for container in containers:
         asked = _asked(container)
         if not container.init:
             _add(running, asked)
@@ -48,7 +49,7 @@ def effective_requests(pod: PodSnapshot) -> Amounts:
         _raise_to(peak, moment)
     if peak:
         _raise_to(running, peak)
-    return {name: amount for name, amount in running.items() if amount != 0}
+    return _nonzero(running)
 
 
 def gpu_requests(pod: PodSnapshot) -> dict[str, int]:
@@ -99,6 +100,10 @@ def pending_demand(pods: Sequence[PodSnapshot]) -> tuple[PendingDemand, ...]:
                 )
             )
     return tuple(waiting)
+
+
+def _nonzero(amounts: Amounts) -> Amounts:
+    return {name: amount for name, amount in amounts.items() if amount != 0}
 
 
 def _asked(container: ContainerSnapshot) -> Amounts:

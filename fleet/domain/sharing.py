@@ -72,13 +72,22 @@ def in_force(*, capacity: int | None, devices: int | None, label: int | None, co
         return found(*_excess(capacity, announced, multiple))
     whole_devices = capacity % announced == 0
     if multiple and whole_devices:
-        # "×4, one card's slots missing" and "×3 on every card" look alike. Only a configuration that agrees with the label
-        # speaks for the former, unless the plugin simply ignores it (one slot per device).
-        settled = label == config and multiple != 1
-        return found(announced if settled else None, Verdict.MISSING if settled else Verdict.UNCLEAR)
+        return found(*_lag_or_loss(devices - capacity // announced, announced, multiple, settled=label == config))
     if multiple:
         return found(multiple, Verdict.CONTRADICTED)
     return found(announced if whole_devices else None, Verdict.MISSING if whole_devices else Verdict.UNCLEAR)
+
+
+def _lag_or_loss(lost: int, announced: int, multiple: int, *, settled: bool) -> tuple[int | None, Verdict]:
+    """Fewer slots than announced, and two readings: other replicas on every device, or `lost` devices without slots.
+
+    A label and a configuration that agree speak for the loss, except where the plugin plainly ignores both (one slot per
+    device). Without a configuration, one lost device is as likely as a changed setting; several at once are not, for GFD,
+    which looks at the same devices every minute, still counts them.
+    """
+    if settled and multiple != 1:
+        return announced, Verdict.MISSING
+    return (None, Verdict.UNCLEAR) if lost == 1 else (multiple, Verdict.CONTRADICTED)
 
 
 def _excess(capacity: int, announced: int, multiple: int | None) -> tuple[int | None, Verdict]:
@@ -113,8 +122,11 @@ def _label_strategy(reading: Reading, resource: str) -> str | None:
     return reading.gfd.strategy
 
 
-def isolation(partitioning: str | None, sharing: str | None, *, whole_cards_too: bool = False) -> str:
-    """One plain sentence: what workloads on this node are kept apart by."""
+def isolation(partitioning: str | None, sharing: str | None, *, shared: bool | None, whole_cards_too: bool) -> str:
+    """One plain sentence: what workloads on this node are kept apart by.
+
+    `shared` is whether slots share devices, where that is known although the means is not.
+    """
     mig = partitioning in ("mig-single", "mig-mixed")
     if mig and sharing == "time-slicing":
         return (
@@ -130,6 +142,8 @@ def isolation(partitioning: str | None, sharing: str | None, *, whole_cards_too:
         return (
             "MPS limits memory and compute per client but isolates no faults: one client's fault can end all others on the card."
         )
+    if sharing is None and shared:
+        return "Slots share cards by means that nobody names: count on no isolation of memory or faults."
     if sharing == "exclusive" and partitioning == "none":
         return "Each slot is a whole card: nothing is shared between workloads."
     return "Unknown: nothing tells whether slots of this node share cards."

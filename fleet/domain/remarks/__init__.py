@@ -12,7 +12,15 @@ from fleet.domain.findings import Remark, Severity
 _ORDER = {Severity.FATAL: 0, Severity.CRITICAL: 1, Severity.WARNING: 2, Severity.INFO: 3}
 # Facts for the node's own page that need nobody's attention in a list.
 QUIET = frozenset(
-    {"stale_resource", "mig_layout_assumed", "dynamic_mig", "vgpu_guest", "driver_upgrade_pending", "physical_assumed"}
+    {
+        "stale_resource",
+        "mig_layout_assumed",
+        "dynamic_mig",
+        "vgpu_guest",
+        "driver_upgrade_pending",
+        "physical_assumed",
+        "plugin_config_unread",
+    }
 )
 
 

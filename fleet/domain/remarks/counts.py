@@ -30,7 +30,7 @@ def about_count(reading: Reading, physical: Physical) -> Iterator[Remark]:
             "than one profile): the node offers no GPU.",
             evidence=(Evidence("label", labels.GPU_PRODUCT, reading.node.labels.get(labels.GPU_PRODUCT, "")),),
         )
-    if physical.count is None and not gfd.mig_invalid:
+    if physical.count is None and not gfd.mig_invalid and physical.why_unknown:
         why = f": {physical.why_unknown}" if physical.why_unknown else ""
         yield Remark(id="physical_unknown", severity=Severity.WARNING, text=f"The number of physical GPUs is unknown{why}.")
     if physical.assumed:
@@ -44,8 +44,8 @@ def about_count(reading: Reading, physical: Physical) -> Iterator[Remark]:
         yield Remark(
             id="physical_lower_bound",
             severity=Severity.WARNING,
-            text=f"At least {plural(physical.count or 0, 'physical GPU')}: the MIG instances do not fill whole cards evenly, "
-            "so that more cards are possible.",
+            text=f"At least {plural(physical.count or 0, 'physical GPU')}: so many it takes for the MIG instances there are, "
+            "but they may be spread over more.",
         )
     ordered = reading.cloud.count
     if physical.count is not None and physical.source in ("label", "resource_slice") and ordered:

@@ -8,6 +8,8 @@ from fleet.domain import labels
 from fleet.domain.findings import Evidence, Remark, Severity
 from fleet.domain.reading import Reading
 
+_PAUSED = frozenset({labels.PAUSED_FOR_DRIVER_UPGRADE, labels.PAUSED_FOR_MIG_CHANGE})
+
 
 def maintenance(reading: Reading) -> Remark | None:
     """What goes on at the node on purpose, and explains why it offers less than it has; None where nothing does."""
@@ -26,8 +28,10 @@ def maintenance(reading: Reading) -> Remark | None:
             text=f"The MIG layout is being changed to {desired or 'another'} ({state}).",
             evidence=(Evidence("label", labels.MIG_CONFIG, desired), Evidence("label", labels.MIG_CONFIG_STATE, state)),
         )
+    if _PAUSED.isdisjoint(told.values()):
+        return None
     for key, value in told.items():
-        if value in (labels.PAUSED_FOR_DRIVER_UPGRADE, labels.PAUSED_FOR_MIG_CHANGE) and key.startswith(labels.GPU_DEPLOY_PREFIX):
+        if value in _PAUSED and key.startswith(labels.GPU_DEPLOY_PREFIX):
             upgrading = value == labels.PAUSED_FOR_DRIVER_UPGRADE
             return Remark(
                 id="driver_upgrade" if upgrading else "mig_change",

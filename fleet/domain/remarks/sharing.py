@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from fleet.domain import labels
 from fleet.domain.findings import Evidence, Remark, Severity
+from fleet.domain.offering import Offering
 from fleet.domain.reading import Reading
 from fleet.domain.remarks.words import plural, times
 from fleet.domain.sharing import InForce, Verdict
 
 
-def about_sharing(reading: Reading, forces: dict[str, InForce]) -> Iterator[Remark]:
+def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offering) -> Iterator[Remark]:
     """Where labels, configuration and capacity do not tell the same story of replicas."""
     wanted = reading.wanted
     if wanted.problem:
@@ -28,7 +29,7 @@ def about_sharing(reading: Reading, forces: dict[str, InForce]) -> Iterator[Rema
         )
     for name, force in forces.items():
         offer = reading.offers[name]
-        if not offer.capacity:
+        if name in offering.leave_out or offer.capacity is None or (offer.capacity == 0 and reading.capacity):
             continue
         evidence = tuple(_sources(reading, name, force, offer.capacity))
         if force.label is not None and force.config is not None and force.label != force.config:
@@ -43,8 +44,8 @@ def about_sharing(reading: Reading, forces: dict[str, InForce]) -> Iterator[Rema
             yield Remark(
                 id="capacity_disagrees_with_labels",
                 severity=Severity.WARNING,
-                text=f"{times(force.label or force.config)} is announced, but {plural(offer.capacity, 'slot')} over "
-                f"{plural(force.devices or 0, 'device')} make {times(force.replicas)} ({name}).",
+                text=f"{times(force.label or force.config).capitalize()} is announced, but {plural(offer.capacity, 'slot')} "
+                f"on {plural(force.devices or 0, 'device')} are {force.replicas} each ({name}).",
                 evidence=evidence,
             )
         elif force.verdict == Verdict.UNCLEAR:
@@ -67,6 +68,8 @@ def about_sharing(reading: Reading, forces: dict[str, InForce]) -> Iterator[Rema
 
 
 def _in_force(force: InForce, capacity: int) -> str:
+    if capacity == 0:
+        return "nothing is offered that would tell which is in force"
     if force.replicas is None:
         return f"the {plural(capacity, 'slot')} offered settle neither"
     return f"the {plural(capacity, 'slot')} offered say that {times(force.replicas)} is in force"

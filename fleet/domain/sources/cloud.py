@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -43,7 +44,7 @@ NOTHING = CloudHints()
 
 def read(node_labels: Mapping[str, str]) -> CloudHints:
     """The hints of all known clouds; the first that speaks wins, counts are cross-checked by nobody here."""
-    told = {key: value for key, value in node_labels.items() if value and key.startswith((*_STARTS, *_PREFIXES))}
+    told = {key: value for key, value in node_labels.items() if _is_cloud_label(key) and value}
     if not told:
         return NOTHING
     count_key, count = _count(told)
@@ -65,6 +66,11 @@ def read(node_labels: Mapping[str, str]) -> CloudHints:
         partition=canonical(told.get(labels.GKE_PARTITION_SIZE, "")) if gke else "",
         evidence=tuple(Evidence("label", key, told[key]) for key in dict.fromkeys(used) if key in told),
     )
+
+
+@lru_cache(maxsize=16384)
+def _is_cloud_label(key: str) -> bool:
+    return key.startswith((*_STARTS, *_PREFIXES))
 
 
 def _count(told: Mapping[str, str]) -> tuple[str, int | None]:
@@ -97,6 +103,9 @@ def _vendor(told: Mapping[str, str], name: str) -> str:
         maker = told.get(prefix + "manufacturer", "").lower()
         if maker in ("nvidia", "amd", "intel", "habana"):
             return maker
+    model = find_by_cloud_name(name) or find_by_cloud_name(name, 40960) if name else None
+    if model is not None:
+        return "amd" if model.product.startswith("AMD") else "nvidia"
     start = name.lower()
     if start.startswith("nvidia") or any(key.startswith(labels.COREWEAVE_GPU_PREFIX) for key in told):
         return "nvidia"

@@ -59,8 +59,8 @@ def view(node_name: str, devices: Sequence[DraDevice], allocations: Sequence[Dra
     by_minor = {_minor(device): _card_id(device) for device in whole if _minor(device) is not None}
     parents = {id(part): part.parent_uuid or by_minor.get(_minor(part)) or _nameless_parent(part) for part in parts}
     used = None if held is None else _used_cards(whole, parts, parents, held)
-    cards = _cards(whole, parts, parents, used)
     instances = [part for part in parts if part.uuid or (held is not None and _key(part) in held)]
+    cards = _cards(whole, parts, parents, used, {parents[id(part)] for part in instances})
     dynamic = any(not part.uuid for part in parts)
     first = next((device for device in mine if device.product), mine[0])
     return DraView(
@@ -111,34 +111,36 @@ def _used_cards(whole: Sequence[DraDevice], parts: Sequence[DraDevice], parents:
 
 
 def _cards(
-    whole: Sequence[DraDevice], parts: Sequence[DraDevice], parents: dict[int, str], used: set[str] | None
+    whole: Sequence[DraDevice],
+    parts: Sequence[DraDevice],
+    parents: dict[int, str],
+    used: set[str] | None,
+    cut: set[str],
 ) -> tuple[Card, ...]:
     cards: dict[str, Card] = {}
     for device in whole:
         identity = _card_id(device)
         if identity not in cards:
-            cards[identity] = _card(device, device.uuid, to_mib(device.memory_bytes), mig=False)
+            cards[identity] = _card(device, device.uuid, to_mib(device.memory_bytes), cut=identity in cut)
     for part in parts:
         identity = parents[id(part)]
         if identity not in cards:
             model = find(part.product)
-            cards[identity] = _card(part, part.parent_uuid, model.memory_mib if model else None, mig=True)
-        elif part.uuid:
-            cards[identity] = msgspec.structs.replace(cards[identity], mig_enabled=True)
+            cards[identity] = _card(part, part.parent_uuid, model.memory_mib if model else None, cut=True)
     if used is None:
         return tuple(cards.values())
     return tuple(msgspec.structs.replace(card, held=identity in used) for identity, card in cards.items())
 
 
-def _card(device: DraDevice, uuid: str, memory_mib: int | None, *, mig: bool) -> Card:
+def _card(device: DraDevice, uuid: str, memory_mib: int | None, *, cut: bool) -> Card:
     return Card(
         index=_minor(device),
         uuid=uuid,
         product=label_form(device.product),
         memory_mib=memory_mib,
-        pci_bus_id="" if mig else device.pci_bus_id,
+        pci_bus_id="" if _is_mig(device) else device.pci_bus_id,
         source="resource_slice",
-        mig_enabled=mig,
+        mig_enabled=cut,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -121,10 +122,9 @@ def label_form(product: str) -> str:
 def _mig_labels(node_labels: Mapping[str, str], number: Callable[[str], int | None]) -> dict[str, MigLabels]:
     found: dict[str, dict[str, str]] = {}
     for key in node_labels:
-        if key.startswith(labels.MIG_LABEL_PREFIX):
-            match = _MIG_ATTRIBUTE.fullmatch(key[len(labels.MIG_LABEL_PREFIX) :])
-            if match:
-                found.setdefault(match[1], {})[match[2]] = key
+        named = _mig_attribute(key)
+        if named is not None:
+            found.setdefault(named[0], {})[named[1]] = key
     return {
         canonical(profile): MigLabels(
             count=number(keys.get("count", "")),
@@ -134,6 +134,15 @@ def _mig_labels(node_labels: Mapping[str, str], number: Callable[[str], int | No
         )
         for profile, keys in sorted(found.items())
     }
+
+
+@lru_cache(maxsize=16384)
+def _mig_attribute(key: str) -> tuple[str, str] | None:
+    """The (profile, attribute) of a label of the mixed strategy; None for any other label."""
+    if not key.startswith(labels.MIG_LABEL_PREFIX):
+        return None
+    match = _MIG_ATTRIBUTE.fullmatch(key[len(labels.MIG_LABEL_PREFIX) :])
+    return (match[1], match[2]) if match else None
 
 
 def _version(node_labels: Mapping[str, str], full: str, parts: tuple[str, ...], old_parts: tuple[str, ...]) -> str:
