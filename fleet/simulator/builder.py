@@ -15,7 +15,7 @@ _BUSES = ("18", "2a", "3a", "5d", "9a", "ab", "ba", "db")
 
 
 def bear(cluster: ClusterCore, kind: NodeKind, index: int, name: str = "", incarnation: int = 0) -> Node:
-    """A node of a kind, not yet shown. `index`: its number in its pool; a `name` given is kept, with a new uid per incarnation."""
+    """A node of a kind, not yet shown. `index`: its number in its pool; a given `name` is kept, with a uid per incarnation."""
     seed = cluster.seed
     number = cluster.next_number()
     if not name:
@@ -85,6 +85,11 @@ def _upgrade_driver(cluster: ClusterCore, node: Node) -> None:
     node.plugin = False
 
 
+def _spoil_mig(cluster: ClusterCore, node: Node) -> None:
+    """The strategy is `single`, and the cards carry several profiles."""
+    node.mig_invalid, node.mig_state = True, "failed"
+
+
 def _publish_half(cluster: ClusterCore, node: Node) -> None:
     node.slices_missing, node.slice_generation = True, 2
 
@@ -120,7 +125,7 @@ BEFORE: dict[str, Befall] = {
     "driver-upgrade": _upgrade_driver,
     "share-lost": lambda cluster, node: lose_card(cluster, node, 2, 48),
     "half-published": _publish_half,
-    "mig-invalid": lambda _, node: (setattr(node, "mig_invalid", True), setattr(node, "mig_state", "failed"))[0],
+    "mig-invalid": _spoil_mig,
     "config-contradicts": _contradict,
     "labels-away": lambda _, node: setattr(node, "gfd", False),
     "leftover": lambda _, node: setattr(node, "leftover", True),

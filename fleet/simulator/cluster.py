@@ -37,7 +37,7 @@ class ClusterCore:
         """When its long-lived objects came into the world."""
         self.lock = threading.RLock()
         self.faults = Faults()
-        kinds = resources.BUILT_IN
+        kinds: tuple[resources.Kind, ...] = resources.BUILT_IN
         kinds += resources.OPERATOR if flavour.operator else ()
         kinds += resources.DYNAMIC if flavour.has_dra else ()
         self.discovery = Discovery(kinds)

@@ -26,7 +26,7 @@ def answer(simulation: Simulation, method: str, target: str, body: bytes) -> tup
         return 200, _overview(simulation)
     if len(parts) != 3 or parts[0] != "clusters" or parts[1] not in simulation.servers:
         return 404, {"error": "no such thing here; GET /_simulator/ tells what there is"}
-    cluster = simulation.servers[parts[1]].cluster
+    cluster = simulation.fleet[parts[1]]
     try:
         told = msgspec.json.decode(body or b"{}", type=dict[str, Any])
         if parts[2] == "faults":

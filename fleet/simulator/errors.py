@@ -14,7 +14,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 — an answer like any other
     """An answer that is an error."""
 
     code: int
@@ -23,12 +23,14 @@ class Refusal(Exception):
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def status_object(code: int, reason: str, message: str, details: dict[str, Any] | None = None, **metadata: str) -> dict[str, Any]:
+def status_object(
+    code: int, reason: str, message: str, details: dict[str, Any] | None = None, metadata: dict[str, str] | None = None
+) -> dict[str, Any]:
     """A Status of failure; `details` is left out when None, as the server does."""
     made: dict[str, Any] = {
         "kind": "Status",
         "apiVersion": "v1",
-        "metadata": metadata,
+        "metadata": metadata or {},
         "status": "Failure",
         "message": message,
         "reason": reason,
@@ -45,9 +47,9 @@ def _refuse(
     message: str,
     details: dict[str, Any] | None = None,
     headers: dict[str, str] | None = None,
-    **metadata: str,
+    metadata: dict[str, str] | None = None,
 ) -> Refusal:
-    body = msgspec.json.encode(status_object(code, reason, message, details, **metadata))
+    body = msgspec.json.encode(status_object(code, reason, message, details, metadata))
     return Refusal(code, body, headers=headers or {})
 
 
@@ -108,7 +110,7 @@ def continue_expired(token: str) -> Refusal:
         "results. Continuing with the provided token results in an inconsistent list - objects that were created, "
         "modified, or deleted between the time the first chunk was returned and now may show up in the list."
     )
-    return _refuse(410, "Expired", message, **{"continue": token})
+    return _refuse(410, "Expired", message, metadata={"continue": token})
 
 
 def version_too_old() -> Refusal:

@@ -104,11 +104,11 @@ _FAMILIES = (
             lambda s: float(s.busy)),
     _Family("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "gauge", "Ratio of cycles the tensor (HMMA) pipe is active.",
             lambda s: s.busy * 0.43),
-    _Family("DCGM_FI_PROF_DRAM_ACTIVE", "gauge", "Ratio of cycles the device memory interface is active sending or receiving data.",
+    _Family("DCGM_FI_PROF_DRAM_ACTIVE", "gauge", "Ratio of cycles the device memory interface is active.",
             lambda s: s.busy * 0.55),
-    _Family("DCGM_FI_PROF_PCIE_TX_BYTES", "gauge", "The rate of data transmitted over the PCIe bus - including both protocol headers and data payloads - in bytes per second.",
+    _Family("DCGM_FI_PROF_PCIE_TX_BYTES", "gauge", "Bytes per second transmitted over the PCIe bus, headers included.",
             lambda s: int(s.busy * 43_000_000)),
-    _Family("DCGM_FI_PROF_PCIE_RX_BYTES", "gauge", "The rate of data received over the PCIe bus - including both protocol headers and data payloads - in bytes per second.",
+    _Family("DCGM_FI_PROF_PCIE_RX_BYTES", "gauge", "Bytes per second received over the PCIe bus, headers included.",
             lambda s: int(s.busy * 39_000_000)),
 )  # fmt: skip
 
@@ -148,9 +148,10 @@ def _samples(cluster: ClusterCore, node: Node) -> list[_Sample]:
         parts: list[Instance | None] = [*gpu.instances] if gpu.mig else [None]
         for instance in parts:
             name = instance.uuid if instance else f"gpu {gpu.index}"
-            pod, container = holders.get(name, (None, ""))
-            busy, filled = _load(cluster.seed, gpu, name, pod, now)
-            samples.append(_Sample(gpu, instance, pod, container, busy, filled, now))
+            holder = holders.get(name)
+            holding = holder[0] if holder else None
+            busy, filled = _load(cluster.seed, gpu, name, holding, now)
+            samples.append(_Sample(gpu, instance, holding, holder[1] if holder else "", busy, filled, now))
     return samples
 
 

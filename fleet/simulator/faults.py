@@ -16,7 +16,7 @@ class Faults:
     """
 
     unreachable: str = ""
-    """"refused": nothing listens; "hang": connections are taken and nothing is answered; "blackhole": no connection comes about."""
+    """"refused": nothing listens; "hang": connected and never answered; "blackhole": no connection comes about."""
     certificate: str = ""
     """What new TLS connections are shown: "expired", "other_host", "unknown" (authority); empty: a good one."""
     slow_seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""Who labels a node with what: the kubelet and the cloud, Node Feature Discovery, GPU Feature Discovery, the operator, AMD's and Intel's labellers."""
+"""Who labels a node with what: kubelet, cloud, Node Feature Discovery, GPU Feature Discovery, the operator, other vendors."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _cloud(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
 
 def discovered_features(node: Node, flavour: Flavour) -> dict[str, str]:
     """What Node Feature Discovery finds: processor, kernel, PCI devices."""
-    labels = {f"{_NFD}cpu-cpuid.{flag}": "true" for flag in CPU_FLAGS[node.machine.cpu]}
+    labels = {f"{_NFD}cpu-cpuid.{flag}": "true" for flag in CPU_FLAGS[node.machine.cpu].split()}
     vendor, family, model = CPU_IDENTITY[node.machine.cpu]
     major, minor, revision = flavour.kernel.split("-")[0].rstrip("+").split(".")
     labels |= {

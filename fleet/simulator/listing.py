@@ -167,8 +167,8 @@ class Lister:
             return Body.of(tables.draw(kind, records, metadata, include, now))
         if request.form == PARTIAL:
             items = [tables.partial(msgspec.json.decode(record.raw)) for record in records]
-            head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-            return Body.of(head | {"items": items})
+            shown = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+            return Body.of(shown | {"items": items})
         encoded = msgspec.json.encode(metadata)
         padding = self._padding() if records else b""
         if kind.custom:

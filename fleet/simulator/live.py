@@ -71,7 +71,7 @@ class Life:
                 cluster.finish_pod(pod.key, failed=chance < 0.34)
             else:
                 cluster.terminate_pod(pod.key)
-                cluster.later(30, lambda: pod.key in cluster.pods and cluster.delete_pod(pod.key))  # type: ignore[func-returns-value]
+                cluster.later(30, lambda: cluster.delete_pod(pod.key))
         elif chance < 0.9 and not node.cordoned and node.ready == "True" and not node.fault:
             self._arrive(cluster, node)
 

@@ -1,4 +1,4 @@
-"""What the GPU Operator and its kind leave in the API besides pods: ClusterPolicy, NVIDIADriver, DaemonSets, the plugin's ConfigMap."""
+"""What the GPU Operator leaves in the API besides pods: ClusterPolicy, DaemonSets, the device plugin's ConfigMap."""
 
 from __future__ import annotations
 

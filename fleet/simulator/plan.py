@@ -17,7 +17,7 @@ _AMD = {"key": "amd.com/gpu", "value": "present", "effect": "NoSchedule"}
 
 @dataclass(frozen=True, slots=True)
 class NodeKind:
-    """One kind of node. `layout`: MIG profiles of each card ("balanced": the mig-parted key of that name); `plain`: cards left whole."""
+    """One kind of node. `layout`: MIG profiles of each card ("balanced": mig-parted's layout); `plain`: cards left whole."""
 
     name: str
     pool: str

@@ -1,4 +1,4 @@
-"""The daemons of a cluster: its own, the GPU Operator's operands, the cloud's or vendor's plugins, and the state each is in on a node."""
+"""The daemons of a cluster: its own, the GPU Operator's operands, other plugins; and the state each is in on a node."""
 
 from __future__ import annotations
 
@@ -204,7 +204,9 @@ def set_state(pod: Pod, daemon: DaemonSet, node: Node) -> None:
     pod.ready = node.ready == "True"
     if node.stack == "operator" and node.upgrade_state in UPGRADING and name == "nvidia-driver-daemonset":
         pod.phase, pod.stuck_init, pod.reason, pod.ready = "Pending", 0, "Running", False
-    elif (daemon.component == "device-plugin" and not node.plugin and "mps" not in name) or (name == "gpu-feature-discovery" and not node.gfd):
+    elif (daemon.component == "device-plugin" and not node.plugin and "mps" not in name) or (
+        name == "gpu-feature-discovery" and not node.gfd
+    ):
         _crash(pod, "back-off 5m0s restarting failed container")
     elif name == "nvidia-operator-validator" and node.mig_invalid:
         pod.phase, pod.stuck_init = "Pending", 3

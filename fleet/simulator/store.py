@@ -1,4 +1,4 @@
-"""What a simulated API server keeps: objects as encoded bytes, one growing resourceVersion, old snapshots and the events for watches.
+"""What a simulated API server keeps: objects as bytes, one growing resourceVersion, old snapshots, the events for watches.
 
 A page of a list is a join of bytes that were encoded when the object last changed, so that serving costs next to nothing.
 """

@@ -142,7 +142,7 @@ class Cluster(ClusterCore):
             self.show_node(healed)
 
     def reconfigure_mig(self, node: str, profiles: list[str], config: str = "", strategy: str = "") -> None:
-        """Cut every card into these profiles (none: whole again). What was advertised before stays listed at 0. The node is emptied first."""
+        """Cut every card into these profiles (none: whole again) of an emptied node. What was advertised before stays at 0."""
         with self.lock:
             cut = self.nodes[node]
             self._empty(cut)
@@ -244,7 +244,7 @@ class Cluster(ClusterCore):
     # -- pods ---------------------------------------------------------------------------------------------------------
 
     def add_pod(self, node: str = "", slots: int = 1, resource: str = "", work: str = "infer", variant: str = "") -> Pod:
-        """A pod on a node, or without one pending; `resource` is the node's own when not given. ValueError where it does not fit."""
+        """A pod on a node, or a pending one without; `resource`: else the node's own. ValueError where it does not fit."""
         with self.lock:
             if not node:
                 ask = Ask(work, resource or GPU, slots, variant)
@@ -274,9 +274,10 @@ class Cluster(ClusterCore):
             self.show_pod(self.pods[pod])
 
     def delete_pod(self, pod: str) -> None:
-        """The pod is gone."""
+        """The pod is gone, if it was not already."""
         with self.lock:
-            self.drop_pod(pod)
+            if pod in self.pods:
+                self.drop_pod(pod)
 
     def compact(self) -> None:
         """Forget the past: older watches and continue tokens answer 410 from here on."""

@@ -11,6 +11,7 @@ import msgspec
 from fleet.simulator import managed
 
 _POD_IP = "0.0.0.1"
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 — a path inside a simulated container
 _OWNER_API = {"DaemonSet": "apps/v1", "ReplicaSet": "apps/v1", "StatefulSet": "apps/v1", "Job": "batch/v1"}
 
 
@@ -185,7 +186,7 @@ class Template:
             {"name": _volume_name(path), "mountPath": path, "mountPropagation": "HostToContainer"} for path in self.host_paths
         ]
         if self.shared_memory:
-            mounts += [{"name": "shm", "mountPath": "/dev/shm"}, {"name": "data", "mountPath": "/data"}]
+            mounts += [{"name": "shm", "mountPath": _SHARED_MEMORY}, {"name": "data", "mountPath": "/data"}]
         access = f"kube-api-access-{self.owner_uid[:5] or 'none'}"
         mounts.append({"name": access, "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"})
         made["volumeMounts"] = mounts

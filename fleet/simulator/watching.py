@@ -1,4 +1,4 @@
-"""Watches: the changes of one kind as lines of JSON, with bookmarks, selections that objects enter and leave, and 410 for a past forgotten."""
+"""Watches: the changes of one kind as lines of JSON, with bookmarks, selections to enter and leave, and 410 for the forgotten."""
 
 from __future__ import annotations
 

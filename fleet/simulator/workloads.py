@@ -188,7 +188,7 @@ class Workloads:
 
 
 def effective(template: Template) -> dict[str, int]:
-    """Slots by resource that the scheduler sets aside for a pod: its containers and sidecars together, or an init container if that asks for more."""
+    """Slots by resource that the scheduler sets aside: containers and sidecars together, or an init container if more."""
     together: dict[str, int] = {}
     most: dict[str, int] = {}
     for container in template.init:

@@ -159,10 +159,7 @@ class Node:
         found: list[Slot] = []
         for gpu in self.gpus:
             devices: list[tuple[str, Instance | None]]
-            if gpu.mig:
-                devices = [(instance.uuid, instance) for instance in gpu.instances]
-            else:
-                devices = [(gpu.uuid, None)]
+            devices = [(instance.uuid, instance) for instance in gpu.instances] if gpu.mig else [(gpu.uuid, None)]
             for uuid, instance in devices:
                 resource = self.resource_of(instance)
                 part = instance.uuid if instance else ""

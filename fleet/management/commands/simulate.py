@@ -29,13 +29,13 @@ class Command(BaseCommand):
             "--nodes",
             type=int,
             default=None,
-            help="GPU nodes over all clusters together; a few CPU nodes come on top (as many as real fleets have: about 47 per cluster)",
+            help="GPU nodes over all clusters together; a few CPU nodes come on top (about 47 for each cluster)",
         )
         parser.add_argument(
             "--pods-per-node",
             type=int,
             default=None,
-            help="pods per GPU node, daemons included (as many as real nodes have); under 15 only the GPU stack's essential daemons run",
+            help="pods per GPU node, daemons included (as many as real nodes have); under 15 only essential daemons run",
         )
         parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same fleet (1)")
         parser.add_argument(
