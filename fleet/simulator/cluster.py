@@ -238,8 +238,9 @@ class ClusterCore:
         return f"{template.owner_name}-{self.seed.suffix(5, 'pod', template.namespace, template.owner_name, self._serial)}"
 
     def _give_slots(self, pod: Pod, node: Node) -> None:
-        free = self.free_slots(node)
-        for resource, wanted in effective(pod.template).items():
+        asked = effective(pod.template)
+        free = self.free_slots(node) if asked else {}
+        for resource, wanted in asked.items():
             available = free.get(resource, [])
             if len(available) < wanted:
                 raise ValueError(f"{node.name} has {len(available)} free {resource}, {wanted} are asked for")

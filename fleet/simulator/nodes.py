@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -211,6 +212,7 @@ class NodeRenderer:
         return made
 
 
+@lru_cache(maxsize=4096)
 def _is_discovered(key: str) -> bool:
     if key.startswith(_NFD):
         return True

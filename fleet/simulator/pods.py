@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from fleet.simulator.seeds import Seed
@@ -10,6 +11,7 @@ from fleet.simulator.templates import Container, Template
 from fleet.simulator.world import Pod
 
 
+@lru_cache(maxsize=4096)
 def stamp(moment: datetime | None) -> str | None:
     """A time as the API writes it, to the second."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
@@ -114,9 +116,14 @@ def _conditions(pod: Pod) -> list[dict[str, Any]]:
     ]
 
 
+@lru_cache(maxsize=1024)
+def _image_id(seed: Seed, image: str) -> str:
+    repository, _, _ = image.rpartition(":")
+    return f"{repository}@sha256:{seed.hex(64, 'image', image)}"
+
+
 def _frame(pod: Pod, container: Container, state: dict[str, Any], seed: Seed) -> dict[str, Any]:
     running = "running" in state
-    image, _, _ = container.image.rpartition(":")
     made: dict[str, Any] = {
         "name": container.name,
         "state": state,
@@ -124,7 +131,7 @@ def _frame(pod: Pod, container: Container, state: dict[str, Any], seed: Seed) ->
         "ready": running and pod.ready,
         "restartCount": pod.restarts,
         "image": container.image,
-        "imageID": "" if "waiting" in state else f"{image}@sha256:{seed.hex(64, 'image', container.image)}",
+        "imageID": "" if "waiting" in state else _image_id(seed, container.image),
         "started": running,
     }
     if "waiting" not in state or pod.restarts:

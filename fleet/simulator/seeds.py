@@ -20,8 +20,11 @@ class Seed:
 
     def bytes_for(self, *purpose: object) -> bytes:
         """16 bytes that depend on the seed and the purpose only."""
+        return self._digest(purpose, 16)
+
+    def _digest(self, purpose: tuple[object, ...], size: int) -> bytes:
         text = self._prefix + b"\x1e" + "\x1f".join(map(str, purpose)).encode()
-        return hashlib.blake2b(text, digest_size=16).digest()
+        return hashlib.blake2b(text, digest_size=size).digest()
 
     def number(self, below: int, *purpose: object) -> int:
         """An integer from 0 to `below` − 1."""
@@ -36,13 +39,8 @@ class Seed:
         return choices[self.number(len(choices), *purpose)]
 
     def hex(self, length: int, *purpose: object) -> str:
-        """Lower-case hexadecimal text, for digests, container ids and the like."""
-        text = ""
-        part = 0
-        while len(text) < length:
-            text += self.bytes_for(*purpose, part).hex()
-            part += 1
-        return text[:length]
+        """Lower-case hexadecimal text of up to 128 digits, for digests, container ids and the like."""
+        return self._digest(purpose, (length + 1) // 2).hex()[:length]
 
     def uuid(self, *purpose: object) -> str:
         """A random-looking UUID (version 4 in form)."""
