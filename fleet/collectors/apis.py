@@ -85,9 +85,7 @@ def explain_refusal(session: Session, apis: Apis, failure: Failure, asked: Asked
     if failure.outcome is not Outcome.FORBIDDEN:
         return failure
     if not apis.known:
-        return Failure(
-            Outcome.FORBIDDEN, f"{failure.reason} Whether it is installed cannot be told: discovery is refused too."
-        )
+        return Failure(Outcome.FORBIDDEN, f"{failure.reason} Whether it is installed cannot be told: discovery is refused too.")
     try:
         answer = session.get(f"/apis/{asked.group}/{version}", asked, timeout_s=SMALL_TIMEOUT_S)
         resources = msgspec.json.decode(answer.body, type=_Resources).resources

@@ -39,9 +39,7 @@ def fetch(session: Session, sources: Sequence[PluginSource]) -> Configs:
     default_key = ""
     read = Configs(DevicePluginConfigs())
     for source in sources:
-        asked = Asked(
-            verb="get", resource="configmaps", namespace=source.namespace, name=source.config_map, optional=True
-        )
+        asked = Asked(verb="get", resource="configmaps", namespace=source.namespace, name=source.config_map, optional=True)
         try:
             body = session.get(f"/api/v1/namespaces/{source.namespace}/configmaps/{source.config_map}", asked).body
             data = decode(body, asked)

@@ -25,9 +25,7 @@ class ConfigurationError(ValueError):
 class Failure(Exception):  # noqa: N818 - a failure is data here: an outcome and a sentence, caught per section
     """One request, or one section, that failed. `reason` is a sentence for people."""
 
-    def __init__(
-        self, outcome: Outcome, reason: str, *, retry_after: float | None = None, transient: bool = False
-    ) -> None:
+    def __init__(self, outcome: Outcome, reason: str, *, retry_after: float | None = None, transient: bool = False) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason
@@ -169,16 +167,18 @@ def from_transport(error: Exception, server: str, waited_s: float, asked: Asked)
     text = str(cause) or type(cause).__name__
     if isinstance(cause, ssl.SSLError) or isinstance(error, http.SSLError):
         return Failure(Outcome.TLS, _tls(text, server))
-    if isinstance(error, http.ConnectTimeoutError):
-        return Failure(Outcome.UNREACHABLE, f"{server} did not accept a connection within {waited_s:.1f} s.")
-    if isinstance(error, http.TimeoutError) or isinstance(cause, TimeoutError):
-        return timed_out(asked, waited_s)
     if isinstance(error, http.NameResolutionError) or isinstance(cause, socket.gaierror):
         return Failure(Outcome.UNREACHABLE, f"The name in {server} cannot be resolved ({shorten(text, 120)}).")
     if isinstance(error, http.ProxyError):
         return Failure(Outcome.UNREACHABLE, f"The proxy before {server} failed: {shorten(text, 160)}.")
     if isinstance(cause, ConnectionRefusedError):
         return Failure(Outcome.UNREACHABLE, f"{server} refuses connections.", transient=True)
+    if isinstance(error, http.NewConnectionError):  # a kind of TimeoutError to urllib3, and yet no time-out
+        return _unreachable(server, text)
+    if isinstance(error, http.ConnectTimeoutError):
+        return Failure(Outcome.UNREACHABLE, f"{server} did not accept a connection within {waited_s:.1f} s.")
+    if isinstance(error, http.TimeoutError | TimeoutError) or isinstance(cause, TimeoutError):
+        return timed_out(asked, waited_s)
     if isinstance(error, http.DecodeError):
         return Failure(Outcome.MALFORMED, f"The answer to the request to {asked.words} cannot be decompressed.")
     if isinstance(error, http.ProtocolError):
@@ -187,6 +187,10 @@ def from_transport(error: Exception, server: str, waited_s: float, asked: Asked)
             f"{server} broke the connection off before the answer was whole ({shorten(text, 120)}).",
             transient=True,
         )
+    return _unreachable(server, text)
+
+
+def _unreachable(server: str, text: str) -> Failure:
     return Failure(Outcome.UNREACHABLE, f"{server} cannot be reached: {shorten(text, 160)}.")
 
 
@@ -210,6 +214,7 @@ def _root(error: BaseException) -> BaseException:
 _TLS_SAYINGS = (
     ("self-signed", "its certificate comes from an authority Muster was not given: add certificate-authority-data"),
     ("self signed", "its certificate comes from an authority Muster was not given: add certificate-authority-data"),
+    ("certificate signature failure", "its certificate was not signed by the authority Muster was given"),
     ("unable to get local issuer", "its certificate comes from an authority Muster was not given, or another one"),
     ("has expired", "its certificate has expired"),
     ("not yet valid", "its certificate is not valid yet: compare the clocks"),
@@ -220,6 +225,7 @@ _TLS_SAYINGS = (
     ("HTTP_REQUEST", "it does not speak TLS: is the address http:// or another port?"),
     ("certificate required", "it demands a client certificate and got none"),
     ("CERTIFICATE_REQUIRED", "it demands a client certificate and got none"),
+    ("HANDSHAKE_FAILURE", "it ended the handshake: most often because it demands a client certificate and got none"),
     ("unknown ca", "it does not know the authority of Muster's client certificate"),
     ("UNKNOWN_CA", "it does not know the authority of Muster's client certificate"),
     ("expired", "a certificate has expired, the server's or Muster's own"),

@@ -141,6 +141,10 @@ class _Transport:
             self._load_in_cluster()
         else:
             self._load(resolve(connection))
+        if connection.in_cluster or _is_loopback(self._server):
+            # The network is no bottleneck there, and packing costs the server more time than sending, and Muster
+            # a third of its own (a pass over 5,000 nodes and 30,000 pods: 4.4 s of CPU with it, 3.1 s without).
+            self._headers["Accept-Encoding"] = "identity"
         self._stamp = _stamp(self._paths)
         self._api = ApiClient(self._configuration)
         self._api.user_agent = USER_AGENT
@@ -302,6 +306,11 @@ def _stamp(paths: Sequence[str]) -> tuple[int, ...]:
             stamp = Path(path).stat().st_mtime_ns
         stamps.append(stamp)
     return tuple(stamps)
+
+
+def _is_loopback(server: str) -> bool:
+    host = urlsplit(server).hostname or ""
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _is_address(host: str) -> bool:

@@ -101,9 +101,7 @@ def parse(wire: NodeWire) -> NodeSnapshot | None:
 
 
 def parse_taints(wires: Sequence[TaintWire] | None) -> tuple[Taint, ...]:
-    return tuple(
-        Taint(intern(wire.key), intern(wire.value or ""), intern(wire.effect or "")) for wire in wires or () if wire.key
-    )
+    return tuple(Taint(intern(wire.key), intern(wire.value or ""), intern(wire.effect or "")) for wire in wires or () if wire.key)
 
 
 def _parse_info(info: _Info) -> NodeInfo:

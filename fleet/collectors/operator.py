@@ -132,9 +132,7 @@ def assemble(
     stack = Stack(
         snapshot=OperatorSnapshot(policies=tuple(policies.items), drivers=tuple(drivers.items), daemonsets=snapshots),
     )
-    failed = [
-        part for part in (policies, drivers, daemonsets) if part.outcome not in (Outcome.COLLECTED, Outcome.ABSENT)
-    ]
+    failed = [part for part in (policies, drivers, daemonsets) if part.outcome not in (Outcome.COLLECTED, Outcome.ABSENT)]
     if failed:
         stack.outcome = failed[0].outcome
         stack.reason = " ".join(dict.fromkeys(part.reason for part in failed))
@@ -148,9 +146,7 @@ def assemble(
     return stack
 
 
-def _sources(
-    policies: Iterable[ClusterPolicySnapshot], daemonsets: Iterable[DaemonSetWire]
-) -> tuple[PluginSource, ...]:
+def _sources(policies: Iterable[ClusterPolicySnapshot], daemonsets: Iterable[DaemonSetWire]) -> tuple[PluginSource, ...]:
     """The operator's own ConfigMap first: its DaemonSet mounts the same one, and knows the fallbacks."""
     mounted = [source for wire in daemonsets for source in plugin_sources(wire)]
     sources = []

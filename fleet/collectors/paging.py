@@ -144,6 +144,7 @@ def _read_once(
         pages += 1
         listing.count += len(page.items)
         listing.items.extend(keep(page.items))
+        page.items.clear()  # or this page would live on while the next one is read
         if page.not_understood:
             broken += page.not_understood
             listing.outcome = Outcome.INCOMPLETE

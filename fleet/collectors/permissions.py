@@ -36,9 +36,7 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 
 NEEDS: tuple[Need, ...] = (
     Need(verb="list", group="", resource="nodes", hides="everything: no node, no GPU, no capacity is known"),
-    Need(
-        verb="list", group="", resource="pods", hides="requested and free slots, who holds them, and the stack's pods"
-    ),
+    Need(verb="list", group="", resource="pods", hides="requested and free slots, who holds them, and the stack's pods"),
     Need(verb="get", group="", resource="pods/proxy", hides="DCGM telemetry read through the API server"),
     Need(verb="list", group="apps", resource="daemonsets", hides="whether the GPU stack's DaemonSets are ready"),
     Need(
@@ -158,9 +156,7 @@ def parse_rules(namespace: str, body: bytes | bytearray) -> Rules:
     return Rules(namespace, tuple(status.resource_rules or ()), incomplete)
 
 
-def parse(
-    everywhere: Rules, stack: Sequence[Rules], apis: Apis, config_maps: Mapping[str, frozenset[str]]
-) -> Permissions:
+def parse(everywhere: Rules, stack: Sequence[Rules], apis: Apis, config_maps: Mapping[str, frozenset[str]]) -> Permissions:
     """What is missing and what is too much. ConfigMaps are needed only in namespaces where Muster reads one."""
     missing = []
     for need in NEEDS:

@@ -33,9 +33,7 @@ _BY_PROVIDER = (
 )
 
 
-def platform_of(
-    labels: Mapping[str, str], annotations: Mapping[str, str], provider_id: str, server_version: str
-) -> str:
+def platform_of(labels: Mapping[str, str], annotations: Mapping[str, str], provider_id: str, server_version: str) -> str:
     """EKS, GKE, AKS, OpenShift, kubeadm …; empty where nothing tells. OpenShift first: it runs on all clouds."""
     if _BY_KEY[0][0] in labels:
         return _BY_KEY[0][1]

@@ -222,8 +222,12 @@ def _extended(resources: _Resources | None) -> dict[str, str]:
     """Extended resources asked for: requests, and limits where no request is written (the API's own default)."""
     if resources is None:
         return {}
-    asked = {**(resources.limits or {}), **(resources.requests or {})}
-    return {intern(name): intern(str(amount)) for name, amount in asked.items() if "/" in name}
+    extended: dict[str, str] = {}
+    for asked in (resources.limits, resources.requests):
+        for name in asked or ():
+            if "/" in name and asked is not None:
+                extended[intern(name)] = intern(str(asked[name]))
+    return extended
 
 
 def _reason(
@@ -257,9 +261,7 @@ def _claims(spec: _Spec, status: _Status) -> tuple[str, ...]:
 
 def _devices(statuses: Iterable[_ContainerStatus]) -> tuple[DeviceAllocation, ...]:
     return tuple(
-        DeviceAllocation(
-            resource=intern(allocated.name or ""), device_id=device.resource_id, health=intern(device.health or "")
-        )
+        DeviceAllocation(resource=intern(allocated.name or ""), device_id=device.resource_id, health=intern(device.health or ""))
         for status in statuses
         for allocated in status.allocated_resources_status or ()
         for device in allocated.resources or ()

@@ -77,9 +77,7 @@ def fetch(session: Session, apis: Apis) -> tuple[Listing[_Spec], str]:
     def keep(wires: list[SliceWire]) -> list[_Spec]:
         return [wire.spec for wire in wires if wire.spec is not None]
 
-    return read_dra(
-        session, apis, Asked(verb="list", resource="resourceslices", group=GROUP, optional=True), _pages, keep
-    )
+    return read_dra(session, apis, Asked(verb="list", resource="resourceslices", group=GROUP, optional=True), _pages, keep)
 
 
 def read_dra(
@@ -115,9 +113,7 @@ def parse(specs: Iterable[_Spec], api_version: str) -> ResourceSlices:
         expected = max((spec.pool or _NO_POOL).resource_slice_count or 0 for spec in current)
         if len(current) != expected:
             node = next((spec.node_name for spec in current if spec.node_name), "")
-            incomplete.append(
-                IncompletePool(driver=driver, pool=name, node_name=node, seen=len(current), expected=expected)
-            )
+            incomplete.append(IncompletePool(driver=driver, pool=name, node_name=node, seen=len(current), expected=expected))
             continue
         for spec in current:
             devices.extend(_device(wire, spec, driver, name) for wire in spec.devices or () if wire.name)

@@ -24,9 +24,7 @@ def parse(body: bytes | bytearray) -> str:
     try:
         version = msgspec.json.decode(body, type=_Version).git_version
     except msgspec.MsgspecError as error:
-        raise Failure(
-            Outcome.MALFORMED, f"What answers here is no Kubernetes API server ({shorten(str(error), 120)})."
-        ) from None
+        raise Failure(Outcome.MALFORMED, f"What answers here is no Kubernetes API server ({shorten(str(error), 120)}).") from None
     if not version:
         raise Failure(Outcome.MALFORMED, "What answers here is no Kubernetes API server: it tells no version.")
     return version

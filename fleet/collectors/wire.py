@@ -53,6 +53,8 @@ def parse_time(text: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
+        if at.tzinfo is UTC:
+            return at
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -75,8 +77,9 @@ def parse_conditions(wires: list[ConditionWire] | None) -> tuple[Condition, ...]
 
 def interned(pairs: Mapping[str, str] | None) -> dict[str, str]:
     """A copy whose keys and values are shared: thousands of nodes carry the same hundred labels."""
-    return {intern(key): intern(value) for key, value in pairs.items()} if pairs else {}
+    return dict(zip(map(intern, pairs), map(intern, pairs.values()), strict=True)) if pairs else {}
 
 
 def quantities(pairs: Quantities | None) -> dict[str, str]:
-    return {intern(key): intern(str(value)) for key, value in pairs.items()} if pairs else {}
+    """Resource names and amounts as text, shared likewise."""
+    return dict(zip(map(intern, pairs), map(intern, map(str, pairs.values())), strict=True)) if pairs else {}
