@@ -162,6 +162,8 @@ class ApiServer:
         return kind
 
     def _review(self, kind: Kind, user: str, request: Request) -> Answer:
+        if request.headers.get("content-type", errors.JSON).split(";")[0] != errors.JSON:
+            raise errors.unsupported_media_type()
         try:
             body = msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
         except msgspec.MsgspecError as error:

@@ -125,6 +125,7 @@ BEFORE: dict[str, Befall] = {
     "driver-upgrade": _upgrade_driver,
     "share-lost": lambda cluster, node: lose_card(cluster, node, 2, 48),
     "half-published": _publish_half,
+    "device-tainted": lambda cluster, node: lose_card(cluster, node, 3, 79),
     "mig-invalid": _spoil_mig,
     "config-contradicts": _contradict,
     "labels-away": lambda _, node: setattr(node, "gfd", False),

@@ -102,6 +102,11 @@ def not_acceptable() -> Refusal:
     return _refuse(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {offers}", {})
 
 
+def unsupported_media_type() -> Refusal:
+    message = f"the body of the request was in an unknown format - accepted media types include: {JSON}"
+    return _refuse(415, "UnsupportedMediaType", message, {})
+
+
 def continue_expired(token: str) -> Refusal:
     """The page's moment is forgotten. `token` goes on from the same place at another moment."""
     message = (

@@ -58,8 +58,8 @@ _KARPENTER = NodeKind("l4-starting", "gpu-burst", hw.G6, "bare", fault="starting
 EKS_PLAN = (
     (_H100, 21), (_faulty(_H100, "gpu-lost"), 1), (_faulty(_H100, "plugin-down"), 1),
     (_H200, 15), (_faulty(_H200, "driver-upgrade"), 1),
-    (_H100_MIG, 4), (_A10G, 3), (_faulty(_A10G, "share-lost"), 1), (_T4, 4), (_L40S_MPS, 2),
-    (_GB200, 4), (_faulty(_GB200, "half-published"), 1), (_H100_DRA, 1), (_KARPENTER, 1),
+    (_H100_MIG, 4), (_A10G, 4), (_faulty(_A10G, "share-lost"), 1), (_T4, 4), (_L40S_MPS, 2),
+    (_GB200, 4), (_faulty(_GB200, "half-published"), 1), (_faulty(_GB200, "device-tainted"), 1), (_H100_DRA, 1), (_KARPENTER, 1),
 )  # fmt: skip
 
 _GKE_A100 = NodeKind("gke-a100", "a100-batch", hw.A2_ULTRA, "gke", driver_image=False)
@@ -74,7 +74,7 @@ _GKE_MIG_SHARED = NodeKind(
 _GKE_T4 = NodeKind("gke-t4", "t4-small", hw.N1_T4, "gke", driver_image=False)
 
 GKE_PLAN = (
-    (_GKE_A100, 22), (_faulty(_GKE_A100, "not-ready"), 1), (_GKE_H100, 8), (_GKE_MIG, 4), (_GKE_L4, 4), (_GKE_MPS, 2),
+    (_GKE_A100, 22), (_faulty(_GKE_A100, "not-ready"), 1), (_GKE_H100, 9), (_GKE_MIG, 4), (_GKE_L4, 4), (_GKE_MPS, 2),
     (_GKE_MIG_SHARED, 1), (_GKE_T4, 2),
 )  # fmt: skip
 
@@ -115,7 +115,7 @@ _LAB_GAUDI = NodeKind("lab-gaudi2", "gaudi2", hw.XE9680_GAUDI2, "gaudi", taints=
 KUBEADM_PLAN = (
     (_LAB_H100, 10), (_faulty(_LAB_H100, "cordoned"), 1),
     (_LAB_B200, 4), (_LAB_BALANCED, 3), (_LAB_PARTLY, 1), (_LAB_STALE, 1), (_LAB_MIG_SLICED, 1), (_LAB_MIXED_SLICED, 1),
-    (_LAB_INVALID, 1), (_LAB_L40S, 6), (_faulty(_LAB_L40S, "config-contradicts"), 1), (_faulty(_LAB_L40S, "labels-away"), 1),
+    (_LAB_INVALID, 1), (_LAB_L40S, 7), (_faulty(_LAB_L40S, "config-contradicts"), 1), (_faulty(_LAB_L40S, "labels-away"), 1),
     (_LAB_MIXED_CARDS, 1), (_LAB_VGPU, 1), (_LAB_MI300X, 2), (_LAB_FLEX, 1), (_LAB_GAUDI, 1),
     (_faulty(_LAB_L40S, "leftover"), 1),
 )  # fmt: skip

@@ -106,7 +106,7 @@ def _conditions(pod: Pod) -> list[dict[str, Any]]:
     ready = pod.ready and not over and pod.phase == "Running"
     why = "PodCompleted" if pod.phase == "Succeeded" else "PodFailed" if over else "ContainersNotReady"
     reason = "" if ready else why
-    since_end = stamp(pod.ended) if over else since
+    since_end = stamp(pod.ended or pod.started or pod.created) if over else since
     return [
         _condition("PodReadyToStartContainers", not over and not waiting_to_start, since_end),
         _condition("Initialized", initialised, since, "" if initialised else "ContainersNotInitialized"),
