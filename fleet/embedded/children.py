@@ -24,13 +24,10 @@ SERVERS, SIMULATOR, WORKERS = 0, 1, 2
 WORKER_STOP: processes.Requests = ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 2.0))
 
 
-def _python(
-    arguments: Sequence[str], log: Path, death_signal: signal.Signals, keep: Sequence[int] = ()
-) -> subprocess.Popen[bytes]:
+def _python(arguments: Sequence[str], log: Path, keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     return processes.spawn(
         [sys.executable, *arguments],
         log=log,
-        death_signal=death_signal,
         environment={**os.environ, "MUSTER_NO_BOOTSTRAP": "1", "PYTHONUNBUFFERED": "1"},
         directory=paths.ROOT,
         keep=keep,
@@ -60,19 +57,19 @@ def simulator(home: Path, kubeconfig: Path) -> Child:
         "--seed",
         "7",
     ]
-    start = functools.partial(_python, arguments, log, signal.SIGKILL)
+    start = functools.partial(_python, arguments, log)
     return Child("The simulated fleet", start, log, SIMULATOR)
 
 
-def web(home: Path, port: socket.socket) -> Child:
-    """Gunicorn on a port that is already ours: it stays ours while gunicorn is started again."""
+def web(home: Path, port: socket.socket, gate: int) -> Child:
+    """Gunicorn on a port that is already ours, and stays ours while gunicorn is started again; `gate` as in web.py."""
     log = home / "log" / "web.log"
     arguments = [
-        *("-m", "gunicorn", "fleet.config.wsgi:application", "--bind", f"fd://{port.fileno()}"),
+        *("-m", "fleet.embedded.web", str(gate), "--bind", f"fd://{port.fileno()}"),
         *("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket"),
         *("--graceful-timeout", "4", "--log-level", "warning"),
     ]
-    start = functools.partial(_python, arguments, log, signal.SIGQUIT, (port.fileno(),))
+    start = functools.partial(_python, arguments, log, (port.fileno(), gate))
     return Child("The web server", start, log, WORKERS, ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 1.0)))
 
 
@@ -82,11 +79,11 @@ def worker(home: Path) -> Child:
         *("-m", "celery", "-A", "fleet.config.celery", "worker", "-c", "2", "-Q", "collect,default"),
         *("-n", f"run-{os.getpid()}@%h", "-l", "INFO", "--without-gossip", "--without-mingle"),
     ]
-    start = functools.partial(_python, arguments, log, signal.SIGKILL)
+    start = functools.partial(_python, arguments, log)
     return Child("The worker", start, log, WORKERS, WORKER_STOP)
 
 
 def beat(home: Path) -> Child:
     log = home / "log" / "beat.log"
     arguments = ["-m", "celery", "-A", "fleet.config.celery", "beat", "-l", "INFO", "-s", str(home / "beat-schedule")]
-    return Child("Beat", functools.partial(_python, arguments, log, signal.SIGKILL), log, WORKERS, ((signal.SIGTERM, 3.0),))
+    return Child("Beat", functools.partial(_python, arguments, log), log, WORKERS, ((signal.SIGTERM, 3.0),))

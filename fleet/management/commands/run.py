@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import os
 import socket
 import sys
 import time
@@ -33,9 +34,7 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--port", type=int, default=settings.PORT, help="the web server's port (default: %(default)s)"
-        )
+        parser.add_argument("--port", type=int, default=settings.PORT, help="the web server's port (default: %(default)s)")
         parser.add_argument("--open", action="store_true", help="open the sign-in link in a browser")
 
     def handle(self, *_: Any, port: int, open: bool, **options: Any) -> None:
@@ -86,16 +85,19 @@ class Start:
     def _start(self, reserved: socket.socket) -> None:
         _log_to(self.home / "log" / "run.log")
         simulator = self._start_simulator() if settings.IS_SIMULATED else None
+        gate, opener = os.pipe()
+        web = self.supervisor.add(children.web(self.home, reserved, gate))
         self._start_servers()
         self._migrate()
         self.lock.announce(port=self.port, url=self.url, ready=True)
         if simulator is not None:
             self._wait_for_kubeconfig(simulator)
+        self._collect()
+        os.close(opener)
+        self._wait_for_page(web)
+        # Last, because the page does not need them, and they would have kept the processors from it.
         self.supervisor.add(children.worker(self.home))
         self.supervisor.add(children.beat(self.home))
-        self._collect()
-        web = self.supervisor.add(children.web(self.home, reserved))
-        self._wait_for_page(web)
 
     def _start_simulator(self) -> Child:
         self.say("No cluster is configured (MUSTER_KUBECONFIG): simulating three.")
