@@ -36,7 +36,7 @@ class Ordering(BaseFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: QuerySet, view: Any) -> QuerySet:
         orderings: dict[str, str | tuple[str, Any]] = getattr(view, "orderings", {})
-        wanted = request.query_params.get("ordering") or getattr(view, "default_ordering", "id")
+        wanted = str(request.query_params.get("ordering") or getattr(view, "default_ordering", "id"))
         name = wanted.removeprefix("-")
         if name not in orderings and name != "id":
             raise ValidationError({"ordering": [f"Cannot order by {name!r}. Choose from {', '.join(sorted(orderings))}."]})

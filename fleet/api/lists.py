@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django_filters import FilterSet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
@@ -32,6 +33,7 @@ class ListViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
 
     orderings: dict[str, Any] = {}
     default_ordering = "id"
+    filterset_class: type[FilterSet]
     facet_names: tuple[str, ...] = ()
     csv_columns: tuple[str, ...] = ()
 

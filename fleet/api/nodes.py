@@ -35,7 +35,7 @@ class _Gpus(serializers.Serializer):
     physical = serializers.IntegerField(allow_null=True)
     expected = serializers.IntegerField(allow_null=True)
     offered = serializers.IntegerField(allow_null=True)
-    source = serializers.CharField(source="physical_source")
+    source = serializers.CharField(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
     mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
 
@@ -49,7 +49,7 @@ class _Slots(serializers.Serializer):
 
 
 class EvidenceSerializer(serializers.Serializer):
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # a field's name, not its option
     key = serializers.CharField()
     value = serializers.CharField()
 
@@ -75,7 +75,7 @@ class _Told(serializers.CharField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_null=True, **kwargs)
 
-    def to_representation(self, value: Any) -> str | None:
+    def to_representation(self, value: Any) -> Any:
         return value or None
 
 
@@ -229,10 +229,8 @@ class Nodes(ListViewSet):
     @extend_schema(operation_id="node_revisions", responses=RevisionSerializer(many=True))
     def revisions(self, request: Request, cluster: str, name: str) -> Response:
         """What the node told Kubernetes, from when to when, newest first."""
-        page = self.paginator.paginate_queryset(
-            select.revisions_of(self._node(cluster, name)).order_by("-id"), request, view=self
-        )
-        return self.paginator.get_paginated_response(RevisionSerializer(page, many=True).data)
+        page = self.paginate_queryset(select.revisions_of(self._node(cluster, name)).order_by("-id"))
+        return self.get_paginated_response(RevisionSerializer(page, many=True).data)
 
     @extend_schema(operation_id="node_pods", responses=PodSerializer(many=True), filters=False,
                    parameters=[OpenApiParameter("limit", exclude=True)])  # fmt: skip

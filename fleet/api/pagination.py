@@ -14,7 +14,7 @@ class CursorPages(CursorPagination):
     page_size = 100
     page_size_query_param = "limit"
     max_page_size = 1_000
-    offset_cutoff = None  # thousands of nodes may share one product: the offset within equals must reach all of them
+    offset_cutoff = 1_000_000  # thousands of nodes may share one product: the offset within equals must reach all of them
     cursor_query_description = "Where the page begins: taken from `next` or `previous`, never made up."
     page_size_query_description = "Rows a page, 1 to 1,000."
 

@@ -62,8 +62,9 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
         detail = "Your role does not allow this."
     else:
         detail = str(getattr(error, "detail", error))
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        response["Retry-After"] = str(math.ceil(error.wait))
+    wait = getattr(error, "wait", None)
+    if wait is not None:
+        response["Retry-After"] = str(math.ceil(wait))
     set_rollback()
     response.data = problem(response.status_code, detail, **members)
     response.content_type = CONTENT_TYPE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
@@ -21,7 +23,7 @@ router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
 router.register("collection-runs", Runs, basename="api-runs")
 
-v1 = [
+v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("fleet/summary/", FleetSummary.as_view(), name="api-fleet-summary"),
     path("nodes/<str:cluster>/<str:name>/", Nodes.as_view({"get": "one"}), name="api-node"),

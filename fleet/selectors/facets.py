@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, QuerySet
+from django.http import QueryDict
 from django_filters import FilterSet
 
 
@@ -24,7 +25,7 @@ class Facet:
     values: tuple[FacetValue, ...]
 
 
-def facets(filterset: type[FilterSet], names: Sequence[str], params: Mapping[str, Any], queryset: QuerySet) -> list[Facet]:
+def facets(filterset: type[FilterSet], names: Sequence[str], params: QueryDict, queryset: QuerySet) -> list[Facet]:
     """One facet for each name, in two queries each at most.
 
     A facet counts under every filter but its own, so that a second value can be added to the first. Values that the
@@ -49,9 +50,8 @@ def facets(filterset: type[FilterSet], names: Sequence[str], params: Mapping[str
     return found
 
 
-def _chosen(params: Mapping[str, Any], name: str) -> list[str]:
-    values = params.getlist(name) if hasattr(params, "getlist") else params.get(name, [])
-    return [one for one in values if one]
+def _chosen(params: QueryDict, name: str) -> list[str]:
+    return [one for one in params.getlist(name) if one]
 
 
 def _word(value: Any) -> str:

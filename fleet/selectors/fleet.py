@@ -114,7 +114,8 @@ def summary(nodes: QuerySet[Node]) -> Summary:
         uncounted_nodes=sum(1 for row in rows if row[2] is None and not row[3]),
         as_of=min((at for at in read if at is not None), default=None),
         resources=tuple(
-            NodeResource.objects.filter(node__in=nodes.order_by())
+            dict(row)
+            for row in NodeResource.objects.filter(node__in=nodes.order_by())
             .values("name", "kind")
             .annotate(
                 nodes=Count("node"),

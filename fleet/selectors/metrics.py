@@ -40,15 +40,15 @@ class FleetCollector(Collector):
         slots = GaugeMetricFamily(
             "muster_slots", "Advertised slots by resource and kind of figure.", labels=["cluster", "resource", "figure"]
         )
-        for row in (
+        for sums in (
             NodeResource.objects.filter(node__in=present.order_by())
             .values(resource=F("name"), cluster=F("node__cluster__name"))
             .annotate(capacity=Sum("capacity"), allocatable=Sum("allocatable"), requested=Sum("requested"), free=Sum("free"))
             .order_by()
         ):
             for figure in ("capacity", "allocatable", "requested", "free"):
-                if row[figure] is not None:
-                    slots.add_metric([row["cluster"], row["resource"], figure], row[figure])
+                if sums[figure] is not None:
+                    slots.add_metric([sums["cluster"], sums["resource"], figure], sums[figure])
         yield slots
 
 

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 from fleet import tasks
 from fleet.selectors import clusters
 from fleet.services import schedule
+from fleet.web.people import person
 from fleet.web.render import render_page
 
 
@@ -63,7 +64,7 @@ def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
 
 def may_collect(request: HttpRequest) -> bool:
     """Operators and administrators may ask for a reading."""
-    return request.user.may("operator")
+    return person(request).may("operator")
 
 
 @require_POST

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
 from fleet.filters import NodeFilters
@@ -38,7 +38,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
             "page": paginator.get_page(params.get("page")),
             "total": paginator.count,
             "in_scope": everything.filter(removed_at__isnull=True).count(),
-            "facets": facets(NodeFilters, FACETS, params if valid else {}, everything),
+            "facets": facets(NodeFilters, FACETS, params if valid else QueryDict(), everything),
             "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
             "filters_on": sum(1 for key, values in filters.lists() if any(values)),
             "q": params.get("q", ""),

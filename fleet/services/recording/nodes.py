@@ -47,7 +47,7 @@ def known(cluster: Cluster) -> dict[str, Known]:
     rows = Node.objects.filter(cluster=cluster).values_list(
         "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "labels_missing_since", "removed_at"
     )
-    return {uid: Known(*rest, removed_at is not None) for uid, *rest, removed_at in rows}
+    return {row[0]: Known(*row[1:-1], removed=row[-1] is not None) for row in rows}
 
 
 def remove_gone(
