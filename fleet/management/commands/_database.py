@@ -18,17 +18,17 @@ from fleet.embedded.processes import StartError
 
 
 @contextmanager
-def running_database(command: str = "", patience: float = 60.0) -> Iterator[None]:
+def running_database(patience: float = 60.0) -> Iterator[None]:
     """Makes the database answer for as long as the block lasts.
 
     One that DATABASE_URL names, or that of a `manage.py run` of the same data folder, is used as it is. Otherwise the
-    embedded one is started, migrated and stopped again. `command` is who holds the folder meanwhile, for others to
-    read (default: what manage.py was told); `patience`, in seconds, is for a holder that is not ready. Raises CommandError with a sentence.
+    embedded one is started, migrated and stopped again. `patience`, in seconds, is for whoever holds the folder and is
+    not ready. Raises CommandError with a sentence.
     """
     if paths.database_url(settings.MUSTER_HOME) != settings.DATABASE_URL:
         yield
         return
-    home_lock = lock.HomeLock(settings.MUSTER_HOME, command or " ".join(sys.argv[1:2]))
+    home_lock = lock.HomeLock(settings.MUSTER_HOME, " ".join(sys.argv[1:2]))
     try:
         ours = _acquire(home_lock, patience)
     except StartError as error:

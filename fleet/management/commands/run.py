@@ -73,8 +73,9 @@ class Start:
             self.lock.announce(port=self.port, url=self.url)
             try:
                 self.say(f"Muster {settings.VERSION} is starting. Data and logs: {self.home}")
-                self._start(reserved)
-                self._greet(open_browser)
+                link = self._start(reserved)
+                if open_browser:
+                    webbrowser.open(link)
                 self.supervisor.watch()
             except Stopped:
                 self.say("Stopping.")
@@ -82,7 +83,8 @@ class Start:
             finally:
                 self.supervisor.stop()
 
-    def _start(self, reserved: socket.socket) -> None:
+    def _start(self, reserved: socket.socket) -> str:
+        """Everything up to the page; the sign-in link."""
         _log_to(self.home / "log" / "run.log")
         simulator = self._start_simulator() if settings.IS_SIMULATED else None
         gate, opener = os.pipe()
@@ -93,11 +95,13 @@ class Start:
         if simulator is not None:
             self._wait_for_kubeconfig(simulator)
         self._collect()
+        link = self._greet(reserved)
         os.close(opener)
         self._wait_for_page(web)
         # Last, because the page does not need them, and they would have kept the processors from it.
         self.supervisor.add(children.worker(self.home))
         self.supervisor.add(children.beat(self.home))
+        return link
 
     def _start_simulator(self) -> Child:
         self.say("No cluster is configured (MUSTER_KUBECONFIG): simulating three.")
@@ -151,16 +155,17 @@ class Start:
                 raise StartError(f"The web server did not start: {why} (log: {web.log})")
             time.sleep(0.05)
 
-    def _greet(self, open_browser: bool) -> None:
+    def _greet(self, reserved: socket.socket) -> str:
+        """Opens the port and says where. Whoever is quicker than gunicorn waits in the socket's queue, not in vain."""
         from fleet.services.sign_in import create_owner_link
 
         link = create_owner_link(self.url)
         # From here on the children alone speak to the database.
         connections.close_all()
+        reserved.listen(256)
         self.say("Muster is running. Ctrl-C stops it. This link signs you in, once:")
         self.say(link)
-        if open_browser:
-            webbrowser.open(link)
+        return link
 
 
 def _answers(port: int) -> bool:
