@@ -193,14 +193,16 @@ class _Handler(BaseHTTPRequestHandler):
         if lines is None:
             return
         self.wfile.write(self._head(answer, {"Transfer-Encoding": "chunked"}))
-        with contextlib.suppress(OSError):
+        try:
             for line in lines:
                 if line:
                     self.wfile.write(b"%x\r\n%b\r\n" % (len(line), line))
                 elif self._client_left():
-                    break
+                    self.close_connection = True
+                    return
             self.wfile.write(b"0\r\n\r\n")
-        self.close_connection = True
+        except OSError:
+            self.close_connection = True
 
     def _client_left(self) -> bool:
         """A client has nothing to say during a watch: when its connection becomes readable, it has ended."""

@@ -29,7 +29,13 @@ class Client:
         )
 
     def ask(
-        self, path: str, method: str = "GET", token: str | None = "", headers: dict[str, str] | None = None, body: Any = None, **params: Any
+        self,
+        path: str,
+        method: str = "GET",
+        token: str | None = "",
+        headers: dict[str, str] | None = None,
+        body: Any = None,
+        **params: Any,
     ) -> urllib3.BaseHTTPResponse:
         """One request, as the reader unless another token is given (None: without one)."""
         sent = dict(headers or {})

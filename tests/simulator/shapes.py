@@ -1,4 +1,4 @@
-"""The shape of JSON: which keys there are and of what type, whatever the values. For comparing the simulated API with a real one."""
+"""The shape of JSON: which keys there are and of what type, whatever the values. To compare the simulated API with a real one."""
 
 from __future__ import annotations
 

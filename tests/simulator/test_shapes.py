@@ -131,7 +131,9 @@ def test_tables(us_east: Client, include: str | None) -> None:
     params = {"limit": 2} | ({"includeObject": include} if include else {})
     simulated = us_east.get("/api/v1/nodes", headers=exchange["request"]["headers"], **params)
     real = exchange["body"]
-    assert [column["name"] for column in simulated["columnDefinitions"]] == [column["name"] for column in real["columnDefinitions"]]
+    assert [column["name"] for column in simulated["columnDefinitions"]] == [
+        column["name"] for column in real["columnDefinitions"]
+    ]
     assert differences(_of(real), _of(simulated)) == []
 
 
