@@ -30,8 +30,8 @@ class _Capacity(msgspec.Struct, gc=False):
     value: str | int | float | None = None
 
 
-_Attributes = dict[str, _Attribute]
-_Capacities = dict[str, _Capacity | str]  # v1alpha3 writes the quantity itself
+_Attributes = dict[str, _Attribute | None]
+_Capacities = dict[str, _Capacity | str | None]  # v1alpha3 writes the quantity itself
 
 
 class _Basic(msgspec.Struct, gc=False):

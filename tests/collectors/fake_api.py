@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self._answer(reply)
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815
 
     def _answer(self, reply: Reply) -> None:
         time.sleep(reply.delay)
