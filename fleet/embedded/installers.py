@@ -95,7 +95,7 @@ def _has_pip_for_others(python: str) -> bool:
     """Whether an interpreter's own pip can install into another environment (since 22.3)."""
     asked = subprocess.run([python, "-I", "-m", "pip", "--version"], capture_output=True, text=True, check=False)
     version = re.match(r"pip (\d+)\.(\d+)", asked.stdout)
-    return bool(version) and (int(version.group(1)), int(version.group(2))) >= (22, 3)
+    return version is not None and (int(version.group(1)), int(version.group(2))) >= (22, 3)
 
 
 def _run(command: list, lock: int) -> tuple:
