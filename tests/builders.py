@@ -167,6 +167,11 @@ def make_dra_device(
     """Device number `index` of a node's pool; `type="mig"` makes instance `placement` of `profile` on that card."""
     card = f"GPU-{node}-{index:04d}"
     fields: dict[str, Any] = {
+        "driver": driver,
+        "pool": node,
+        "node_name": node,
+        "type": type,
+        "product": product,
         "name": f"gpu-{index}",
         "uuid": card,
         "architecture": "Hopper",
@@ -186,13 +191,19 @@ def make_dra_device(
         }
     elif type == "vfio":
         fields |= {"name": f"gpu-vfio-{index}"}
-    return DraDevice(driver=driver, pool=node, node_name=node, type=type, product=product, **(fields | overrides))
+    return DraDevice(**(fields | overrides))
 
 
 def make_allocation(device: DraDevice, *, claim: str = "claim-1", **overrides: Any) -> DraAllocation:
     """A claim that holds the device."""
-    fields: dict[str, Any] = {"namespace": "team-a", "driver": device.driver, "pool": device.pool, "device": device.name}
-    return DraAllocation(claim=claim, **(fields | overrides))
+    fields: dict[str, Any] = {
+        "namespace": "team-a",
+        "claim": claim,
+        "driver": device.driver,
+        "pool": device.pool,
+        "device": device.name,
+    }
+    return DraAllocation(**(fields | overrides))
 
 
 def make_plugin_config(
