@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from fleet.models.clusters import Cluster
+from fleet.models.fields import FactsField
 
 
 class Node(models.Model):
@@ -40,7 +41,7 @@ class Node(models.Model):
     replicas = models.IntegerField(null=True, blank=True)
     mode = models.CharField(max_length=120, blank=True)
     isolation = models.TextField(blank=True)
-    mig_instances = models.JSONField(null=True, blank=True)
+    mig_instances = FactsField(null=True, blank=True)
     """MIG instances by profile; {} is none, null is unknown."""
     mig_desired = models.CharField(max_length=120, blank=True)
     mig_state = models.CharField(max_length=30, blank=True)
@@ -59,16 +60,16 @@ class Node(models.Model):
     """Worst severity among its remarks; empty without one."""
     kubelet_ready = models.BooleanField(null=True, blank=True)
     schedulable = models.BooleanField(default=True)
-    labels = models.JSONField(default=dict)
-    taints = models.JSONField(default=list)
-    conditions = models.JSONField(default=list)
-    info = models.JSONField(default=dict)
+    labels = FactsField(default=dict)
+    taints = FactsField(default=list)
+    conditions = FactsField(default=list)
+    info = FactsField(default=dict)
     """domain.devices.NodeDevices as it was judged: evidence, remarks, per-resource figures."""
-    stack = models.JSONField(default=dict)
+    stack = FactsField(default=dict)
     """Part of the GPU stack to the state of its pod on this node."""
-    snapshot = models.JSONField(default=dict)
+    snapshot = FactsField(default=dict)
     """The NodeSnapshot itself: the last truth, when a later pass cannot read the node."""
-    dra = models.JSONField(default=dict)
+    dra = FactsField(default=dict)
     """DRA devices and allocations of this node: the last truth of those sections."""
 
     # memory

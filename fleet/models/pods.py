@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from fleet.models.clusters import Cluster
+from fleet.models.fields import FactsField
 from fleet.models.nodes import Node
 
 
@@ -21,14 +22,14 @@ class Pod(models.Model):
     reason = models.CharField(max_length=200, blank=True)
     component = models.CharField(max_length=60, blank=True)
     """Its part in the GPU stack; empty for a workload."""
-    requests = models.JSONField(default=dict)
+    requests = FactsField(default=dict)
     """GPU resource to slots, as the scheduler counts them."""
     slots = models.IntegerField(null=True, blank=True)
     """GPU slots it asks for, over all resources; null where a resource claim could not be read."""
     holds = models.BooleanField(default=False)
     """Whether it holds them now: bound to a node and not finished."""
     created_at = models.DateTimeField(null=True, blank=True)
-    snapshot = models.JSONField(default=dict)
+    snapshot = FactsField(default=dict)
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -7,6 +7,7 @@ from django.contrib.postgres.fields import DateTimeRangeField, RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
 
+from fleet.models.fields import FactsField
 from fleet.models.nodes import Node
 
 
@@ -17,8 +18,8 @@ class NodeRevision(models.Model):
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="revisions")
     period = DateTimeRangeField()
     """[from, to); open at the end while it is the present truth."""
-    facts = models.JSONField()
-    changes = models.JSONField(default=list)
+    facts = FactsField()
+    changes = FactsField(default=list)
     """What differs from the revision before: [{"section", "key", "before", "after"}]; empty for the first."""
 
     class Meta:
