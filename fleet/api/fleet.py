@@ -17,31 +17,31 @@ from fleet.selectors import nodes
 from fleet.selectors.states import verdict_of
 
 
-class _Counts(serializers.Serializer):
+class FleetNodes(serializers.Serializer):
     total = serializers.IntegerField()
     by_verdict = serializers.DictField(child=serializers.IntegerField())
     by_state = serializers.DictField(child=serializers.IntegerField())
 
 
-class _Missing(serializers.Serializer):
+class FleetMissing(serializers.Serializer):
     state = serializers.CharField()
     reason = serializers.CharField()
     count = serializers.IntegerField()
     nodes = serializers.IntegerField()
 
 
-class _Gpus(serializers.Serializer):
+class FleetGpus(serializers.Serializer):
     """Physical GPUs. `usable` needs verdicts: null until the readiness ladder judges."""
 
     expected = serializers.IntegerField()
     physical = serializers.IntegerField(allow_null=True)
     offered = serializers.IntegerField()
     usable = serializers.IntegerField(allow_null=True)
-    missing = _Missing(many=True)
+    missing = FleetMissing(many=True)
     uncounted_nodes = serializers.IntegerField()
 
 
-class _Slots(serializers.Serializer):
+class FleetSlots(serializers.Serializer):
     capacity = serializers.IntegerField(allow_null=True)
     allocatable = serializers.IntegerField(allow_null=True)
     requested = serializers.IntegerField(allow_null=True)
@@ -50,9 +50,9 @@ class _Slots(serializers.Serializer):
 
 class SummarySerializer(serializers.Serializer):
     clusters = serializers.IntegerField()
-    nodes = _Counts()
-    gpus = _Gpus()
-    slots = _Slots()
+    nodes = FleetNodes()
+    gpus = FleetGpus()
+    slots = FleetSlots()
     resources = serializers.ListField(child=serializers.DictField())
     as_of = serializers.DateTimeField(allow_null=True)
 

@@ -29,7 +29,7 @@ class ResourceSerializer(serializers.ModelSerializer):
         fields = ["name", "kind", "profile", "capacity", "allocatable", "requested", "free", "predicted"]
 
 
-class _Gpus(serializers.Serializer):
+class NodeGpus(serializers.Serializer):
     """Physical GPUs: cards, never slots."""
 
     physical = serializers.IntegerField(allow_null=True)
@@ -39,7 +39,7 @@ class _Gpus(serializers.Serializer):
     mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
 
-class _Slots(serializers.Serializer):
+class NodeSlots(serializers.Serializer):
     """Slots over all GPU resources of the node."""
 
     capacity = serializers.IntegerField(source="slots_capacity", allow_null=True)
@@ -63,7 +63,7 @@ class RemarkSerializer(serializers.Serializer):
     evidence = EvidenceSerializer(many=True)
 
 
-class _TaintSerializer(serializers.Serializer):
+class TaintSerializer(serializers.Serializer):
     key = serializers.CharField()
     value = serializers.CharField()
     effect = serializers.CharField()
@@ -99,8 +99,8 @@ class NodeSerializer(serializers.Serializer):
     replicas = serializers.IntegerField(allow_null=True)
     mode = _Told()
     isolation = _Told()
-    gpus = _Gpus(source="*")
-    slots = _Slots(source="*")
+    gpus = NodeGpus(source="*")
+    slots = NodeSlots(source="*")
     resources = ResourceSerializer(many=True)
     state = serializers.CharField()
     state_since = serializers.DateTimeField()
@@ -116,7 +116,7 @@ class NodeSerializer(serializers.Serializer):
     evidence = EvidenceSerializer(many=True, source="info.evidence")
     kubelet_ready = serializers.BooleanField(allow_null=True)
     schedulable = serializers.BooleanField()
-    taints = _TaintSerializer(many=True)
+    taints = TaintSerializer(many=True)
     labels = serializers.DictField(child=serializers.CharField())
     stack = serializers.DictField(child=serializers.CharField())
     first_seen_at = serializers.DateTimeField()
