@@ -50,6 +50,7 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
         run.changes = recording.record(cluster, snapshot, judged)
         _finish(run, snapshot)
         recording.record_reading(cluster, snapshot, run)
+    log.info("%s: %s, %s changes. %s", cluster.name, run.outcome, run.changes, run.error)
     return run
 
 
