@@ -29,7 +29,7 @@ from fleet.collectors.errors import Asked, ConfigurationError, Failure, from_tra
 from fleet.collectors.tls import Tls, read_pem
 from fleet.domain.snapshot import Outcome
 
-__all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "list_connections", "open_client"]
+__all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "list_connections", "open_client", "preload"]
 
 Params = Sequence[tuple[str, str | int]]
 
@@ -319,6 +319,12 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def preload() -> None:
+    """Import the kubernetes package now: for a parent process about to fork workers that will share its memory."""
+    import kubernetes.client
+    import kubernetes.config  # noqa: F401
 
 
 _clients: dict[Connection, Client] = {}

@@ -8,7 +8,7 @@ from sys import intern
 
 import msgspec
 
-from fleet.collectors.components import component_of
+from fleet.collectors.components import NFD_WORKER, component_of
 from fleet.collectors.wire import ConditionWire, ObjectMeta, Owner, Quantities, interned, parse_time
 from fleet.domain.labels import DEVICE_CLASS_RESOURCE_PREFIX, is_gpu_resource
 from fleet.domain.snapshot import ContainerSnapshot, DeviceAllocation, PodSnapshot
@@ -99,7 +99,8 @@ def keep(wires: Iterable[PodWire], gpu_nodes: frozenset[str]) -> list[PodSnapsho
     kept = []
     for wire in wires:
         component = _component(wire)
-        if component or _asks_for_gpu(wire) or _sits_on(wire, gpu_nodes):
+        # NFD's workers sit on every node of a cluster: elsewhere than on GPU nodes they tell nothing about GPUs.
+        if (component and component != NFD_WORKER) or _sits_on(wire, gpu_nodes) or _asks_for_gpu(wire):
             pod = parse(wire, component)
             if pod is not None:
                 kept.append(pod)

@@ -76,8 +76,8 @@ _HIDES = {
 }
 # After one of these from the first question, every other would only wait for the same end.
 _NOBODY_THERE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED})
-# And after one of these later on. A single unreachable section may be the server's hiccup; two in a row are not.
-_GONE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED})
+# And after one of these later on, where nobody answered. One such section may be a hiccup; two in a row are not.
+_GONE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.INCOMPLETE})
 
 
 class _Read(msgspec.Struct):
@@ -197,7 +197,8 @@ class _Look:
 
     def _consider_stopping(self, name: str, result: _Read) -> None:
         outcome = result.outcome
-        self._lost_in_a_row = self._lost_in_a_row + 1 if outcome in _GONE else 0
+        lost = outcome in _GONE and not self._session.was_answered
+        self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
         first = name == SECTIONS[0] and outcome in _NOBODY_THERE
         if first or outcome is Outcome.UNAUTHORISED or self._lost_in_a_row >= 2:
             self._over = f"It was not asked for after this: {result.reason}"

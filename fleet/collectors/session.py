@@ -46,6 +46,8 @@ class Session:
         self.client = client
         self.deadline = deadline
         self.limits = limits or Limits()
+        self.was_answered = True
+        """Whether the last request met anybody at all: a server that says 500 is there."""
         self._retries_left = self.limits.retries
         self._sleep = sleep
         self._jitter = jitter
@@ -79,6 +81,7 @@ class Session:
         if self.deadline.spent:
             seconds = f"{self.deadline.seconds:g} s"
             raise Failure(Outcome.TIMEOUT, f"The {seconds} of this pass were spent before it could {asked.words}.")
+        self.was_answered = False
         answer = self.client.request(
             method,
             path,
@@ -89,6 +92,7 @@ class Session:
             timeout_s=timeout_s,
             max_bytes=self.limits.max_page_bytes,
         )
+        self.was_answered = True
         if answer.status in (200, 201):
             return answer
         raise from_answer(answer.status, answer.headers, bytes(answer.body), asked)

@@ -105,6 +105,8 @@ def kept(raw: dict[str, Any], gpu_nodes: frozenset[str] = frozenset({"gpu-1"})) 
         (pod(status={"extendedResourceClaimStatus": {"resourceClaimName": "c"}}), True),
         (pod(metadata={"labels": {"app": "nvidia-operator-validator"}}), True),
         (pod(metadata={"labels": {"app": "gpu-operator"}}), True),
+        (pod(metadata={"labels": {"app": "nfd-worker"}}, spec={"nodeName": "cpu-1"}), False),
+        (pod(metadata={"labels": {"app": "nfd-worker"}}, spec={"nodeName": "gpu-1"}), True),
     ],
 )
 def test_which_pods_matter(raw: dict[str, Any], matters: bool) -> None:

@@ -286,6 +286,13 @@ def test_server_errors(connection: Connection, faults: Faults, status: int) -> N
     assert others(snapshot, "nodes") == {Outcome.COLLECTED}
 
 
+def test_a_server_that_says_500_is_there(connection: Connection, faults: Faults) -> None:
+    faults.set(errors={"/api/v1/nodes": 500, "/api/v1/pods": 500})
+    snapshot = look(connection)
+    assert snapshot.section("device_plugin_config").outcome is Outcome.COLLECTED
+    assert snapshot.section("resource_claims").outcome is Outcome.COLLECTED
+
+
 def test_one_hiccup_is_not_even_noticed(connection: Connection, faults: Faults) -> None:
     faults.set(errors={"/api/v1/nodes": 503}, error_times=1)
     assert look(connection).section("nodes").outcome is Outcome.COLLECTED
