@@ -69,8 +69,8 @@ class Postgres:
             self._initialise(making)
             making.rename(self.data)
         self._check_version()
-        self._own(self.data)
         processes.clear_out(self.data)
+        self._own(self.data)
         # Nobody works in the folder any more, so these speak of processes that are gone, even where their pid lives on
         # as somebody else's.
         (self.data / "postmaster.pid").unlink(missing_ok=True)

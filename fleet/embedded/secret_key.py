@@ -20,16 +20,15 @@ def provide(create: bool) -> None:
     kept = paths.home() / "secret_key"
     if create and not kept.exists():
         try:
-            _write(kept)
+            _write(kept, draft=kept.with_name(f"secret_key.{os.getpid()}"))
         except OSError:
             return
     if os.access(kept, os.R_OK):
         os.environ["SECRET_KEY_FILE"] = str(kept)
 
 
-def _write(kept: Path) -> None:
+def _write(kept: Path, draft: Path) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = kept.with_name(f"secret_key.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_urlsafe(50) + "\n")
     try:

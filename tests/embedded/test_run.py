@@ -7,12 +7,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -60,15 +62,21 @@ class Folder:
 
     home: Path
     port: int
+    cluster: str = "127.0.0.1:9"
+    more: dict[str, str] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "manage.py", *arguments]
 
     @property
     def environment(self) -> dict[str, str]:
-        kubeconfig = self.home.parent / "kubeconfig"
-        kubeconfig.write_text(KUBECONFIG)
-        return environment(MUSTER_HOME=str(self.home), MUSTER_KUBECONFIG=str(kubeconfig), MUSTER_NO_BOOTSTRAP="1")
+        self.kubeconfig.write_text(KUBECONFIG.replace("127.0.0.1:9", self.cluster))
+        ours = {"MUSTER_HOME": str(self.home), "MUSTER_KUBECONFIG": str(self.kubeconfig), "MUSTER_NO_BOOTSTRAP": "1"}
+        return environment(**ours, **self.more)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.home.parent / "kubeconfig"
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -190,6 +198,32 @@ def test_a_command_of_its_own_finds_what_the_run_left_and_leaves_nothing(folder:
     assert again.returncode == 0, again.stderr
     assert not (folder.home / "postgres" / "postmaster.pid").exists()
     assert (folder.home / "lock").read_text() == ""
+
+
+@pytest.mark.parametrize("moment", ["", "is starting", "First look at 1 cluster"])
+def test_ctrl_c_at_any_moment_of_a_start_ends_it_without_a_word_too_many(tmp_path: Path, moment: str) -> None:
+    """While Python still imports, while the servers come up, and while a cluster that never answers is looked at."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        folder = Folder(tmp_path / "home", free_port(), cluster=f"127.0.0.1:{silent.getsockname()[1]}")
+        with folder.begin() as run:
+            began = time.monotonic()
+            wait_until(lambda: moment in run.said() and time.monotonic() > began + 0.4)
+            below = descendants(run.process.pid)
+            os.killpg(run.process.pid, signal.SIGINT)
+            assert run.process.wait(15) in (0, 130), run.said()
+            _gone(below, patience=2)
+        assert "Traceback" not in run.said()
+        assert "/sign-in/" not in run.said()
+
+
+def test_a_database_of_the_users_own_that_does_not_answer_is_a_sentence(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "home", free_port(), more={"DATABASE_URL": "postgres://me:secret@127.0.0.1:9/mine"})
+    done = folder.call("run", "--port", str(folder.port))
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database cannot be used: connection failed")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "secret" not in done.stderr
+    assert not (folder.home / "postgres").exists()
 
 
 def _named(pids: set[int], word: str) -> set[int]:

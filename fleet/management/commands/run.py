@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 import webbrowser
 from argparse import ArgumentParser
@@ -45,6 +46,9 @@ class Command(BaseCommand):
                 Start(settings.MUSTER_HOME, port, home_lock, self.say).run(open_browser=open)
         except Stopped:
             self.say("Stopped.")
+            if threading.active_count() > 1:
+                # A cluster that does not answer still holds a thread of the first look. Nothing waits for its answer.
+                os._exit(0)
         except StartError as error:
             self.stderr.write(str(error))
             sys.exit(1)
