@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.template import Context
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide as render_icon
 
@@ -184,9 +184,21 @@ def status(key: str | None, text: str = "") -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/_status.html")
+def state_word(key: str | None, text: str = "") -> dict[str, Any]:
+    """The state of a node without a ground, for tables."""
+    return _worded("state", key, text=text)
+
+
+@register.inclusion_tag("components/_status.html")
 def outcome(key: str | None, text: str = "") -> dict[str, Any]:
     """How the reading of a section or cluster ended."""
     return _worded("outcome", key, text=text)
+
+
+@register.filter
+def section_label(name: str) -> str:
+    """A section of a collection, in words."""
+    return words.SECTIONS.get(name, name.replace("_", " "))
 
 
 # --- names --------------------------------------------------------------------------------------------------------
@@ -209,6 +221,12 @@ def name(value: str | None, css: str = "", none: str = formats.UNKNOWN) -> SafeS
         tail,
         rest,
     )
+
+
+@register.filter
+def unbroken(text: str) -> SafeString:
+    """A command whose line breaks fall between its words; a word breaks only where it is longer than the line."""
+    return format_html_join(" ", '<span class="unbroken">{}</span>', ((word,) for word in text.split()))
 
 
 # --- bars ---------------------------------------------------------------------------------------------------------

@@ -75,6 +75,17 @@ OUTCOMES: dict[str, Word] = {
     "skipped": Word("Not asked", "slash", "unknown"),
 }
 
+SECTIONS = {
+    "version": "Server version",
+    "permissions": "Own permissions",
+    "operator": "GPU operator and DaemonSets",
+    "resource_slices": "ResourceSlices",
+    "resource_claims": "ResourceClaims",
+    "nodes": "Nodes",
+    "pods": "Pods",
+    "device_plugin_config": "Device plugin ConfigMaps",
+}
+
 SETS: dict[str, dict[str, Word]] = {
     "verdict": VERDICTS,
     "status": STATUSES,

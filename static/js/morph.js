@@ -8,7 +8,7 @@
      data-hold       a list somebody may be reading: while the pointer or the focus is in it, its order holds */
 "use strict";
 (function () {
-  const KEPT = new Set(["tabindex", "aria-expanded"]); // ours, once they stand
+  const KEPT = new Set(["tabindex", "aria-expanded", "data-open"]); // ours, once they stand
   const FIELDS = new Set(["INPUT", "TEXTAREA", "OPTION"]);
   let flashing = false;
   let changed = new Set();
@@ -27,7 +27,7 @@
       if (from.getAttribute(name) !== value) from.setAttribute(name, value);
     }
     for (const { name } of [...from.attributes]) {
-      if (!to.hasAttribute(name) && !KEPT.has(name)) from.removeAttribute(name);
+      if (!to.hasAttribute(name) && !KEPT.has(name) && name !== "open") from.removeAttribute(name);
     }
   }
 

@@ -20,6 +20,8 @@
     if (at("[data-theme-turn]")) window.Muster.turnTheme();
     if (at("[data-side-open]")) openSide(!side.hasAttribute("data-open"));
     else if (at("[data-veil]")) openSide(false);
+    const toggle = at("[data-toggle]");
+    if (toggle) document.querySelector(toggle.dataset.toggle).toggleAttribute("data-open");
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
     if (at("[data-retry]") && !at("[data-retry]").getAttribute("href")) {
       event.preventDefault();
@@ -108,11 +110,37 @@
     tile.tabIndex = 0;
   });
 
-  document.addEventListener("input", (event) => {
-    if (!event.target.matches("[data-facet-search]")) return;
-    const wanted = event.target.value.trim().toLowerCase();
-    for (const item of event.target.closest(".facet__list").querySelectorAll(".facet__item")) {
-      item.hidden = !item.textContent.toLowerCase().includes(wanted);
+  // rows of a long list on the page itself: `data-filter` names the rows it looks through
+  function narrow(input) {
+    const rows = input.dataset.filter
+      ? document.querySelectorAll(input.dataset.filter)
+      : input.closest(".facet__list").querySelectorAll(".facet__item");
+    const wanted = input.value.trim().toLowerCase();
+    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+  }
+  const NARROWS = "[data-filter], [data-facet-search]";
+  document.addEventListener("input", (event) => { if (event.target.matches(NARROWS)) narrow(event.target); });
+  for (const swapped of ["muster:refreshed", "htmx:afterSwap"]) {
+    document.addEventListener(swapped, () => {
+      for (const input of document.querySelectorAll(NARROWS)) if (input.value) narrow(input);
+    });
+  }
+
+  // an address names only the filters that are on
+  document.addEventListener("htmx:configRequest", (event) => {
+    const { elt, formData } = event.detail;
+    if (!elt.closest("[data-drop-empty]") || !formData) return;
+    for (const key of new Set(formData.keys())) {
+      const kept = formData.getAll(key).filter(Boolean);
+      formData.delete(key);
+      for (const value of kept) formData.append(key, value);
     }
   });
+
+  // searching among a facet's values is no question to the server
+  for (const kind of ["change", "search"]) {
+    document.addEventListener(kind, (event) => {
+      if (event.target.matches("[data-facet-search], #view-name")) event.stopPropagation();
+    }, true);
+  }
 })();

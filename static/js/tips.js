@@ -39,7 +39,7 @@
   }
 
   const over = (event) => {
-    const element = event.target.closest && event.target.closest("[data-tip]");
+    const element = event.target.closest && event.target.closest("[data-tip], a.tile");
     if (element !== owner) show(element, element ? wording(element) : "");
   };
   document.addEventListener("pointerover", over);

@@ -1,0 +1,244 @@
+"""Tags that know nodes, clusters and their rows: `{% load fleet_ui %}`. They turn facts into what components take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from django import template
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from fleet.templatetags import words
+
+register = template.Library()
+
+MOST_LARGE_TILES = 1500
+
+FACET_LABELS = {
+    "cluster": "Cluster",
+    "state": "State",
+    "product": "Product",
+    "mode": "Sharing mode",
+    "zone": "Zone",
+    "driver": "Driver",
+}
+_CHANGE_ICONS = {
+    "labels": "tag",
+    "taints": "ban",
+    "capacity": "cpu",
+    "allocatable": "cpu",
+    "devices": "cpu",
+    "conditions": "activity",
+    "stack": "package",
+    "node": "server",
+}
+
+
+# --- lists and links ----------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def nodes_url(**filters: Any) -> str:
+    """The list of nodes under these filters; a value that is empty is the facet value `unknown`."""
+    query = urlencode({key: value if value not in (None, "") else "unknown" for key, value in filters.items()})
+    return f"{reverse('nodes')}?{query}" if query else reverse("nodes")
+
+
+@register.simple_tag
+def total_of(rows: Iterable[Any], field: str) -> int:
+    """The sum of a figure over rows."""
+    return sum(getattr(row, field) for row in rows)
+
+
+@register.filter
+def facet_label(name: str) -> str:
+    return FACET_LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+@register.simple_tag
+def facet_rows(facet: Any) -> list[dict[str, Any]]:
+    """A facet's values with their words: state values by name, everything else as it stands."""
+    rows = []
+    for one in facet.values:
+        known = words.STATES.get(one.value) if facet.name == "state" else None
+        label = known.word if known else "not told" if one.value == "unknown" else one.value
+        rows.append({"value": one.value, "label": label, "count": one.count, "chosen": one.chosen, "word": known})
+    return rows
+
+
+@register.filter
+def chosen_count(facet: Any) -> int:
+    return sum(1 for one in facet.values if one.chosen)
+
+
+@register.simple_tag
+def active_filters(params: Any) -> list[dict[str, str]]:
+    """The filters that are on, each with the address without it: [{key, label, value, text, url}]."""
+    found = []
+    for key, values in params.lists():
+        if key in _NO_FILTERS:
+            continue
+        for value in filter(None, values):
+            without = params.copy()
+            without.setlist(key, [other for other in values if other != value])
+            without.pop("page", None)
+            known = words.STATES.get(value) if key == "state" else None
+            text = known.word if known else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
+            label = {"q": "Search", "missing": "Cards missing", "removed": "Gone"}.get(key) or facet_label(key)
+            url = f"{reverse('nodes')}?{without.urlencode()}"
+            found.append({"key": key, "label": label, "value": value, "text": text, "url": url})
+    return found
+
+
+_NO_FILTERS = frozenset({"page", "sort", "columns", "removed", "q"})
+
+
+@register.simple_tag
+def column_url(params: Any, chosen: Sequence[Any], everything: Sequence[Any], name: str) -> str:
+    """The list's address with the column `name` added, or dropped where it is shown."""
+    names = {column.name for column in chosen} ^ {name}
+    turned = params.copy()
+    turned.pop("page", None)
+    turned["columns"] = ",".join(column.name for column in everything if column.name in names)
+    return f"{reverse('nodes')}?{turned.urlencode()}"
+
+
+@register.filter
+def instant(text: str | datetime | None) -> datetime | None:
+    """A moment out of a JSON column."""
+    return parse_datetime(text) if isinstance(text, str) else text
+
+
+# --- the map ------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def tiles(rows: Sequence[Any], first: bool = False) -> SafeString:
+    """The tiles of one group: rows of `cluster`, `name`, `state`, `reason`, `stale`. Written by hand: there may be 5,000."""
+    # the address once, then only its two names for each tile
+    pattern = reverse("node", kwargs={"cluster": "CLUSTER", "name": "NODE"})
+    before, _, rest = pattern.partition("CLUSTER")
+    between, _, after = rest.partition("NODE")
+    written = []
+    for place, row in enumerate(rows):
+        known = words.word("state", row.state)
+        url = f"{before}{quote(row.cluster, safe='')}{between}{quote(row.name, safe='')}{after}"
+        label = f"{row.name}, {known.word}{', stale' if row.stale else ''}"
+        tip = f' data-tip="{escape(row.reason)}"' if row.reason else ""
+        glyph = "" if known.look == "ready" else _glyph(known.shape)
+        css = f"tile v-{known.look}{' tile--stale' if row.stale else ''}"
+        order = 0 if first and not place else -1
+        written.append(f'<a class="{css}" href="{escape(url)}" tabindex="{order}" aria-label="{escape(label)}"{tip}>{glyph}</a>')
+    return mark_safe("".join(written))  # noqa: S308  (every value above is escaped or ours)
+
+
+def _glyph(shape: str) -> str:
+    name = {"dash": "pause"}.get(shape, shape)
+    return f'<svg viewBox="0 0 16 16" aria-hidden="true"><use href="#gl-{name}"></use></svg>'
+
+
+@register.simple_tag
+def is_large(groups: Iterable[Any]) -> bool:
+    """Whether a map has so many tiles that they shrink."""
+    return sum(len(group.tiles) for group in groups) > MOST_LARGE_TILES
+
+
+@register.simple_tag
+def legend(by_state: Mapping[str, int]) -> list[dict[str, Any]]:
+    """What the tiles mean, only as far as they are there."""
+    return [{"state": state, "count": count, "word": words.word("state", state)} for state, count in by_state.items() if count]
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag
+def offer_bar(summary: Any) -> list[dict[str, Any]]:
+    """Physical GPUs on offer, and those that are missing by the state of their nodes, as segments of a stacked bar."""
+    missing: dict[str, int] = {}
+    for one in summary.missing:
+        missing[one.state] = missing.get(one.state, 0) + one.count
+    segments = [{"count": summary.offered, "look": "v-ready", "word": "Advertised"}]
+    for state, count in missing.items():
+        known = words.word("state", state)
+        look = "degraded" if state == "full" else known.look
+        segments.append({"count": count, "look": f"v-{look}", "word": "Gone from the node" if state == "full" else known.word})
+    return segments
+
+
+@register.simple_tag
+def slot_word(partitioning: str, sharing: str) -> str:
+    """What one slot is: `slots` (whole cards), `MIG slots`, `shared slots`."""
+    if sharing in ("time-slicing", "mps"):
+        return "shared slots"
+    return "MIG slots" if partitioning.startswith("mig") else "slots"
+
+
+@register.simple_tag
+def five(node: Any) -> dict[str, Any]:
+    """The five numbers of a node, with the names of those that differ from what they should be."""
+    resources = (node.info or {}).get("resources") or ()
+    should = [one.get("predicted") for one in resources if one.get("capacity") or one.get("predicted")]
+    predicted = None if not should or None in should else sum(should)
+    capacity, allocatable = node.slots_capacity, node.slots_allocatable
+    off = [
+        name
+        for name, wrong in (
+            ("physical", _less(node.physical, node.expected)),
+            ("slots", _less(capacity, predicted)),
+            ("allocatable", _less(allocatable, predicted if predicted is not None else capacity) or _less(allocatable, capacity)),
+            ("requested", _less(allocatable, node.slots_requested)),
+            ("free", node.slots_free is not None and node.slots_free < 0),
+        )
+        if wrong
+    ]
+    return {
+        "physical": node.physical,
+        "slots": capacity,
+        "allocatable": allocatable,
+        "requested": node.slots_requested,
+        "free": node.slots_free,
+        "slot_word": slot_word(node.partitioning, node.sharing),
+        "off": off,
+    }
+
+
+@register.filter
+def five_of_mode(row: Any) -> dict[str, Any]:
+    """The five numbers of one sharing mode (a ModeRow), for components/_five.html."""
+    slots = row.slots
+    short = slots.requested is not None and slots.allocatable is not None and slots.requested > slots.allocatable
+    return {
+        "physical": row.physical,
+        "slots": slots.capacity,
+        "allocatable": slots.allocatable,
+        "requested": slots.requested,
+        "free": slots.free,
+        "off": (["allocatable"] if _less(slots.allocatable, slots.capacity) else []) + (["requested"] if short else []),
+    }
+
+
+def _less(have: int | None, should: int | None) -> bool:
+    return have is not None and should is not None and have < should
+
+
+# --- changes ----------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def change_icon(changes: Sequence[Mapping[str, Any]]) -> str:
+    """The icon of a set of changes: that of the first."""
+    return _CHANGE_ICONS.get(changes[0].get("section", ""), "pencil") if changes else "pencil"
+
+
+@register.filter
+def section_word(section: str) -> str:
+    """The noun before a changed key: label, taint, capacity …"""
+    return {"labels": "label", "taints": "taint", "conditions": "condition", "devices": "device", "stack": "GPU stack"}.get(
+        section, section
+    )
