@@ -20,10 +20,10 @@ _HEARTBEAT = timedelta(minutes=4)
 class Life:
     """A thread that lets things happen every few seconds while the block lasts. Seeded, but bound to the real clock."""
 
-    def __init__(self, fleet: Fleet, every: float = 3.0) -> None:
+    def __init__(self, fleet: Fleet, every: float = 3.0, chance: random.Random | None = None) -> None:
         self.fleet = fleet
         self.every = every
-        self._random = random.Random(repr(fleet.seed.bytes_for("life")))
+        self._random = chance or random.Random(repr(fleet.seed.bytes_for("life")))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="simulator-life")
 
@@ -34,6 +34,10 @@ class Life:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join(timeout=10)
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._stop.wait(self.every):

@@ -112,15 +112,19 @@ class Store:
         self._encode = msgspec.json.Encoder().encode
 
     def put(self, kind: Kind, item: dict[str, Any], fields: Mapping[str, str]) -> Record:
-        """Keep an object under its name, give it the next resourceVersion and tell the watches."""
+        """Keep an object under its name, give it the next resourceVersion and tell the watches. Nothing new changes nothing."""
         metadata = item["metadata"]
         namespace = metadata.get("namespace", "")
         key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
         with self.changed:
             shelf = self.shelves[kind]
+            before = shelf.records.get(key)
+            if before is not None:
+                metadata["resourceVersion"] = str(before.version)
+                if self._encode(item) == before.raw:
+                    return before
             self.version += 1
             metadata["resourceVersion"] = str(self.version)
-            before = shelf.records.get(key)
             record = Record(
                 key,
                 self.version,
