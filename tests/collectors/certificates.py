@@ -35,9 +35,11 @@ def authority(name: str = "test authority") -> Pair:
     return Pair(_sign(name, key, name, key, [(x509.BasicConstraints(ca=True, path_length=None), True)]), key)
 
 
-def issue(ca: Pair, name: str, address: str = "", days: int = 1) -> Pair:
+def issue(ca: Pair, name: str, address: str = "", days: int = 1, authority: bool = False) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     extensions: list[tuple[x509.ExtensionType, bool]] = []
+    if authority:
+        extensions.append((x509.BasicConstraints(ca=True, path_length=None), True))
     if address:
         names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
         extensions.append((names, False))

@@ -296,6 +296,15 @@ def test_an_untrusted_server_is_refused(tmp_path: Path, trusted: bool, address: 
     assert not api.seen, "no token may reach a server that is not trusted"
 
 
+def test_an_intermediate_authority_given_alone_is_trusted(tmp_path: Path) -> None:
+    intermediate = certificates.issue(certificates.authority("root"), "intermediate", authority=True)
+    context = certificates.server_context(tmp_path, certificates.issue(intermediate, "server", "127.0.0.1"))
+    (tmp_path / "ca.pem").write_text(intermediate.pem)
+    with serving(OK, context) as api:
+        path = write_kubeconfig(tmp_path / "config", api.url, None, {"certificate-authority": "ca.pem"})
+        assert ask(client_for(path)).status == 200
+
+
 def test_verification_can_be_turned_off(tmp_path: Path) -> None:
     context = certificates.server_context(tmp_path, certificates.issue(certificates.authority(), "server"))
     with serving(OK, context) as api:
@@ -410,6 +419,15 @@ def test_a_dripping_answer_ends_with_the_deadline(tmp_path: Path, chunked: bool)
         failure = failure_of(reading(api, tmp_path), seconds=0.5)
     assert failure.outcome is Outcome.TIMEOUT
     assert time.monotonic() - started < 2
+
+
+def test_time_outs_do_not_add_up(tmp_path: Path) -> None:
+    """A late answer that then stops: what it waited for its first byte is not given to the next once more."""
+    with serving({"/": Reply("xx", delay=0.7, drip=3)}) as api:
+        started = time.monotonic()
+        failure = failure_of(reading(api, tmp_path), seconds=1.0)
+    assert failure.outcome is Outcome.TIMEOUT
+    assert time.monotonic() - started < 1.45
 
 
 def test_an_answer_that_breaks_off(tmp_path: Path) -> None:

@@ -95,8 +95,8 @@ def test_a_pass_has_one_budget_of_retries() -> None:
 
 
 def test_a_wait_longer_than_allowed_ends_the_section() -> None:
-    client = Scripted(answer(429, Retry_After="60"))
-    made, clock = session(client)
+    client = Scripted(answer(429, Retry_After="20"))
+    made, clock = session(client, seconds=50.0)
     assert outcome_of(lambda: made.get("/", ASKED)) is Outcome.THROTTLED
     assert (client.asked, clock.slept) == (1, [])
 
