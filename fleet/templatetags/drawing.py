@@ -165,11 +165,12 @@ def _pack(slices: Sequence[_Slice], width: int, geometry: Geometry | None, most:
 
 
 def _drawn(card: Sequence[_Slice], width: int) -> list[dict[str, Any]]:
-    drawn = []
+    drawn: list[dict[str, Any]] = []
+    unused = width
     for one in card:
         span = min(width, one.parsed.gpu_slices if one.parsed else 1)
         drawn.append({"profile": one.profile, "short": _short(one.profile), "span": span, "state": one.state})
-    unused = width - sum(one["span"] for one in drawn)
+        unused -= span
     drawn += [{"profile": "in no instance", "short": "", "span": 1, "state": "unused"}] * max(0, unused)
     return drawn
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.contrib.staticfiles import finders
 from django.template import Context
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide as render_icon
@@ -121,6 +122,19 @@ def freshness(context: Context, fresh: Any) -> dict[str, Any]:
         if fresh.unknown_at is not None:
             limits["stale_after"] = round((fresh.unknown_at - fresh.read_at).total_seconds())
     return {"at": fresh.read_at, "level": fresh.level, "now": _now(context), **limits}
+
+
+@register.simple_tag
+def older_than_page(cluster: Any, section: str) -> datetime | None:
+    """When a section of a cluster was last read whole, if that is older than the page's own truth (its list of nodes)."""
+    text = (cluster.section_read_at or {}).get(section)
+    at = parse_datetime(text) if text else None
+    if at is None or cluster.read_at is None:
+        return None
+    return at if (cluster.read_at - at).total_seconds() > _SAME_PASS_S or cluster.failing_since else None
+
+
+_SAME_PASS_S = 5.0
 
 
 # --- shapes and icons ---------------------------------------------------------------------------------------------

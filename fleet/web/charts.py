@@ -26,19 +26,22 @@ def pass_durations(runs: Sequence[Any]) -> Chart | None:
         f"{formats.clock(done[slowest].started_at)}, took {formats.took(1000 * seconds[slowest])}. "
         f"{'None' if not failed else formats.number(failed)} failed."
     )
+    place = list(range(len(done)))
+    every = max(1, len(done) // 8)
     bar = {
         "type": "bar",
-        "x": [run.started_at.isoformat(timespec="seconds") for run in done],
+        "x": place,
         "y": [round(value, 3) for value in seconds],
-        "text": [one.word for one in known],
+        "text": [f"{formats.moment(run.started_at)}: {one.word}" for run, one in zip(done, known, strict=True)],
         "textposition": "none",
-        "hovertemplate": "%{y:.2f} s, %{text}<extra></extra>",
+        "hovertemplate": "%{text}, %{y:.2f} s<extra></extra>",
         "marker": {"color": [_COLOURS.get(one.look, "var(--unknown-fill)") for one in known]},
     }
+    ticks = {"tickvals": place[::every], "ticktext": [formats.clock(run.started_at) for run in done[::every]]}
     return {
         "id": "passes",
         "sentence": sentence,
-        "figure": {"data": [bar], "layout": {"yaxis": {"ticksuffix": " s"}, "xaxis": {"hoverformat": "%d %b %H:%M:%S UTC"}}},
+        "figure": {"data": [bar], "layout": {"yaxis": {"ticksuffix": " s"}, "xaxis": ticks, "hovermode": "closest"}},
         "columns": ["Started", "Took", "Outcome"],
         "rows": [
             [formats.moment(run.started_at), formats.took(1000 * value), one.word]

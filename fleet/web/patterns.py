@@ -125,16 +125,17 @@ def _evidence() -> list[dict[str, Any]]:
     ]
 
 
-def _facets() -> list[dict[str, Any]]:
-    def value(name: str, count: int, selected: bool = False) -> dict[str, Any]:
-        return {"value": name, "label": name, "count": count, "selected": selected}
+def _facets() -> list[SimpleNamespace]:
+    def facet(name: str, *values: tuple[str, int, bool]) -> SimpleNamespace:
+        rows = [SimpleNamespace(value=value, count=count, chosen=chosen) for value, count, chosen in values]
+        return SimpleNamespace(name=name, values=rows)
 
-    modes = [("Full GPU", 113, True), ("Time-sliced ×4", 16, False), ("MIG 7×1g.10gb", 12, True), ("MPS ×8", 0, False)]
-    many = [value(f"europe-west4-{letter}", 40 - 4 * place) for place, letter in enumerate("abcdefghij")]
+    zones = [(f"europe-west4-{letter}", 40 - 4 * place, False) for place, letter in enumerate("abcdefghi")]
     return [
-        {"name": "mode", "label": "Mode", "open": True, "picked": 2, "values": [value(*mode) for mode in modes]},
-        {"name": "zone", "label": "Zone", "open": True, "values": many},
-        {"name": "driver", "label": "Driver", "open": True, "values": []},
+        facet("mode", ("Full GPU", 113, True), ("Time-sliced ×4", 16, False), ("MIG 7×1g.10gb", 12, True), ("MPS ×8", 0, False)),
+        facet("state", ("full", 131, False), ("none", 2, True), ("unknown", 1, False)),
+        facet("zone", *zones, (LONG, 1, False)),
+        facet("driver"),
     ]
 
 
@@ -173,33 +174,37 @@ def _headlines(now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _tiles(number: int, odd: dict[int, str], stale: bool = False) -> list[dict[str, Any]]:
+def _tiles(number: int, odd: dict[int, str], stale: bool = False) -> list[SimpleNamespace]:
     return [
-        {"url": "#", "name": f"node-{place:04}", "state": odd.get(place, "full"), "stale": stale, "tip": "8 × H100"}
+        SimpleNamespace(
+            cluster="prod-us-east",
+            name=f"node-{place:04}",
+            state=odd.get(place, "full"),
+            reason="1 of 8 slots is not allocatable" if place in odd else "",
+            stale=stale,
+        )
         for place in range(number)
     ]
 
 
 def _maps() -> list[dict[str, Any]]:
-    def group(name: str, have: int, of: int, tiles: list[dict[str, Any]], stale: bool = False) -> dict[str, Any]:
-        sub = "NVIDIA-H100-80GB-HBM3 · Full GPU"
-        return {"key": name, "name": name, "sub": sub, "have": have, "of": of, "stale": stale, "tiles": tiles}
+    def group(name: str, tiles: list[SimpleNamespace], stale: bool = False) -> SimpleNamespace:
+        detail = "NVIDIA-H100-80GB-HBM3 · NVIDIA-H200 · NVIDIA-A100-SXM4-80GB and 4 more"
+        expected = 8 * len(tiles)
+        return SimpleNamespace(name=name, detail=detail, stale=stale, offered=max(0, expected - 9), expected=expected, tiles=tiles)
 
     odd = {3: "partial", 9: "none", 14: "unknown", 17: "cordoned", 20: "not_ready"}
-    legend = [{"state": state, "count": count} for state, count in (("full", 40), ("partial", 1), ("none", 1))]
     huge = _tiles(HUGE_TILES, dict.fromkeys(range(0, HUGE_TILES, 211), "none"))
     return [
         {
-            "kind": "state",
             "groups": [
-                group("prod-us-east", 280, 320, _tiles(40, odd)),
-                group("research-onprem", 96, 96, _tiles(22, {**odd, 5: "partial"}, stale=True), stale=True),
-                group(LONG, 8, 8, _tiles(1, {})),
+                group("prod-us-east", _tiles(40, odd)),
+                group("research-onprem", _tiles(22, {**odd, 5: "partial"}, stale=True), stale=True),
+                group(LONG, _tiles(1, {})),
             ],
-            "legend": legend,
-            "has_stale": True,
+            "by_state": {"full": 52, "partial": 3, "none": 2, "not_ready": 2, "cordoned": 2, "unknown": 2},
         },
-        {"kind": "state", "small": True, "groups": [group("huge", 12_736, 12_800, huge)], "legend": legend},
+        {"groups": [group("huge", huge)], "by_state": {"full": HUGE_TILES - 8, "none": 8}},
     ]
 
 

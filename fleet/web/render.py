@@ -45,7 +45,7 @@ def render_page(
 def is_partial(request: HttpRequest) -> bool:
     """Whether htmx asks for a part; when it restores history or boosts a link it needs the whole page."""
     htmx = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.boosted and not htmx.history_restore_request
+    return htmx is not None and bool(htmx) and not htmx.boosted and not htmx.history_restore_request
 
 
 def _etag(request: HttpRequest, version: str, partial: bool) -> str:
