@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fleet import __version__
-from fleet.collectors import credentials, kube
+from fleet.collectors import addresses, credentials, kube
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, ConfigurationError, Failure
 from fleet.collectors.kube import Client, Connection
@@ -398,7 +398,7 @@ def test_a_name_nobody_knows(tmp_path: Path) -> None:
 
 def test_a_resolver_that_sleeps_costs_no_more_than_the_connect_time_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kube, "CONNECT_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(kube.socket, "getaddrinfo", lambda *_: time.sleep(3))
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_: time.sleep(3))
     client = client_for(write_kubeconfig(tmp_path / "config", "https://somewhere.example:6443"))
     started = time.monotonic()
     with pytest.raises(Failure, match="did not resolve"):
