@@ -16,7 +16,6 @@ class Severity(StrEnum):
     CRITICAL = "critical"
     FATAL = "fatal"
 
-
     @property
     def rank(self) -> int:
         return list(Severity).index(self)
@@ -25,7 +24,7 @@ class Severity(StrEnum):
 class Status(StrEnum):
     """What a rung or rule answers. Only evidence can pass; absence of data never does."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 a word, not a password
     WARN = "warn"
     FAIL = "fail"
     UNKNOWN = "unknown"

@@ -64,7 +64,9 @@ def test_every_setting_of_the_environment_is_documented() -> None:
     assert read - documented == set()
 
 
-@pytest.mark.parametrize("room", ["models", "selectors", "services", "web", "api", "domain", "collectors", "simulator", "embedded"])
+@pytest.mark.parametrize(
+    "room", ["models", "selectors", "services", "web", "api", "domain", "collectors", "simulator", "embedded"]
+)
 def test_every_room_says_its_rule(room: str) -> None:
     first = (ROOT / "fleet" / room / "__init__.py").read_text().lstrip()
     assert first.startswith('"""'), f"fleet/{room}/__init__.py has no docstring"
