@@ -1,5 +1,4 @@
-/* Copying: `data-copy` gives its text, `data-copy-from` the text of that element beside it; both confirm in place for 2 s. And a
-   name that shows less than it is (ui.name) is copied whole. */
+/* Copying: `data-copy` gives its text, `data-copy-from` the text of that element beside it; both confirm in place for 2 s. */
 "use strict";
 (function () {
   async function write(text) {
@@ -35,20 +34,5 @@
       ? button.dataset.copy
       : button.parentElement.querySelector(button.dataset.copyFrom).textContent;
     confirm(button, await write(text));
-  });
-
-  document.addEventListener("copy", (event) => {
-    const selection = document.getSelection();
-    if (!selection || selection.isCollapsed || !event.clipboardData) return;
-    let text = selection.toString();
-    const before = text;
-    for (const name of document.querySelectorAll(".mid")) {
-      if (!selection.containsNode(name, true)) continue;
-      const broken = [...name.children].map((part) => part.textContent).filter(Boolean).join("\n");
-      text = text.split(broken).join(name.title);
-    }
-    if (text === before) return;
-    event.clipboardData.setData("text/plain", text);
-    event.preventDefault();
   });
 })();
