@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from django import template
+from django.template import Context
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 from django.utils.html import escape
@@ -96,6 +97,29 @@ def active_filters(params: Any) -> list[dict[str, str]]:
 
 
 _NO_FILTERS = frozenset({"page", "sort", "columns", "removed", "q"})
+
+
+@register.simple_tag(takes_context=True)
+def sort_link(context: Context, column: Any, sort: Any) -> dict[str, str]:
+    """What a column's header needs: {url, sorted, css}. A click sorts upwards, a second one downwards."""
+    mine = sort.name == column.name
+    turned = context["request"].GET.copy()
+    turned.pop("page", None)
+    turned["sort"] = f"-{column.name}" if mine and not sort.descending else column.name
+    sorted_how = ("descending" if sort.descending else "ascending") if mine else ""
+    css = f"col-{column.name}{' num' if column.number else ''}"
+    return {"url": f"?{turned.urlencode()}", "sorted": sorted_how, "css": css}
+
+
+@register.simple_tag(takes_context=True)
+def segments(context: Context, choices: Iterable[tuple[str, str]], chosen: str, parameter: str) -> list[dict[str, Any]]:
+    """One choice of a few as links that change one parameter of the page's address, for components/_segmented.html."""
+    found = []
+    for value, label in choices:
+        turned = context["request"].GET.copy()
+        turned[parameter] = value
+        found.append({"label": label, "url": f"?{turned.urlencode()}", "current": value == chosen})
+    return found
 
 
 @register.simple_tag

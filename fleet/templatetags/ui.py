@@ -226,9 +226,9 @@ def name(value: str | None, css: str = "", none: str = formats.UNKNOWN) -> SafeS
     head, tail, rest = formats.parts(value)
     if not head and not rest:
         return format_html('<span class="{}">{}</span>', css, value)
-    room = "mid--short" if len(tail) <= 4 else "mid--long" if len(tail) > 6 else ""
+    room = " mid--short" if len(tail) <= 4 else " mid--long" if len(tail) > 6 else ""
     return format_html(
-        '<span class="mid {} {}" title="{}"><span class="mid__head">{}</span>{}{}</span>', room, css, value, head, tail, rest
+        '<span class="mid{} {}" title="{}"><span class="mid__head">{}</span>{}{}</span>', room, css, value, head, tail, rest
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -40,6 +41,7 @@ def samples(now: datetime) -> dict[str, Any]:
         "names": ("ip-10-40-17-203.ec2.internal", "qwen3-32b-vllm-7d9f6c-xk2lp", LONG, "b200", None),
         "ages": [now - timedelta(seconds=age) for age in (24, 660, 11_100, 75_600, 187_200, 34_560_000)],
         "segments": [{"label": word, "url": "#", "current": word == "Pool"} for word in ("Pool", "Cluster", "Product")],
+        "page": Paginator(range(5000), 50).page(2),
         "chart": _chart(),
     }
 
@@ -190,8 +192,8 @@ def _tiles(number: int, odd: dict[int, str], stale: bool = False) -> list[Simple
 def _maps() -> list[dict[str, Any]]:
     def group(name: str, tiles: list[SimpleNamespace], stale: bool = False) -> SimpleNamespace:
         detail = "NVIDIA-H100-80GB-HBM3 · NVIDIA-H200 · NVIDIA-A100-SXM4-80GB and 4 more"
-        expected = 8 * len(tiles)
-        return SimpleNamespace(name=name, detail=detail, stale=stale, offered=max(0, expected - 9), expected=expected, tiles=tiles)
+        all_of = 8 * len(tiles)
+        return SimpleNamespace(name=name, detail=detail, stale=stale, offered=max(0, all_of - 9), expected=all_of, tiles=tiles)
 
     odd = {3: "partial", 9: "none", 14: "unknown", 17: "cordoned", 20: "not_ready"}
     huge = _tiles(HUGE_TILES, dict.fromkeys(range(0, HUGE_TILES, 211), "none"))
