@@ -93,6 +93,20 @@ def signed_in(muster: Muster, browser: Browser, tmp_path_factory: pytest.TempPat
     return path
 
 
+@pytest.fixture(autouse=True)
+def _no_longer_than(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A browser that stops answering has no time-out of its own in every call: it must fail one test, not hang them all."""
+
+    def over(*_: object) -> None:
+        raise TimeoutError(f"{request.node.name} took longer than two minutes")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 OpenPage = Callable[..., Page]
 
 

@@ -82,8 +82,9 @@ def test_sort_page_and_come_back(open_page: OpenPage) -> None:
     expect(page).to_have_url(re.compile("sort=-?free"))
     free = [int(text) for text in page.locator("table tbody tr td:last-child").all_inner_texts() if text.strip().isdigit()]
     assert free in (sorted(free), sorted(free, reverse=True))
-    page.go_back()
-    expect(page).to_have_url(re.compile("nodes/.product=NVIDIA-H100"))
+    page.go_back(wait_until="load")
+    expect(page).to_have_url(re.compile("nodes/.product=NVIDIA-H100-80GB-HBM3$"))
+    expect(page.locator("table tbody tr").first).to_be_visible()
 
 
 def test_open_a_node(open_page: OpenPage) -> None:
