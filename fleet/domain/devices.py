@@ -175,6 +175,7 @@ def remember(devices: NodeDevices) -> Previous:
         family=devices.family,
         gpu_memory_mib=devices.gpu_memory_mib,
         physical=devices.physical,
+        physical_is_lower_bound=devices.physical_is_lower_bound,
         partitioning=devices.partitioning,
         sharing=devices.sharing,
         replicas=devices.replicas,

@@ -83,8 +83,6 @@ def whole_cards_beside_mig(reading: Reading, layout: Layout) -> int | None:
     """The most cards that can be whole beside the node's MIG instances. Fewer are possible: a card may be cut only in part."""
     if reading.gfd.count is None:
         return None
-    if reading.gfd.replicas == 0:
-        return 0  # GFD's way of saying that every card is in MIG mode
     return max(0, reading.gfd.count - fewest_cards(layout.mig_instances or {}, layout.model))
 
 

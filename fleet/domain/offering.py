@@ -23,7 +23,7 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
     leave_out: frozenset[str]
     """Resources that offer the same cards a second time (device plugin beside DRA, a renamed resource beside its old name)."""
     stale: tuple[str, ...]
-    """Names that stayed behind at 0 after the node stopped offering them."""
+    """Names that stayed behind after the node stopped offering them, most of them at 0."""
 
 
 def forces(reading: Reading, layout: Layout) -> dict[str, InForce]:
@@ -71,7 +71,7 @@ def _beside_mig(offer: Offer, most: int | None, label: int | None, config: int |
     announced = label or config
     if offer.capacity and most is not None and offer.capacity > most * (announced or 1):
         return msgspec.structs.replace(found, replicas=announced, verdict=Verdict.EXCESS)
-    if found.verdict in (Verdict.AGREED, Verdict.CONFIGURED):
+    if found.verdict in (Verdict.AGREED, Verdict.CONFIGURED) or (found.verdict == Verdict.OBSERVED and found.replicas == 1):
         return found
     return msgspec.structs.replace(found, replicas=announced, verdict=Verdict.UNTESTED, devices=None)
 
@@ -90,7 +90,8 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
         if name not in offers:
             amount = 0 if reported else None
             offers[name] = make_offer(name, amount, amount)
-    doubled = _doubled(reading)
+    leftovers = _leftover_profiles(reading)
+    doubled = _doubled(reading) | leftovers
     resources: list[ResourceSlots] = []
     stale: list[ResourceSlots] = []
     empty: list[ResourceSlots] = []
@@ -108,7 +109,7 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
     return Offering(
         resources=(*published, *resources),
         leave_out=frozenset(second | doubled),
-        stale=tuple(slots.name for slots in stale),
+        stale=(*sorted(leftovers), *(slots.name for slots in stale)),
     )
 
 
@@ -195,6 +196,16 @@ def _doubled(reading: Reading) -> frozenset[str]:
             else:
                 left_over.add(base if _shared_name(reading, base) == name else name)
     return frozenset(left_over)
+
+
+def _leftover_profiles(reading: Reading) -> frozenset[str]:
+    """MIG resources of which nothing is allocatable and which the labels, though they know other profiles, do not know."""
+    known = {profile for profile, told in reading.gfd.mig.items() if told.count}
+    return frozenset(
+        name
+        for name in reading.capacity
+        if known and reading.offers[name].profile not in known | {""} and reading.offers[name].allocatable == 0
+    )
 
 
 def _published(reading: Reading, layout: Layout) -> tuple[ResourceSlots, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.gpu_nodes import gpu_evidence
 from fleet.domain.layout import MIXED, SINGLE, Layout
 from fleet.domain.mig import fewest_cards, fit
 from fleet.domain.quantities import ceil_div
@@ -33,8 +34,9 @@ def count(reading: Reading, layout: Layout, in_force: dict[str, InForce]) -> Phy
     if reading.dra is not None and not reading.pools_missing:
         return Physical(count=len(reading.dra.cards), source="resource_slice")
     if reading.labels_vanished and reading.previous is not None and reading.previous.physical is not None:
-        return Physical(count=reading.previous.physical, source="previous")
-    if reading.node.labels.get(labels.GPU_PRESENT) == "false" and not reading.capacity and reading.cloud.count is None:
+        before = reading.previous
+        return Physical(count=before.physical, source="previous", lower_bound=before.physical_is_lower_bound)
+    if reading.node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(reading.node):
         return Physical(count=0, source="label")
     if len({labels.vendor_of_resource(name) for name in reading.capacity}) > 1:
         return Physical(count=None, why_unknown="two vendors' GPUs are offered, and no source counts both")

@@ -31,6 +31,7 @@ class Previous(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     gpu_memory_mib: int | None = None
     physical: int | None = None
+    physical_is_lower_bound: bool = False
     partitioning: str | None = None
     sharing: str | None = None
     replicas: int | None = None

@@ -94,6 +94,20 @@ def test_gpus_taken_out_of_the_machine() -> None:
     assert (seen.physical, seen.slots.capacity) == (0, 0)
 
 
+def test_what_gfd_left_behind_when_the_gpus_went_describes_nothing() -> None:
+    node = make_node(labels={"nvidia.com/gpu.present": "false"}, capacity={"nvidia.com/gpu": 0})
+    seen = look(node)
+    assert (seen.physical, seen.product, seen.slots.capacity) == (0, "", 0)
+    assert [(resource.name, resource.capacity) for resource in seen.resources] == [("nvidia.com/gpu", 0)]
+
+
+def test_a_card_on_the_bus_outvotes_the_operators_denial() -> None:
+    labels = {"nvidia.com/gpu.present": "false", "feature.node.kubernetes.io/pci-10de.present": "true"}
+    seen = look(make_node(gpus=0, labels=labels))
+    assert (seen.physical, seen.advertised) == (None, "none")
+    assert "nothing_offered" in ids(seen)
+
+
 def test_kubelet_not_ready_says_that_its_numbers_are_old() -> None:
     seen = look(make_node(ready="Unknown"))
     assert seen.slots.allocatable == 8
@@ -286,6 +300,40 @@ def test_labels_of_one_strategy_resources_of_the_other() -> None:
     seen = look(make_node(mig="1g.5gb", product=A100, capacity={"nvidia.com/gpu": 0, "nvidia.com/mig-1g.5gb": 56}))
     assert (seen.partitioning, seen.physical, seen.mig_instances) == ("mig-mixed", 8, {"1g.5gb": 56})
     assert "labels_disagree_with_resources" in ids(seen)
+
+
+def test_single_labels_tell_an_instances_memory_also_where_the_resources_are_mixed() -> None:
+    seen = look(make_node(mig="1g.5gb", product=A100, capacity={"nvidia.com/gpu": 0, "nvidia.com/mig-1g.5gb": 56}))
+    assert seen.gpu_memory_mib == 40960
+
+
+def test_whole_cards_beside_mig_outvote_a_label_that_lags() -> None:
+    seen = look(make_node(mig={"1g.10gb": 28}, capacity={"nvidia.com/gpu": 4}))  # gpu.replicas still says 0
+    assert (seen.physical, seen.replicas, seen.sharing, seen.advertised) == (8, 1, "exclusive", "full")
+
+
+def test_more_whole_cards_than_the_instances_leave() -> None:
+    seen = look(make_node(mig={"1g.10gb": 28}, capacity={"nvidia.com/gpu": 5}))
+    assert (seen.physical, seen.advertised) == (8, "unknown")
+    assert "leave at most 4 of 8 labelled cards whole" in seen.reason
+
+
+def test_a_profile_left_behind_with_its_old_number_is_not_counted() -> None:
+    stale = "nvidia.com/mig-2g.20gb"
+    seen = look(make_node(mig={"1g.10gb": 56}, capacity={stale: 3}, allocatable={stale: 0}))
+    assert (slots(seen), seen.mig_instances, seen.advertised) == ((56, 56, 0, 56), {"1g.10gb": 56}, "full")
+    assert ids(seen) == {"stale_resource"}
+    offered = look(make_node(mig={"1g.10gb": 56}, capacity={stale: 3}))
+    assert (offered.slots.capacity, offered.mig_instances) == (59, {"1g.10gb": 56})
+    assert "labels_disagree_with_resources" in ids(offered)
+
+
+def test_pods_that_hold_instances_that_are_gone() -> None:
+    gone = "nvidia.com/mig-2g.20gb"
+    seen = look(make_node(mig={"1g.10gb": 56}, capacity={gone: 0}), [make_pod(gpus=2, resource=gone)])
+    assert {resource.name: resource.free for resource in seen.resources} == {"nvidia.com/mig-1g.10gb": 56, gone: -2}
+    assert slots(seen) == (56, 56, 0, 56)
+    assert "2 slots requested, 0 allocatable" in seen.reason
 
 
 # --- labels, configuration and capacity that differ -------------------------------------------------------------------

@@ -18,8 +18,8 @@ def about_resources(reading: Reading, layout: Layout, offering: Offering) -> Ite
         yield Remark(
             id="stale_resource",
             severity=Severity.INFO,
-            text=f"{', '.join(offering.stale)} stayed behind at 0: offered in the past, not counted.",
-            evidence=tuple(Evidence("capacity", name, "0") for name in offering.stale),
+            text=f"{', '.join(offering.stale)} stayed behind from an earlier layout: nothing of it is allocatable, not counted.",
+            evidence=tuple(Evidence("capacity", name, reading.node.capacity.get(name, "0")) for name in offering.stale),
         )
     if reading.unreadable or reading.gfd.unreadable:
         yield Remark(
@@ -32,7 +32,7 @@ def about_resources(reading: Reading, layout: Layout, offering: Offering) -> Ite
             ),
         )
     yield from _twice(reading, offering)
-    yield from _mig(reading, layout)
+    yield from _mig(reading, layout, offering)
     if reading.dra is not None and reading.dra.tainted:
         yield Remark(
             id="device_taints",
@@ -43,7 +43,7 @@ def about_resources(reading: Reading, layout: Layout, offering: Offering) -> Ite
 
 
 def _twice(reading: Reading, offering: Offering) -> Iterator[Remark]:
-    doubled = sorted(name for name in offering.leave_out if reading.capacity.get(name))
+    doubled = sorted(name for name in offering.leave_out if reading.capacity.get(name) and name not in offering.stale)
     if doubled and reading.dra is not None:
         yield Remark(
             id="double_stack",
@@ -61,7 +61,7 @@ def _twice(reading: Reading, offering: Offering) -> Iterator[Remark]:
         )
 
 
-def _mig(reading: Reading, layout: Layout) -> Iterator[Remark]:
+def _mig(reading: Reading, layout: Layout, offering: Offering) -> Iterator[Remark]:
     gfd = reading.gfd
     if reading.dra is not None and reading.dra.dynamic:
         yield Remark(
@@ -85,6 +85,19 @@ def _mig(reading: Reading, layout: Layout) -> Iterator[Remark]:
                 Evidence("label", labels.GPU_REPLICAS, "0"),
                 Evidence("label", labels.MIG_STRATEGY, gfd.mig_strategy),
             ),
+        )
+    strangers = [
+        name
+        for name, offer in reading.offers.items()
+        if offer.capacity and offer.profile and name not in offering.stale and gfd.mig and offer.profile not in gfd.mig
+    ]
+    if strangers and reading.dra is None:
+        yield Remark(
+            id="labels_disagree_with_resources",
+            severity=Severity.WARNING,
+            text=f"{', '.join(strangers)} is offered, but the labels tell of no such instances: leftovers, or the labels are "
+            "behind.",
+            evidence=tuple(Evidence("capacity", name, str(reading.capacity[name])) for name in strangers),
         )
     if layout.partitioning == MIXED and gfd.mig_profile:
         yield Remark(

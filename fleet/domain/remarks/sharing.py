@@ -56,12 +56,20 @@ def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offeri
                 f"{times(force.label or force.config)}: sharing has changed, or devices are missing ({name}).",
                 evidence=evidence,
             )
+        elif force.verdict == Verdict.EXCESS and reading.gfd.mig:
+            yield Remark(
+                id="labels_disagree_with_resources",
+                severity=Severity.WARNING,
+                text=f"{plural(offer.capacity, 'slot')} of whole cards are offered, but the MIG instances leave at most "
+                f"{force.devices} of {reading.gfd.count} labelled cards whole ({name}).",
+                evidence=evidence,
+            )
         elif force.verdict == Verdict.EXCESS:
             yield Remark(
                 id="mixed_products",
                 severity=Severity.WARNING,
                 text=f"{plural(offer.capacity, 'slot')} are offered, but the labelled product explains only "
-                f"{(force.devices or 0) * (force.replicas or 1)} ({force.devices} × {force.replicas}): another product "
+                f"{(force.devices or 0) * (force.replicas or 1)} ({force.devices} × {force.replicas or 1}): another product "
                 f"beside it, or sharing the labels do not know ({name}).",
                 evidence=evidence,
             )
