@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
 from django.contrib.auth.decorators import login_required
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -32,9 +34,13 @@ v1: list[Any] = [
     path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
     path("", include(router.urls)),
 ]
+# The documentation's own script writes a style element: this page, and no other, lets it.
+docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(
+    login_required(SpectacularSwaggerSplitView.as_view(url_name="api-schema"))
+)
 urlpatterns = [
     path("v1/", include(v1)),
     # A page for people: who is not signed in is sent to sign in, as from any other page.
-    path("docs/", login_required(SpectacularSwaggerSplitView.as_view(url_name="api-schema")), name="api-docs"),
+    path("docs/", docs, name="api-docs"),
     re_path(r"^.*$", not_found),
 ]

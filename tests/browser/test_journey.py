@@ -117,9 +117,9 @@ def test_a_cluster_that_goes_away_is_shown_as_stale_with_its_last_truth(open_pag
 
 def test_a_change_arrives_without_a_reload_and_open_details_stay_open(open_page: OpenPage, muster: Muster) -> None:
     cluster = muster.simulation.fleet["prod-us-east"]
-    node = cluster.find("h100")
-    name = node if isinstance(node, str) else node.name
-    page = open_page(f"/nodes/prod-us-east/{name}/")
+    listed = open_page("/nodes/?cluster=prod-us-east&state=full&product=NVIDIA-H100-80GB-HBM3")
+    page = open_page(a_node(listed))
+    name = page.url.rstrip("/").split("/")[-1]
     details = page.locator("main details:visible").first
     details.locator("summary").click()
     page.evaluate("window.stays = true")
