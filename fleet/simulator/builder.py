@@ -11,6 +11,8 @@ from fleet.simulator.plan import KINDS, NodeKind, shares
 from fleet.simulator.workloads import Ask, plan
 from fleet.simulator.world import Gpu, Node, Pod, lay_out
 
+EVICTED_AFTER = 5
+"""Minutes a pod tolerates an unreachable node (tolerationSeconds: 300)."""
 _BUSES = ("18", "2a", "3a", "5d", "9a", "ab", "ba", "db")
 
 
@@ -102,15 +104,16 @@ def _contradict(cluster: ClusterCore, node: Node) -> None:
     cluster.say_in_config(node.plugin_config, shared)
 
 
-def silence(cluster: ClusterCore, node: Node) -> None:
-    """The kubelet is not heard of: the node turns Unknown, its pods unready, those of workloads are being evicted."""
-    node.ready, node.ready_since = "Unknown", cluster.now() - timedelta(minutes=23)
-    node.heartbeat = node.ready_since - timedelta(seconds=45)
+def silence(cluster: ClusterCore, node: Node, minutes: float = 23) -> None:
+    """The kubelet has been silent for so long: the node is Unknown, its pods unready, after five minutes evicted."""
+    if node.ready != "Unknown" or node.ready_since is None:
+        node.ready, node.ready_since = "Unknown", cluster.now() - timedelta(minutes=minutes)
+        node.heartbeat = node.ready_since - timedelta(seconds=45)
     for pod in cluster.on_node.get(node.name, {}).values():
         if pod.phase == "Running":
             pod.ready = False
-            if not pod.template.daemon:
-                pod.deleting = node.ready_since + timedelta(minutes=5)
+            if not pod.template.daemon and minutes >= EVICTED_AFTER:
+                pod.deleting = node.ready_since + timedelta(minutes=EVICTED_AFTER)
 
 
 def _cordon(cluster: ClusterCore, node: Node) -> None:

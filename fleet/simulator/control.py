@@ -15,8 +15,17 @@ import msgspec
 
 if TYPE_CHECKING:
     from fleet.simulator.server import Simulation
+    from fleet.simulator.stories import Cluster
 
 PREFIX = "/_simulator/"
+_STORIES = frozenset(
+    {
+        "fail_gpu", "heal_gpu", "remove_node", "recreate_node", "add_node", "reconfigure_mig", "set_time_slicing", "set_mps",
+        "restart_gfd", "stop_plugin", "start_plugin", "cordon", "uncordon", "lose_node", "find_node", "add_pod", "delete_pod",
+        "terminate_pod", "finish_pod", "begin_driver_upgrade", "end_driver_upgrade", "set_label", "set_taint",
+        "remove_gpus", "publish_half", "publish_all", "compact",
+    }
+)  # fmt: skip
 
 
 def answer(simulation: Simulation, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -36,11 +45,17 @@ def answer(simulation: Simulation, method: str, target: str, body: bytes) -> tup
                 cluster.faults.set(**told)
             return 200, cluster.faults.as_json()
         if parts[2] == "stories" and method == "POST":
-            cluster.tell(str(told.pop("story", "")), **told)
+            _tell(cluster, str(told.pop("story", "")), told)
             return 200, {"resourceVersion": str(cluster.store.version)}
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
         return 400, {"error": str(error)}
     return 405, {"error": "not like this"}
+
+
+def _tell(cluster: Cluster, story: str, how: dict[str, Any]) -> None:
+    if story not in _STORIES:
+        raise ValueError(f"no such story: {story!r}; there are {', '.join(sorted(_STORIES))}")
+    getattr(cluster, story)(**how)
 
 
 def _overview(simulation: Simulation) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Life:
             with cluster.lock:
                 cluster.happen()
                 self._beat(cluster)
+                self._end(cluster)
                 for _ in range(1 + len(cluster.nodes) // 100):
                     self._come_and_go(cluster)
                 if self._random.random() < self.every / 240:
@@ -61,6 +62,13 @@ class Life:
             if node.ready == "True" and node.heartbeat and now - node.heartbeat > _HEARTBEAT:
                 node.heartbeat = now - timedelta(seconds=self._random.randrange(60))
                 cluster.show_node(node)
+
+    def _end(self, cluster: Cluster) -> None:
+        """Pods whose time to terminate is over are gone, where there is a kubelet to say so."""
+        now = cluster.now()
+        for pod in [pod for pod in cluster.pods.values() if pod.deleting and pod.deleting <= now]:
+            if not pod.node or cluster.nodes[pod.node].ready == "True":
+                cluster.delete_pod(pod.key)
 
     def _come_and_go(self, cluster: Cluster) -> None:
         node = self._random.choice([node for node in cluster.nodes.values() if node.gpus] or list(cluster.nodes.values()))
@@ -75,7 +83,6 @@ class Life:
                 cluster.finish_pod(pod.key, failed=chance < 0.34)
             else:
                 cluster.terminate_pod(pod.key)
-                cluster.later(30, lambda: cluster.delete_pod(pod.key))
         elif chance < 0.9 and not node.cordoned and node.ready == "True" and not node.fault:
             self._arrive(cluster, node)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
-from fleet.simulator.builder import fill, lose_card, place, raise_node, silence
+from fleet.simulator.builder import EVICTED_AFTER, fill, lose_card, place, raise_node, silence
 from fleet.simulator.cluster import ClusterCore
 from fleet.simulator.leftovers import reclaim
 from fleet.simulator.plan import KINDS
@@ -16,12 +15,6 @@ from fleet.simulator.world import GPU, Node, Pod, lay_out
 
 class Cluster(ClusterCore):
     """One cluster. Nodes and pods are named as the API names them, pods as `namespace/name`."""
-
-    def tell(self, story: str, **how: Any) -> None:
-        """A story by name, for the control endpoint; ValueError for a name that is none."""
-        if story not in _TOLD:
-            raise ValueError(f"no such story: {story!r}; there are {', '.join(sorted(_TOLD))}")
-        getattr(self, story)(**how)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -82,15 +75,23 @@ class Cluster(ClusterCore):
             return new
 
     def lose_node(self, node: str) -> None:
-        """The kubelet falls silent."""
+        """The kubelet falls silent; five minutes later the workloads' pods are evicted, which nobody there carries out."""
         with self.lock:
-            lost = self.nodes[node]
-            silence(self, lost)
-            lost.ready_since = self.now()
-            lost.heartbeat = self.now() - timedelta(seconds=45)
-            self.show_node(lost)
-            for pod in list(self.on_node[node].values()):
-                self.show_pod(pod)
+            self._silent(node, 0)
+        since = self.nodes[node].ready_since
+
+        def evict() -> None:
+            if node in self.nodes and self.nodes[node].ready_since == since:
+                self._silent(node, EVICTED_AFTER)
+
+        self.later(EVICTED_AFTER * 60, evict)
+
+    def _silent(self, node: str, minutes: float) -> None:
+        lost = self.nodes[node]
+        silence(self, lost, minutes)
+        self.show_node(lost)
+        for pod in list(self.on_node[node].values()):
+            self.show_pod(pod)
 
     def find_node(self, node: str) -> None:
         """The kubelet is back."""
@@ -282,13 +283,3 @@ class Cluster(ClusterCore):
     def compact(self) -> None:
         """Forget the past: older watches and continue tokens answer 410 from here on."""
         self.store.compact()
-
-
-_TOLD = frozenset(
-    {
-        "fail_gpu", "heal_gpu", "remove_node", "recreate_node", "add_node", "reconfigure_mig", "set_time_slicing", "set_mps",
-        "restart_gfd", "stop_plugin", "start_plugin", "cordon", "uncordon", "lose_node", "find_node", "add_pod", "delete_pod",
-        "terminate_pod", "finish_pod", "begin_driver_upgrade", "end_driver_upgrade", "set_label", "set_taint",
-        "remove_gpus", "publish_half", "publish_all", "compact",
-    }
-)  # fmt: skip

@@ -14,6 +14,7 @@ from tests.simulator.conftest import Client
 def _pages(client: Client, path: str, **params: Any) -> list[dict[str, Any]]:
     pages = [client.get(path, **params)]
     while more := pages[-1]["metadata"].get("continue"):
+        assert len(pages) < 500, "the pages do not come to an end"
         pages.append(client.get(path, **params, **{"continue": more}))
     return pages
 

@@ -66,6 +66,15 @@ def test_no_slot_is_held_twice(aged: tuple[Fleet, Counter[str], set[str]]) -> No
             assert len(held) == len(set(held)), name
 
 
+def test_terminating_pods_are_gone_in_time(aged: tuple[Fleet, Counter[str], set[str]]) -> None:
+    fleet, _, _ = aged
+    late = fleet.clock() - timedelta(minutes=1)
+    for cluster in fleet.clusters:
+        for pod in cluster.pods.values():
+            if pod.deleting and pod.node and cluster.nodes[pod.node].ready == "True":
+                assert pod.deleting > late, pod.key
+
+
 def test_indexes_agree_with_the_store(aged: tuple[Fleet, Counter[str], set[str]]) -> None:
     from fleet.simulator.resources import NODES, PODS
 

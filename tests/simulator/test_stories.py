@@ -129,13 +129,19 @@ def test_sharing_is_switched(cluster: Cluster) -> None:
     assert "replicas: 2" in json.loads(config.raw)["data"]["mps-2"]
 
 
-def test_the_kubelet_falls_silent_and_returns(cluster: Cluster) -> None:
+def test_the_kubelet_falls_silent_and_returns() -> None:
+    fleet = build_fleet(clusters=1, nodes=0)
+    cluster = fleet.clusters[0]
+    cluster.add_node("h100", name="n")
     pod = cluster.add_pod("n")
     cluster.lose_node("n")
     ready = next(entry for entry in _node(cluster)["status"]["conditions"] if entry["type"] == "Ready")
     assert (ready["status"], ready["reason"]) == ("Unknown", "NodeStatusUnknown")
     assert {taint["key"] for taint in _node(cluster)["spec"]["taints"]} >= {"node.kubernetes.io/unreachable"}
-    assert "deletionTimestamp" in _pod(cluster, pod.key)["metadata"]
+    assert "deletionTimestamp" not in _pod(cluster, pod.key)["metadata"]
+    assert {entry["type"]: entry["status"] for entry in _pod(cluster, pod.key)["status"]["conditions"]}["Ready"] == "False"
+    fleet.advance(301)
+    assert "deletionTimestamp" in _pod(cluster, pod.key)["metadata"], "evicted after five minutes"
     cluster.find_node("n")
     assert next(entry for entry in _node(cluster)["status"]["conditions"] if entry["type"] == "Ready")["status"] == "True"
     assert "deletionTimestamp" not in _pod(cluster, pod.key)["metadata"]
