@@ -67,7 +67,7 @@ def web(home: Path, port: socket.socket, gate: int) -> Child:
     arguments = [
         *("-m", "fleet.embedded.web", str(gate), "--bind", f"fd://{port.fileno()}"),
         *("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket"),
-        *("--graceful-timeout", "4", "--log-level", "warning"),
+        *("--timeout", "120", "--graceful-timeout", "4", "--log-level", "warning"),
     ]
     start = functools.partial(_python, arguments, log, (port.fileno(), gate))
     return Child("The web server", start, log, WORKERS, ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 1.0)))

@@ -94,8 +94,8 @@ class Postgres:
         )
         return self._process
 
-    def wait(self, patience: float = 60.0) -> None:
-        """Returns once the server answers and the database exists. Recovery after a crash may take its time."""
+    def wait(self, patience: float = 300.0) -> None:
+        """Returns once the server answers and the database exists. Recovery after a crash may take minutes."""
         deadline = time.monotonic() + patience
         while True:
             if self._process is not None and self._process.poll() is not None:

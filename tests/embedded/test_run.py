@@ -161,10 +161,12 @@ def test_a_run_and_everything_that_happens_to_it(folder: Folder) -> None:
         assert token.returncode == 0, token.stderr
         assert re.fullmatch(r"\S+", token.stdout.strip())
 
-        web = _named(descendants(run.process.pid), "fleet.embedded.web")
-        os.kill(min(web), signal.SIGKILL)
-        wait_until(lambda: "The web server was killed by SIGKILL; starting it again in 1 s" in run.said())
-        wait_until(lambda: run.get("/healthz")[0] == 200, patience=30)
+        postmaster = int((folder.home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        web = min(_named(descendants(run.process.pid), "fleet.embedded.web"))
+        for victim, name in ((postmaster, "Postgres"), (web, "The web server")):
+            os.kill(victim, signal.SIGKILL)
+            wait_until(lambda name=name: f"{name} was killed by SIGKILL; starting it again in 1 s" in run.said())
+        wait_until(lambda: run.get("/readyz")[0] == 200, patience=60)
 
         below = descendants(run.process.pid)
         assert len(below) > 10

@@ -131,7 +131,7 @@ class Start:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise StartError(f"The database cannot be used: {reason}") from error
 
-    def _wait_for_kubeconfig(self, simulator: Child, patience: float = 60.0) -> None:
+    def _wait_for_kubeconfig(self, simulator: Child, patience: float = 120.0) -> None:
         deadline = time.monotonic() + patience
         while not settings.SIMULATED_KUBECONFIG.exists():
             if simulator.process is None or simulator.process.poll() is not None or time.monotonic() > deadline:
@@ -151,7 +151,7 @@ class Start:
         self.say(f"First look at {len(known)} cluster{'' if len(known) == 1 else 's'}.")
         collect_all(trigger="first", timeout_s=FIRST_COLLECTION_S)
 
-    def _wait_for_page(self, web: Child, patience: float = 60.0) -> None:
+    def _wait_for_page(self, web: Child, patience: float = 120.0) -> None:
         deadline = time.monotonic() + patience
         while not _answers(self.port):
             if web.process is None or web.process.poll() is not None or time.monotonic() > deadline:
