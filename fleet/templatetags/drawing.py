@@ -6,7 +6,7 @@ States of a cell: requested, free, broken (should be there and is not allocatabl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fleet.domain.catalog.gpus import Geometry, find, geometry_of
@@ -92,6 +92,11 @@ class _Slice(NamedTuple):
     parsed: Profile | None
     state: str
 
+    @property
+    def compute(self) -> int:
+        """Compute slices it takes."""
+        return self.parsed.gpu_slices if self.parsed else 1
+
 
 def _mig(resources: Sequence[Resource], info: Mapping[str, Any]) -> Drawing | None:
     model = find(info.get("product") or "")
@@ -101,7 +106,9 @@ def _mig(resources: Sequence[Resource], info: Mapping[str, Any]) -> Drawing | No
     if not slices or len(slices) > MOST_DRAWN:
         return None
     placed = _named(info) if len(info.get("mig_devices") or ()) == len(slices) else None
-    cards = placed or _pack(slices, width, geometry, {one.profile: _most(one.profile, model) for one in slices})
+    room = _Room(width, geometry, {one.profile: _most(one.profile, model) for one in slices})
+    whole = sum(_total(one) for one in info.get("resources") or () if one["kind"] == "gpu")
+    cards = placed or _lay(slices, room, max(0, (info.get("physical") or 0) - whole))
     shares = max((resource.get("replicas") or 1) for resource in resources)
     note = f"each slice is shared by {shares}, without walls inside" if shares > 1 else ""
     return _drawing(
@@ -140,35 +147,63 @@ def _named(info: Mapping[str, Any]) -> list[list[_Slice]] | None:
     return list(by_card.values())
 
 
-def _pack(slices: Sequence[_Slice], width: int, geometry: Geometry | None, most: Mapping[str, int]) -> list[list[_Slice]]:
-    """Instances onto as few cards as hold them, large ones first: by compute slices, memory slices and each profile's limit."""
-    memory_slices = geometry.memory_slices if geometry else 8
-    named = geometry.profiles if geometry else most
-    smallest = min((parsed.memory_gb for name in named if (parsed := parse_profile(name))), default=1)
-    cards: list[list[_Slice]] = []
-    room: list[list[int]] = []
-    for one in sorted(slices, key=lambda item: -(item.parsed.gpu_slices if item.parsed else 1)):
-        compute = one.parsed.gpu_slices if one.parsed else 1
-        memory = min(memory_slices, max(1, round(one.parsed.memory_gb / smallest))) if one.parsed else 1
-        for card, left in zip(cards, room, strict=True):
-            alike = sum(1 for other in card if other.profile == one.profile)
-            if left[0] >= compute and left[1] >= memory and alike < most[one.profile]:
-                break
-        else:
-            card, left = [], [width, memory_slices]
+class _Room:
+    """What fits on one card: compute slices, memory slices, and each profile's own limit."""
+
+    def __init__(self, width: int, geometry: Geometry | None, most: Mapping[str, int]) -> None:
+        named = geometry.profiles if geometry else most
+        self.compute = width
+        self.memory = geometry.memory_slices if geometry else 8
+        self.most = most
+        self.smallest = min((parsed.memory_gb for name in named if (parsed := parse_profile(name))), default=1)
+
+    def takes(self, card: Sequence[_Slice], one: _Slice) -> bool:
+        together = [*card, one]
+        return (
+            sum(item.compute for item in together) <= self.compute
+            and sum(self.memory_of(item) for item in together) <= self.memory
+            and sum(1 for item in together if item.profile == one.profile) <= self.most[one.profile]
+        )
+
+    def memory_of(self, one: _Slice) -> int:
+        return min(self.memory, max(1, round(one.parsed.memory_gb / self.smallest))) if one.parsed else 1
+
+
+def _lay(slices: Sequence[_Slice], room: _Room, cards: int) -> list[list[_Slice]]:
+    """Instances onto cards, large ones first: all `cards` alike where that works out, else on as few as hold them, else spread.
+
+    `cards` is 0 where nobody knows how many carry instances.
+    """
+    profiles = sorted({one.profile for one in slices}, key=lambda name: -next(s.compute for s in slices if s.profile == name))
+    of = {name: [one for one in slices if one.profile == name] for name in profiles}
+    if cards and all(len(found) % cards == 0 for found in of.values()):
+        each = {name: len(found) // cards for name, found in of.items()}
+        return [[one for name in profiles for one in of[name][at * each[name] : (at + 1) * each[name]]] for at in range(cards)]
+    ordered = [one for name in profiles for one in of[name]]
+    packed = _place(ordered, room, [], lambda card: 0)
+    if cards and len(packed) > cards:
+        packed = _place(ordered, room, [[] for _ in range(cards)], lambda card: sum(one.compute for one in card))
+    return packed
+
+
+def _place(
+    slices: Sequence[_Slice], room: _Room, cards: list[list[_Slice]], rank: Callable[[list[_Slice]], int]
+) -> list[list[_Slice]]:
+    """Each instance onto the first card that takes it, in the order of `rank`; a new card where none does."""
+    for one in slices:
+        card = next((card for card in sorted(cards, key=rank) if room.takes(card, one)), None)
+        if card is None:
+            card = []
             cards.append(card)
-            room.append(left)
         card.append(one)
-        left[0] -= compute
-        left[1] -= memory
-    return cards
+    return [card for card in cards if card]
 
 
 def _drawn(card: Sequence[_Slice], width: int) -> list[dict[str, Any]]:
     drawn: list[dict[str, Any]] = []
     unused = width
     for one in card:
-        span = min(width, one.parsed.gpu_slices if one.parsed else 1)
+        span = min(width, one.compute)
         drawn.append({"profile": one.profile, "short": _short(one.profile), "span": span, "state": one.state})
         unused -= span
     drawn += [{"profile": "in no instance", "short": "", "span": 1, "state": "unused"}] * max(0, unused)

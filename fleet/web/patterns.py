@@ -216,9 +216,9 @@ def _sections() -> list[dict[str, Any]]:
 
     return [
         row("nodes", "collected", 61, 184),
-        row("pods", "forbidden", None, 12, "The service account may not list pods.", "Requested slots stay unknown."),
+        row("pods", "forbidden", None, 12, "The service account may not list pods.", "requested and free slots"),
         row("resource_slices", "absent", 0, 8, "The API resource.k8s.io is not installed."),
-        row("operator", "timeout", None, 10_000, "No answer after 10 s.", "The driver's owner stays unknown."),
+        row("operator", "timeout", None, 10_000, "No answer after 10 s.", "who owns the driver"),
         row("permissions", "skipped", None, 0, "The deadline was spent."),
     ]
 

@@ -51,7 +51,7 @@
     hovermode: "x unified",
     hoverlabel: { bgcolor: "var(--surface)", bordercolor: "var(--border-strong)", font: { size: 12, color: "var(--text)" } },
     colorway: ["var(--bar)", "var(--bar-2)"],
-    xaxis: { ...axis, showgrid: false },
+    xaxis: { ...axis, showgrid: false, nticks: 9 },
     yaxis: { ...axis, gridcolor: "var(--grid)", nticks: 5, rangemode: "tozero" },
   };
 

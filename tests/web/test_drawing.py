@@ -68,6 +68,25 @@ def test_mixed_slices_share_cards() -> None:
     assert [piece["short"] for piece in one["cards"][0]["slices"]] == ["3g", "2g", "1g", "1g"]
 
 
+def _mixed(**counts: int) -> list[dict[str, Any]]:
+    return [
+        resource("mig", name=f"nvidia.com/mig-{profile}", profile=profile, capacity=count, allocatable=count)
+        for profile, count in counts.items()
+    ]
+
+
+def test_a_layout_that_divides_is_drawn_alike_on_every_card() -> None:
+    (one,) = drawn(*_mixed(**{"1g.10gb": 16, "2g.20gb": 8, "3g.40gb": 8}), physical=8)
+    assert [[piece["short"] for piece in card["slices"]] for card in one["cards"]] == [["3g", "2g", "1g", "1g"]] * 8
+
+
+def test_no_more_cards_are_drawn_than_there_are() -> None:
+    (one,) = drawn(*_mixed(**{"3g.40gb": 3, "2g.20gb": 3, "1g.10gb": 5}), physical=3)
+    assert len(one["cards"]) == 3
+    (one,) = drawn(resource(capacity=1, allocatable=1), *_mixed(**{"1g.10gb": 14}), physical=3)[1:]
+    assert len(one["cards"]) == 2
+
+
 def test_memory_fills_a_card_before_its_compute_does() -> None:
     large = resource("mig", name="nvidia.com/mig-3g.40gb", profile="3g.40gb", capacity=1, allocatable=1)
     (one,) = drawn(large, resource("mig", profile="1g.20gb", capacity=3, allocatable=3))
