@@ -61,7 +61,7 @@ def _announced(reading: Reading) -> NodeSharing:
     if cloud.gke and not gfd.found:
         replicas = cloud.replicas if cloud.sharing else 1
         return NodeSharing(sharing=cloud.sharing or "exclusive", replicas=replicas, shared=bool(cloud.sharing))
-    if wanted.config is not None and not gfd.found:
+    if wanted.config is not None and not gfd.found and not reading.pools_missing:
         replicas = wanted.replicas(labels.NVIDIA_GPU)
         alone = replicas == 1
         return NodeSharing(sharing="exclusive" if alone else _known(wanted.config.sharing), replicas=replicas, shared=not alone)

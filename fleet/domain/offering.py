@@ -12,6 +12,7 @@ from fleet.domain.reading import Offer, Reading, make_offer
 from fleet.domain.requests import Amounts
 from fleet.domain.sharing import InForce, Verdict, in_force
 from fleet.domain.slots import ResourceSlots, add, minus
+from fleet.domain.sources.gfd import PLAUSIBLE
 
 _UNKNOWN = InForce(replicas=None, verdict=Verdict.UNTESTED)
 
@@ -145,9 +146,12 @@ def _kind(offer: Offer, force: InForce, *, single: bool) -> str:
 def _predicted(reading: Reading, offer: Offer, force: InForce, doubled: frozenset[str]) -> int | None:
     if offer.name in doubled or (reading.vendor == "nvidia" and _other_name_is_used(reading, offer)):
         return 0
+    if force.devices == 0:
+        return 0
     if force.devices is None or force.replicas is None or force.verdict in (Verdict.EXCESS, Verdict.UNCLEAR):
         return None
-    return force.devices * force.replicas
+    predicted = force.devices * force.replicas
+    return predicted if predicted <= PLAUSIBLE else None
 
 
 def _other_name_is_used(reading: Reading, offer: Offer) -> bool:

@@ -111,6 +111,8 @@ def _by_vendor(reading: Reading) -> Physical | None:
 
 def _by_capacity(reading: Reading, layout: Layout) -> Physical:
     capacity = reading.capacity
+    if reading.pools_missing:
+        return Physical(count=None, why_unknown="their ResourceSlices were not seen whole")
     if not capacity:
         return Physical(count=None, why_unknown="no source counts them and nothing is offered")
     if layout.partitioning == MIXED:

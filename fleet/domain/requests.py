@@ -14,6 +14,8 @@ from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
 Amounts = dict[str, int | None]
 """Resource name to slots; None where a quantity could not be read."""
 
+# Somebody who writes 16Gi means memory. Such a pod fits no node; its number would only spoil every sum it enters.
+_MOST = 10**9
 _FINISHED = frozenset({"Succeeded", "Failed"})
 
 
@@ -107,7 +109,11 @@ def _nonzero(amounts: Amounts) -> Amounts:
 
 
 def _asked(container: ContainerSnapshot) -> Amounts:
-    return {name: parse_units(text) for name, text in container.requests.items()}
+    asked: Amounts = {}
+    for name, text in container.requests.items():
+        units = parse_units(text)
+        asked[name] = units if units is not None and units <= _MOST else None
+    return asked
 
 
 def _add(to: Amounts, more: Amounts) -> None:

@@ -324,7 +324,7 @@ def test_a_profile_left_behind_with_its_old_number_is_not_counted() -> None:
     assert (slots(seen), seen.mig_instances, seen.advertised) == ((56, 56, 0, 56), {"1g.10gb": 56}, "full")
     assert ids(seen) == {"stale_resource"}
     offered = look(make_node(mig={"1g.10gb": 56}, capacity={stale: 3}))
-    assert (offered.slots.capacity, offered.mig_instances) == (59, {"1g.10gb": 56})
+    assert (offered.slots.capacity, offered.mig_instances, offered.advertised) == (59, {"1g.10gb": 56}, "unknown")
     assert "labels_disagree_with_resources" in ids(offered)
 
 
@@ -568,6 +568,14 @@ def test_pool_not_seen_whole_has_no_numbers() -> None:
     assert slots(seen) == (None, None, None, None)
     assert seen.advertised == "unknown"
     assert "slices_incomplete" in ids(seen)
+
+
+def test_pool_not_seen_whole_and_no_labels() -> None:
+    pool = IncompletePool(driver="gpu.nvidia.com", pool=NODE, node_name=NODE, seen=1, expected=2)
+    seen = look(make_node(gpus=0), incomplete_pools=[pool], plugin=make_plugin_config())
+    assert (seen.physical, seen.sharing, seen.partitioning, seen.mode) == (None, None, None, "Unknown")
+    assert slots(seen) == (None, None, None, None)
+    assert ids(seen) == {"slices_incomplete", "physical_unknown"}
 
 
 def test_a_tainted_device_is_not_allocatable() -> None:

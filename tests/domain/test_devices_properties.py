@@ -184,7 +184,7 @@ def look(
     return describe(node, pods=its_pods, plugin=plugin, devices=devices, allocations=claims)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given_all
 def test_never_raises_and_always_answers_the_same(
     node: NodeSnapshot,
@@ -200,7 +200,7 @@ def test_never_raises_and_always_answers_the_same(
     gpu_evidence(node, devices or ())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given_all
 def test_free_is_allocatable_minus_requested_and_negative_is_said(
     node: NodeSnapshot,
@@ -222,7 +222,7 @@ def test_free_is_allocatable_minus_requested_and_negative_is_said(
     assert len(names) == len(set(names))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given_all
 def test_what_was_not_read_is_unknown_and_never_zero(
     node: NodeSnapshot,
@@ -239,7 +239,7 @@ def test_what_was_not_read_is_unknown_and_never_zero(
     assert {counted.requested for counted in unclaimed.resources if counted.kind.startswith("dra")} <= {None}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given_all
 def test_cards_and_instances_are_as_many_as_they_are_said_to_be(
     node: NodeSnapshot,

@@ -84,6 +84,11 @@ def test_a_request_nobody_can_read_makes_the_sum_unknown() -> None:
     assert requested_by_resource(pods) == {GPU: None}
 
 
+def test_an_absurd_request_is_unknown_too() -> None:
+    pod = make_pod(containers=[make_container(requests={GPU: "16Gi", "nvidia.com/mig-1g.5gb": "1"})])
+    assert requested_by_resource([pod]) == {GPU: None, "nvidia.com/mig-1g.5gb": 1}
+
+
 def test_pending_demand() -> None:
     message = "0/9 nodes are available: 4 Insufficient cpu, 5 Insufficient nvidia.com/gpu. preemption: 0/9 nodes are available."
     short = make_pod("short", gpus=8, node="", phase="Pending", reason="Unschedulable", message=message)
