@@ -103,7 +103,7 @@ def _finish(run: CollectionRun, snapshot: ClusterSnapshot) -> None:
     nodes = snapshot.section("nodes")
     if not broken:
         run.outcome = RunOutcome.OK
-    elif nodes.complete or nodes.outcome is Outcome.INCOMPLETE:
+    elif nodes.complete or nodes.outcome in (Outcome.INCOMPLETE, Outcome.EXPIRED):
         run.outcome = RunOutcome.PARTIAL
     else:
         run.outcome = RunOutcome.FAILED
