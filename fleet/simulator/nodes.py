@@ -190,7 +190,8 @@ class NodeRenderer:
         time = self.written
         operator = tuple(key for key in labels if key.startswith(_OPERATOR))
         discovered = tuple(key for key in labels if _is_discovered(key))
-        other = tuple(key for key in labels if key not in operator and key not in discovered)
+        taken = {*operator, *discovered}
+        other = tuple(key for key in labels if key not in taken)
         made: list[Any] = []
         if operator:
             upgrade = {key: "" for key in annotations if key.startswith("nvidia.com/")}

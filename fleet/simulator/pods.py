@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -122,6 +123,11 @@ def _image_id(seed: Seed, image: str) -> str:
     return f"{repository}@sha256:{seed.hex(64, 'image', image)}"
 
 
+def _container_id(pod: Pod, container: Container) -> str:
+    base = pod.uid.replace("-", "")
+    return f"containerd://{base}{zlib.crc32(container.name.encode()):08x}{pod.restarts:04x}{base[4:24]}"
+
+
 def _frame(pod: Pod, container: Container, state: dict[str, Any], seed: Seed) -> dict[str, Any]:
     running = "running" in state
     made: dict[str, Any] = {
@@ -135,18 +141,18 @@ def _frame(pod: Pod, container: Container, state: dict[str, Any], seed: Seed) ->
         "started": running,
     }
     if "waiting" not in state or pod.restarts:
-        made["containerID"] = f"containerd://{seed.hex(64, 'container', pod.uid, container.name, pod.restarts)}"
+        made["containerID"] = _container_id(pod, container)
     return made
 
 
-def _ended(pod: Pod, container: Container, seed: Seed, code: int, reason: str, end: datetime | None) -> dict[str, Any]:
+def _ended(pod: Pod, container: Container, code: int, reason: str, end: datetime | None) -> dict[str, Any]:
     return {
         "terminated": {
             "exitCode": code,
             "reason": reason,
             "startedAt": stamp(pod.started or pod.created),
             "finishedAt": stamp(end or pod.started or pod.created),
-            "containerID": f"containerd://{seed.hex(64, 'container', pod.uid, container.name, pod.restarts)}",
+            "containerID": _container_id(pod, container),
         }
     }
 
@@ -162,9 +168,9 @@ def _init_status(pod: Pod, index: int, container: Container, seed: Seed) -> dict
     if container.sidecar:
         state = {"running": {"startedAt": stamp(began)}}
         if pod.phase in ("Succeeded", "Failed"):
-            state = _ended(pod, container, seed, 0, "Completed", pod.ended)
+            state = _ended(pod, container, 0, "Completed", pod.ended)
         return _frame(pod, container, state, seed)
-    done = _frame(pod, container, _ended(pod, container, seed, 0, "Completed", began), seed)
+    done = _frame(pod, container, _ended(pod, container, 0, "Completed", began), seed)
     return done | {"ready": True, "restartCount": 0, "started": False}
 
 
@@ -176,7 +182,7 @@ def _crashed(pod: Pod, container: Container, seed: Seed) -> dict[str, Any]:
     made = _frame(pod, container, {"waiting": waiting}, seed)
     if pod.restarts:
         end = (pod.started or pod.created) + timedelta(minutes=1)
-        made["lastState"] = _ended(pod, container, seed, 1, "Error", end)
+        made["lastState"] = _ended(pod, container, 1, "Error", end)
     return made
 
 
@@ -184,7 +190,7 @@ def _container_status(pod: Pod, container: Container, seed: Seed, device_status:
     if pod.phase in ("Succeeded", "Failed"):
         code = 0 if pod.phase == "Succeeded" else 1
         reason = "Completed" if code == 0 else "Error"
-        made = _frame(pod, container, _ended(pod, container, seed, code, reason, pod.ended), seed)
+        made = _frame(pod, container, _ended(pod, container, code, reason, pod.ended), seed)
     elif pod.stuck_init is not None:
         made = _frame(pod, container, {"waiting": {"reason": "PodInitializing"}}, seed) | {"restartCount": 0}
     elif pod.reason and pod.phase in ("Running", "Pending") and container is pod.template.main:

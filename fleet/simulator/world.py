@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fleet.simulator.hardware import GpuModel, Machine, MigProfile
 from fleet.simulator.seeds import Seed
@@ -42,8 +42,7 @@ class Gpu:
     """The last XID the driver reported; 0 for none. It stays until the exporter restarts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """One unit a device plugin advertises: a card, a MIG instance, or a share of either."""
 
     id: str
@@ -140,6 +139,8 @@ class Node:
     slice_generation: int = 1
     fault: str = ""
     """What is wrong with it, as the simulation calls it; empty for a healthy node. Never shown by the API."""
+    _slots: list[Slot] = field(default_factory=list)
+    _slots_for: tuple[object, ...] = ()
 
     @property
     def ip(self) -> str:
@@ -154,6 +155,13 @@ class Node:
 
     def slots(self) -> list[Slot]:
         """Every unit the device plugin advertises, unhealthy ones included; none where nobody advertises."""
+        cards = tuple((gpu.uuid, gpu.mig, *(instance.uuid for instance in gpu.instances)) for gpu in self.gpus)
+        how = (self.stack, self.strategy, self.replicas, self.renamed, self.mig_invalid, self.leftover, cards)
+        if how != self._slots_for:
+            self._slots, self._slots_for = self._make_slots(), how
+        return self._slots
+
+    def _make_slots(self) -> list[Slot]:
         if self.stack in ("dra", "bare", "cpu") or self.mig_invalid or self.leftover:
             return []
         found: list[Slot] = []

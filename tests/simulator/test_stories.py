@@ -215,3 +215,19 @@ def test_a_failed_admission_of_the_pods_own_making_shows_no_container(cluster: C
     assert refused
     status = _pod(big, refused[0].key)["status"]
     assert (status["phase"], status["reason"], "containerStatuses" in status) == ("Failed", "UnexpectedAdmissionError", False)
+
+
+def test_a_new_cluster_says_which_devices_each_container_holds() -> None:
+    fleet = build_fleet(clusters=4, nodes=0)
+    told, untold = fleet["staging-iad"], fleet["research-onprem"]
+    for cluster, kind in ((told, "lab-h100"), (untold, "lab-h100")):
+        node = cluster.add_node(kind, name="n")
+        pod = cluster.add_pod("n", slots=2)
+        status = _pod(cluster, pod.key)["status"]["containerStatuses"][0]
+        if cluster is untold:
+            assert "allocatedResourcesStatus" not in status
+            continue
+        held = status["allocatedResourcesStatus"]
+        assert [entry["name"] for entry in held] == ["nvidia.com/gpu"]
+        assert {device["resourceID"] for device in held[0]["resources"]} <= {gpu.uuid for gpu in node.gpus}
+        assert len(held[0]["resources"]) == 2
