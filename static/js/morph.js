@@ -5,12 +5,13 @@
      data-key        who this is among its siblings
      data-value      a figure: flashes once when a refresh changes it
      data-preserve   leave what is inside alone while this attribute's value stays the same
-     data-hold       a list somebody may be reading: while the pointer or the focus is in it, its order holds */
+     data-hold       a list somebody may be reading: while the pointer or the focus is in it, a refresh leaves its order
+     data-new-for    says afterwards how many rows came to the list of that id */
 "use strict";
 (function () {
   const KEPT = new Set(["tabindex", "aria-expanded", "data-open"]); // ours, once they stand
   const FIELDS = new Set(["INPUT", "TEXTAREA", "OPTION"]);
-  let flashing = false;
+  let refreshing = false; // a refresh nobody asked for, as opposed to the answer to a reader's question
   let changed = new Set();
 
   const keyOf = (node) => {
@@ -59,7 +60,7 @@
     if (from.nodeType !== 1) {
       if (from.nodeValue !== to.nodeValue) {
         from.nodeValue = to.nodeValue;
-        if (flashing) noteChange(from);
+        if (refreshing) noteChange(from);
       }
       return;
     }
@@ -83,7 +84,7 @@
       from.dispatchEvent(new CustomEvent("muster:data", { bubbles: true }));
       return;
     }
-    if (from.hasAttribute("data-hold") && busy(from)) return patchHeld(from, to);
+    if (refreshing && from.hasAttribute("data-hold") && busy(from)) return patchHeld(from, to);
     patchChildren(from, to);
   }
 
@@ -169,18 +170,18 @@
     }
   }
 
-  function run(work, flashes) {
+  function run(work, refresh) {
     const focused = document.activeElement;
     const anchor = CSS.supports("overflow-anchor", "auto") ? null : topmost();
-    flashing = flashes;
+    refreshing = refresh;
     changed = new Set();
     work();
-    flashing = false;
+    refreshing = false;
     if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
     if (anchor && anchor.element.isConnected) {
       scrollBy(0, anchor.element.getBoundingClientRect().top - anchor.top);
     }
-    if (flashes) flash();
+    if (refresh) flash();
     if (window.Muster.ages) window.Muster.ages.tick();
   }
 
@@ -191,10 +192,10 @@
   }
 
   /* `to` is an element or a fragment. One element with the target's own id stands for the target, anything else for its inside. */
-  function into(target, to, { flash: flashes = false } = {}) {
+  function into(target, to, { refresh = false } = {}) {
     const only = to.nodeType === 11 && to.firstElementChild && to.firstElementChild === to.lastElementChild ? to.firstElementChild : null;
     const whole = to.nodeType === 1 ? to : only && only.id && only.id === target.id ? only : null;
-    run(() => (whole ? patch(target, whole) : patchChildren(target, to)), flashes);
+    run(() => (whole ? patch(target, whole) : patchChildren(target, to)), refresh);
     return target;
   }
 

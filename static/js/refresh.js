@@ -44,7 +44,7 @@
           document.title = title.textContent;
           title.remove();
         }
-        window.Muster.morph(region, template.content, { flash: true });
+        window.Muster.morph(region, template.content, { refresh: true });
         if (answer.headers.get("ETag")) region.dataset.etag = answer.headers.get("ETag");
         if (window.htmx) htmx.process(region);
         region.dispatchEvent(new CustomEvent("muster:refreshed", { bubbles: true }));
