@@ -49,6 +49,9 @@ __all__ = [
 ]
 
 
+_STATE_LENGTH = 30
+
+
 class NodeDevices(msgspec.Struct, frozen=True, kw_only=True):
     """Everything Muster says about the GPUs of one node."""
 
@@ -155,7 +158,7 @@ def describe(
         isolation=isolation(partitioning, sharing, shared=shared.shared, whole_cards_too=whole_cards(seen, offered) > 0),
         mig_instances=before.mig_instances if before else layout.mig_instances,
         mig_desired=node.labels.get(labels.MIG_CONFIG, ""),
-        mig_state=node.labels.get(labels.MIG_CONFIG_STATE, ""),
+        mig_state=node.labels.get(labels.MIG_CONFIG_STATE, "")[:_STATE_LENGTH],
         resources=offered.resources,
         slots=_totals(seen, offered, pods_known=pods is not None),
         cards=list_cards(seen, layout, counted, identity, pods),

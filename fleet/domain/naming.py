@@ -6,6 +6,7 @@ import msgspec
 
 from fleet.domain.layout import MIXED, NONE, Layout
 from fleet.domain.reading import Reading
+from fleet.domain.sources.gfd import SHORT
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +40,11 @@ def identify(reading: Reading, layout: Layout) -> Identity:
     return Identity(
         product=product,
         products=products,
-        family=family,
-        architecture=seen.architecture if seen and seen.architecture else family.replace("-", " ").title(),
+        family=family[:SHORT],
+        architecture=(seen.architecture if seen and seen.architecture else family.replace("-", " ").title())[:SHORT],
         memory_mib=_memory(reading, layout) or (before.gpu_memory_mib if before else None),
-        driver_version=gfd.driver_version or (seen.driver_version if seen else "") or facts.driver_version,
-        cuda_version=gfd.cuda_version or (seen.cuda_version if seen else ""),
+        driver_version=(gfd.driver_version or (seen.driver_version if seen else "") or facts.driver_version)[:SHORT],
+        cuda_version=(gfd.cuda_version or (seen.cuda_version if seen else ""))[:SHORT],
     )
 
 

@@ -124,7 +124,7 @@ dra_devices = st.builds(
     parent_uuid=st.sampled_from(["", "GPU-a", "GPU-c"]),
     product=st.one_of(st.just("NVIDIA H100 80GB HBM3"), st.text(max_size=8)),
     profile=st.one_of(st.just("1g.10gb"), st.text(max_size=5)),
-    memory_bytes=st.one_of(st.none(), st.integers(0, 10**12)),
+    memory_bytes=st.one_of(st.none(), st.integers(0, 10**15)),
     cuda_version=st.text(max_size=5),
     taints=st.lists(st.builds(Taint, st.text(max_size=3), effect=st.sampled_from(["NoSchedule", "None"])), max_size=1).map(tuple),
 )
@@ -265,6 +265,10 @@ def test_cards_and_instances_are_as_many_as_they_are_said_to_be(
     assert seen.sharing in (None, "exclusive", "time-slicing", "mps")
     assert seen.advertised in ("full", "partial", "none", "unknown")
     assert len(seen.mode) <= 120
+    for text in (seen.family, seen.driver_version, seen.cuda_version, *(device.profile for device in seen.mig_devices)):
+        assert len(text) <= 60
+    for number in (seen.gpu_memory_mib, seen.physical, *(counted.predicted for counted in seen.resources)):
+        assert number is None or 0 <= number <= 1_000_000
 
 
 @given(

@@ -15,9 +15,10 @@ from fleet.domain.mig import canonical
 from fleet.domain.quantities import to_mib
 from fleet.domain.slots import ResourceSlots, minus
 from fleet.domain.snapshot import DraAllocation, DraDevice
-from fleet.domain.sources.gfd import label_form
+from fleet.domain.sources.gfd import PLAUSIBLE, SHORT, label_form
 
 _MINOR = re.compile(r"gpu-(\d{1,4})(?:-|$)", re.ASCII)
+_PCI_LENGTH = 30
 _BLOCKING = frozenset({"NoSchedule", "NoExecute"})
 _Key = tuple[str, str, str]
 
@@ -69,11 +70,11 @@ def view(node_name: str, devices: Sequence[DraDevice], allocations: Sequence[Dra
         cards=cards,
         mig_devices=tuple(
             MigDevice(
-                profile=canonical(part.profile),
+                profile=_profile(part),
                 uuid=part.uuid,
                 parent_uuid=part.parent_uuid,
                 gpu_index=_minor(part),
-                memory_mib=to_mib(part.memory_bytes),
+                memory_mib=_mib(part),
                 source="resource_slice",
                 held=None if held is None else _key(part) in held,
             )
@@ -121,7 +122,7 @@ def _cards(
     for device in whole:
         identity = _card_id(device)
         if identity not in cards:
-            cards[identity] = _card(device, device.uuid, to_mib(device.memory_bytes), cut=identity in cut)
+            cards[identity] = _card(device, device.uuid, _mib(device), cut=identity in cut)
     for part in parts:
         identity = parents[id(part)]
         if identity not in cards:
@@ -138,7 +139,7 @@ def _card(device: DraDevice, uuid: str, memory_mib: int | None, *, cut: bool) ->
         uuid=uuid,
         product=label_form(device.product),
         memory_mib=memory_mib,
-        pci_bus_id="" if _is_mig(device) else device.pci_bus_id,
+        pci_bus_id="" if _is_mig(device) else device.pci_bus_id[:_PCI_LENGTH],
         source="resource_slice",
         mig_enabled=cut,
     )
@@ -165,7 +166,7 @@ def _resources(
         found.append(_slots(name, kind, list(devices.values()), busy))
     if instances:
         busy = None if held is None else sum(1 for device in instances if _key(device) in held)
-        profiles = {canonical(device.profile) for device in instances}
+        profiles = {_profile(device) for device in instances}
         profile = profiles.pop() if len(profiles) == 1 else ""
         found.append(_slots(labels.DRA_NVIDIA_MIG_CLASS, "dra-mig", instances, busy, profile))
     return tuple(found)
@@ -215,6 +216,15 @@ def _nameless_parent(part: DraDevice) -> str:
 def _minor(device: DraDevice) -> int | None:
     match = _MINOR.match(device.name)
     return int(match[1]) if match else None
+
+
+def _profile(device: DraDevice) -> str:
+    return canonical(device.profile)[:SHORT]
+
+
+def _mib(device: DraDevice) -> int | None:
+    mib = to_mib(device.memory_bytes)
+    return mib if mib is not None and mib <= PLAUSIBLE else None
 
 
 def _short(version: str) -> str:

@@ -15,6 +15,9 @@ from fleet.domain.quantities import parse_count
 PLAUSIBLE = 1_000_000
 """No count of GPUs, shares or MiB in a label is larger; what claims to be is unreadable."""
 
+SHORT = 60
+"""Versions, families and profiles are short words; what a label or a driver says beyond is cut off."""
+
 _PRODUCT = re.compile(r"(?P<model>.*?)(?:-MIG-(?P<mig>INVALID|\d.*?))?(?P<shared>-SHARED)?", re.DOTALL)
 _MIG_ATTRIBUTE = re.compile(
     r"(.+)\.(product|count|replicas|sharing-strategy|memory|multiprocessors|slices\.[gc]i|engines\.\w+)", re.DOTALL

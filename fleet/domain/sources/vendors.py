@@ -68,10 +68,11 @@ def _amd(node_labels: Mapping[str, str], resources: Mapping[str, int]) -> Vendor
         known = model.partitions if model else {}
         per_card = known.get(mode) or _AMD_DEVICES_PER_CARD.get(mode) or 0
     vram = old.get("vram", {})
+    memory = parse_gib_label(node_labels.get(labels.AMD_VRAM) or (next(iter(vram)) if len(vram) == 1 else None))
     return VendorFacts(
         product=product,
         products=tuple(sorted({product, *products} - {""})),
-        memory_mib=parse_gib_label(node_labels.get(labels.AMD_VRAM) or (next(iter(vram)) if len(vram) == 1 else None)),
+        memory_mib=memory if memory and memory <= PLAUSIBLE else None,
         family=model.family if model and model.family else node_labels.get(labels.AMD_FAMILY, ""),
         driver_version=node_labels.get(labels.AMD_DRIVER_VERSION, ""),
         count=sum(old[key].values()) if key else None,
