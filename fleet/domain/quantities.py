@@ -75,11 +75,15 @@ def to_mib(size: int | Fraction | None) -> int | None:
 
 
 def parse_gib_label(text: str | None) -> int | None:
-    """MiB of a label such as AMD's vram (`191G`): the labeller writes whole GiB with a bare G; a real unit means itself."""
+    """MiB of a label such as AMD's vram (`191G`): the labeller writes whole GiB with a bare G; a real unit means itself.
+
+    None for what no card has: nothing, or less.
+    """
     if text is None:
         return None
     count = parse_count(text[:-1]) if text.endswith("G") else None
-    return count * 1024 if count is not None else to_mib(parse_quantity(text))
+    mib = count * 1024 if count is not None else to_mib(parse_quantity(text))
+    return mib if mib is not None and mib > 0 else None
 
 
 def ceil_div(number: int, by: int) -> int:
