@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from fleet.collectors.kube import preload
 from fleet.collectors.run import collect
 from fleet.domain.judgement import judge
 from fleet.domain.snapshot import ClusterSnapshot, Outcome
@@ -65,6 +66,7 @@ def collect_all(*, trigger: str, timeout_s: float) -> list[CollectionRun]:
     everyone = list(Cluster.objects.filter(removed_at__isnull=True))
     if not everyone:
         return []
+    preload()  # threads that import the client at once would meet it half loaded
     pool = ThreadPoolExecutor(max_workers=min(16, len(everyone)), thread_name_prefix="collect")
     passes = [pool.submit(_in_thread, cluster, trigger, timeout_s) for cluster in everyone]
     done, late = wait(passes, timeout=timeout_s + 2)
