@@ -6,6 +6,7 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import GpuModel, find
+from fleet.domain.leftovers import leftovers
 from fleet.domain.mig import fewest_cards, fit
 from fleet.domain.reading import Offer, Reading
 
@@ -21,6 +22,8 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
     single_profile: str = ""
     """The profile behind nvidia.com/gpu under the single strategy."""
     model: GpuModel | None = None
+    leftovers: frozenset[str] = frozenset()
+    """Resources from an earlier layout, which offer nothing."""
 
 
 def lay_out(reading: Reading) -> Layout:
@@ -28,11 +31,21 @@ def lay_out(reading: Reading) -> Layout:
     model = model_of(reading)
     if reading.dra is not None:
         return _by_dra(reading, model)
-    offered = [offer for offer in reading.offers.values() if offer.profile and (offer.capacity or offer.allocatable)]
+    behind = leftovers(reading, model)
+    layout = _by_labels(reading, model, behind)
+    return msgspec.structs.replace(layout, leftovers=behind) if behind else layout
+
+
+def _by_labels(reading: Reading, model: GpuModel | None, behind: frozenset[str]) -> Layout:
+    offered = [
+        offer
+        for name, offer in reading.offers.items()
+        if offer.profile and (offer.capacity or offer.allocatable) and name not in behind
+    ]
     by_label = {profile: told.count for profile, told in reading.gfd.mig.items() if told.count}
     if offered or by_label:
         return Layout(partitioning=MIXED, mig_instances=_mixed(reading, offered, by_label), model=model)
-    single = reading.gfd.mig_profile or (reading.cloud.partition if not reading.gfd.found else "")
+    single = reading.gfd.mig_profile or reading.cloud.partition
     if single:
         return Layout(partitioning=SINGLE, mig_instances=_single(reading, single, model), single_profile=single, model=model)
     if reading.gfd.mig_invalid:
@@ -55,6 +68,8 @@ def model_of(reading: Reading) -> GpuModel | None:
 
 def devices_behind(reading: Reading, layout: Layout, offer: Offer) -> int | None:
     """Devices that should stand behind a resource: cards, or MIG instances; None where nothing independent tells."""
+    if offer.name in layout.leftovers:
+        return 0
     if offer.profile:
         told = reading.gfd.mig.get(offer.profile)
         if told is not None:
@@ -117,8 +132,9 @@ def _single(reading: Reading, profile: str, model: GpuModel | None) -> dict[str,
     if room is None:
         return None
     clients = reading.cloud.replicas or 1
-    if reading.cloud.count:
-        return {profile: reading.cloud.count * room.most}
+    cards = reading.cloud.count or reading.gfd.count
+    if cards:
+        return {profile: cards * room.most}
     capacity = reading.capacity.get(labels.NVIDIA_GPU, 0)
     return {profile: capacity // clients} if capacity and capacity % clients == 0 else None
 

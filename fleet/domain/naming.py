@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.domain.layout import MIXED, NONE, Layout
+from fleet.domain.layout import Layout
 from fleet.domain.reading import Reading
 from fleet.domain.sources.gfd import SHORT
 
@@ -52,7 +52,7 @@ def _memory(reading: Reading, layout: Layout) -> int | None:
     """MiB of one whole card: as measured where a whole card was measured, else the catalogue's."""
     if reading.dra is not None and reading.dra.memory_mib:
         return reading.dra.memory_mib
-    measures_a_card = layout.partitioning in (NONE, MIXED) and not reading.gfd.mig_invalid and not reading.gfd.mig_profile
+    measures_a_card = not reading.gfd.mig_invalid and not reading.gfd.mig_profile
     if measures_a_card and reading.gfd.memory_mib:
         return reading.gfd.memory_mib
     known = layout.model.memory_mib if layout.model else None

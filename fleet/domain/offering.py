@@ -55,6 +55,8 @@ def _force(reading: Reading, layout: Layout, offer: Offer) -> InForce:
 def _announced(reading: Reading, offer: Offer) -> tuple[int | None, int | None]:
     """Replicas by label and by configuration."""
     config = reading.wanted.replicas(offer.name)
+    if reading.cloud.gke and reading.cloud.sharing and reading.wanted.config is None:
+        config = reading.cloud.replicas  # GKE's own plugin shares, which GFD does not know of
     if reading.labels_vanished and reading.previous is not None:
         return reading.previous.replicas, config
     if offer.profile in reading.gfd.mig:
@@ -62,7 +64,7 @@ def _announced(reading: Reading, offer: Offer) -> tuple[int | None, int | None]:
     if reading.gfd.found:
         return (reading.gfd.replicas if reading.gfd.mig_profile == offer.profile or not offer.profile else None), config
     if reading.cloud.gke:
-        return (reading.cloud.replicas if reading.cloud.sharing else 1), config
+        return (reading.cloud.replicas if reading.cloud.sharing else 1), None
     return None, config
 
 
@@ -87,19 +89,20 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
     by_dra = reading.dra is not None
     # Where DRA serves the cards, a pod that asks for nvidia.com/gpu got a claim for it, which is counted there (KEP-5004).
     asked = [name for name in held or () if not (by_dra and labels.vendor_of_resource(name) == reading.vendor)]
-    for name in (*_expected(reading, layout), *asked):
+    missing = _expected(reading, layout)
+    for name in (*missing, *asked):
         if name not in offers:
             amount = 0 if reported else None
             offers[name] = make_offer(name, amount, amount)
-    leftovers = _leftover_profiles(reading)
-    doubled = _doubled(reading) | leftovers
+    doubled = _doubled(reading) | layout.leftovers
     resources: list[ResourceSlots] = []
     stale: list[ResourceSlots] = []
     empty: list[ResourceSlots] = []
     for name in sorted(offers):
         force = in_force_by_name.get(name) or _force(reading, layout, offers[name])
         slots = _slots(reading, layout, offers[name], force, held, doubled)
-        if any(number != 0 for number in (slots.capacity, slots.allocatable, slots.requested or 0, slots.predicted or 0)):
+        numbers = (slots.capacity, slots.allocatable, slots.requested if held is not None else 0, slots.predicted or 0)
+        if name in missing or any(number != 0 for number in numbers):
             resources.append(slots)
         else:
             (stale if offers[name].kind in ("mig", "mig-shared", "partition") else empty).append(slots)
@@ -110,7 +113,7 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
     return Offering(
         resources=(*published, *resources),
         leave_out=frozenset(second | doubled),
-        stale=(*sorted(leftovers), *(slots.name for slots in stale)),
+        stale=(*sorted(layout.leftovers), *(slots.name for slots in stale)),
     )
 
 
@@ -200,16 +203,6 @@ def _doubled(reading: Reading) -> frozenset[str]:
             else:
                 left_over.add(base if _shared_name(reading, base) == name else name)
     return frozenset(left_over)
-
-
-def _leftover_profiles(reading: Reading) -> frozenset[str]:
-    """MIG resources of which nothing is allocatable and which the labels, though they know other profiles, do not know."""
-    known = {profile for profile, told in reading.gfd.mig.items() if told.count}
-    return frozenset(
-        name
-        for name in reading.capacity
-        if known and reading.offers[name].profile not in known | {""} and reading.offers[name].allocatable == 0
-    )
 
 
 def _published(reading: Reading, layout: Layout) -> tuple[ResourceSlots, ...]:

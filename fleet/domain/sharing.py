@@ -101,17 +101,17 @@ def means(reading: Reading, resource: str, replicas: int | None, verdict: Verdic
     strategy = _label_strategy(reading, resource)
     if replicas == 1 and not resource.endswith(".shared"):
         return "exclusive"
-    wanted = reading.wanted.config.sharing if reading.wanted.config else ""
+    wanted = reading.wanted.config.sharing if reading.wanted.config else reading.cloud.sharing
     if verdict == Verdict.CONFIGURED and wanted:
         return wanted
     if strategy in ("time-slicing", "mps"):
         return strategy
-    told = wanted or reading.cloud.sharing
-    if told in ("time-slicing", "mps"):
-        return told
+    if wanted in ("time-slicing", "mps"):
+        return wanted
     shares = (replicas or 0) > 1 or resource.endswith(".shared") or reading.gfd.shared_suffix
-    if shares and reading.gfd.found and strategy is None and reading.gfd.mps_capable is None:
-        return "time-slicing"  # a GFD that writes neither label is older than MPS
+    if shares and reading.gfd.found and strategy is None:
+        # GFD writes mps.capable=true only where MPS is configured, and a GFD that writes neither label is older than MPS.
+        return {None: "time-slicing", "true": "mps"}.get(reading.gfd.mps_capable)
     return None
 
 

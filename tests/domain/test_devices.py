@@ -129,6 +129,13 @@ def test_sharing_labels_older_than_mps_mean_time_slicing() -> None:
     assert look(node).mode == "Time-sliced ×4"
 
 
+def test_mps_capable_says_mps_where_the_strategy_is_not_told() -> None:
+    labels = {"nvidia.com/gpu.sharing-strategy": None}
+    assert look(make_node(gpus=2, sharing="mps", replicas=4, labels=labels)).mode == "MPS ×4"
+    labels["nvidia.com/mps.capable"] = "false"
+    assert look(make_node(gpus=2, sharing="mps", replicas=4, labels=labels)).sharing is None
+
+
 def test_shares_of_unknown_kind_are_not_guessed() -> None:
     seen = look(make_node(gpus=2, gfd=False, replicas=4, renamed=True), plugin=None)
     assert (seen.sharing, seen.replicas, seen.physical, seen.mode) == (None, None, None, "Shared")

@@ -58,6 +58,19 @@ def test_gke_partitions_are_mig() -> None:
     assert look(slots={"nvidia.com/gpu": 28}, labels=without_count).physical == 2
 
 
+def test_gke_shares_and_cuts_behind_the_back_of_an_own_gfd() -> None:
+    gke = {GKE + "accelerator": "nvidia-tesla-a100", GKE + "accelerator-count": "2"}
+    sharing = gke | {GKE + "gpu-sharing-strategy": "time-sharing", GKE + "max-shared-clients-per-gpu": "3"}
+    node = make_node(gpus=2, product="NVIDIA-A100-SXM4-40GB", labels=sharing, capacity={"nvidia.com/gpu": 6})
+    shared = describe(node, pods=(), plugin=DevicePluginConfigs(), devices=(), allocations=())
+    assert (shared.physical, shared.mode, shared.sharing) == (2, "Time-sliced ×3", "time-slicing")
+    cutting = gke | {GKE + "gpu-partition-size": "1g.5gb", "nvidia.com/gpu.replicas": "0"}
+    node = make_node(gpus=2, product="NVIDIA-A100-SXM4-40GB", labels=cutting, capacity={"nvidia.com/gpu": 14})
+    cut = describe(node, pods=(), plugin=DevicePluginConfigs(), devices=(), allocations=())
+    assert (cut.physical, cut.mode, cut.mig_instances) == (2, "MIG 14×1g.5gb", {"1g.5gb": 14})
+    assert cut.gpu_memory_mib == 40960
+
+
 def test_gke_plain() -> None:
     seen = look(slots={"nvidia.com/gpu": 1}, labels={GKE + "accelerator": "nvidia-tesla-t4", GKE + "accelerator-count": "1"})
     assert (seen.physical, seen.product, seen.mode, seen.sharing) == (1, "Tesla-T4", "Full GPU", "exclusive")

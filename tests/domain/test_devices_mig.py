@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.builders import make_node, make_pod
@@ -165,6 +167,31 @@ def test_a_profile_left_behind_with_its_old_number_is_not_counted() -> None:
     offered = look(make_node(mig={"1g.10gb": 56}, capacity={stale: 3}))
     assert (offered.slots.capacity, offered.mig_instances, offered.advertised) == (59, {"1g.10gb": 56}, "unknown")
     assert "labels_disagree_with_resources" in ids(offered)
+
+
+@pytest.mark.parametrize(
+    ("built", "stale"),
+    [
+        ({"mig": "1g.5gb", "product": A100}, "nvidia.com/mig-1g.5gb"),
+        ({}, "nvidia.com/mig-1g.10gb"),
+        ({"mig": {"1g.10gb": 56}}, "nvidia.com/gpu"),
+    ],
+)
+@pytest.mark.parametrize(("allocatable", "remark"), [(0, "stale_resource"), (8, "phantom_slots")])
+def test_an_old_layout_beside_the_new_one_is_not_counted(
+    built: dict[str, Any], stale: str, allocatable: int, remark: str
+) -> None:
+    alone = look(make_node(**built))
+    seen = look(make_node(**built, capacity={stale: 8}, allocatable={stale: allocatable}))
+    assert ids(seen) == {remark}
+    for field in ("physical", "partitioning", "sharing", "replicas", "mode", "mig_instances", "slots", "advertised"):
+        assert getattr(seen, field) == getattr(alone, field), field
+
+
+def test_labels_that_have_not_seen_the_new_layout_yet() -> None:
+    seen = look(make_node(capacity={"nvidia.com/gpu": 0, "nvidia.com/mig-1g.10gb": 56}))
+    assert (seen.physical, seen.partitioning, seen.slots.capacity) == (8, "mig-mixed", 56)
+    assert "labels_disagree_with_resources" in ids(seen)
 
 
 def test_pods_that_hold_instances_that_are_gone() -> None:

@@ -14,12 +14,22 @@ from fleet.domain.remarks.words import plural
 
 def about_resources(reading: Reading, layout: Layout, offering: Offering) -> Iterator[Remark]:
     """Everything about names and kinds of resources that a reader would stumble over."""
-    if offering.stale:
+    phantoms = [name for name in offering.stale if reading.offers[name].allocatable]
+    stale = [name for name in offering.stale if name not in phantoms]
+    if stale:
         yield Remark(
             id="stale_resource",
             severity=Severity.INFO,
-            text=f"{', '.join(offering.stale)} stayed behind from an earlier layout: nothing of it is allocatable, not counted.",
-            evidence=tuple(Evidence("capacity", name, reading.node.capacity.get(name, "0")) for name in offering.stale),
+            text=f"{', '.join(stale)} stayed behind from an earlier layout: nothing of it is allocatable, not counted.",
+            evidence=tuple(Evidence("capacity", name, reading.node.capacity.get(name, "0")) for name in stale),
+        )
+    for name in phantoms:
+        yield Remark(
+            id="phantom_slots",
+            severity=Severity.WARNING,
+            text=f"{plural(reading.offers[name].allocatable or 0, 'slot')} of {name} stayed behind from an earlier layout: "
+            "labels and other resources account for every card. Not counted; pods that get one will fail.",
+            evidence=(Evidence("allocatable", name, reading.node.allocatable.get(name, "")),),
         )
     if reading.unreadable or reading.gfd.unreadable:
         yield Remark(
@@ -89,7 +99,7 @@ def _mig(reading: Reading, layout: Layout, offering: Offering) -> Iterator[Remar
     strangers = [
         name
         for name, offer in reading.offers.items()
-        if offer.capacity and offer.profile and name not in offering.stale and gfd.mig and offer.profile not in gfd.mig
+        if offer.capacity and offer.profile not in {"", gfd.mig_profile, *gfd.mig} and gfd.found and name not in offering.stale
     ]
     if strangers and reading.dra is None:
         yield Remark(

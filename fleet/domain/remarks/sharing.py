@@ -36,7 +36,7 @@ def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offeri
             yield Remark(
                 id="config_disagrees_with_labels",
                 severity=Severity.WARNING,
-                text=f"The device-plugin configuration wants {times(force.config)}, the labels say {times(force.label)}; "
+                text=f"{_who(reading)} {times(force.config)}, the labels say {times(force.label)}; "
                 f"{_in_force(force, offer.capacity)} ({name}).",
                 evidence=evidence,
             )
@@ -73,6 +73,10 @@ def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offeri
                 f"beside it, or sharing the labels do not know ({name}).",
                 evidence=evidence,
             )
+
+
+def _who(reading: Reading) -> str:
+    return "The device-plugin configuration wants" if reading.wanted.config is not None else "The cloud's labels tell of"
 
 
 def _in_force(force: InForce, capacity: int) -> str:
