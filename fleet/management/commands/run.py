@@ -90,6 +90,7 @@ class Start:
     def _start(self, reserved: socket.socket) -> str:
         """Everything up to the page; the sign-in link."""
         _log_to(self.home / "log" / "run.log")
+        settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         simulator = self._start_simulator() if settings.IS_SIMULATED else None
         gate, opener = os.pipe()
         web = self.supervisor.add(children.web(self.home, reserved, gate))

@@ -65,6 +65,7 @@ class Command(BaseCommand):
             self.stderr.write(failure)
 
     def _run(self, home: Path, arguments: tuple[str, ...]) -> int:
+        (home / "static").mkdir()  # WhiteNoise warns of a folder that is not there, once for each client of a test
         database, broker = Postgres(home, forgetful=True), Broker(home, forgetful=True)
         try:
             broker.start()
