@@ -8,7 +8,7 @@ import threading
 from urllib.parse import urlsplit
 
 from fleet.collectors.errors import Failure, shorten
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 
 def find_host(server: str, timeout_s: float) -> None:

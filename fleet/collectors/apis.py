@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.session import SMALL_TIMEOUT_S, Session
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 
 class _Version(msgspec.Struct, gc=False):

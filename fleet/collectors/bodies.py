@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 _CHUNK = 256 * 1024
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from fleet.collectors.errors import ConfigurationError, Failure, shorten
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 TOKEN_FILE_PERIOD_S = 60.0  # client-go's own period: a projected token is replaced long before it expires
 PLUGIN_TIMEOUT_S = 20.0

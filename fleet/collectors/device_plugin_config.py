@@ -11,7 +11,8 @@ import yaml
 from fleet.collectors.daemonsets import PluginSource
 from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.session import Session
-from fleet.domain.snapshot import DevicePluginConfig, DevicePluginConfigs, Outcome
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import DevicePluginConfig, DevicePluginConfigs
 
 # What the plugin's chart tries where no default is named: the key called `default`, then the only key there is.
 _CHART_FALLBACKS = ("named", "single")

@@ -15,7 +15,7 @@ from http import HTTPStatus
 import msgspec
 import urllib3.exceptions as http
 
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 
 class ConfigurationError(ValueError):

@@ -26,7 +26,7 @@ from fleet.collectors.credentials import Credential, ExecPlugin, Source, TokenFi
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, ConfigurationError, Failure, from_transport, shorten, timed_out
 from fleet.collectors.tls import Tls, read_pem
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 __all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "list_connections", "open_client", "preload"]
 

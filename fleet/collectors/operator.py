@@ -16,12 +16,8 @@ from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.paging import Listing, PageDecoder, read_list
 from fleet.collectors.session import Session
 from fleet.collectors.wire import ConditionWire, ObjectMeta, parse_conditions
-from fleet.domain.snapshot import (
-    ClusterPolicySnapshot,
-    NvidiaDriverSnapshot,
-    OperatorSnapshot,
-    Outcome,
-)
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import ClusterPolicySnapshot, NvidiaDriverSnapshot, OperatorSnapshot
 
 Wire = TypeVar("Wire")
 Out = TypeVar("Out")

@@ -10,7 +10,7 @@ import msgspec
 from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.kube import Params
 from fleet.collectors.session import Session
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 Wire = TypeVar("Wire")
 Out = TypeVar("Out")

@@ -14,7 +14,8 @@ import msgspec
 from fleet.collectors.apis import Apis
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.session import Session
-from fleet.domain.snapshot import MissingPermission, Outcome, Permissions
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import MissingPermission, Permissions
 
 _RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -11,7 +11,8 @@ from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.kube import Params
 from fleet.collectors.paging import Listing, PageDecoder, read_list
 from fleet.collectors.session import Session
-from fleet.domain.snapshot import Outcome, PodSnapshot
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import PodSnapshot
 
 _pages = PageDecoder(pods.PodWire)
 

@@ -13,8 +13,9 @@ from fleet.collectors.nodes import TaintWire, parse_taints
 from fleet.collectors.paging import Listing, Out, PageDecoder, Wire, read_list
 from fleet.collectors.session import Session
 from fleet.collectors.wire import ObjectMeta
+from fleet.domain.outcomes import Outcome
 from fleet.domain.quantities import parse_quantity
-from fleet.domain.snapshot import DraDevice, IncompletePool, Outcome, ResourceSlices
+from fleet.domain.snapshot import DraDevice, IncompletePool, ResourceSlices
 
 GROUP = "resource.k8s.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1", "v1alpha3")

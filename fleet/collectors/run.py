@@ -34,6 +34,7 @@ from fleet.collectors.kube import Connection, open_client
 from fleet.collectors.paging import Listing
 from fleet.collectors.session import Limits, Session
 from fleet.domain.gpu_nodes import gpu_evidence
+from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import (
     ClusterSnapshot,
     DevicePluginConfigs,
@@ -41,11 +42,9 @@ from fleet.domain.snapshot import (
     DraDevice,
     NodeSnapshot,
     OperatorSnapshot,
-    Outcome,
     Permissions,
     PodSnapshot,
     ResourceSlices,
-    SectionReport,
 )
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import msgspec
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure, from_answer
 from fleet.collectors.kube import Answer, Client, Params
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 READ_TIMEOUT_S = 30.0
 SMALL_TIMEOUT_S = 10.0  # for answers that need no list: a healthy server gives them in milliseconds

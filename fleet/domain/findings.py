@@ -55,6 +55,37 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...] = ()
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something wrong that a health or lint rule sees now. Its identity over time is (cluster, node, rule, key)."""
+
+    rule: str
+    """Id of the rule: an open set of plain slugs."""
+    severity: Severity
+    text: str
+    """One plain sentence. No figure that wobbles: a changed text is a changed row."""
+    key: str = ""
+    """What tells two findings of one rule on one node apart: a GPU's UUID, a pod, a resource; empty for one."""
+    subject: str = "node"
+    """node, gpu, mig_instance, pod, resource, cluster, pool or workload_class."""
+    evidence: tuple[Evidence, ...] = ()
+    remedy: str = ""
+    """What to do, in plain words; steps are lines."""
+    rung: str = ""
+    """The rung it breaks or explains; empty for none."""
+    sustain_s: int = 0
+    """It counts only after it has been seen for so long without a break; until then it is pending."""
+
+
+class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule says about one node. `unknown` and `not_enabled` neither open nor resolve findings."""
+
+    rule: str
+    status: Status
+    reason: str = ""
+    """Why it is not `pass`; empty where the findings say it."""
+    findings: tuple[Finding, ...] = ()
+
+
 def worst_severity(remarks: Iterable[Remark]) -> str:
     """The worst severity among them; empty without any."""
     return max((remark.severity for remark in remarks), key=lambda severity: severity.rank, default="")

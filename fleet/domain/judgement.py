@@ -1,18 +1,34 @@
-"""From one snapshot to one judged node each: the step between looking and remembering."""
+"""From one snapshot to one judged node each: the step between looking and remembering.
+
+First every node's devices are described; then the rules of health and lint look at each node and at all of them; then each
+node climbs the ladder.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
-from fleet.domain import labels
-from fleet.domain.devices import NodeDevices, Previous, describe
+from fleet.domain import labels, rules
+from fleet.domain.devices import NodeDevices, describe
 from fleet.domain.facts import Facts, node_facts, stack_states
+from fleet.domain.findings import RuleResult
 from fleet.domain.gpu_nodes import gpu_evidence
+from fleet.domain.health.rules import CLUSTER_RULES as HEALTH_CLUSTER_RULES
+from fleet.domain.health.rules import RULES as HEALTH_RULES
+from fleet.domain.lint.rules import CLUSTER_RULES as LINT_CLUSTER_RULES
+from fleet.domain.lint.rules import RULES as LINT_RULES
+from fleet.domain.readiness.run import climb
+from fleet.domain.readiness.types import Readiness
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
+from fleet.domain.subject import ClusterMemory, NodeSubject
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -33,75 +49,123 @@ class JudgedNode(msgspec.Struct, frozen=True, kw_only=True):
     offered: int | None
     """Physical GPUs the scheduler can hand out; None where that cannot be known."""
     reason: str
+    readiness: Readiness
+    results: tuple[RuleResult, ...]
+    """What every health and lint rule said of this node."""
+    pending: dict[str, datetime]
+    """Findings that need to last before they count: `rule|key` to since when they are seen."""
     fingerprint: str
     pods_fingerprint: str
 
 
-def judge(snapshot: ClusterSnapshot, previous: Mapping[str, Previous] | None = None) -> list[JudgedNode]:
-    """Every GPU node of the snapshot, in its order. A node that says it has none any more is left out.
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """One snapshot, judged."""
 
-    `previous` holds, by uid, what may stand in for labels that are away for a moment (domain.reading.Previous).
-    """
-    before = previous or {}
-    pods_of: dict[str, list[PodSnapshot]] = defaultdict(list)
-    for pod in snapshot.pods:
-        pods_of[pod.node_name].append(pod)
-    devices_of: dict[str, list[DraDevice]] = defaultdict(list)
-    for device in snapshot.slices.devices:
-        devices_of[device.node_name].append(device)
+    nodes: tuple[JudgedNode, ...] = ()
+    results: tuple[RuleResult, ...] = ()
+    """What the rules over the whole cluster said."""
+
+
+def judge(snapshot: ClusterSnapshot, memory: ClusterMemory | None = None) -> Judgement:
+    """Every GPU node of the snapshot, in its order. A node that says it has none any more is left out."""
+    known = memory or ClusterMemory()
+    subjects = []
+    allocations = _allocations_by_node(snapshot)
+    for subject in _subjects(snapshot, known):
+        held = allocations[subject.node.name]
+        subjects.append((msgspec.structs.replace(subject, devices=_describe(subject, held)), held))
+    everyone = [subject for subject, _ in subjects]
+    return Judgement(
+        nodes=tuple(_judge_node(subject, tuple(held)) for subject, held in subjects),
+        results=(*rules.run_cluster(HEALTH_CLUSTER_RULES, everyone), *rules.run_cluster(LINT_CLUSTER_RULES, everyone)),
+    )
+
+
+def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[NodeSubject]:
+    """Each GPU node with what hangs on it, its devices not yet described."""
+    pods = _by_node(snapshot.pods, lambda pod: pod.node_name)
+    devices = _by_node(snapshot.slices.devices, lambda device: device.node_name)
+    samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
+    exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
+    servers = _by_node(snapshot.telemetry.servers, lambda server: server.node_name)
+    for node in snapshot.nodes:
+        name = node.name
+        if node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(node, devices[name]):
+            continue
+        yield NodeSubject(
+            now=snapshot.taken_at,
+            snapshot=snapshot,
+            node=node,
+            devices=NOT_DESCRIBED,
+            pods=tuple(pods[name]),
+            dra_devices=tuple(devices[name]),
+            samples=tuple(samples[name]),
+            exporters=tuple(exporters[name]),
+            servers=tuple(servers[name]),
+            memory=memory.of(node.uid),
+            policy=memory.policy(node.uid),
+            cluster=memory,
+        )
+
+
+NOT_DESCRIBED = describe(NodeSnapshot(name="", uid=""), pods=None, plugin=None, devices=None, allocations=None)
+
+
+def _by_node(things: Iterable[T], node_of: Callable[[T], str]) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = defaultdict(list)
+    for thing in things:
+        found[node_of(thing)].append(thing)
+    return found
+
+
+def _allocations_by_node(snapshot: ClusterSnapshot) -> dict[str, list[DraAllocation]]:
     node_of_pool = {(device.driver, device.pool): device.node_name for device in snapshot.slices.devices}
-    allocations_of: dict[str, list[DraAllocation]] = defaultdict(list)
-    for allocation in snapshot.allocations:
-        allocations_of[node_of_pool.get((allocation.driver, allocation.pool), "")].append(allocation)
-
-    return [
-        _judge_node(snapshot, node, pods_of[node.name], devices_of[node.name], allocations_of[node.name], before.get(node.uid))
-        for node in snapshot.nodes
-        if not _says_it_has_none(node, devices_of[node.name])
-    ]
+    return _by_node(snapshot.allocations, lambda held: node_of_pool.get((held.driver, held.pool), ""))
 
 
-def _says_it_has_none(node: NodeSnapshot, devices: Sequence[DraDevice]) -> bool:
-    return node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(node, devices)
-
-
-def _judge_node(
-    snapshot: ClusterSnapshot,
-    node: NodeSnapshot,
-    pods: Sequence[PodSnapshot],
-    devices: Sequence[DraDevice],
-    allocations: Sequence[DraAllocation],
-    previous: Previous | None,
-) -> JudgedNode:
-    described = describe(
+def _describe(subject: NodeSubject, allocations: list[DraAllocation]) -> NodeDevices:
+    snapshot, node = subject.snapshot, subject.node
+    return describe(
         node,
-        pods=pods if snapshot.knows("pods") else None,
+        pods=subject.pods if snapshot.knows("pods") else None,
         plugin=snapshot.device_plugin if snapshot.knows("device_plugin_config") else None,
-        devices=devices if snapshot.knows("resource_slices") else None,
+        devices=subject.dra_devices if snapshot.knows("resource_slices") else None,
         allocations=allocations if snapshot.knows("resource_claims") else None,
         incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if pool.node_name == node.name],
-        previous=previous,
+        previous=subject.memory.previous,
     )
+
+
+def _judge_node(subject: NodeSubject, allocations: tuple[DraAllocation, ...]) -> JudgedNode:
+    node, described = subject.node, subject.devices
     ready = next((c.status for c in node.conditions if c.type == "Ready"), None)
     kubelet_ready = None if ready is None else ready == "True"
-    stack = stack_states(pods)
-    facts = node_facts(node, devices, stack)
+    stack = stack_states(subject.pods)
+    facts = node_facts(node, subject.dra_devices, stack)
     state = _state(node, described, kubelet_ready)
-    reason = described.reason
+    health, pending = rules.settle(rules.run(HEALTH_RULES, subject), subject)
+    lint, more_pending = rules.settle(rules.run(LINT_RULES, subject), subject)
+    readiness = climb(subject, health)
+    results, reasons = (*health, *lint), [c.reason for c in node.conditions]
     return JudgedNode(
         node=node,
         devices=described,
-        pods=tuple(pods),
-        dra_devices=tuple(devices),
-        allocations=tuple(allocations),
+        pods=subject.pods,
+        dra_devices=subject.dra_devices,
+        allocations=allocations,
         stack=stack,
         facts=facts,
         kubelet_ready=kubelet_ready,
         state=state,
         offered=_offered(described, state),
-        reason=reason,
-        fingerprint=fingerprint(facts, described, state, [c.reason for c in node.conditions], allocations),
-        pods_fingerprint=fingerprint(sorted(pods, key=lambda pod: pod.uid)),
+        reason=described.reason,
+        readiness=readiness,
+        results=results,
+        pending=pending | more_pending,
+        fingerprint=fingerprint(
+            facts, described, state, reasons, allocations, readiness, rules.findings(results), pending, more_pending
+        ),
+        pods_fingerprint=fingerprint(sorted(subject.pods, key=lambda pod: pod.uid)),
     )
 
 

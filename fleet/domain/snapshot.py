@@ -7,50 +7,11 @@ guess. Fields follow the Kubernetes API; where a field is Muster's own the docst
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 
 import msgspec
 
-
-class Outcome(StrEnum):
-    """How the reading of one section ended: the closed set of Muster's collection errors."""
-
-    COLLECTED = "collected"
-    ABSENT = "absent"
-    """The API is not installed on this cluster: there is nothing of this kind, and that is known."""
-    INCOMPLETE = "incomplete"
-    """Some pages were read, then the list broke off: what was read is true, what was not seen is not gone."""
-    UNREACHABLE = "unreachable"
-    TLS = "tls"
-    UNAUTHORISED = "unauthorised"
-    FORBIDDEN = "forbidden"
-    THROTTLED = "throttled"
-    EXPIRED = "expired"
-    MALFORMED = "malformed"
-    TIMEOUT = "timeout"
-    TOO_LARGE = "too_large"
-    SKIPPED = "skipped"
-    """Not asked, because an earlier failure made the question pointless (cluster unreachable, deadline spent)."""
-
-
-class SectionReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one section went. Sections are named nodes, pods, operator, device_plugin_config, resource_slices,
-    resource_claims, version, permissions."""
-
-    name: str
-    outcome: Outcome
-    count: int | None = None
-    """Objects read; None where nothing was."""
-    took_ms: int = 0
-    reason: str = ""
-    """One plain sentence for people; empty when collected."""
-    hides: str = ""
-    """What stays unknown because of it; empty when collected."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether what is not in the snapshot is really not in the cluster."""
-        return self.outcome in (Outcome.COLLECTED, Outcome.ABSENT)
+from fleet.domain.outcomes import Outcome, SectionReport
+from fleet.domain.telemetry import Telemetry
 
 
 class Taint(msgspec.Struct, frozen=True):
@@ -299,6 +260,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     slices: ResourceSlices = ResourceSlices()
     allocations: tuple[DraAllocation, ...] = ()
     permissions: Permissions = Permissions()
+    telemetry: Telemetry = Telemetry()
     sections: dict[str, SectionReport] = {}
     remembered: tuple[str, ...] = ()
     """Sections that could not be read whole and were filled up with the last truth (services/last_truth.py)."""

@@ -45,6 +45,15 @@ class Cluster(models.Model):
     next_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
     queued_at = models.DateTimeField(null=True, blank=True)
     """Set while a pass waits in the queue, so that no second one is added."""
+    next_telemetry_at = models.DateTimeField(null=True, blank=True)
+    """When telemetry is read next between two whole passes."""
+
+    # telemetry, where it differs from the settings
+    telemetry_source = models.CharField(max_length=20, blank=True)
+    """pod-proxy, direct or prometheus; empty for MUSTER_TELEMETRY's."""
+    prometheus_url = models.CharField(max_length=500, blank=True)
+    rungs_proved = models.JSONField(default=list)
+    """Ids of the rungs that something on this cluster has proved at some time."""
 
     class Meta:
         ordering = ["name"]

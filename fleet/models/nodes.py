@@ -72,7 +72,29 @@ class Node(models.Model):
     dra = FactsField(default=dict)
     """DRA devices and allocations of this node: the last truth of those sections."""
 
+    # readiness
+    verdict = models.CharField(max_length=20, default="unknown")
+    """ready, degraded, not_ready, starting, unknown or excluded."""
+    broken_rung = models.CharField(max_length=40, blank=True)
+    verdict_reason = models.TextField(blank=True)
+    verdict_remedy = models.TextField(blank=True)
+    verdict_since = models.DateTimeField(null=True, blank=True)
+    reached = models.IntegerField(default=-1)
+    """Number of the highest rung the node stands on; −1 for none."""
+    usable = models.IntegerField(null=True, blank=True)
+    """Physical GPUs a workload may count on now; null where their number is unknown."""
+    flapping = models.BooleanField(default=False)
+    rungs = FactsField(default=list)
+    """domain.readiness.types.RungResult of every rung, in order."""
+    pending = FactsField(default=dict)
+    """Findings that need to last before they count: "rule|key" to since when they are seen."""
+
     # memory
+    boot_id = models.CharField(max_length=64, blank=True)
+    booted_at = models.DateTimeField(null=True, blank=True)
+    """When the present boot id was first seen; null for the first one ever seen."""
+    known_uuids = FactsField(default=list)
+    """UUIDs of the physical GPUs that telemetry named here."""
     labels_missing_since = models.DateTimeField(null=True, blank=True)
     """Since when GFD's labels are away while the node is otherwise unchanged."""
     fingerprint = models.CharField(max_length=32)
@@ -94,6 +116,7 @@ class Node(models.Model):
         indexes = [
             models.Index(fields=["name", "id"], condition=Q(removed_at__isnull=True), name="node_alive_by_name"),
             models.Index(fields=["machine_type", "product"], name="node_shape"),
+            models.Index(fields=["verdict"], condition=Q(removed_at__isnull=True), name="node_alive_by_verdict"),
             GinIndex(fields=["labels"], opclasses=["jsonb_path_ops"], name="node_labels"),
         ]
 

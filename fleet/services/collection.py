@@ -11,10 +11,12 @@ from django.utils import timezone
 
 from fleet.collectors.kube import preload
 from fleet.collectors.run import collect
+from fleet.domain.health import xids
 from fleet.domain.judgement import judge
-from fleet.domain.snapshot import ClusterSnapshot, Outcome
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome
-from fleet.services import clusters, last_truth, recording
+from fleet.services import clusters, last_truth, recalling, recording
 from fleet.services.locks import collection_lock
 
 log = logging.getLogger(__name__)
@@ -45,14 +47,20 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
         return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
     known = last_truth.gpu_node_names(cluster)
     seen = collect(connection_to, now=timezone.now, known_gpu_nodes=known, deadline_s=deadline_s)
-    snapshot = last_truth.fill(cluster, seen)
-    judged = judge(snapshot, last_truth.while_labels_are_away(cluster, snapshot))
-    with transaction.atomic():
-        run.changes = recording.record(cluster, snapshot, judged)
-        _finish(run, snapshot)
-        recording.record_reading(cluster, snapshot, run)
+    absorb(cluster, seen, run)
     log.info("%s: %s, %s changes. %s", cluster.name, run.outcome, run.changes, run.error)
     return run
+
+
+def absorb(cluster: Cluster, seen: ClusterSnapshot, run: CollectionRun) -> None:
+    """What follows from one look: what could not be read is recalled, the whole is judged, and remembered in one transaction."""
+    snapshot = last_truth.fill(cluster, seen)
+    memory = xids.watch(snapshot, recalling.recall(cluster, snapshot))
+    judgement = judge(snapshot, memory)
+    with transaction.atomic():
+        run.changes = recording.record(cluster, snapshot, memory, judgement)
+        _finish(run, snapshot)
+        recording.record_reading(cluster, snapshot, run)
 
 
 def collect_by_id(cluster_id: int, *, trigger: str) -> CollectionRun | None:

@@ -97,6 +97,7 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
     from fleet.collectors.run import collect
     from fleet.domain.judgement import judge
     from fleet.domain.snapshot import ClusterSnapshot
+    from fleet.domain.subject import ClusterMemory
     from fleet.models import Cluster, CollectionRun
     from fleet.services import last_truth, recording
 
@@ -112,7 +113,7 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
     def record(snapshot: ClusterSnapshot, judged: Any) -> int | None:
         cluster.refresh_from_db()
         with transaction.atomic():
-            changes = recording.record(cluster, snapshot, judged)
+            changes = recording.record(cluster, snapshot, ClusterMemory(), judged)
             recording.record_reading(cluster, snapshot, CollectionRun(cluster=cluster, outcome="ok", changes=changes))
         return changes
 

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.collectors import apis, version
 from fleet.collectors.errors import Asked, Failure
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fleet.collectors.daemonsets import PluginSource
 from fleet.collectors.device_plugin_config import Configs, choose_default, decode, fetch, parse, parse_one
 from fleet.collectors.errors import Asked, Failure
-from fleet.domain.snapshot import DevicePluginConfig, Outcome
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import DevicePluginConfig
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 

@@ -9,7 +9,7 @@ import pytest
 import urllib3.exceptions as http
 
 from fleet.collectors.errors import Asked, Failure, from_answer, from_transport, shorten
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 from tests.collectors.recorded import body, names, recording
 
 NODES = Asked(verb="list", resource="nodes")

@@ -19,7 +19,7 @@ from fleet.collectors import addresses, credentials, kube
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, ConfigurationError, Failure
 from fleet.collectors.kube import Client, Connection
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 from tests.collectors import certificates
 from tests.collectors.fake_api import FakeApi, Reply, Seen, serving, write_kubeconfig
 

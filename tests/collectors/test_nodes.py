@@ -11,7 +11,8 @@ import pytest
 from fleet.collectors import nodes
 from fleet.collectors.platforms import platform_of
 from fleet.domain.gpu_nodes import gpu_evidence
-from fleet.domain.snapshot import NodeSnapshot, Outcome, Taint
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import NodeSnapshot, Taint
 from tests.collectors.recorded import body, names, recording
 from tests.collectors.scripted import Server, session
 

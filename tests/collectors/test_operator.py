@@ -13,7 +13,7 @@ from fleet.collectors.daemonsets import DaemonSetWire, PluginSource, plugin_sour
 from fleet.collectors.daemonsets import parse as parse_daemonset
 from fleet.collectors.errors import Failure
 from fleet.collectors.operator import Stack
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 from tests.collectors.recorded import body, recording
 from tests.collectors.scripted import Server, session
 

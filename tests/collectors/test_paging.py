@@ -11,7 +11,7 @@ import pytest
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.nodes import NodeWire
 from fleet.collectors.paging import Listing, PageDecoder, read_list
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 

@@ -10,7 +10,8 @@ import pytest
 from fleet.collectors import permissions
 from fleet.collectors.apis import Apis, parse
 from fleet.collectors.errors import Failure
-from fleet.domain.snapshot import MissingPermission, Outcome, Permissions
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import MissingPermission, Permissions
 from tests.collectors.recorded import body, recording
 from tests.collectors.scripted import Server, session
 

@@ -11,7 +11,8 @@ import pytest
 from fleet.collectors import pod_lists, pods
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.paging import Listing
-from fleet.domain.snapshot import DeviceAllocation, Outcome, PodSnapshot
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import DeviceAllocation, PodSnapshot
 from tests.collectors.recorded import body, recording
 from tests.collectors.scripted import Server, session
 

@@ -10,7 +10,8 @@ import pytest
 from fleet.collectors import resource_claims, resource_slices
 from fleet.collectors.apis import Apis, parse
 from fleet.collectors.errors import Failure
-from fleet.domain.snapshot import DraAllocation, DraDevice, IncompletePool, Outcome, ResourceSlices, Taint
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import DraAllocation, DraDevice, IncompletePool, ResourceSlices, Taint
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 

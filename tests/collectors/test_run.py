@@ -19,7 +19,8 @@ from fleet.collectors import kube, nodes, pod_lists, run, session
 from fleet.collectors.kube import Connection
 from fleet.collectors.run import SECTIONS, collect
 from fleet.collectors.session import Limits
-from fleet.domain.snapshot import ClusterSnapshot, Outcome
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import ClusterSnapshot
 from fleet.simulator.faults import Faults
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import Simulation, serve

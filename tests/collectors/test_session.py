@@ -11,7 +11,7 @@ from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.kube import Answer
 from fleet.collectors.session import Limits, Session
-from fleet.domain.snapshot import Outcome
+from fleet.domain.outcomes import Outcome
 
 ASKED = Asked(verb="list", resource="nodes")
 

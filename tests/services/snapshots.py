@@ -5,15 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.domain.snapshot import (
-    ClusterSnapshot,
-    Condition,
-    ContainerSnapshot,
-    NodeSnapshot,
-    Outcome,
-    PodSnapshot,
-    SectionReport,
-)
+from fleet.domain.outcomes import Outcome, SectionReport
+from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, PodSnapshot
 
 T0 = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECTIONS = (

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from fleet.domain.judgement import judge
-from fleet.domain.snapshot import ClusterSnapshot, Condition, Outcome, Taint
-from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod, RunOutcome
-from fleet.services import last_truth, recording
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import ClusterSnapshot, Condition, Taint
+from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
+from fleet.services import collection
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -29,13 +29,9 @@ def east() -> Cluster:
 def remember(cluster: Cluster, seen: ClusterSnapshot) -> int | None:
     """One pass from the snapshot on, as services.collection does it."""
     cluster.refresh_from_db()
-    snapshot = last_truth.fill(cluster, seen)
-    with transaction.atomic():
-        changes = recording.record(cluster, snapshot, judge(snapshot, last_truth.while_labels_are_away(cluster, snapshot)))
-        ok = snapshot.section("nodes").complete
-        run = CollectionRun(cluster=cluster, outcome=RunOutcome.OK if ok else RunOutcome.FAILED, changes=changes)
-        recording.record_reading(cluster, snapshot, run)
-    return changes
+    run = CollectionRun(cluster=cluster, started_at=seen.taken_at)
+    collection.absorb(cluster, seen, run)
+    return run.changes
 
 
 def node(name: str) -> Node:

@@ -31,6 +31,12 @@ class Known(NamedTuple):
     most_seen: int | None
     expected: int | None
     labels_missing_since: datetime | None
+    boot_id: str
+    booted_at: datetime | None
+    known_uuids: list[str]
+    verdict: str
+    broken_rung: str
+    verdict_since: datetime | None
     removed: bool
 
 
@@ -45,8 +51,9 @@ class Changed(NamedTuple):
 def known(cluster: Cluster) -> dict[str, Known]:
     """Uid to what is remembered, of every node this cluster ever had."""
     rows = Node.objects.filter(cluster=cluster).values_list(
-        "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "labels_missing_since", "removed_at"
-    )
+        "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "labels_missing_since",
+        "boot_id", "booted_at", "known_uuids", "verdict", "broken_rung", "verdict_since", "removed_at",
+    )  # fmt: skip
     return {row[0]: Known(*row[1:-1], removed=row[-1] is not None) for row in rows}
 
 
@@ -142,6 +149,10 @@ def _row(cluster: Cluster, one: JudgedNode, before: Known | None, at: datetime) 
         changed_at=at,
         state_since=before.state_since if before and not before.removed and before.state == one.state else at,
         labels_missing_since=_labels_missing_since(one, before, at),
+        boot_id=node.node_info.boot_id,
+        booted_at=_booted_at(one, before, at),
+        known_uuids=before.known_uuids if before else [],
+        **_readiness(one, before, at),
         removed_at=None,
     )
 
@@ -150,6 +161,35 @@ def _labels_missing_since(one: JudgedNode, before: Known | None, at: datetime) -
     if all(remark.id != LABELS_MISSING for remark in one.devices.remarks):
         return None
     return (before.labels_missing_since if before else None) or at
+
+
+def _booted_at(one: JudgedNode, before: Known | None, at: datetime) -> datetime | None:
+    if before is None or not before.boot_id or not one.node.node_info.boot_id:
+        return before.booted_at if before else None
+    return before.booted_at if before.boot_id == one.node.node_info.boot_id else at
+
+
+def _readiness(one: JudgedNode, before: Known | None, at: datetime) -> dict[str, Any]:
+    readiness = one.readiness
+    since = at
+    if (
+        before is not None
+        and not before.removed
+        and (before.verdict, before.broken_rung) == (readiness.verdict, readiness.broken_rung)
+    ):
+        since = before.verdict_since or at
+    return {
+        "verdict": readiness.verdict,
+        "broken_rung": readiness.broken_rung,
+        "verdict_reason": readiness.reason,
+        "verdict_remedy": readiness.remedy,
+        "verdict_since": since,
+        "reached": readiness.reached,
+        "usable": readiness.usable,
+        "flapping": readiness.flapping,
+        "rungs": plain(readiness.rungs),
+        "pending": plain(one.pending),
+    }
 
 
 _KEPT = {"id", "cluster", "uid", "first_seen_at", "pods_fingerprint"}

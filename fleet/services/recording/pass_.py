@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from fleet.domain.judgement import JudgedNode
+from fleet.domain.judgement import Judgement
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.subject import ClusterMemory
 from fleet.models import Cluster
-from fleet.services.recording import devices, nodes, pods, revisions
+from fleet.services.recording import devices, findings, nodes, notices, periods, pods, revisions, telemetry, xids
 
 
-def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedNode]) -> int | None:
+def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, judgement: Judgement) -> int | None:
     """Writes the inventory of `cluster` as of `snapshot.taken_at` and returns how many nodes and pods changed.
 
     None where a newer snapshot was recorded already: an older pass that ends late writes nothing. Must run inside a
     transaction; the cluster's row is locked until it ends. Rows are removed only of sections that were read whole.
     """
     row = Cluster.objects.select_for_update().only("taken_at").get(pk=cluster.pk)
-    if row.taken_at is not None and snapshot.taken_at <= row.taken_at:
+    at = snapshot.taken_at
+    if row.taken_at is not None and at <= row.taken_at:
         return None
     if not snapshot.knows("nodes"):
         return 0
     known = nodes.known(cluster)
-    removed = nodes.remove_gone(cluster, snapshot, judged, known)
-    pods.leave_with(removed, snapshot.taken_at)
-    changed = nodes.upsert_changed(cluster, snapshot, judged, known)
+    removed = nodes.remove_gone(cluster, snapshot, judgement.nodes, known)
+    pods.leave_with(removed, at)
+    changed = nodes.upsert_changed(cluster, snapshot, judgement.nodes, known)
     devices.replace(changed)
-    revisions.write(changed, snapshot.taken_at)
-    changed_pods = pods.record(cluster, snapshot, judged) if snapshot.knows("pods") else 0
+    revisions.write(changed, at)
+    changed_pods = pods.record(cluster, snapshot, judgement.nodes) if snapshot.knows("pods") else 0
     nodes.learn_expected(cluster)
+    by_uid = {uid: one.pk for uid, one in known.items()} | {one.judged.node.uid: one.pk for one in changed}
+    by_name = {one.node.name: by_uid[one.node.uid] for one in judgement.nodes}
+    periods.close(removed, at)
+    periods.record(cluster, judgement.nodes, memory, by_uid, at)
+    findings.record(cluster, judgement, by_name, at)
+    xids.record(cluster, memory, by_uid)
+    telemetry.record(cluster, snapshot, by_name)
+    notices.record(cluster, at)
     return len(removed) + len(changed) + changed_pods

@@ -1,0 +1,1 @@
+"""Contradictions, isolation, drift and policy: rules that take a node, or all nodes of a cluster, and return findings."""

@@ -1,0 +1,69 @@
+"""What a rung is, what it answers, and what follows for the node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from fleet.domain.findings import Evidence, Status
+from fleet.domain.subject import NodeSubject, Waiver
+
+
+class Verdict(StrEnum):
+    """What a node is good for now."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    NOT_READY = "not_ready"
+    STARTING = "starting"
+    UNKNOWN = "unknown"
+    EXCLUDED = "excluded"
+
+
+class RungResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rung answers for one node."""
+
+    id: str
+    number: int
+    status: Status
+    reason: str
+    """One plain sentence: what was seen. No figure that wobbles from look to look."""
+    evidence: tuple[Evidence, ...] = ()
+    remedy: str = ""
+    """What to do, in plain words; steps are lines. Empty where nothing is to be done."""
+    rests_on: tuple[str, ...] = ()
+    """Sections that its evidence came from: their ages are its own."""
+    own_status: Status | None = None
+    """What it said by itself, where `status` is blocked by an earlier rung."""
+    waiver: Waiver | None = None
+    """Set where it is not proved and somebody signed that it need not be."""
+
+
+class Rung(msgspec.Struct, frozen=True, kw_only=True):
+    """One rung: data beside a small pure function."""
+
+    id: str
+    number: int
+    title: str
+    needs: tuple[str, ...]
+    """Sections without which it can say nothing: run.py answers unknown with the section's reason."""
+    check: Callable[[NodeSubject], RungResult]
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole ladder of one node and its verdict."""
+
+    rungs: tuple[RungResult, ...] = ()
+    verdict: Verdict = Verdict.UNKNOWN
+    broken_rung: str = ""
+    """The first broken rung: the first that fails, else the first that nothing proves, else the first that warns."""
+    reason: str = ""
+    """One plain sentence; for a ready node too."""
+    remedy: str = ""
+    reached: int = -1
+    """Number of the highest rung up to which every one passes, warns, is waived or does not apply; −1 for none."""
+    usable: int | None = None
+    """Physical GPUs a workload may count on: of a ready or degraded node; None where their number is unknown."""
+    flapping: bool = False

@@ -1,0 +1,88 @@
+"""What a rule is, and the one way to run many: a rule whose section was not read, or that fails, answers unknown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from fleet.domain.findings import Finding, RuleResult, Status
+from fleet.domain.subject import NodeSubject
+
+SILENT = frozenset({Status.UNKNOWN, Status.NOT_ENABLED})
+"""A rule that answers so neither opens nor resolves findings."""
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule over one node: data beside a small pure function."""
+
+    id: str
+    title: str
+    needs: tuple[str, ...]
+    """Sections without which it can say nothing."""
+    check: Callable[[NodeSubject], RuleResult]
+
+
+class ClusterRule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule over all GPU nodes of a cluster at once. Its findings name nodes by `key`, or stand for the cluster."""
+
+    id: str
+    title: str
+    needs: tuple[str, ...]
+    check: Callable[[Sequence[NodeSubject]], RuleResult]
+
+
+def run(rules: Iterable[Rule], subject: NodeSubject) -> list[RuleResult]:
+    """What every rule says of one node, in order. Never raises."""
+    return [_ask(rule.id, rule.needs, rule.check, subject, subject) for rule in rules]
+
+
+def run_cluster(rules: Iterable[ClusterRule], subjects: Sequence[NodeSubject]) -> list[RuleResult]:
+    """What every rule says of a cluster with at least one GPU node, in order. Never raises."""
+    return [_ask(rule.id, rule.needs, rule.check, subjects, subjects[0]) for rule in rules] if subjects else []
+
+
+def _ask(rule: str, needs: Sequence[str], check: Callable[[T], RuleResult], asked: T, one: NodeSubject) -> RuleResult:
+    for section in needs:
+        if not one.snapshot.knows(section):
+            report = one.snapshot.section(section)
+            reason = report.reason or f"The section {section} was not read."
+            return RuleResult(rule=rule, status=Status.UNKNOWN, reason=reason)
+    try:
+        return check(asked)
+    except Exception as error:  # noqa: BLE001 - here, per rule: one rule's mistake must not cost the others
+        _log.exception("rule %s failed", rule)
+        return RuleResult(rule=rule, status=Status.UNKNOWN, reason=f"Muster's rule {rule} failed ({type(error).__name__}).")
+
+
+def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[RuleResult], dict[str, datetime]]:
+    """The results without findings that have not lasted long enough, and since when those are seen (`rule|key`).
+
+    A rule that could say nothing this time keeps what was pending: silence is neither good nor bad news.
+    """
+    settled, pending = [], {}
+    before = subject.memory.pending
+    for result in results:
+        lasting = []
+        for finding in result.findings:
+            name = f"{finding.rule}|{finding.key}"
+            since = before.get(name, subject.now)
+            if finding.sustain_s:
+                pending[name] = since
+            if (subject.now - since).total_seconds() >= finding.sustain_s:
+                lasting.append(finding)
+        if result.status in SILENT:
+            pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}
+        settled.append(msgspec.structs.replace(result, findings=tuple(lasting)))
+    return settled, pending
+
+
+def findings(results: Iterable[RuleResult]) -> list[Finding]:
+    """All findings of these results, in order."""
+    return [finding for result in results for finding in result.findings]

@@ -1,0 +1,98 @@
+"""What people decided, with name and reason: waivers, declared counts, maintenance; and the audit log of all of it."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from fleet.models.clusters import Cluster
+
+
+class WaiverRow(models.Model):
+    """A rung that need not be proved in a cluster or pool."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True, related_name="waivers")
+    pool = models.CharField(max_length=63, blank=True)
+    """Slug of a pool; empty for the whole cluster."""
+    rung = models.CharField(max_length=40)
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "fleet_waiver"
+        verbose_name = "waiver"
+        ordering = ["rung"]
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "pool", "rung"], nulls_distinct=False, name="waiver_once"),
+            models.CheckConstraint(condition=Q(cluster__isnull=False) | ~Q(pool=""), name="waiver_has_a_place"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rung} waived"
+
+
+class ExpectedGpus(models.Model):
+    """Physical GPUs that nodes should have, declared instead of learned: of one node, or of a machine type and product."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True)
+    node_name = models.CharField(max_length=253, blank=True)
+    machine_type = models.CharField(max_length=200, blank=True)
+    product = models.CharField(max_length=200, blank=True)
+    count = models.IntegerField()
+    reason = models.TextField(blank=True)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["machine_type", "node_name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "node_name", "machine_type", "product"], nulls_distinct=False, name="expected_gpus_once"
+            ),
+            models.CheckConstraint(condition=Q(count__gte=0, count__lte=1024), name="expected_gpus_plausible"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.node_name or self.machine_type}: {self.count}"
+
+
+class Maintenance(models.Model):
+    """A node taken out on purpose, in Muster: its verdict is excluded until then. Nothing is done to the cluster."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="maintenances")
+    node_name = models.CharField(max_length=253)
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    at = models.DateTimeField()
+    until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [models.UniqueConstraint(fields=["cluster", "node_name"], name="maintenance_once")]
+
+    def __str__(self) -> str:
+        return f"{self.node_name}: {self.reason}"
+
+
+class AuditEntry(models.Model):
+    """One thing that somebody did in Muster. Written in the transaction that does it; never changed."""
+
+    at = models.DateTimeField()
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    actor_name = models.CharField(max_length=150, blank=True)
+    """As they were called then."""
+    action = models.CharField(max_length=60)
+    """What was done, as noun.verb: waiver.grant, finding.mute, request.approve …"""
+    subject = models.CharField(max_length=400, blank=True)
+    reason = models.TextField(blank=True)
+    detail = models.JSONField(default=dict)
+    """Before and after, where something was changed."""
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["-at", "-id"], name="audit_newest_first")]
+
+    def __str__(self) -> str:
+        return f"{self.actor_name} {self.action} {self.subject}"

@@ -1,0 +1,92 @@
+"""History as periods that the database keeps apart: a node's verdict, and each of its rungs."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import DateTimeRangeField
+from django.db import models
+from django.db.models import F, Func, Q
+
+from fleet.models.constraints import never_overlap
+from fleet.models.fields import FactsField
+from fleet.models.nodes import Node
+
+
+class VerdictPeriod(models.Model):
+    """One period in which a node's verdict and first broken rung stood. "Unknown" is a period like any other."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="verdict_periods")
+    period = DateTimeRangeField()
+    """[from, to); open at the end while it is the present truth."""
+    verdict = models.CharField(max_length=20)
+    broken_rung = models.CharField(max_length=40, blank=True)
+    reason = models.TextField(blank=True)
+    remedy = models.TextField(blank=True)
+    usable = models.IntegerField(null=True, blank=True)
+    expected = models.IntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-period"]
+        constraints = [
+            never_overlap("verdict_periods_do_not_overlap", ids=("node",)),
+            models.CheckConstraint(condition=Q(period__isempty=False), name="verdict_period_not_empty"),
+        ]
+        indexes = [
+            models.Index(fields=["node"], condition=Q(period__endswith__isnull=True), name="verdict_present"),
+            models.Index(Func(F("period"), function="lower"), name="verdict_by_start"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.verdict} from {self.period.lower}"
+
+
+class RungPeriod(models.Model):
+    """One period in which a rung of a node had one status."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="rung_periods")
+    rung = models.CharField(max_length=40)
+    period = DateTimeRangeField()
+    status = models.CharField(max_length=20)
+    reason = models.TextField(blank=True)
+    evidence = FactsField(default=list)
+
+    class Meta:
+        ordering = ["-period"]
+        constraints = [
+            never_overlap("rung_periods_do_not_overlap", ids=("node",), texts=("rung",)),
+            models.CheckConstraint(condition=Q(period__isempty=False), name="rung_period_not_empty"),
+        ]
+        indexes = [models.Index(fields=["node", "rung"], condition=Q(period__endswith__isnull=True), name="rung_present")]
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.rung} {self.status} from {self.period.lower}"
+
+
+class NodeDay(models.Model):
+    """One node's day in seconds of each verdict: a rollup of its verdict periods, rebuilt from them at will."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="days")
+    cluster_id = models.BigIntegerField()
+    """Of the node, repeated so that a heat map needs no join."""
+    pool = models.CharField(max_length=63, blank=True)
+    """Slug of the pool it was in for most of the day; empty for none."""
+    day = models.DateField()
+    """In UTC."""
+    ready_s = models.IntegerField(default=0)
+    degraded_s = models.IntegerField(default=0)
+    not_ready_s = models.IntegerField(default=0)
+    starting_s = models.IntegerField(default=0)
+    unknown_s = models.IntegerField(default=0)
+    excluded_s = models.IntegerField(default=0)
+    incidents = models.IntegerField(default=0)
+    """Incidents that began on this day."""
+    flaps = models.IntegerField(default=0)
+    down_s = models.IntegerField(default=0)
+    """Seconds of this day that lie within incidents."""
+
+    class Meta:
+        ordering = ["day", "node"]
+        constraints = [models.UniqueConstraint(fields=["node", "day"], name="node_day_once")]
+        indexes = [models.Index(fields=["day", "cluster_id"], name="node_day_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.day}"

@@ -1,0 +1,171 @@
+"""What is remembered of a cluster and its nodes before a look is judged: expected cards, boots, telemetry, Xid bursts,
+the ladder as it stood, and what people decided."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.db.models import Count, Min, Q
+
+from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver, XidBurst, XidPolicy
+from fleet.domain.telemetry import DeviceSample, ModelServer
+from fleet.models import (
+    Cluster,
+    DeviceTelemetry,
+    ExpectedGpus,
+    Maintenance,
+    ModelServerRow,
+    Node,
+    VerdictPeriod,
+    WaiverRow,
+    XidBurstRow,
+    XidOverride,
+)
+from fleet.services import last_truth
+
+
+def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
+    """Everything the domain may remember, in a constant number of queries."""
+    at = snapshot.taken_at
+    nodes = list(_alive(cluster))
+    return ClusterMemory(
+        nodes=_nodes(cluster, snapshot, nodes),
+        policies=_policies(cluster, nodes, at),
+        default_policy=Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster)),
+        xids={
+            row.code: XidPolicy(code=row.code, name="", severity=row.severity, action=row.action, overridden=True)
+            for row in XidOverride.objects.all()
+        },
+        silent_since=_silent_since(cluster, snapshot),
+        rungs_proved=frozenset(cluster.rungs_proved),
+        boot_grace=settings.BOOT_GRACE,
+        flap_changes=settings.FLAP_CHANGES,
+    )
+
+
+def _alive(cluster: Cluster) -> Any:
+    return Node.objects.filter(cluster=cluster, removed_at__isnull=True)
+
+
+def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:
+    """When the last truth stopped being believed; None while it is, or while the nodes are being read."""
+    if snapshot.section("nodes").complete or cluster.read_at is None:
+        return None
+    turns = cluster.read_at + settings.STALE_AFTER
+    return turns if turns <= snapshot.taken_at else None
+
+
+def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> dict[str, NodeMemory]:
+    at = snapshot.taken_at
+    previous = last_truth.while_labels_are_away(cluster, snapshot)
+    ids = [node.pk for node in nodes]
+    samples, servers, bursts = _samples(ids), _servers(ids), _bursts(ids, at)
+    changes = dict(
+        VerdictPeriod.objects.filter(node_id__in=ids, period__startswith__gte=at - settings.FLAP_WINDOW)
+        .values_list("node_id")
+        .annotate(n=Count("pk"))
+    )
+    first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
+    declared = _declared(cluster)
+    found = {}
+    for node in nodes:
+        expected = declared(node)
+        found[node.uid] = NodeMemory(
+            previous=previous.get(node.uid),
+            first_seen_at=node.first_seen_at,
+            found_at_start=node.first_seen_at == first,
+            boot_id=node.boot_id,
+            booted_at=node.booted_at,
+            expected=node.expected if expected is None else expected,
+            expected_source="declared" if expected is not None else "learned" if node.expected is not None else "",
+            known_uuids=tuple(node.known_uuids),
+            samples=tuple(samples[node.pk]),
+            servers=tuple(servers[node.pk]),
+            bursts=tuple(bursts[node.pk]),
+            pending={name: datetime.fromisoformat(since) for name, since in node.pending.items()},
+            rungs={rung["id"]: rung["status"] for rung in node.rungs},
+            verdict=node.verdict if node.verdict_since else "",
+            verdict_since=node.verdict_since,
+            recent_changes=changes.get(node.pk, 0),
+        )
+    return found
+
+
+def _samples(ids: list[int]) -> dict[int, list[DeviceSample]]:
+    found: dict[int, list[DeviceSample]] = defaultdict(list)
+    for node_id, sample in DeviceTelemetry.objects.filter(node_id__in=ids).values_list("node_id", "sample"):
+        found[node_id].append(msgspec.convert(sample, DeviceSample, strict=False))
+    return found
+
+
+def _servers(ids: list[int]) -> dict[int, list[ModelServer]]:
+    found: dict[int, list[ModelServer]] = defaultdict(list)
+    for node_id, server in ModelServerRow.objects.filter(node_id__in=ids).values_list("node_id", "server"):
+        found[node_id].append(msgspec.convert(server, ModelServer, strict=False))
+    return found
+
+
+def _bursts(ids: list[int], at: datetime) -> dict[int, list[XidBurst]]:
+    found: dict[int, list[XidBurst]] = defaultdict(list)
+    rows = XidBurstRow.objects.filter(node_id__in=ids, last_at__gte=at - settings.XID_STICKY).select_related("node")
+    for row in rows:
+        found[row.node_id].append(
+            XidBurst(
+                node_name=row.node.name,
+                uuid=row.uuid,
+                code=row.code,
+                started_at=row.started_at,
+                last_at=row.last_at,
+                count=row.count,
+                source=row.source,
+                pods=tuple(row.pods),
+                job=row.job,
+            )
+        )
+    return found
+
+
+def _declared(cluster: Cluster) -> Any:
+    """A function from a node's row to the count somebody declared for it: the most particular declaration wins."""
+    rows = list(ExpectedGpus.objects.filter(Q(cluster=cluster) | Q(cluster__isnull=True)))
+
+    def count(node: Node) -> int | None:
+        fitting = [
+            row
+            for row in rows
+            if row.node_name in ("", node.name)
+            and row.machine_type in ("", node.machine_type)
+            and row.product in ("", node.product)
+        ]
+        best = max(fitting, key=lambda row: (bool(row.node_name), row.cluster_id is not None, bool(row.product)), default=None)
+        return best.count if best else None
+
+    return count
+
+
+def _waivers(cluster: Cluster, pool: str = "") -> tuple[Waiver, ...]:
+    rows = WaiverRow.objects.filter(Q(cluster=cluster, pool="") | Q(pool=pool) & ~Q(pool="")).select_related("by")
+    return tuple(
+        Waiver(
+            rung=row.rung,
+            reason=row.reason,
+            by=row.by.get_username() if row.by else "",
+            at=row.at,
+            where=f"pool {row.pool}" if row.pool else f"cluster {cluster.name}",
+        )
+        for row in rows
+    )
+
+
+def _policies(cluster: Cluster, nodes: list[Node], at: datetime) -> dict[str, Policy]:
+    """Node uid to its policy, for nodes that differ from the default."""
+    default = Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster))
+    reasons = {
+        row.node_name: row.reason for row in Maintenance.objects.filter(cluster=cluster) if row.until is None or row.until > at
+    }
+    return {node.uid: msgspec.structs.replace(default, maintenance=reasons[node.name]) for node in nodes if node.name in reasons}
