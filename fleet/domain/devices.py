@@ -154,7 +154,7 @@ def describe(
         partitioning=partitioning,
         sharing=sharing,
         replicas=before.replicas if before else shared.replicas,
-        mode=mode(seen, layout, shared, offered, counted.count),
+        mode=mode(seen, layout, shared, offered, counted),
         isolation=isolation(partitioning, sharing, shared=shared.shared, whole_cards_too=whole_cards(seen, offered) > 0),
         mig_instances=before.mig_instances if before else layout.mig_instances,
         mig_desired=node.labels.get(labels.MIG_CONFIG, ""),

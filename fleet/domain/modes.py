@@ -1,4 +1,4 @@
-"""The mode of a node in words: Full GPU, MIG 16×1g.10gb + 8×2g.20gb, Time-sliced ×4, MPS ×8, MIG + time-sliced ×2."""
+"""The mode of a node in words: Full GPU, MIG 7×1g.10gb (per card), Time-sliced ×4, MPS ×8, MIG + time-sliced ×2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fleet.domain import labels
 from fleet.domain.layout import MIXED, SINGLE, Layout
 from fleet.domain.mig import sort_key
 from fleet.domain.offering import Offering
+from fleet.domain.physical import Physical
 from fleet.domain.reading import Reading
 from fleet.domain.sharing import InForce, Verdict, means
 
@@ -72,13 +73,14 @@ def _known(way: str) -> str | None:
     return way if way in _VERBS else None
 
 
-def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offering, physical: int | None) -> str:
+def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offering, physical: Physical) -> str:
     """The words people read. "Unknown" where neither partitioning nor sharing can be told."""
+    cards = None if physical.lower_bound else physical.count
     if reading.labels_vanished and reading.previous is not None and reading.previous.mode:
         return reading.previous.mode
     if reading.gfd.mig_invalid:
         return "MIG invalid"
-    if physical == 0 and not reading.capacity:
+    if physical.count == 0 and not reading.capacity:
         return "No GPU"
     kinds = {slots.kind for slots in offering.resources if slots.capacity}
     if kinds and kinds <= {"passthrough"}:
@@ -90,7 +92,7 @@ def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offeri
         mixed = reading.facts.partition == "mixed"
         return "Partitioned" if mixed else f"Partitioned {reading.facts.partition}" + (f" ×{per_card}" if per_card else "")
     if layout.partitioning in (SINGLE, MIXED):
-        return _mig(layout, shared, whole_cards(reading, offering))
+        return _mig(layout, shared, whole_cards(reading, offering), cards)
     if shared.shared:
         verb = _VERBS.get(shared.sharing or "", "Shared")
         return f"{verb} ×{shared.replicas}" if shared.replicas else verb
@@ -109,15 +111,21 @@ def whole_cards(reading: Reading, offering: Offering) -> int:
     return sum((slots.capacity or 0) // (slots.replicas or 1) for slots in plain if slots.name not in offering.leave_out)
 
 
-def _mig(layout: Layout, shared: NodeSharing, whole: int) -> str:
+def _mig(layout: Layout, shared: NodeSharing, whole: int, cards: int | None) -> str:
+    """Instances per card where every cut card can carry the same; else all of the node's, and said to be so."""
     if shared.shared:
         verb = {"time-slicing": "time-sliced", "mps": "MPS"}.get(shared.sharing or "", "shared")
         return f"MIG + {verb} ×{shared.replicas}" if shared.replicas else f"MIG + {verb}"
     instances = layout.mig_instances
     if not instances:
         return "MIG without instances" if instances is not None else "MIG"
-    parts = [f"{instances[profile]}×{profile}" for profile in sorted(instances, key=sort_key)]
-    if layout.partitioning == MIXED and whole:
-        parts.append(f"{whole} full GPU" + ("s" if whole > 1 else ""))
-    text = "MIG " + " + ".join(parts)
+    whole = whole if layout.partitioning == MIXED else 0
+    cut = cards - whole if cards is not None else 0
+    alike = cut > 0 and all(count % cut == 0 for count in instances.values())
+    per_card = {profile: count // cut for profile, count in instances.items()} if alike else instances
+    text = "MIG " + " + ".join(f"{per_card[profile]}×{profile}" for profile in sorted(per_card, key=sort_key))
+    if not alike:
+        text += " in all" + (f" + {whole} full GPU" + ("s" if whole > 1 else "") if whole else "")
+    elif whole:
+        text += f" on {cut} of {cards} cards"
     return text if len(text) <= _LONGEST else f"MIG {sum(instances.values())} instances of {len(instances)} profiles"

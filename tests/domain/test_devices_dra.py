@@ -31,7 +31,7 @@ def test_dra_static_mig() -> None:
         "gpu.nvidia.com": (6, 0),
         "mig.nvidia.com": (14, 1),
     }
-    assert (seen.slots.capacity, seen.mode) == (20, "MIG 14×1g.10gb + 6 full GPUs")
+    assert (seen.slots.capacity, seen.mode) == (20, "MIG 7×1g.10gb on 2 of 8 cards")
     assert sum(card.mig_enabled is True for card in seen.cards) == 2
 
 

@@ -49,7 +49,7 @@ def test_gke_partitions_are_mig() -> None:
         GKE + "gpu-partition-size": "1g.5gb",
     }
     seen = look(slots={"nvidia.com/gpu": 14}, labels=labels)
-    assert (seen.physical, seen.partitioning, seen.mig_instances, seen.mode) == (2, "mig-single", {"1g.5gb": 14}, "MIG 14×1g.5gb")
+    assert (seen.physical, seen.partitioning, seen.mig_instances, seen.mode) == (2, "mig-single", {"1g.5gb": 14}, "MIG 7×1g.5gb")
     assert (seen.product, seen.gpu_memory_mib, seen.resources[0].kind) == ("NVIDIA-A100-SXM4-40GB", 40960, "mig")
     shared = labels | {GKE + "gpu-sharing-strategy": "time-sharing", GKE + "max-shared-clients-per-gpu": "2"}
     both = look(slots={"nvidia.com/gpu": 28}, labels=shared)
@@ -67,7 +67,7 @@ def test_gke_shares_and_cuts_behind_the_back_of_an_own_gfd() -> None:
     cutting = gke | {GKE + "gpu-partition-size": "1g.5gb", "nvidia.com/gpu.replicas": "0"}
     node = make_node(gpus=2, product="NVIDIA-A100-SXM4-40GB", labels=cutting, capacity={"nvidia.com/gpu": 14})
     cut = describe(node, pods=(), plugin=DevicePluginConfigs(), devices=(), allocations=())
-    assert (cut.physical, cut.mode, cut.mig_instances) == (2, "MIG 14×1g.5gb", {"1g.5gb": 14})
+    assert (cut.physical, cut.mode, cut.mig_instances) == (2, "MIG 7×1g.5gb", {"1g.5gb": 14})
     assert cut.gpu_memory_mib == 40960
 
 

@@ -12,7 +12,7 @@ from tests.domain.looks import A100, ids, look, slots
 
 def test_mig_single_divides_instances_by_what_a_card_holds() -> None:
     seen = look(make_node(mig="1g.5gb", product=A100))
-    assert (seen.physical, seen.partitioning, seen.sharing, seen.mode) == (8, "mig-single", "exclusive", "MIG 56×1g.5gb")
+    assert (seen.physical, seen.partitioning, seen.sharing, seen.mode) == (8, "mig-single", "exclusive", "MIG 7×1g.5gb")
     assert (seen.product, seen.gpu_memory_mib) == (A100, 40960)
     assert seen.mig_instances == {"1g.5gb": 56}
     assert (seen.resources[0].kind, seen.resources[0].profile, seen.slots.capacity) == ("mig", "1g.5gb", 56)
@@ -63,7 +63,7 @@ def test_mig_mixed() -> None:
     seen = look(make_node(mig={"1g.10gb": 16, "2g.20gb": 8, "3g.40gb": 8}))
     assert (seen.physical, seen.partitioning, seen.sharing, seen.replicas) == (8, "mig-mixed", "exclusive", 1)
     assert seen.mig_instances == {"1g.10gb": 16, "2g.20gb": 8, "3g.40gb": 8}
-    assert seen.mode == "MIG 16×1g.10gb + 8×2g.20gb + 8×3g.40gb"
+    assert seen.mode == "MIG 2×1g.10gb + 1×2g.20gb + 1×3g.40gb"
     assert (seen.slots.capacity, seen.gpu_memory_mib, seen.advertised) == (32, 81559, "full")
     assert "nvidia.com/gpu" not in {resource.name for resource in seen.resources}
 
@@ -71,7 +71,7 @@ def test_mig_mixed() -> None:
 def test_mig_mixed_with_whole_cards_beside() -> None:
     node = make_node(mig={"1g.10gb": 28}, capacity={"nvidia.com/gpu": 4}, labels={"nvidia.com/gpu.replicas": "1"})
     seen = look(node, [make_pod("a", gpus=2), make_pod("b", gpus=5, resource="nvidia.com/mig-1g.10gb")])
-    assert (seen.physical, seen.slots.capacity, seen.mode) == (8, 32, "MIG 28×1g.10gb + 4 full GPUs")
+    assert (seen.physical, seen.slots.capacity, seen.mode) == (8, 32, "MIG 7×1g.10gb on 4 of 8 cards")
     assert {resource.name: (resource.requested, resource.free) for resource in seen.resources} == {
         "nvidia.com/gpu": (2, 2),
         "nvidia.com/mig-1g.10gb": (5, 23),
@@ -200,3 +200,8 @@ def test_pods_that_hold_instances_that_are_gone() -> None:
     assert {resource.name: resource.free for resource in seen.resources} == {"nvidia.com/mig-1g.10gb": 56, gone: -2}
     assert slots(seen) == (56, 56, 0, 56)
     assert "2 slots requested, 0 allocatable" in seen.reason
+
+
+def test_a_layout_that_differs_from_card_to_card_is_told_for_the_whole_node() -> None:
+    seen = look(make_node(gpus=2, product="NVIDIA-A100-SXM4-40GB", mig={"1g.5gb": 9, "2g.10gb": 2}))
+    assert (seen.physical, seen.mode) == (2, "MIG 9×1g.5gb + 2×2g.10gb in all")
