@@ -8,8 +8,11 @@ from fleet.models.nodes import Node, NodeResource
 from fleet.models.notices import Delivery, DeliveryItem, Notice, NotificationRule, NotificationTarget
 from fleet.models.periods import NodeDay, RungPeriod, VerdictPeriod
 from fleet.models.pods import Pod
+from fleet.models.pools import ClassVersion, Pool, PoolMembership, PromisePeriod, WorkloadClass
+from fleet.models.requests import ClassRequest, IdempotencyKey, RequestState, RequestStep
 from fleet.models.revisions import NodeRevision
 from fleet.models.runs import CollectionRun, RunOutcome
+from fleet.models.teams import Team, TeamMember
 from fleet.models.telemetry import DeviceTelemetry, Exporter, ModelServerRow, TelemetryFrame
 from fleet.models.tokens import ApiToken
 from fleet.models.users import Role, SavedView, SignInLink, User
@@ -18,6 +21,8 @@ from fleet.models.xids import XidBurstRow, XidOverride
 __all__ = [
     "ApiToken",
     "AuditEntry",
+    "ClassRequest",
+    "ClassVersion",
     "Cluster",
     "CollectionRun",
     "Delivery",
@@ -27,6 +32,7 @@ __all__ = [
     "Exporter",
     "FindingRow",
     "Gpu",
+    "IdempotencyKey",
     "Maintenance",
     "MigInstance",
     "ModelServerRow",
@@ -39,15 +45,23 @@ __all__ = [
     "NotificationRule",
     "NotificationTarget",
     "Pod",
+    "Pool",
+    "PoolMembership",
+    "PromisePeriod",
+    "RequestState",
+    "RequestStep",
     "Role",
     "RunOutcome",
     "RungPeriod",
     "SavedView",
     "SignInLink",
+    "Team",
+    "TeamMember",
     "TelemetryFrame",
     "User",
     "VerdictPeriod",
     "WaiverRow",
+    "WorkloadClass",
     "XidBurstRow",
     "XidOverride",
 ]
