@@ -6,7 +6,21 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, NodeResource, Pod
+from fleet.models import (
+    ClassVersion,
+    Cluster,
+    CollectionRun,
+    Gpu,
+    MigInstance,
+    Node,
+    NodeResource,
+    Pod,
+    Role,
+    Team,
+    TeamMember,
+    User,
+    WorkloadClass,
+)
 
 _serial = count(1)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,3 +101,21 @@ def a_pod(node: Node | None, name: str = "", **fields: Any) -> Pod:
 def a_run(cluster: Cluster | None = None, **fields: Any) -> CollectionRun:
     told = {"trigger": "schedule", "started_at": NOON, "finished_at": NOON, "outcome": "ok", "nodes": 1, "pods": 2}
     return CollectionRun.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
+
+
+def a_user(name: str = "", role: Role = Role.DEVELOPER) -> User:
+    return User.objects.create(username=name or f"user-{next(_serial)}", role=role)
+
+
+def a_team(slug: str = "research", *members: User, **fields: Any) -> Team:
+    told = {"name": slug.title(), "namespaces": [slug], "created_at": NOON}
+    team = Team.objects.create(slug=slug, **{**told, **fields})
+    for user in members:
+        TeamMember.objects.create(team=team, user=user)
+    return team
+
+
+def a_class_version(slug: str = "full-h100", number: int = 1, **spec: Any) -> ClassVersion:
+    """A version of a class; `spec` holds what it promises."""
+    row, _ = WorkloadClass.objects.get_or_create(slug=slug, defaults={"title": slug, "created_at": NOON, "updated_at": NOON})
+    return ClassVersion.objects.create(workload_class=row, number=number, spec=spec, at=NOON)

@@ -51,7 +51,7 @@ class ClassRequest(models.Model):
     """Asked, and not decided yet."""
     wanted_replicas = models.IntegerField(null=True, blank=True)
     """A change of size that was asked and not decided yet."""
-    check = models.JSONField(default=dict)
+    latest_check = models.JSONField(default=dict)
     """What the newest pass said: {"fits", "reasons", "used_slots", "requested_slots", "waste", "at"}."""
 
     class Meta:

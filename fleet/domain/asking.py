@@ -1,0 +1,133 @@
+"""Requests for a workload class: which step may follow which state, who may take it, and what needs nobody's approval.
+
+draft → submitted → approved → active → expiring → expired, with rejected and withdrawn as ways out. Pure: rows and moments are
+the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+DRAFT, SUBMITTED, APPROVED, ACTIVE, EXPIRING = "draft", "submitted", "approved", "active", "expiring"
+REJECTED, WITHDRAWN, EXPIRED = "rejected", "withdrawn", "expired"
+GRANTED = frozenset({APPROVED, ACTIVE, EXPIRING})
+"""States in which the team may use what it asked for."""
+OVER = frozenset({REJECTED, WITHDRAWN, EXPIRED})
+
+STEPS: Mapping[str, frozenset[str]] = {
+    "edit": frozenset({DRAFT}),
+    "submit": frozenset({DRAFT}),
+    "approve": frozenset({SUBMITTED}),
+    "reject": frozenset({SUBMITTED}),
+    "withdraw": frozenset({DRAFT, SUBMITTED, *GRANTED}),
+    "extend": GRANTED,
+    "resize": GRANTED,
+    "decide_change": GRANTED,
+    "activate": frozenset({APPROVED}),
+    "warn": frozenset({APPROVED, ACTIVE}),
+    "expire": GRANTED,
+    "comment": frozenset({DRAFT, SUBMITTED, *GRANTED, *OVER}),
+}
+"""Step to the states it may be taken from."""
+
+OF_THE_TEAM = frozenset({"edit", "submit", "withdraw", "extend", "resize", "comment"})
+"""Steps a member of the team may take; the others are an operator's, or time's."""
+
+LONGEST_WARNING = timedelta(days=7)
+
+
+class NotNow(Exception):  # noqa: N818 the caller answers 409: it is a state, not an error
+    """The request is in a state from which this step cannot be taken; the text is for people."""
+
+
+class NotYours(Exception):  # noqa: N818 the caller answers 403
+    """This person may not take this step; the text is for people."""
+
+
+class FieldError(ValueError):
+    """One field of a request cannot be as it is. `field` is its name, the text is for people."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        self.field = field
+        super().__init__(sentence)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a team may have of a class without asking, and for how long."""
+
+    replicas: int | None = None
+    """Replicas in all, over every granted request of the team; None: everything needs approval."""
+    days: int | None = None
+    """Longest duration; None: no end."""
+
+
+def check_step(step: str, state: str) -> None:
+    """Raises NotNow where `step` cannot be taken from `state`."""
+    if state not in STEPS[step]:
+        raise NotNow(f"{_SENTENCES[state]} So nobody can {_WORDS[step]} it now.")
+
+
+_WORDS = {
+    "edit": "edit",
+    "submit": "submit",
+    "approve": "approve",
+    "reject": "reject",
+    "withdraw": "withdraw",
+    "extend": "extend",
+    "resize": "change the size of",
+    "decide_change": "decide a change of",
+    "activate": "activate",
+    "warn": "warn about",
+    "expire": "let expire",
+    "comment": "comment on",
+}
+_SENTENCES = {
+    DRAFT: "This request is still a draft.",
+    SUBMITTED: "This request waits for a decision.",
+    APPROVED: "This request is approved already.",
+    ACTIVE: "This request is approved and in use.",
+    EXPIRING: "This request is approved and about to expire.",
+    REJECTED: "This request was rejected.",
+    WITHDRAWN: "This request was withdrawn.",
+    EXPIRED: "This request has expired.",
+}
+
+
+def check_size(replicas: int) -> None:
+    """Raises FieldError for a number of replicas that nobody can mean."""
+    if not 1 <= replicas <= 10_000:
+        raise FieldError("replicas", "Ask for 1 to 10,000 replicas.")
+
+
+def check_days(days: int | None, limits: Limits) -> None:
+    """Raises FieldError for a duration below a day or above the class's longest."""
+    if days is None:
+        return
+    if days < 1:
+        raise FieldError("days", "Ask for at least one day.")
+    if limits.days is not None and days > limits.days:
+        raise FieldError("days", f"This class is granted for at most {limits.days} days. Ask for less, and extend it later.")
+
+
+def needs_approval(limits: Limits, granted: int, wanted: int) -> str:
+    """Why somebody has to decide; empty where it lies within the limits. `granted`: replicas of the class the team has."""
+    if limits.replicas is None:
+        return "Every request for this class is decided by an operator."
+    total = granted + wanted
+    if total > limits.replicas:
+        return f"The team would have {total} replicas of this class; {limits.replicas} need no approval."
+    return ""
+
+
+def ends_at(begins: datetime, days: int | None, limits: Limits) -> datetime | None:
+    """When a request granted now ends; None where neither it nor its class has an end."""
+    lasts = days if days is not None else limits.days
+    return None if lasts is None else begins + timedelta(days=lasts)
+
+
+def warns_at(begins: datetime, ends: datetime) -> datetime:
+    """From when it is expiring: a week before the end, or the last fifth of a shorter one."""
+    return ends - min(LONGEST_WARNING, (ends - begins) / 5)

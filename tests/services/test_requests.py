@@ -1,0 +1,176 @@
+"""Requests on a real Postgres: every way through, every refusal, and two people at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from fleet.domain.asking import FieldError, NotNow, NotYours
+from fleet.models import AuditEntry, ClassRequest, RequestStep, Role, User
+from fleet.services import requests
+from tests.factories import NOON, a_class_version, a_team, a_user
+
+pytestmark = pytest.mark.django_db
+
+
+def an_ask(replicas: int = 2, days: int | None = None, **spec: Any) -> tuple[ClassRequest, User, User]:
+    """A draft of a member's, with the member and an operator."""
+    member, operator = a_user("mia"), a_user("otto", Role.OPERATOR)
+    team = a_team("research", member)
+    told = {"namespace": "research", "name": "llama", "replicas": replicas, "days": days, "now": NOON}
+    return requests.draft(member, team, a_class_version(**spec), **told), member, operator
+
+
+def test_within_the_limits_it_is_granted_at_once() -> None:
+    ask, member, _ = an_ask(2, max_replicas_without_approval=4, max_days=30)
+    row = requests.submit(member, ask.pk, NOON)
+    assert (row.state, row.automatic, row.decided_by) == ("approved", True, None)
+    assert row.expires_at == NOON + timedelta(days=30)
+
+
+def test_above_the_limits_an_operator_decides() -> None:
+    ask, member, operator = an_ask(5, max_replicas_without_approval=4)
+    assert requests.submit(member, ask.pk, NOON).state == "submitted"
+    with pytest.raises(NotYours):
+        requests.approve(member, ask.pk, NOON)
+    row = requests.approve(operator, ask.pk, NOON + timedelta(hours=1), "Fine for the launch.")
+    assert (row.state, row.automatic, row.decided_by) == ("approved", False, operator)
+    assert [step.kind for step in RequestStep.objects.filter(request=row)] == ["draft", "submit", "approve"]
+    assert AuditEntry.objects.filter(action="request.approve", actor=operator).count() == 1
+
+
+def test_what_is_granted_already_counts_against_the_limit() -> None:
+    ask, member, _ = an_ask(3, max_replicas_without_approval=4)
+    requests.submit(member, ask.pk, NOON)
+    told = {"namespace": "research", "name": "more", "replicas": 2, "now": NOON}
+    second = requests.draft(member, ask.team, ask.class_version, **told)
+    assert requests.submit(member, second.pk, NOON).state == "submitted"
+
+
+def test_strangers_neither_ask_nor_withdraw() -> None:
+    ask, _, _ = an_ask()
+    stranger = a_user("sam")
+    with pytest.raises(NotYours):
+        requests.withdraw(stranger, ask.pk, NOON)
+    with pytest.raises(NotYours):
+        requests.draft(stranger, ask.team, ask.class_version, namespace="research", name="x", replicas=1, now=NOON)
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [("namespace", {"namespace": "kube-system"}), ("replicas", {"replicas": 0}), ("days", {"days": 99})],
+)
+def test_a_field_that_cannot_be_is_named(field: str, change: dict[str, Any]) -> None:
+    ask, member, _ = an_ask(max_days=30)
+    with pytest.raises(FieldError) as caught:
+        requests.edit(member, ask.pk, NOON, **change)
+    assert caught.value.field == field
+    ask.refresh_from_db()
+    assert (ask.namespace, ask.replicas, ask.days) == ("research", 2, None)
+
+
+def test_a_rejection_says_why() -> None:
+    ask, member, operator = an_ask()
+    requests.submit(member, ask.pk, NOON)
+    with pytest.raises(FieldError):
+        requests.reject(operator, ask.pk, NOON, "  ")
+    assert requests.reject(operator, ask.pk, NOON, "No H100 until March.").state == "rejected"
+    with pytest.raises(NotNow, match="was rejected"):
+        requests.approve(operator, ask.pk, NOON)
+
+
+def test_an_approval_after_a_withdrawal_is_a_conflict_and_changes_nothing() -> None:
+    ask, member, operator = an_ask()
+    requests.submit(member, ask.pk, NOON)
+    requests.withdraw(member, ask.pk, NOON)
+    with pytest.raises(NotNow, match="was withdrawn"):
+        requests.approve(operator, ask.pk, NOON)
+    ask.refresh_from_db()
+    assert (ask.state, ask.decided_at) == ("withdrawn", None)
+
+
+def test_time_makes_it_expiring_and_then_expired() -> None:
+    ask, member, _ = an_ask(days=10, max_replicas_without_approval=9)
+    requests.submit(member, ask.pk, NOON)
+    requests.mark_active(ask.pk, NOON + timedelta(hours=1))
+    requests.mark_active(ask.pk, NOON + timedelta(hours=2))
+    assert requests.pass_time(NOON + timedelta(days=7)) == 0
+    assert requests.pass_time(NOON + timedelta(days=9)) == 1
+    ask.refresh_from_db()
+    assert (ask.state, ask.first_pod_at) == ("expiring", NOON + timedelta(hours=1))
+    assert requests.pass_time(NOON + timedelta(days=12)) == 1
+    assert requests.pass_time(NOON + timedelta(days=13)) == 0
+    ask.refresh_from_db()
+    assert (ask.state, ask.ended_at) == ("expired", NOON + timedelta(days=10))
+
+
+def test_an_extension_waits_for_an_operator_and_lifts_the_warning() -> None:
+    ask, member, operator = an_ask(days=10, max_replicas_without_approval=9, max_days=30)
+    requests.submit(member, ask.pk, NOON)
+    requests.pass_time(NOON + timedelta(days=9))
+    row = requests.extend(member, ask.pk, NOON + timedelta(days=9), 20, "The launch has moved.")
+    assert (row.expires_at, row.extension_until) == (NOON + timedelta(days=10), NOON + timedelta(days=30))
+    row = requests.decide_change(operator, ask.pk, NOON + timedelta(days=9), grant=True)
+    assert (row.state, row.expires_at, row.extension_until) == ("approved", NOON + timedelta(days=30), None)
+    with pytest.raises(NotNow, match="No change"):
+        requests.decide_change(operator, ask.pk, NOON + timedelta(days=9), grant=True)
+
+
+def test_fewer_replicas_need_nobody_and_more_than_the_limit_an_operator() -> None:
+    ask, member, operator = an_ask(3, max_replicas_without_approval=4)
+    requests.submit(member, ask.pk, NOON)
+    assert requests.resize(member, ask.pk, NOON, 1).replicas == 1
+    assert requests.resize(member, ask.pk, NOON, 4).replicas == 4
+    row = requests.resize(member, ask.pk, NOON, 6)
+    assert (row.replicas, row.wanted_replicas) == (4, 6)
+    row = requests.decide_change(operator, ask.pk, NOON, grant=False, reason="No room.")
+    assert (row.replicas, row.wanted_replicas) == (4, None)
+
+
+def at_once(*actions: Callable[[], Any]) -> list[str]:
+    """Every action in a thread and transaction of its own; how each ended."""
+    ends, start = [""] * len(actions), threading.Barrier(len(actions))
+
+    def run(place: int) -> None:
+        start.wait()
+        try:
+            actions[place]()
+            ends[place] = "done"
+        except NotNow:
+            ends[place] = "conflict"
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(actions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    return sorted(ends)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_deciding_at_once_one_is_told_it_is_too_late() -> None:
+    ask, member, operator = an_ask()
+    other = a_user("olga", Role.OPERATOR)
+    requests.submit(member, ask.pk, NOON)
+    ends = at_once(
+        lambda: requests.approve(operator, ask.pk, NOON), lambda: requests.reject(other, ask.pk, NOON, "No."),
+        lambda: requests.approve(other, ask.pk, NOON),
+    )  # fmt: skip
+    assert ends == ["conflict", "conflict", "done"]
+    assert RequestStep.objects.filter(request=ask, kind__in=("approve", "reject")).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_submissions_at_once_do_not_both_fit_into_what_is_left() -> None:
+    ask, member, _ = an_ask(3, max_replicas_without_approval=4)
+    told = {"namespace": "research", "name": "more", "replicas": 3, "now": NOON}
+    second = requests.draft(member, ask.team, ask.class_version, **told)
+    at_once(lambda: requests.submit(member, ask.pk, NOON), lambda: requests.submit(member, second.pk, NOON))
+    assert sorted(ClassRequest.objects.values_list("state", flat=True)) == ["approved", "submitted"]
