@@ -12,7 +12,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from fleet.domain import label_selectors
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node
+from fleet.models import ClassRequest, Cluster, CollectionRun, Gpu, MigInstance, Node, Team
 
 
 class _Values(forms.SelectMultiple):
@@ -214,4 +214,25 @@ class ClusterFilters(filters.FilterSet):
 
     class Meta:
         model = Cluster
+        fields: list[str] = []
+
+
+class RequestFilters(filters.FilterSet):
+    state = AnyOf(field_name="state")
+    team = AnyOf(field_name="team__slug")
+    workload_class = AnyOf(field_name="class_version__workload_class__slug")
+    namespace = AnyOf(field_name="namespace")
+    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = ClassRequest
+        fields: list[str] = []
+
+
+class TeamFilters(filters.FilterSet):
+    slug = AnyOf(field_name="slug")
+
+    class Meta:
+        model = Team
         fields: list[str] = []

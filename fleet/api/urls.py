@@ -17,7 +17,9 @@ from fleet.api.gpus import Gpus
 from fleet.api.mig_instances import MigInstances
 from fleet.api.nodes import Nodes
 from fleet.api.problems import not_found
+from fleet.api.requests import Requests
 from fleet.api.runs import Runs
+from fleet.api.teams import Teams
 
 router = SimpleRouter()
 router.register("clusters", Clusters, basename="api-clusters")
@@ -25,6 +27,8 @@ router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
 router.register("collection-runs", Runs, basename="api-runs")
+router.register("requests", Requests, basename="api-requests")
+router.register("teams", Teams, basename="api-teams")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from fleet.models import CollectionRun, NodeRevision, Pod, SignInLink
+from fleet.services import idempotency
 
 _BATCH = 5_000
 
@@ -20,6 +21,7 @@ def drop_old(now: datetime) -> dict[str, int]:
         "pods": _delete(Pod.objects.filter(removed_at__lt=now - settings.POD_RETENTION)),
         "revisions": _delete(NodeRevision.objects.filter(period__endswith__lt=now - settings.REVISION_RETENTION)),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
+        "idempotency_keys": idempotency.drop_old(now),
     }
 
 
