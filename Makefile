@@ -16,6 +16,7 @@ check: environment
 	$(BIN)/djade --check --target-version 5.2 $(TEMPLATES)
 	$(NO_DATABASE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(NO_DATABASE) $(BIN)/python manage.py check_snapshots
+	$(PYTHON) manage.py test -q tests/queries
 
 fix: environment
 	$(BIN)/ruff check --fix .

@@ -9,6 +9,10 @@ import pytest
 pytest_plugins = ["tests.programs"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-queries", action="store_true", help="write tests/queries/counts.json anew")
+
+
 @pytest.fixture(autouse=True)
 def _throttles_start_empty() -> None:
     from django.core.cache import cache

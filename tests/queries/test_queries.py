@@ -1,0 +1,80 @@
+"""How many database queries each page and each answer of the API costs: the same for 3 nodes and for 30, and as reviewed.
+
+`python3 manage.py test tests/queries --write-queries` writes counts.json anew, to be reviewed as a diff.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from fleet.models import Role
+from tests.factories import a_cluster, a_gpu, a_node, a_pod, a_resource, a_run, a_user
+
+pytestmark = pytest.mark.django_db
+KEPT = Path(__file__).parent / "counts.json"
+PAGES = (
+    "/",
+    "/?by=product",
+    "/nodes/",
+    "/nodes/?product=NVIDIA-H100-80GB-HBM3&q=n",
+    "/nodes/east/n000/",
+    "/clusters/",
+    "/clusters/east/",
+    "/api/v1/clusters/",
+    "/api/v1/collection-runs/",
+    "/api/v1/fleet/summary/",
+    "/api/v1/gpus/",
+    "/api/v1/mig-instances/",
+    "/api/v1/nodes/",
+    "/api/v1/nodes/?format=csv",
+    "/api/v1/nodes/facets/",
+    "/api/v1/nodes/east/n000/",
+    "/api/v1/nodes/east/n000/pods/",
+    "/api/v1/nodes/east/n000/revisions/",
+    "/api/v1/requests/",
+    "/api/v1/teams/",
+    "/metrics",
+    "/readyz",
+)
+
+
+def fill(nodes: int) -> None:
+    """One cluster with so many nodes more."""
+    cluster = a_cluster("east")
+    first = cluster.nodes.count()
+    for number in range(first, first + nodes):
+        node = a_node(f"n{number:03}", cluster)
+        a_resource(node)
+        a_gpu(node)
+        a_pod(node)
+    a_run(cluster)
+
+
+def cost(client: Any, path: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        answer = client.get(path)
+        if answer.streaming:
+            b"".join(answer.streaming_content)
+    assert answer.status_code == 200, (path, answer.status_code)
+    return len(captured)
+
+
+def test_every_page_costs_what_was_reviewed_whatever_the_size_of_the_fleet(client: Any, request: pytest.FixtureRequest) -> None:
+    client.force_login(a_user("otto", Role.ADMIN))
+    fill(3)
+    client.get("/")  # what is read once for a process
+    few = {path: cost(client, path) for path in PAGES}
+    fill(27)
+    many = {path: cost(client, path) for path in PAGES}
+    assert many == few, "a page whose queries grow with the fleet"
+    if request.config.getoption("--write-queries"):
+        KEPT.write_text(json.dumps(few, indent=2) + "\n")
+    assert few == json.loads(KEPT.read_text()), "if that is meant: python3 manage.py test tests/queries --write-queries"
