@@ -29,13 +29,21 @@ class Fleet:
         self.nodes: tuple[PlacementNode, ...] = tuple(nodes)
         self.shapes: tuple[Shape, ...] = tuple(_group(self.nodes, None if keys is None else sorted(set(keys))))
         self._by_pool: dict[str, list[Shape]] = {}
+        self._by_resource: dict[str, list[Shape]] = {}
         for shape in self.shapes:
             for pool in shape.node.pools:
                 self._by_pool.setdefault(pool, []).append(shape)
+            for slots in shape.node.resources:
+                if slots.capacity or slots.predicted:
+                    self._by_resource.setdefault(slots.name, []).append(shape)
 
     def of_pool(self, pool: str) -> Sequence[Shape]:
         """The shapes of a pool's members; all of them for no pool."""
         return self._by_pool.get(pool, ()) if pool else self.shapes
+
+    def offering(self, resource: str) -> Sequence[Shape]:
+        """The shapes that offer this resource, or should."""
+        return self._by_resource.get(resource, ())
 
 
 def _group(nodes: Sequence[PlacementNode], keys: Sequence[str] | None) -> Iterable[Shape]:
