@@ -1,8 +1,10 @@
-"""Kubernetes' label selector grammar: `a=b, c!=d, e in (f,g), h notin (i), j, !k, l>5`."""
+"""Kubernetes' label selectors: the grammar `a=b, c!=d, e in (f,g), h notin (i), j, !k, l>5`, and `matchExpressions` as data."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,6 +18,13 @@ _TERM = re.compile(
     )\s*(?:,|$)""",
     re.VERBOSE,
 )
+
+_WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent", "Gt": "gt", "Lt": "lt"}
+"""Kubernetes' word in a matchExpression to the word here."""
+_WORDS = {ours: theirs for theirs, ours in OPERATORS.items()}
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
+_PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
 
 class Requirement(msgspec.Struct, frozen=True):
@@ -57,6 +66,92 @@ def _requirement(term: re.Match[str]) -> Requirement:
         case "!=":
             return Requirement(key, "notin", (term["value"],))
         case operator:
-            if not re.fullmatch(r"-?\d+", term["value"]):
+            if not _WHOLE_NUMBER.fullmatch(term["value"]):
                 raise SelectorError(f"“{key}{operator}{term['value']}” compares with no whole number.")
             return Requirement(key, "gt" if operator == ">" else "lt", (term["value"],))
+
+
+def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
+    """Whether an object with these labels is selected: every requirement holds."""
+    return all(holds(requirement, labels.get(requirement.key)) for requirement in requirements)
+
+
+def holds(requirement: Requirement, value: str | None) -> bool:
+    """Whether one requirement holds for a label's value; None where the object has no such label.
+
+    As the API server and the scheduler read it: what is not there is also not in any list, and neither above nor below anything.
+    """
+    match requirement.operator:
+        case "in":
+            return value is not None and value in requirement.values
+        case "notin":
+            return value is None or value not in requirement.values
+        case "exists":
+            return value is not None
+        case "absent":
+            return value is None
+    if value is None or not _WHOLE_NUMBER.fullmatch(value):
+        return False
+    limit = int(requirement.values[0])
+    return int(value) > limit if requirement.operator == "gt" else int(value) < limit
+
+
+def to_text(requirements: Iterable[Requirement]) -> str:
+    """The selector in the string grammar: `parse` of it gives the same requirements."""
+    return ",".join(_term(requirement) for requirement in requirements)
+
+
+def _term(requirement: Requirement) -> str:
+    key, values = requirement.key, requirement.values
+    match requirement.operator:
+        case "in" if len(values) == 1:
+            return f"{key}={values[0]}"
+        case "notin" if len(values) == 1:
+            return f"{key}!={values[0]}"
+        case "in" | "notin":
+            return f"{key} {requirement.operator} ({','.join(values)})"
+        case "exists":
+            return key
+        case "absent":
+            return f"!{key}"
+    return f"{key}{'>' if requirement.operator == 'gt' else '<'}{values[0]}"
+
+
+def to_expression(requirement: Requirement) -> dict[str, Any]:
+    """The requirement as a matchExpression of the Kubernetes API."""
+    expression: dict[str, Any] = {"key": requirement.key, "operator": _WORDS[requirement.operator]}
+    if requirement.values:
+        expression["values"] = list(requirement.values)
+    return expression
+
+
+def from_expression(key: str, operator: str, values: Sequence[str] = ()) -> Requirement:
+    """A matchExpression of the Kubernetes API as a requirement; SelectorError says what is wrong with it."""
+    ours = OPERATORS.get(operator)
+    if ours is None:
+        raise SelectorError(f"“{operator}” is no operator: write one of {', '.join(OPERATORS)}.")
+    if problem := key_problem(key):
+        raise SelectorError(problem)
+    if ours in ("exists", "absent") and values:
+        raise SelectorError(f"{operator} takes no values.")
+    if ours in ("in", "notin") and not values:
+        raise SelectorError(f"{operator} needs at least one value.")
+    if ours in ("gt", "lt") and (len(values) != 1 or not _WHOLE_NUMBER.fullmatch(values[0])):
+        raise SelectorError(f"{operator} needs exactly one value, a whole number.")
+    for value in values if ours in ("in", "notin") else ():
+        if value and not _NAME.fullmatch(value):
+            raise SelectorError(f"“{value}” can be no label's value: at most 63 letters, digits, dashes, dots and underscores.")
+    return Requirement(key, ours, tuple(values))
+
+
+def checked(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
+    """The same requirements, each one that Kubernetes would accept; SelectorError for the first it would not."""
+    return tuple(from_expression(one.key, _WORDS[one.operator], one.values) for one in requirements)
+
+
+def key_problem(key: str) -> str:
+    """Why no label can have this key, as a sentence; empty for a good one."""
+    prefix, slash, name = key.rpartition("/")
+    if not _NAME.fullmatch(name) or (slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix))):
+        return f"“{key}” can be no label's key: write name or dns.name/name, at most 63 characters after the slash."
+    return ""

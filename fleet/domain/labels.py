@@ -104,6 +104,13 @@ GKE_ACCELERATOR_COUNT = "cloud.google.com/gke-accelerator-count"
 GKE_SHARING_STRATEGY = "cloud.google.com/gke-gpu-sharing-strategy"
 GKE_MAX_SHARED_CLIENTS = "cloud.google.com/gke-max-shared-clients-per-gpu"
 GKE_PARTITION_SIZE = "cloud.google.com/gke-gpu-partition-size"
+GKE_NODE_POOL = "cloud.google.com/gke-nodepool"
+EKS_NODE_GROUP = "eks.amazonaws.com/nodegroup"
+KARPENTER_NODE_POOL = "karpenter.sh/nodepool"
+AKS_AGENT_POOL = "kubernetes.azure.com/agentpool"
+AKS_AGENT_POOL_OLD = "agentpool"
+NODE_POOL_LABELS = (GKE_NODE_POOL, KARPENTER_NODE_POOL, EKS_NODE_GROUP, AKS_AGENT_POOL, AKS_AGENT_POOL_OLD)
+"""Labels by which clouds and Karpenter name the group of machines a node was made with."""
 AWS_GPU_PREFIXES = ("karpenter.k8s.aws/instance-gpu-", "eks.amazonaws.com/instance-gpu-")
 AWS_ACCELERATOR = "k8s.amazonaws.com/accelerator"
 AKS_ACCELERATOR = "kubernetes.azure.com/accelerator"
@@ -131,6 +138,18 @@ GAUDI_PRODUCT = "habana.ai/gaudi.product"
 # --- Taints and DRA drivers -----------------------------------------------------------------------------------------
 
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+# What the control plane and health monitors put on a node that is in trouble, and take away when it is well again.
+_TRANSIENT_TAINT_PREFIX = "node.kubernetes.io/"
+_TRANSIENT_TAINTS = frozenset(
+    {
+        "node.cloudprovider.kubernetes.io/uninitialized",
+        "karpenter.sh/unregistered",
+        "nvidia.com/gpu-xid-error",
+        "nvidia.com/gpu-nvlink-error",
+        "nvidia.com/syslog-xid-error",
+        "nvidia.com/gpu-error",
+    }
+)
 DRA_NVIDIA_GPU = "gpu.nvidia.com"
 DRA_NVIDIA_MIG_CLASS = "mig.nvidia.com"
 DRA_NVIDIA_VFIO_CLASS = "vfio.gpu.nvidia.com"
@@ -223,6 +242,11 @@ def vendor_of_driver(driver: str) -> str:
     """Vendor of a DRA driver; "other" for a GPU driver of nobody known."""
     known = {DRA_NVIDIA_GPU: "nvidia", "gpu.amd.com": "amd", "gpu.intel.com": "intel", "gaudi.intel.com": "habana"}
     return known.get(driver, "other")
+
+
+def is_transient_taint(key: str) -> bool:
+    """Whether this taint tells of trouble that passes, and not of what the node is for. A cordon is somebody's wish."""
+    return key in _TRANSIENT_TAINTS or (key.startswith(_TRANSIENT_TAINT_PREFIX) and key != TAINT_UNSCHEDULABLE)
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.domain.label_selectors import Requirement, SelectorError, parse
+from fleet.domain.label_selectors import (
+    Requirement,
+    SelectorError,
+    checked,
+    from_expression,
+    matches,
+    parse,
+    to_expression,
+    to_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +54,63 @@ def test_what_is_no_selector_says_so(text: str) -> None:
 def test_any_text_parses_or_is_refused(text: str) -> None:
     with suppress(SelectorError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "expected"),
+    [
+        ("", {}, True),
+        ("a=b", {"a": "b"}, True),
+        ("a=b", {}, False),
+        ("a!=b", {}, True),  # what is not there is also not b
+        ("a notin (b,c)", {"a": "c"}, False),
+        ("a", {"a": ""}, True),
+        ("!a", {"a": ""}, False),
+        ("a>5", {"a": "6"}, True),
+        ("a>5", {"a": "5"}, False),
+        ("a<5", {"a": "many"}, False),
+        ("a<5", {}, False),
+        ("a<-1", {"a": "-2"}, True),
+        ("a=b,c", {"a": "b"}, False),
+    ],
+)
+def test_who_is_selected(text: str, labels: dict[str, str], expected: bool) -> None:
+    assert matches(parse(text), labels) is expected
+
+
+@pytest.mark.parametrize(
+    ("key", "operator", "values", "says"),
+    [
+        ("a", "Like", ["b"], "is no operator"),
+        ("a b", "Exists", [], "can be no label's key"),
+        ("UPPER.example/a", "Exists", [], "can be no label's key"),
+        ("a", "Exists", ["b"], "takes no values"),
+        ("a", "In", [], "at least one value"),
+        ("a", "In", ["b c"], "can be no label's value"),
+        ("a", "Gt", ["five"], "a whole number"),
+        ("a", "Lt", ["1", "2"], "exactly one value"),
+    ],
+)
+def test_an_expression_kubernetes_would_refuse_is_refused_with_a_sentence(
+    key: str, operator: str, values: list[str], says: str
+) -> None:
+    with pytest.raises(SelectorError, match=says):
+        from_expression(key, operator, values)
+
+
+KEYS = st.sampled_from(["a", "nvidia.com/gpu.product", "x_y.z"])
+REQUIREMENTS = st.one_of(
+    st.builds(
+        Requirement, KEYS, st.sampled_from(["in", "notin"]), st.lists(st.sampled_from(["b", "c", "1"]), min_size=1).map(tuple)
+    ),
+    st.builds(Requirement, KEYS, st.sampled_from(["exists", "absent"])),
+    st.builds(Requirement, KEYS, st.sampled_from(["gt", "lt"]), st.integers(-99, 99).map(lambda number: (str(number),))),
+)
+
+
+@given(st.lists(REQUIREMENTS).map(tuple))
+def test_both_ways_of_writing_a_selector_come_back_as_they_were(requirements: tuple[Requirement, ...]) -> None:
+    assert parse(to_text(requirements)) == requirements
+    assert checked(requirements) == requirements
+    expressions = [to_expression(one) for one in requirements]
+    assert tuple(from_expression(**{"values": (), **one}) for one in expressions) == requirements

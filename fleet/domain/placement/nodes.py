@@ -1,0 +1,155 @@
+"""What placement looks at: a node with its slots, as a frozen struct, and what one slot of it really is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.devices import NodeDevices
+from fleet.domain.mig import canonical
+from fleet.domain.slots import ResourceSlots
+from fleet.domain.snapshot import NodeSnapshot, Taint
+
+FULL, MIG, TIME_SLICED, MPS, MIG_SHARED = "full", "mig", "time-sliced", "mps", "mig-shared"
+MODES = (FULL, MIG, TIME_SLICED, MPS, MIG_SHARED)
+"""What one slot is: a whole card of its own, a MIG instance, a time-sliced or MPS share of a card, a share of a MIG instance."""
+
+_SHARES = {"time-slicing": TIME_SLICED, "mps": MPS}
+
+
+class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
+    """One GPU node as the scheduler and the ladder see it. None is unknown, never zero."""
+
+    cluster: str
+    name: str
+    labels: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+    schedulable: bool = True
+    """False for a cordoned node (spec.unschedulable)."""
+    verdict: str = "unknown"
+    reason: str = ""
+    """Why the verdict is what it is, for people."""
+    product: str = ""
+    gpu_memory_mib: int | None = None
+    """Of one physical card."""
+    driver_version: str = ""
+    cuda_version: str = ""
+    partitioning: str | None = None
+    """none, mig-single or mig-mixed."""
+    sharing: str | None = None
+    """exclusive, time-slicing or mps."""
+    mode: str = ""
+    """The mode in words, for people."""
+    resources: tuple[ResourceSlots, ...] = ()
+    device_memory: tuple[tuple[str, int], ...] = ()
+    """MIG profile to the MiB of one instance, where somebody told it."""
+    nvlink: bool | None = None
+    """Whether the cards of the node are joined by NVLink; None where nothing tells."""
+    pools: tuple[str, ...] = ()
+    """Slugs of the pools it is a member of."""
+    stale: bool = False
+    """Its cluster was not read lately: this is the last truth."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.cluster, self.name
+
+    @property
+    def clique(self) -> str:
+        """The NVLink domain it belongs to; empty where no label tells one."""
+        return self.labels.get(labels.GPU_CLIQUE, "")
+
+    def slots(self, resource: str) -> ResourceSlots | None:
+        """The slots of one resource; None where the node does not know it."""
+        for slots in self.resources:
+            if slots.name == resource:
+                return slots
+        return None
+
+
+def placement_node(
+    cluster: str,
+    node: NodeSnapshot,
+    devices: NodeDevices,
+    *,
+    verdict: str,
+    reason: str = "",
+    pools: tuple[str, ...] = (),
+    stale: bool = False,
+) -> PlacementNode:
+    """The node as placement sees it, from what was read and what was judged.
+
+    GFD writes the clique label only where the cards are attached to an NVLink fabric and have joined it
+    (k8s-device-plugin internal/lm/imex.go): that is the evidence for NVLink; without it nobody here knows.
+    """
+    memory = {device.profile: device.memory_mib for device in devices.mig_devices if device.memory_mib}
+    return PlacementNode(
+        cluster=cluster,
+        name=node.name,
+        labels=node.labels,
+        taints=node.taints,
+        schedulable=not node.unschedulable,
+        verdict=verdict,
+        reason=reason,
+        product=devices.product,
+        gpu_memory_mib=devices.gpu_memory_mib,
+        driver_version=devices.driver_version,
+        cuda_version=devices.cuda_version,
+        partitioning=devices.partitioning,
+        sharing=devices.sharing,
+        mode=devices.mode,
+        resources=devices.resources,
+        device_memory=tuple(sorted(memory.items())),
+        nvlink=True if node.labels.get(labels.GPU_CLIQUE) else None,
+        pools=pools,
+        stale=stale,
+    )
+
+
+def slot_mode(node: PlacementNode, slots: ResourceSlots) -> str | None:
+    """What one slot of this resource is (one of MODES); None where nobody can tell, or where it is for virtual machines."""
+    match slots.kind:
+        case "dra-gpu":
+            return FULL
+        case "dra-mig":
+            return MIG
+        case "mig":
+            replicas = _replicas(node, slots)
+            return None if replicas is None else MIG_SHARED if replicas > 1 else MIG
+        case "mig-shared":
+            return MIG_SHARED
+        case "shared":
+            return _SHARES.get(node.sharing or "")
+        case "gpu":
+            return _of_plain_name(node, slots)
+    return None
+
+
+def _of_plain_name(node: PlacementNode, slots: ResourceSlots) -> str | None:
+    """`nvidia.com/gpu` and its like: the name cannot tell a card from an instance or a share."""
+    replicas = _replicas(node, slots)
+    if replicas is None or node.partitioning is None:
+        return None
+    if slots.profile or node.partitioning == "mig-single":
+        return MIG_SHARED if replicas > 1 else MIG
+    return FULL if replicas == 1 else _SHARES.get(node.sharing or "")
+
+
+def _replicas(node: PlacementNode, slots: ResourceSlots) -> int | None:
+    return 1 if slots.replicas is None and node.sharing == "exclusive" else slots.replicas
+
+
+def slot_memory(node: PlacementNode, slots: ResourceSlots) -> int | None:
+    """MiB that one slot may use; None where nobody told it.
+
+    An MPS client is held to its part of the card (memory ÷ replicas); a time-sliced one sees all of it, and so do its neighbours.
+    """
+    match slot_mode(node, slots):
+        case "full" | "time-sliced":
+            return node.gpu_memory_mib
+        case "mps":
+            return node.gpu_memory_mib // slots.replicas if node.gpu_memory_mib and slots.replicas else None
+        case "mig" | "mig-shared":
+            wanted = canonical(slots.profile)
+            return next((mib for profile, mib in node.device_memory if canonical(profile) == wanted), None)
+    return None

@@ -1,0 +1,140 @@
+"""Pools that the fleet itself suggests: by what the platform team labelled, by node pool, else by product and mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.label_selectors import Requirement
+from fleet.domain.placement.nodes import PlacementNode, slot_mode
+from fleet.domain.pools.policy import Pool, PoolPolicy
+from fleet.domain.pools.selectors import PoolSelector
+from fleet.domain.snapshot import Taint
+
+_OWN_NAMES = frozenset(
+    {"node-pool", "nodepool", "gpu-pool", "gpupool", "pool", "purpose", "gpu-purpose", "workload", "workload-type"}
+)
+"""Names (after the slash) of labels by which platform teams say what a node is for."""
+_WORDS = (
+    (("train", "finetune", "fine-tune", "fine-tuning"), "training and fine-tuning"),
+    (("batch",), "batch inference"),
+    (("notebook", "notebooks", "dev", "research", "experiment", "experiments", "sandbox"), "experiments and notebooks"),
+    (("inference", "serving", "serve", "online"), "online inference"),
+)
+_NOT_OF_A_SLUG = re.compile(r"[^a-z0-9]+")
+_SHORT = {"mig": "mig", "time-sliced": "time-sliced", "mps": "mps", "mig-shared": "mig-shared"}
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool that could be adopted as it is, why it is suggested, and how many nodes it would have."""
+
+    pool: Pool
+    because: str
+    nodes: int
+
+
+def suggest(nodes: Sequence[PlacementNode], taken: Iterable[str] = ()) -> tuple[Suggestion, ...]:
+    """Pools for the nodes that are in none, biggest first. `taken` are slugs that exist already."""
+    groups: dict[tuple[str, str, str], list[PlacementNode]] = {}
+    for node in nodes:
+        if not node.pools:
+            key, value = _pool_label(node)
+            groups.setdefault((key, value, node.product), []).append(node)
+    values = {(key, value) for key, value, _ in groups}
+    split = {pair for pair in values if sum(1 for key, value, _ in groups if (key, value) == pair) > 1}
+    used = set(taken)
+    found = []
+    for (key, value, product), members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+        if key:
+            found.append(_by_label(key, value, product if (key, value) in split else "", members, used))
+        elif product:
+            found.extend(_by_product(product, members, used))
+    return tuple(sorted(found, key=lambda one: (-one.nodes, one.pool.slug)))
+
+
+def _pool_label(node: PlacementNode) -> tuple[str, str]:
+    """The label that says best which pool the node is meant for: the team's own word before the cloud's."""
+    own = sorted(key for key, value in node.labels.items() if value and key.rpartition("/")[2].lower() in _OWN_NAMES)
+    own = [key for key in own if key not in labels.NODE_POOL_LABELS]
+    for key in (*own, *labels.NODE_POOL_LABELS):
+        if node.labels.get(key):
+            return key, node.labels[key]
+    return "", ""
+
+
+def _by_label(key: str, value: str, product: str, members: Sequence[PlacementNode], used: set[str]) -> Suggestion:
+    selector = PoolSelector(labels=(Requirement(key, "in", (value,)),), products=(product,) if product else ())
+    name = f"{value}-{_short(product)}" if product else value
+    pool = Pool(slug=_slug(name, used), title=name, selector=selector, policy=_policy(members, value))
+    return Suggestion(pool=pool, because=f"{_count(members)} the label {key}={value}.", nodes=len(members))
+
+
+def _by_product(product: str, members: Sequence[PlacementNode], used: set[str]) -> Iterable[Suggestion]:
+    """Nodes without any such label: one pool per product, partitioning and sharing."""
+    kinds: dict[tuple[str | None, str | None], list[PlacementNode]] = {}
+    for node in members:
+        kinds.setdefault((node.partitioning, node.sharing), []).append(node)
+    for (partitioning, sharing), alike in kinds.items():
+        one = len(kinds) == 1
+        if not one and (partitioning is None or sharing is None):
+            continue  # a pool cannot select what nobody knows
+        selector = PoolSelector(
+            products=(product,),
+            partitioning=() if one or partitioning is None else (partitioning,),
+            sharing=() if one or sharing is None else (sharing,),
+        )
+        policy = _policy(alike, "")
+        words = [_short(product), *(_SHORT[mode] for mode in policy.modes if mode in _SHORT)]
+        slug = _slug("-".join(words), used)
+        pool = Pool(slug=slug, title=" ".join(words), selector=selector, policy=policy)
+        yield Suggestion(pool=pool, because=f"{_count(alike)} {product} and no label that names a pool.", nodes=len(alike))
+
+
+def _policy(members: Sequence[PlacementNode], told: str) -> PoolPolicy:
+    """A policy that the members keep as they are, where anybody can tell."""
+    modes = {slot_mode(node, slots) for node in members for slots in node.resources if slots.capacity}
+    return PoolPolicy(
+        purpose=_purpose(told),
+        modes=() if None in modes else tuple(sorted(mode for mode in modes if mode is not None)),
+        taints=common_taints(members),
+        one_product=len({node.product for node in members}) == 1,
+        one_driver=len({node.driver_version for node in members}) == 1,
+    )
+
+
+def common_taints(members: Sequence[PlacementNode]) -> tuple[Taint, ...]:
+    """Taints that every member carries, without those of passing trouble and cordons."""
+    if not members:
+        return ()
+    shared = set(members[0].taints).intersection(*(node.taints for node in members[1:]))
+    standing = [one for one in shared if one.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(one.key)]
+    return tuple(sorted(standing, key=lambda one: (one.key, one.effect, one.value)))
+
+
+def _purpose(text: str) -> str:
+    words = set(_NOT_OF_A_SLUG.sub(" ", text.lower()).split())
+    for needles, purpose in _WORDS:
+        if any(word == needle or word.startswith(f"{needle}in") for word in words for needle in needles):
+            return purpose
+    return ""
+
+
+def _short(product: str) -> str:
+    """H100-80GB-HBM3 of NVIDIA-H100-80GB-HBM3."""
+    return product.removeprefix("NVIDIA-")
+
+
+def _slug(text: str, used: set[str]) -> str:
+    base = _NOT_OF_A_SLUG.sub("-", text.lower()).strip("-")[:50].strip("-") or "pool"
+    slug, number = base, 2
+    while slug in used:
+        slug, number = f"{base}-{number}", number + 1
+    used.add(slug)
+    return slug
+
+
+def _count(members: Sequence[PlacementNode]) -> str:
+    return "1 node has" if len(members) == 1 else f"{len(members)} nodes have"

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+from fleet.domain.placement.fleet import Fleet
+from fleet.domain.placement.headroom import Headroom, headroom, place
+from fleet.domain.placement.matching import When
+from fleet.domain.placement.nodes import PlacementNode
+from fleet.domain.placement.requirement import GOOD, PodRequirement
+from tests.domain.placement.fleets import GPU, bare, real, slots
+
+CLIQUE = "nvidia.com/gpu.clique"
+
+
+def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
+    return PodRequirement(resources=((resource, count),), **({"verdicts": GOOD} | fields))
+
+
+def room(requirement: PodRequirement, *nodes: PlacementNode) -> Headroom:
+    return headroom([requirement], Fleet(nodes, requirement.label_keys()))
+
+
+def with_free(*free: int, size: int = 8, **overrides: Any) -> list[PlacementNode]:
+    return [bare(f"n{at}", slots(allocatable=size, used=size - left), **overrides) for at, left in enumerate(free)]
+
+
+def test_fragments_do_not_add_up() -> None:
+    # 12 slots are free, and no replica of 4 fits: three on each of four nodes
+    assert room(ask(4), *with_free(3, 3, 3, 3)).replicas == 0
+    assert room(ask(3), *with_free(3, 3, 3, 3)).replicas == 4
+    assert room(ask(4), *with_free(8, 7, 4, 3)).replicas == 4
+
+
+def test_ready_nodes_by_free_slots_and_the_reasons_of_the_others() -> None:
+    nodes = [*with_free(8, 2, 2), bare("down", verdict="not_ready"), bare("blind", slots(used=None))]
+    (found,) = room(ask(4), *nodes).pools
+    assert found.by_free == {2: 2, 8: 1}
+    assert (found.nodes, found.open_nodes) == (5, 1)
+    told = [(group.reason.code, [node.name for node in group.nodes]) for group in found.excluded]
+    assert told == [("insufficient", ["n1", "n2"]), ("unknown_free", ["blind"]), ("verdict", ["down"])]
+    assert found.open_nodes + sum(len(group.nodes) for group in found.excluded) == found.nodes
+
+
+def test_three_counts_each_believe_more() -> None:
+    nodes = [*with_free(4), bare("old", stale=True), bare("down", slots(allocatable=0, capacity=8), verdict="not_ready")]
+    found = room(ask(4), *nodes)
+    assert (found.replicas, found.last_truth, found.back) == (1, 3, 5)
+
+
+def test_mig_geometry() -> None:
+    mixed = real("mixed", mig={"1g.10gb": 16, "2g.20gb": 8, "3g.40gb": 8}, used=14, resource="nvidia.com/mig-1g.10gb")
+    assert room(ask(1, "nvidia.com/mig-1g.10gb", modes=("mig",), profile="1g.10gb"), mixed).replicas == 2
+    assert room(ask(1, "nvidia.com/mig-3g.40gb", modes=("mig",), profile="3g.40gb"), mixed).replicas == 8
+    # free instances of other profiles are no room for this one, nor are whole cards there
+    assert room(ask(1, "nvidia.com/mig-4g.40gb", modes=("mig",), profile="4g.40gb"), mixed).replicas == 0
+    assert room(ask(1, GPU, modes=("full",)), mixed).replicas == 0
+    single = real("single", mig="1g.5gb", product="NVIDIA-A100-SXM4-40GB", gpus=1, used=3)
+    assert room(ask(1, GPU, modes=("mig",), profile="1g.5gb"), single).replicas == 4
+    assert room(ask(1, GPU, modes=("full",)), single).replicas == 0, "seven instances are not seven cards"
+
+
+def test_a_mixed_node_with_whole_cards_left() -> None:
+    node = real("half", mig={"1g.10gb": 28}, capacity={GPU: 4}, labels={"nvidia.com/gpu.replicas": "1"})
+    assert room(ask(4, GPU, modes=("full",)), node).replicas == 1
+    assert room(ask(1, "nvidia.com/mig-1g.10gb", profile="1g.10gb"), node).replicas == 28
+
+
+def test_shares_are_no_cards() -> None:
+    sliced = real("t4", gpus=1, product="Tesla-T4", sharing="time-slicing", replicas=4, used=1)
+    assert room(ask(1, modes=("full",)), sliced).replicas == 0
+    assert room(ask(1, modes=("time-sliced",)), sliced).replicas == 3
+
+
+def test_a_group_stays_in_one_cluster() -> None:
+    east, west = with_free(8, 8, 8), with_free(8, 8, 8, cluster="west")
+    assert room(ask(8, pods=2), *east, *west).replicas == 2
+    assert room(ask(8, pods=4), *east, *west).replicas == 0, "three and three nodes are not four together"
+
+
+def test_a_group_stays_in_one_nvlink_domain() -> None:
+    nodes = [bare(f"n{at}", slots(allocatable=4), labels={CLIQUE: f"rack-{at // 3}.1"}) for at in range(9)]
+    assert room(ask(4, pods=2, domain=CLIQUE), *nodes).replicas == 3, "one node of three is left over in each domain"
+    assert room(ask(4, pods=4, domain=CLIQUE), *nodes).replicas == 0
+    assert room(ask(4, pods=4), *nodes).replicas == 2
+    assert room(ask(2, pods=4, domain=CLIQUE), *nodes).replicas == 3, "two pods of a replica may share a node"
+    for placed in place([ask(4, pods=2, domain=CLIQUE)], Fleet(nodes, [CLIQUE]), 9):
+        assert len({node.clique for node in placed.nodes}) == 1
+
+
+def test_pools_that_overlap_share_their_slots_once() -> None:
+    nodes = [*with_free(4, pools=("a", "b")), bare("only-b", slots(used=6), pools=("b",)), bare("other", pools=("c",))]
+    found = headroom([ask(2, pool="a"), ask(2, pool="b")], Fleet(nodes))
+    assert [pool.replicas for pool in found.pools] == [2, 1]
+    assert found.replicas == 3
+    assert [group.reason.code for group in found.pools[1].excluded] == ["taken"]
+    assert [pool.nodes for pool in found.pools] == [1, 2]
+
+
+def test_a_group_leaves_to_the_next_pool_what_it_cannot_use() -> None:
+    own = with_free(8, 8, pools=("a",))
+    shared = [bare("shared", pools=("a", "b"))]
+    found = headroom([ask(8, pool="a", pods=2), ask(8, pool="b")], Fleet([*shared, *own]))
+    assert [pool.replicas for pool in found.pools] == [1, 1]
+
+
+def test_placements_fill_what_is_begun_first_and_follow_the_order_of_pools() -> None:
+    nodes = [*with_free(8, 4, pools=("b",)), bare("first", slots(used=4), pools=("a",))]
+    placed = place([ask(4, pool="a"), ask(4, pool="b")], Fleet(nodes), 3)
+    assert [(one.pool, one.nodes[0].name) for one in placed] == [("a", "first"), ("b", "n1"), ("b", "n0")]
+    assert len(place([ask(4, pool="a"), ask(4, pool="b")], Fleet(nodes), 99)) == 4
+
+
+def test_placements_can_ask_for_the_day_when_all_is_back() -> None:
+    down = bare("down", slots(allocatable=0, capacity=8), verdict="not_ready")
+    assert place([ask(8)], Fleet([down]), 1) == ()
+    assert len(place([ask(8)], Fleet([down]), 9, When.BACK)) == 1
+
+
+def test_alike_nodes_are_judged_once() -> None:
+    nodes = [bare(f"n{at}", labels={"kubernetes.io/hostname": f"n{at}", "pool": "a"}) for at in range(50)]
+    assert len(Fleet(nodes, ["pool"]).shapes) == 1
+    assert len(Fleet(nodes, ["kubernetes.io/hostname"]).shapes) == 50
+    assert len(Fleet(nodes, None).shapes) == 50
+
+
+def test_an_empty_fleet_has_no_room() -> None:
+    assert room(ask(1)).replicas == 0
+    assert place([ask(1)], Fleet([]), 1) == ()

@@ -1,0 +1,43 @@
+"""What one slot of a really described node is, in every way of sharing."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.domain.placement.nodes import slot_memory, slot_mode
+from tests.domain.placement.fleets import GPU, bare, real, slots
+
+
+@pytest.mark.parametrize(
+    ("node", "resource", "mode", "memory"),
+    [
+        ({}, GPU, "full", 81559),
+        ({"sharing": "time-slicing", "replicas": 4, "product": "Tesla-T4", "gpus": 1}, GPU, "time-sliced", 15360),
+        ({"sharing": "time-slicing", "replicas": 4, "renamed": True}, f"{GPU}.shared", "time-sliced", 81559),
+        ({"sharing": "mps", "replicas": 8, "product": "NVIDIA-L40S", "gpus": 2}, GPU, "mps", 46068 // 8),
+        ({"mig": "1g.5gb", "product": "NVIDIA-A100-SXM4-40GB"}, GPU, "mig", 4864),
+        ({"mig": {"1g.10gb": 16, "3g.40gb": 8}}, "nvidia.com/mig-1g.10gb", "mig", 9984),
+    ],
+)
+def test_slots_are_what_the_node_says(node: dict[str, object], resource: str, mode: str, memory: int) -> None:
+    made = real(**node)
+    offered = made.slots(resource)
+    assert offered is not None
+    assert slot_mode(made, offered) == mode
+    assert slot_memory(made, offered) == memory
+
+
+@pytest.mark.parametrize(
+    ("told", "offered"),
+    [
+        ({"partitioning": None}, slots()),
+        ({"sharing": None}, slots(replicas=None)),
+        ({"sharing": None}, slots("nvidia.com/gpu.shared", replicas=4)),
+        ({"sharing": None}, slots("nvidia.com/mig-1g.10gb", replicas=None)),
+        ({}, slots("nvidia.com/A10-24Q", kind="vgpu")),
+    ],
+)
+def test_what_nobody_tells_is_unknown_and_never_a_full_card(told: dict[str, object], offered: object) -> None:
+    node = bare("n1", offered, **told)
+    assert slot_mode(node, node.resources[0]) is None
+    assert slot_memory(node, node.resources[0]) is None
