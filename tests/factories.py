@@ -118,4 +118,4 @@ def a_team(slug: str = "research", *members: User, **fields: Any) -> Team:
 def a_class_version(slug: str = "full-h100", number: int = 1, **spec: Any) -> ClassVersion:
     """A version of a class; `spec` holds what it promises."""
     row, _ = WorkloadClass.objects.get_or_create(slug=slug, defaults={"title": slug, "created_at": NOON, "updated_at": NOON})
-    return ClassVersion.objects.create(workload_class=row, number=number, spec=spec, at=NOON)
+    return ClassVersion.objects.create(workload_class=row, number=number, spec={"slug": slug, **spec}, at=NOON)

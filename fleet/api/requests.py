@@ -63,9 +63,11 @@ class RequestSerializer(serializers.ModelSerializer):
     class Meta:
         model = ClassRequest
         fields = [
-            "id", "team", "workload_class", "class_version", "namespace", "name", "replicas", "image", "days", "purpose", "state",
+            "id", "team", "workload_class", "class_version", "namespace", "name", "replicas", "image", "hours", "purpose",
+            "state",
             "automatic", "requested_by", "created_at", "submitted_at", "decided_at", "decided_by", "first_pod_at", "expires_at",
-            "ended_at", "extension_until", "wanted_replicas", "latest_check", "steps",
+            "ended_at", "extension_until",
+            "wanted_replicas", "latest_check", "steps",
         ]  # fmt: skip
 
 
@@ -77,7 +79,7 @@ class NewRequest(serializers.Serializer):
     namespace = serializers.CharField(max_length=63)
     name = serializers.RegexField(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
     replicas = serializers.IntegerField()
-    days = serializers.IntegerField(required=False, allow_null=True)
+    hours = serializers.IntegerField(required=False, allow_null=True)
     image = serializers.CharField(required=False, allow_blank=True, max_length=400)
     purpose = serializers.CharField(required=False, allow_blank=True)
     submit = serializers.BooleanField(default=True)
@@ -99,7 +101,7 @@ class Reason(serializers.Serializer):
 
 
 class Extension(Reason):
-    days = serializers.IntegerField()
+    hours = serializers.IntegerField()
 
 
 class Size(Reason):
@@ -230,9 +232,9 @@ class Requests(ListViewSet):
     @extend_schema(operation_id="request_extend", request=Extension, responses=RequestSerializer, parameters=[KEY])
     @action(detail=True, methods=["post"])
     def extend(self, request: Request, pk: str) -> Response:
-        """Asks for so many days more."""
+        """Asks for so many hours more."""
         told = _checked(Extension, request)
-        return self._take(request, pk, lambda user: service.extend(user, int(pk), timezone.now(), told["days"], told["reason"]))
+        return self._take(request, pk, lambda user: service.extend(user, int(pk), timezone.now(), told["hours"], told["reason"]))
 
     @extend_schema(operation_id="request_resize", request=Size, responses=RequestSerializer, parameters=[KEY])
     @action(detail=True, methods=["post"])

@@ -60,7 +60,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     replicas: int | None = None
     """Replicas in all, over every granted request of the team; None: everything needs approval."""
-    days: int | None = None
+    hours: int | None = None
     """Longest duration; None: no end."""
 
 
@@ -102,14 +102,14 @@ def check_size(replicas: int) -> None:
         raise FieldError("replicas", "Ask for 1 to 10,000 replicas.")
 
 
-def check_days(days: int | None, limits: Limits) -> None:
-    """Raises FieldError for a duration below a day or above the class's longest."""
-    if days is None:
+def check_hours(hours: int | None, limits: Limits) -> None:
+    """Raises FieldError for a duration below an hour or above the class's longest."""
+    if hours is None:
         return
-    if days < 1:
-        raise FieldError("days", "Ask for at least one day.")
-    if limits.days is not None and days > limits.days:
-        raise FieldError("days", f"This class is granted for at most {limits.days} days. Ask for less, and extend it later.")
+    if hours < 1:
+        raise FieldError("hours", "Ask for at least one hour.")
+    if limits.hours is not None and hours > limits.hours:
+        raise FieldError("hours", f"This class is granted for at most {limits.hours} hours. Ask for less, and extend it later.")
 
 
 def needs_approval(limits: Limits, granted: int, wanted: int) -> str:
@@ -122,10 +122,10 @@ def needs_approval(limits: Limits, granted: int, wanted: int) -> str:
     return ""
 
 
-def ends_at(begins: datetime, days: int | None, limits: Limits) -> datetime | None:
+def ends_at(begins: datetime, hours: int | None, limits: Limits) -> datetime | None:
     """When a request granted now ends; None where neither it nor its class has an end."""
-    lasts = days if days is not None else limits.days
-    return None if lasts is None else begins + timedelta(days=lasts)
+    lasts = hours if hours is not None else limits.hours
+    return None if lasts is None else begins + timedelta(hours=lasts)
 
 
 def warns_at(begins: datetime, ends: datetime) -> datetime:

@@ -32,7 +32,7 @@ class ClassRequest(models.Model):
     replicas = models.IntegerField()
     purpose = models.TextField(blank=True)
     image = models.CharField(max_length=400, blank=True)
-    days = models.IntegerField(null=True, blank=True)
+    hours = models.IntegerField(null=True, blank=True)
     """Asked duration; null for the class's longest."""
     state = models.CharField(max_length=12, choices=RequestState.choices, default=RequestState.DRAFT)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="requests")

@@ -16,17 +16,16 @@ from django.db.models import Sum
 from fleet.domain import asking
 from fleet.domain.asking import FieldError, Limits, NotYours
 from fleet.models import ClassRequest, ClassVersion, RequestStep, Role, Team, User
+from fleet.selectors.declarations import promise_of
 from fleet.services.audit import audit
 from fleet.services.teams import belongs
 
 
 def limits_of(version: ClassVersion, team: Team) -> Limits:
     """What this team may have of this version of a class without asking."""
-    spec = version.spec
-    replicas = spec.get("max_replicas_without_approval")
-    if replicas is None:
-        replicas = team.max_replicas
-    return Limits(replicas=replicas, days=spec.get("max_days"))
+    promise = promise_of(version)
+    replicas = team.max_replicas if promise.max_replicas is None else promise.max_replicas
+    return Limits(replicas=replicas, hours=promise.max_hours)
 
 
 @transaction.atomic
@@ -41,14 +40,14 @@ def draft(
     now: datetime,
     purpose: str = "",
     image: str = "",
-    days: int | None = None,
+    hours: int | None = None,
 ) -> ClassRequest:
     """A request as a draft. Raises FieldError and NotYours."""
     _must_belong(actor, team)
     limits = limits_of(version, team)
     _check_place(team, namespace)
     asking.check_size(replicas)
-    asking.check_days(days, limits)
+    asking.check_hours(hours, limits)
     row = ClassRequest.objects.create(
         team=team,
         class_version=version,
@@ -57,24 +56,24 @@ def draft(
         replicas=replicas,
         purpose=purpose,
         image=image,
-        days=days,
+        hours=hours,
         requested_by=actor,
         created_at=now,
     )
-    _note(row, actor, "draft", now, detail={"replicas": replicas, "days": days})
+    _note(row, actor, "draft", now, detail={"replicas": replicas, "hours": hours})
     return row
 
 
 @transaction.atomic
 def edit(actor: User, pk: int, now: datetime, **changes: Any) -> ClassRequest:
-    """Changes a draft: replicas, days, namespace, name, purpose, image."""
+    """Changes a draft: replicas, hours, namespace, name, purpose, image."""
     with _step(actor, pk, "edit") as row:
         limits = limits_of(row.class_version, row.team)
         for field, value in changes.items():
             setattr(row, field, value)
         _check_place(row.team, row.namespace)
         asking.check_size(row.replicas)
-        asking.check_days(row.days, limits)
+        asking.check_hours(row.hours, limits)
         row.save()
     return row
 
@@ -128,13 +127,13 @@ def withdraw(actor: User, pk: int, now: datetime, reason: str = "") -> ClassRequ
 
 
 @transaction.atomic
-def extend(actor: User, pk: int, now: datetime, days: int, reason: str = "") -> ClassRequest:
-    """Asks for `days` more from its present end; an operator's own ask is granted at once."""
+def extend(actor: User, pk: int, now: datetime, hours: int, reason: str = "") -> ClassRequest:
+    """Asks for `hours` more from its present end; an operator's own ask is granted at once."""
     with _step(actor, pk, "extend") as row:
         if row.expires_at is None:
-            raise FieldError("days", "This request has no end, so there is nothing to extend.")
-        asking.check_days(days, limits_of(row.class_version, row.team))
-        row.extension_until = row.expires_at + timedelta(days=days)
+            raise FieldError("hours", "This request has no end, so there is nothing to extend.")
+        asking.check_hours(hours, limits_of(row.class_version, row.team))
+        row.extension_until = row.expires_at + timedelta(hours=hours)
         _note(row, actor, "extend", now, reason, {"until": row.extension_until.isoformat()})
         if actor.may(Role.OPERATOR):
             _apply_change(row, actor, now)
@@ -251,7 +250,7 @@ def _check_place(team: Team, namespace: str) -> None:
 
 def _grant(row: ClassRequest, actor: User | None, now: datetime, reason: str) -> None:
     row.state, row.decided_at, row.decided_by, row.automatic = asking.APPROVED, now, actor, actor is None
-    row.expires_at = asking.ends_at(now, row.days, limits_of(row.class_version, row.team))
+    row.expires_at = asking.ends_at(now, row.hours, limits_of(row.class_version, row.team))
     _note(row, actor, "approve", now, reason, {"automatic": actor is None})
 
 

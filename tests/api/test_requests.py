@@ -26,7 +26,7 @@ def people() -> dict[str, APIClient]:
     """One client for each part somebody may play; `member` is a developer of the team, `stranger` is not."""
     member = a_user("mia")
     a_team("research", member)
-    a_class_version(max_replicas_without_approval=1)
+    a_class_version(max_replicas=1)
     others = {"stranger": Role.DEVELOPER, "viewer": Role.VIEWER, "operator": Role.OPERATOR, "admin": Role.ADMIN}
     users = {"member": member} | {name: a_user(name, role) for name, role in others.items()}
     return {name: as_user(user) for name, user in users.items()} | {"nobody": APIClient()}
@@ -48,7 +48,7 @@ TABLE = [
     ("withdraw/", {}, (401, 403, 404, 200, 200, 200)),
     ("comment/", {"text": "When?"}, (401, 403, 404, 200, 200, 200)),
     ("resize/", {"replicas": 3}, (401, 403, 404, 409, 409, 409)),
-    ("extend/", {"days": 3}, (401, 403, 404, 409, 409, 409)),
+    ("extend/", {"hours": 3}, (401, 403, 404, 409, 409, 409)),
     ("decide-change/", {"grant": True}, (401, 403, 403, 403, 409, 409)),
 ]
 

@@ -32,8 +32,8 @@ def test_what_lies_within_the_limits_needs_no_approval(limit: int | None, grante
 
 
 def test_a_request_ends_when_it_or_its_class_says() -> None:
-    assert asking.ends_at(NOON, 3, Limits(days=30)) == NOON + timedelta(days=3)
-    assert asking.ends_at(NOON, None, Limits(days=30)) == NOON + timedelta(days=30)
+    assert asking.ends_at(NOON, 3, Limits(hours=30)) == NOON + timedelta(hours=3)
+    assert asking.ends_at(NOON, None, Limits(hours=30)) == NOON + timedelta(hours=30)
     assert asking.ends_at(NOON, None, Limits()) is None
 
 
@@ -42,8 +42,8 @@ def test_it_warns_a_week_ahead_or_in_the_last_fifth() -> None:
     assert asking.warns_at(NOON, NOON + timedelta(days=5)) == NOON + timedelta(days=4)
 
 
-@pytest.mark.parametrize(("days", "longest"), [(0, None), (31, 30), (-1, 30)])
-def test_durations_nobody_grants_are_refused_with_a_sentence(days: int, longest: int | None) -> None:
+@pytest.mark.parametrize(("hours", "longest"), [(0, None), (31, 30), (-1, 30)])
+def test_durations_nobody_grants_are_refused_with_a_sentence(hours: int, longest: int | None) -> None:
     with pytest.raises(FieldError) as caught:
-        asking.check_days(days, Limits(days=longest))
-    assert caught.value.field == "days"
+        asking.check_hours(hours, Limits(hours=longest))
+    assert caught.value.field == "hours"

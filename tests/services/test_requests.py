@@ -18,23 +18,23 @@ from tests.factories import NOON, a_class_version, a_team, a_user
 pytestmark = pytest.mark.django_db
 
 
-def an_ask(replicas: int = 2, days: int | None = None, **spec: Any) -> tuple[ClassRequest, User, User]:
+def an_ask(replicas: int = 2, hours: int | None = None, **spec: Any) -> tuple[ClassRequest, User, User]:
     """A draft of a member's, with the member and an operator."""
     member, operator = a_user("mia"), a_user("otto", Role.OPERATOR)
     team = a_team("research", member)
-    told = {"namespace": "research", "name": "llama", "replicas": replicas, "days": days, "now": NOON}
+    told = {"namespace": "research", "name": "llama", "replicas": replicas, "hours": hours, "now": NOON}
     return requests.draft(member, team, a_class_version(**spec), **told), member, operator
 
 
 def test_within_the_limits_it_is_granted_at_once() -> None:
-    ask, member, _ = an_ask(2, max_replicas_without_approval=4, max_days=30)
+    ask, member, _ = an_ask(2, max_replicas=4, max_hours=720)
     row = requests.submit(member, ask.pk, NOON)
     assert (row.state, row.automatic, row.decided_by) == ("approved", True, None)
     assert row.expires_at == NOON + timedelta(days=30)
 
 
 def test_above_the_limits_an_operator_decides() -> None:
-    ask, member, operator = an_ask(5, max_replicas_without_approval=4)
+    ask, member, operator = an_ask(5, max_replicas=4)
     assert requests.submit(member, ask.pk, NOON).state == "submitted"
     with pytest.raises(NotYours):
         requests.approve(member, ask.pk, NOON)
@@ -45,7 +45,7 @@ def test_above_the_limits_an_operator_decides() -> None:
 
 
 def test_what_is_granted_already_counts_against_the_limit() -> None:
-    ask, member, _ = an_ask(3, max_replicas_without_approval=4)
+    ask, member, _ = an_ask(3, max_replicas=4)
     requests.submit(member, ask.pk, NOON)
     told = {"namespace": "research", "name": "more", "replicas": 2, "now": NOON}
     second = requests.draft(member, ask.team, ask.class_version, **told)
@@ -63,15 +63,15 @@ def test_strangers_neither_ask_nor_withdraw() -> None:
 
 @pytest.mark.parametrize(
     ("field", "change"),
-    [("namespace", {"namespace": "kube-system"}), ("replicas", {"replicas": 0}), ("days", {"days": 99})],
+    [("namespace", {"namespace": "kube-system"}), ("replicas", {"replicas": 0}), ("hours", {"hours": 999})],
 )
 def test_a_field_that_cannot_be_is_named(field: str, change: dict[str, Any]) -> None:
-    ask, member, _ = an_ask(max_days=30)
+    ask, member, _ = an_ask(max_hours=720)
     with pytest.raises(FieldError) as caught:
         requests.edit(member, ask.pk, NOON, **change)
     assert caught.value.field == field
     ask.refresh_from_db()
-    assert (ask.namespace, ask.replicas, ask.days) == ("research", 2, None)
+    assert (ask.namespace, ask.replicas, ask.hours) == ("research", 2, None)
 
 
 def test_a_rejection_says_why() -> None:
@@ -95,7 +95,7 @@ def test_an_approval_after_a_withdrawal_is_a_conflict_and_changes_nothing() -> N
 
 
 def test_time_makes_it_expiring_and_then_expired() -> None:
-    ask, member, _ = an_ask(days=10, max_replicas_without_approval=9)
+    ask, member, _ = an_ask(hours=240, max_replicas=9)
     requests.submit(member, ask.pk, NOON)
     requests.mark_active(ask.pk, NOON + timedelta(hours=1))
     requests.mark_active(ask.pk, NOON + timedelta(hours=2))
@@ -110,10 +110,10 @@ def test_time_makes_it_expiring_and_then_expired() -> None:
 
 
 def test_an_extension_waits_for_an_operator_and_lifts_the_warning() -> None:
-    ask, member, operator = an_ask(days=10, max_replicas_without_approval=9, max_days=30)
+    ask, member, operator = an_ask(hours=240, max_replicas=9, max_hours=720)
     requests.submit(member, ask.pk, NOON)
     requests.pass_time(NOON + timedelta(days=9))
-    row = requests.extend(member, ask.pk, NOON + timedelta(days=9), 20, "The launch has moved.")
+    row = requests.extend(member, ask.pk, NOON + timedelta(days=9), 480, "The launch has moved.")
     assert (row.expires_at, row.extension_until) == (NOON + timedelta(days=10), NOON + timedelta(days=30))
     row = requests.decide_change(operator, ask.pk, NOON + timedelta(days=9), grant=True)
     assert (row.state, row.expires_at, row.extension_until) == ("approved", NOON + timedelta(days=30), None)
@@ -122,7 +122,7 @@ def test_an_extension_waits_for_an_operator_and_lifts_the_warning() -> None:
 
 
 def test_fewer_replicas_need_nobody_and_more_than_the_limit_an_operator() -> None:
-    ask, member, operator = an_ask(3, max_replicas_without_approval=4)
+    ask, member, operator = an_ask(3, max_replicas=4)
     requests.submit(member, ask.pk, NOON)
     assert requests.resize(member, ask.pk, NOON, 1).replicas == 1
     assert requests.resize(member, ask.pk, NOON, 4).replicas == 4
@@ -169,7 +169,7 @@ def test_of_two_deciding_at_once_one_is_told_it_is_too_late() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_two_submissions_at_once_do_not_both_fit_into_what_is_left() -> None:
-    ask, member, _ = an_ask(3, max_replicas_without_approval=4)
+    ask, member, _ = an_ask(3, max_replicas=4)
     told = {"namespace": "research", "name": "more", "replicas": 3, "now": NOON}
     second = requests.draft(member, ask.team, ask.class_version, **told)
     at_once(lambda: requests.submit(member, ask.pk, NOON), lambda: requests.submit(member, second.pk, NOON))

@@ -1,0 +1,57 @@
+"""Workload classes: a change makes a new version; requests stay with the one they were approved under."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+
+from fleet.domain.asking import NotNow, NotYours
+from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.models import ClassVersion, Role, User, WorkloadClass
+from fleet.services.audit import audit
+from fleet.services.pools import plain
+
+
+@transaction.atomic
+def save(actor: User, promise: Promise, now: datetime, *, managed_by: str = "") -> ClassVersion:
+    """Makes the class, or its next version where it promises something else. Operators only."""
+    _must_operate(actor)
+    row = WorkloadClass.objects.select_for_update().filter(slug=promise.slug).first()
+    _must_be_free(row, managed_by)
+    if row is None:
+        row = WorkloadClass(slug=promise.slug, created_at=now)
+    newest = row.versions.order_by("-number").first() if row.pk else None
+    spec = plain(promise)
+    changed = newest is None or newest.spec != spec or row.removed_at is not None
+    if not changed and row.managed_by == managed_by and newest is not None:
+        return newest
+    row.title, row.managed_by, row.updated_at, row.removed_at = promise.title, managed_by, now, None
+    row.save()
+    if newest is not None and newest.spec == spec:
+        return newest
+    number = newest.number + 1 if newest else 1
+    version = ClassVersion.objects.create(workload_class=row, number=number, spec=spec, at=now, by=actor)
+    audit(actor, "class.save", promise.slug, detail={"before": newest.spec if newest else None, "after": spec}, at=now)
+    return version
+
+
+@transaction.atomic
+def remove(actor: User, slug: str, now: datetime, *, managed_by: str = "") -> None:
+    """The class leaves the catalogue; its versions and requests stay."""
+    _must_operate(actor)
+    row = WorkloadClass.objects.select_for_update().get(slug=slug, removed_at__isnull=True)
+    _must_be_free(row, managed_by)
+    row.removed_at = now
+    row.save(update_fields=["removed_at"])
+    audit(actor, "class.remove", slug, at=now)
+
+
+def _must_operate(actor: User) -> None:
+    if not actor.may(Role.OPERATOR):
+        raise NotYours("Only an operator can change classes.")
+
+
+def _must_be_free(row: WorkloadClass | None, managed_by: str) -> None:
+    if row is not None and row.removed_at is None and row.managed_by and not managed_by:
+        raise NotNow(f"{row.slug} is declared in {row.managed_by}: change it there and apply it.")
