@@ -6,6 +6,7 @@ from fleet.domain.judgement import Judgement
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory
 from fleet.models import Cluster
+from fleet.services import memberships
 from fleet.services.recording import devices, findings, nodes, notices, periods, pods, revisions, telemetry, xids
 
 
@@ -31,6 +32,8 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
     nodes.learn_expected(cluster)
     by_uid = {uid: one.pk for uid, one in known.items()} | {one.judged.node.uid: one.pk for one in changed}
     by_name = {one.node.name: by_uid[one.node.uid] for one in judgement.nodes}
+    memberships.close(removed, at)
+    memberships.assign([one.pk for one in changed], at)
     periods.close(removed, at)
     periods.record(cluster, judgement.nodes, memory, by_uid, at)
     findings.record(cluster, judgement, by_name, at)
