@@ -60,6 +60,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     partial_nodes: bool = False
     """Whether a node that lost some of its cards may still serve with the others (degraded instead of not_ready)."""
     pool: str = ""
+    """Slug of the pool whose policy this is; empty for none."""
+    pools: tuple[str, ...] = ()
+    """Slugs of every pool the node is in."""
+    rivals: tuple[str, ...] = ()
+    """Exclusive pools it is in, where they are more than one."""
     waivers: tuple[Waiver, ...] = ()
     maintenance: str = ""
     """Why somebody took the node out on purpose, in Muster; empty where nobody did."""
@@ -108,6 +113,8 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
     default_policy: Policy = Policy()
     xids: dict[int, XidPolicy] = {}
     """Overrides of the Xid catalogue, by code."""
+    has_pools: bool = False
+    """Whether any pool is declared: a node in none of them is then worth a word."""
     silent_since: datetime | None = None
     """Set when the cluster has not been read for so long that nothing it said before is believed any more."""
     rungs_proved: frozenset[str] = frozenset()

@@ -4,6 +4,7 @@ the ladder as it stood, and what people decided."""
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import msgspec
 from django.conf import settings
 from django.db.models import Count, Min, Q
 
+from fleet.domain.pools.policy import Pool
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver, XidBurst, XidPolicy
 from fleet.domain.telemetry import DeviceSample, ModelServer
@@ -21,11 +23,13 @@ from fleet.models import (
     Maintenance,
     ModelServerRow,
     Node,
+    PoolMembership,
     VerdictPeriod,
     WaiverRow,
     XidBurstRow,
     XidOverride,
 )
+from fleet.selectors import declarations
 from fleet.services import last_truth
 
 
@@ -33,14 +37,16 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
     """Everything the domain may remember, in a constant number of queries."""
     at = snapshot.taken_at
     nodes = list(_alive(cluster))
+    specs = {spec.slug: spec for spec in declarations.pool_specs()}
     return ClusterMemory(
         nodes=_nodes(cluster, snapshot, nodes),
-        policies=_policies(cluster, nodes, at),
+        policies=_policies(cluster, nodes, specs, at),
         default_policy=Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster)),
         xids={
             row.code: XidPolicy(code=row.code, name="", severity=row.severity, action=row.action, overridden=True)
             for row in XidOverride.objects.all()
         },
+        has_pools=bool(specs),
         silent_since=_silent_since(cluster, snapshot),
         rungs_proved=frozenset(cluster.rungs_proved),
         boot_grace=settings.BOOT_GRACE,
@@ -162,10 +168,39 @@ def _waivers(cluster: Cluster, pool: str = "") -> tuple[Waiver, ...]:
     )
 
 
-def _policies(cluster: Cluster, nodes: list[Node], at: datetime) -> dict[str, Policy]:
-    """Node uid to its policy, for nodes that differ from the default."""
-    default = Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster))
+def _policies(cluster: Cluster, nodes: list[Node], specs: Mapping[str, Pool], at: datetime) -> dict[str, Policy]:
+    """Node uid to its policy, for nodes that differ from the default: those in pools, and those out on purpose."""
     reasons = {
         row.node_name: row.reason for row in Maintenance.objects.filter(cluster=cluster) if row.until is None or row.until > at
     }
-    return {node.uid: msgspec.structs.replace(default, maintenance=reasons[node.name]) for node in nodes if node.name in reasons}
+    slugs = _pools(nodes) if specs else {}
+    of_pool: dict[str, Policy] = {"": Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster))}
+    found = {}
+    for node in nodes:
+        mine = tuple(slug for slug in slugs.get(node.pk, ()) if slug in specs)
+        rivals = tuple(slug for slug in mine if specs[slug].policy.exclusive)
+        slug = (*rivals, *mine, "")[0]
+        if slug not in of_pool:
+            asked = specs[slug].policy
+            of_pool[slug] = Policy(
+                required_rung=asked.required_rung,
+                partial_nodes=asked.partial_nodes,
+                pool=slug,
+                waivers=_waivers(cluster, slug),
+            )
+        if mine or node.name in reasons:
+            found[node.uid] = msgspec.structs.replace(
+                of_pool[slug],
+                pools=mine,
+                rivals=rivals if len(rivals) > 1 else (),
+                maintenance=reasons.get(node.name, ""),
+            )
+    return found
+
+
+def _pools(nodes: list[Node]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    rows = PoolMembership.objects.filter(node__in=[node.pk for node in nodes], period__endswith__isnull=True)
+    for node_id, slug in rows.order_by("pool__slug").values_list("node_id", "pool__slug"):
+        found[node_id].append(slug)
+    return found
