@@ -10,7 +10,7 @@ from fleet.domain.asking import NotNow, NotYours
 from fleet.domain.classes.workload import WorkloadClass as Promise
 from fleet.models import ClassVersion, Role, User, WorkloadClass
 from fleet.services.audit import audit
-from fleet.services.pools import plain
+from fleet.services.recording.nodes import plain
 
 
 @transaction.atomic

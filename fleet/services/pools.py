@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from django.db import transaction
 
 from fleet.domain.asking import NotNow, NotYours
@@ -13,6 +12,7 @@ from fleet.domain.pools.policy import Pool as PoolSpec
 from fleet.models import Pool, Role, User
 from fleet.services import memberships
 from fleet.services.audit import audit
+from fleet.services.recording.nodes import plain
 
 
 @transaction.atomic
@@ -52,11 +52,6 @@ def remove(actor: User, slug: str, now: datetime, *, managed_by: str = "") -> No
     row.save(update_fields=["removed_at"])
     audit(actor, "pool.remove", slug, detail={"before": row.spec}, at=now)
     memberships.assign_all(now)
-
-
-def plain(spec: Any) -> Any:
-    """A declaration as JSON types: the same struct gives the same JSON."""
-    return msgspec.to_builtins(spec, builtin_types=())
 
 
 def _must_operate(actor: User) -> None:
