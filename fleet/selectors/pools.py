@@ -1,0 +1,125 @@
+"""Pools: what they hold, how they stand, who belonged to them when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, DateTimeField, F, Func, Q, QuerySet, Sum
+
+from fleet.domain.pools.membership import Preview, assign, preview
+from fleet.domain.pools.policy import Pool as PoolSpec
+from fleet.domain.pools.suggest import Suggestion, suggest
+from fleet.models import Node, Pool, PoolMembership, PromisePeriod
+from fleet.selectors import declarations
+from fleet.selectors.placement import placement_nodes, present
+
+_OPEN = Q(memberships__period__endswith__isnull=True)
+_FIGURES = ("physical", "expected", "usable", "slots_capacity", "slots_allocatable", "slots_requested", "slots_free")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a promise is kept, since when, and what speaks against it."""
+
+    state: str
+    """kept, at_risk, broken, or unknown where it was not judged yet."""
+    since: datetime | None
+    reasons: tuple[str, ...]
+
+
+NOT_JUDGED = Standing("unknown", None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """One pool with what its members add up to. Sums are None where no member told the figure."""
+
+    row: Pool
+    spec: PoolSpec
+    standing: Standing
+    nodes: int
+    by_verdict: dict[str, int]
+    figures: dict[str, int | None] = field(default_factory=dict)
+    products: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+
+
+def pool_rows(slug: str = "") -> list[PoolRow]:
+    """Every pool (or the one of that slug) in order. Four queries."""
+    pools = Pool.objects.filter(removed_at__isnull=True, **({"slug": slug} if slug else {}))
+    standings = standings_of("pool")
+    members = Node.objects.filter(_OPEN, removed_at__isnull=True, memberships__pool__in=pools)
+    sums = {
+        told["memberships__pool"]: told
+        for told in members.order_by().values("memberships__pool").annotate(n=Count("pk"), **{f: Sum(f) for f in _FIGURES})
+    }
+    kinds = list(members.order_by().values_list("memberships__pool", "verdict", "product", "mode").annotate(n=Count("pk")))
+    return [_pool_row(row, standings, sums.get(row.pk), [kind[1:] for kind in kinds if kind[0] == row.pk]) for row in pools]
+
+
+def _pool_row(row: Pool, standings: dict[str, Standing], sums: dict[str, Any] | None, kinds: list[tuple]) -> PoolRow:
+    verdicts: Counter[str] = Counter()
+    for verdict, _, _, count in kinds:
+        verdicts[verdict] += count
+    return PoolRow(
+        row=row,
+        spec=declarations.pool_of(row),
+        standing=standings.get(row.slug, NOT_JUDGED),
+        nodes=sums["n"] if sums else 0,
+        by_verdict=dict(verdicts),
+        figures={name: sums[name] if sums else None for name in _FIGURES},
+        products=tuple(sorted({product for _, product, _, _ in kinds if product})),
+        modes=tuple(sorted({mode for _, _, mode, _ in kinds if mode})),
+    )
+
+
+def standings_of(kind: str) -> dict[str, Standing]:
+    """Slug to how it stands now, for every pool or class."""
+    rows = PromisePeriod.objects.filter(kind=kind, period__endswith__isnull=True)
+    return {row.slug: Standing(row.state, row.period.lower, tuple(row.reasons)) for row in rows}
+
+
+def promise_history(kind: str, slug: str) -> QuerySet[PromisePeriod]:
+    """Its periods, newest first."""
+    return PromisePeriod.objects.filter(kind=kind, slug=slug).order_by("-period")
+
+
+def members(pool: Pool) -> QuerySet[Node]:
+    """Nodes that are in the pool now."""
+    return present().filter(memberships__pool=pool, memberships__period__endswith__isnull=True).select_related("cluster")
+
+
+def membership_changes(pool: Pool, limit: int = 50) -> list[tuple[datetime, str, Node]]:
+    """Who joined and who left, newest first."""
+    rows = (
+        PoolMembership.objects.filter(pool=pool)
+        .select_related("node__cluster")
+        .annotate(
+            begins=Func(F("period"), function="lower", output_field=DateTimeField()),
+            ends=Func(F("period"), function="upper", output_field=DateTimeField()),
+        )
+    )
+    joined = [(row.begins, "joined", row.node) for row in rows.order_by("-begins")[:limit]]
+    left = [(row.ends, "left", row.node) for row in rows.filter(period__endswith__isnull=False).order_by("-ends")[:limit]]
+    return sorted(joined + left, key=lambda change: change[0], reverse=True)[:limit]
+
+
+def suggestions(now: datetime) -> tuple[Suggestion, ...]:
+    """Pools that the fleet itself suggests for nodes that are in none."""
+    return suggest(placement_nodes(now), declarations.pools())
+
+
+def preview_of(spec: PoolSpec, now: datetime) -> Preview:
+    """What saving this pool would change, among the nodes that are there now."""
+    known = {one.slug: one for one in declarations.pool_specs()}
+    before = known.pop(spec.slug, None)
+    return preview(spec, list(known.values()), placement_nodes(now), before)
+
+
+def outsiders(now: datetime) -> tuple[int, int]:
+    """How many nodes are in no pool, and how many in two that exclude each other."""
+    found = assign(declarations.pool_specs(), placement_nodes(now))
+    return len(found.alone), len(found.clashes)
