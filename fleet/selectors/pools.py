@@ -60,7 +60,7 @@ def pool_rows(slug: str = "") -> list[PoolRow]:
     return [_pool_row(row, standings, sums.get(row.pk), [kind[1:] for kind in kinds if kind[0] == row.pk]) for row in pools]
 
 
-def _pool_row(row: Pool, standings: dict[str, Standing], sums: dict[str, Any] | None, kinds: list[tuple]) -> PoolRow:
+def _pool_row(row: Pool, standings: dict[str, Standing], sums: Any, kinds: list[tuple]) -> PoolRow:
     verdicts: Counter[str] = Counter()
     for verdict, _, _, count in kinds:
         verdicts[verdict] += count
