@@ -11,7 +11,7 @@ from fleet.domain import labels
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.nodes import PlacementNode, slot_mode
 from fleet.domain.pools.policy import Pool, PoolPolicy
-from fleet.domain.pools.selectors import PoolSelector
+from fleet.domain.pools.selectors import PoolSelector, selects
 from fleet.domain.snapshot import Taint
 
 _OWN_NAMES = frozenset(
@@ -51,7 +51,7 @@ def suggest(nodes: Sequence[PlacementNode], taken: Iterable[str] = ()) -> tuple[
         if key:
             found.append(_by_label(key, value, product if (key, value) in split else "", members, used))
         elif product:
-            found.extend(_by_product(product, members, used))
+            found.extend(_by_product(product, members, used, nodes))
     return tuple(sorted(found, key=lambda one: (-one.nodes, one.pool.slug)))
 
 
@@ -72,7 +72,9 @@ def _by_label(key: str, value: str, product: str, members: Sequence[PlacementNod
     return Suggestion(pool=pool, because=f"{_count(members)} the label {key}={value}.", nodes=len(members))
 
 
-def _by_product(product: str, members: Sequence[PlacementNode], used: set[str]) -> Iterable[Suggestion]:
+def _by_product(
+    product: str, members: Sequence[PlacementNode], used: set[str], nodes: Sequence[PlacementNode]
+) -> Iterable[Suggestion]:
     """Nodes without any such label: one pool per product, partitioning and sharing."""
     kinds: dict[tuple[str | None, str | None], list[PlacementNode]] = {}
     for node in members:
@@ -86,11 +88,24 @@ def _by_product(product: str, members: Sequence[PlacementNode], used: set[str]) 
             partitioning=() if one or partitioning is None else (partitioning,),
             sharing=() if one or sharing is None else (sharing,),
         )
+        selector = _without_others(selector, alike, nodes)
         policy = _policy(alike, "")
         words = [_short(product), *(_SHORT[mode] for mode in policy.modes if mode in _SHORT)]
         slug = _slug("-".join(words), used)
         pool = Pool(slug=slug, title=" ".join(words), selector=selector, policy=policy)
         yield Suggestion(pool=pool, because=f"{_count(alike)} {product} and no label that names a pool.", nodes=len(alike))
+
+
+def _without_others(selector: PoolSelector, alike: Sequence[PlacementNode], nodes: Sequence[PlacementNode]) -> PoolSelector:
+    """The selector narrowed to these nodes: by their clusters, then by the pool labels that others carry and these do not."""
+    ours = {node.key for node in alike}
+    others = [node for node in nodes if node.key not in ours and selects(selector, node)]
+    clusters = {node.cluster for node in alike}
+    if any(node.cluster not in clusters for node in others):
+        selector = msgspec.structs.replace(selector, clusters=tuple(sorted(clusters)))
+        others = [node for node in others if selects(selector, node)]
+    keys = sorted({key for key, _ in map(_pool_label, others) if key and not any(key in node.labels for node in alike)})
+    return msgspec.structs.replace(selector, labels=tuple(Requirement(key, "absent") for key in keys))
 
 
 def _policy(members: Sequence[PlacementNode], told: str) -> PoolPolicy:

@@ -71,6 +71,8 @@ def test_adopting_every_suggestion_leaves_nobody_alone_and_breaks_no_policy() ->
     nodes: list[PlacementNode] = [
         *(real(f"a{at}", labels={"pool": "train"}) for at in range(3)),
         *(real(f"b{at}", sharing="time-slicing", replicas=4, product="Tesla-T4", gpus=1) for at in range(2)),
+        *(real(f"d{at}", cluster="west") for at in range(2)),
+        real("e", product="Tesla-T4", gpus=1, sharing="time-slicing", replicas=4, labels={"pool": "other"}),
         *(real(f"c{at}", mig={"1g.10gb": 16}, labels={"agentpool": "slices"}) for at in range(2)),
     ]
     pools = [one.pool for one in suggest(nodes)]

@@ -1,0 +1,277 @@
+"""The admission policies, evaluated by a CEL library: what a class writes passes, and everything beside it does not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import cel
+import pytest
+
+from fleet.domain.classes.asks import PoolAsk, asks
+from fleet.domain.label_selectors import parse
+from fleet.domain.manifests.cel import selects
+from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.render import manifest
+from tests.domain.classes.worlds import CLASSES, POOLS, fleet
+from tests.domain.manifests.test_landing import EVERY
+
+GIVEN = Parameters(name="serve", namespace="team-a", image="busybox")
+Pod = dict[str, Any]
+
+
+def asked(slug: str) -> tuple[PoolAsk, ...]:
+    return asks(CLASSES[slug], POOLS, fleet())
+
+
+def policy(slug: str, name: str = "") -> dict[str, Any]:
+    made = manifest("policy", asked(slug), GIVEN)
+    return next(one for one in made if one["metadata"]["name"] == (name or f"muster-{slug}"))
+
+
+def refusals(rule: dict[str, Any], thing: dict[str, Any]) -> list[str]:
+    """Messages of the validations that say no, in order; an expression that fails refuses, as failurePolicy says."""
+    context: dict[str, Any] = {"object": thing, "variables": {}}
+    for variable in rule["spec"]["variables"]:
+        context["variables"][variable["name"]] = cel.evaluate(variable["expression"], context)
+    said = []
+    for validation in rule["spec"]["validations"]:
+        try:
+            allowed = cel.evaluate(validation["expression"], context)
+        except (ValueError, TypeError, RuntimeError) as error:
+            allowed, validation = False, {"message": f"{validation['message']} ({error})"}
+        assert isinstance(allowed, bool)
+        if not allowed:
+            said.append(validation["message"])
+    return said
+
+
+def admitted_pod(spec: dict[str, Any]) -> Pod:
+    """The pod as the API server hands it to a policy: requests filled in, default tolerations added."""
+    spec = copy.deepcopy(spec)
+    for container in spec["containers"]:
+        resources = container.setdefault("resources", {})
+        if "limits" in resources:
+            resources["requests"] = dict(resources["limits"])
+    own = [{"key": name, "operator": "Exists"} for one in spec["containers"] for name in one["resources"].get("limits", {})]
+    spec["tolerations"] = [
+        *spec.get("tolerations", []),
+        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+        *own,  # ExtendedResourceToleration, where it is turned on
+    ]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "serve-1", "namespace": "team-a"}, "spec": spec}
+
+
+def written(slug: str, kind: str = "", pool: int = 0) -> Pod:
+    """The pod of the class's own manifest for one of its pools."""
+    ask = asked(slug)[pool]
+    kind = kind or ("leaderworkerset" if ask.requirement.pods > 1 else "pod")
+    spec = manifest(kind, [ask], GIVEN)[-1]["spec"]
+    if kind == "deployment":
+        spec = spec["template"]["spec"]
+    if kind == "leaderworkerset":
+        spec = spec["leaderWorkerTemplate"]["workerTemplate"]["spec"]
+    return admitted_pod(spec)
+
+
+@pytest.mark.parametrize(("slug", "kind"), EVERY)
+def test_what_the_class_writes_is_admitted(slug: str, kind: str) -> None:
+    assert refusals(policy(slug), written(slug, kind)) == []
+
+
+def test_every_pool_of_the_class_is_admitted_but_no_mixture_of_two() -> None:
+    first, second = written("full", pool=0), written("full", pool=1)
+    assert refusals(policy("full"), first) == refusals(policy("full"), second) == []
+    first["spec"]["tolerations"] = second["spec"]["tolerations"]
+    assert refusals(policy("full"), first) == ["The pod must tolerate the taints of pool h100 or spot, and no others."]
+
+
+def test_pods_without_gpus_are_nobodys_business() -> None:
+    plain = {"spec": {"containers": [{"name": "web", "image": "nginx"}], "nodeName": "n1"}}
+    assert refusals(policy("full"), plain) == []
+    cpu = {"spec": {"containers": [{"name": "web", "resources": {"limits": {"cpu": "2", "nvidia.com/hostdev": "1"}}}]}}
+    assert refusals(policy("full"), cpu) == []
+
+
+def set_limits(amounts: dict[str, str]) -> Callable[[Pod], None]:
+    def change(pod: Pod) -> None:
+        pod["spec"]["containers"][0]["resources"] = {"limits": amounts, "requests": amounts}
+
+    return change
+
+
+def set_spec(**fields: Any) -> Callable[[Pod], None]:
+    return lambda pod: pod["spec"].update(fields)
+
+
+def in_affinity(**expression: Any) -> dict[str, Any]:
+    terms = [{"matchExpressions": [expression]}]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+
+
+def another_term(pod: Pod) -> None:
+    required = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    required["nodeSelectorTerms"].append({"matchExpressions": [{"key": "anything", "operator": "Exists"}]})
+
+
+def second_container(pod: Pod) -> None:
+    pod["spec"]["containers"].append({"name": "two", "resources": {"limits": {"nvidia.com/gpu": "4"}}})
+
+
+def init_container(pod: Pod) -> None:
+    pod["spec"]["initContainers"] = [{"name": "first", "resources": {"limits": {"nvidia.com/gpu": "4"}}}]
+
+
+OTHER = "is asked for as nvidia.com/gpu"
+COUNT = "asks for 1 or 2 or 4 or 8 of it"
+WHERE = "must select the nodes of pool h100 or spot"
+TAINTS = "must tolerate the taints"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (set_limits({"nvidia.com/gpu.shared": "1"}), OTHER),
+        (set_limits({"nvidia.com/mig-1g.10gb": "1"}), OTHER),
+        (set_limits({"amd.com/gpu": "1"}), OTHER),
+        (set_limits({"nvidia.com/gpu": "4", "nvidia.com/gpu.shared": "1"}), OTHER),
+        (set_spec(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "x"}]), OTHER),
+        (set_limits({"nvidia.com/gpu": "3"}), COUNT),
+        (set_limits({"nvidia.com/gpu": "16"}), COUNT),
+        (set_limits({"nvidia.com/gpu": "4k"}), COUNT),
+        (second_container, COUNT),
+        (init_container, COUNT),
+        (set_spec(affinity={}), WHERE),
+        (set_spec(affinity=in_affinity(key="pool", operator="In", values=["h100", "t4"])), WHERE),
+        (set_spec(affinity=in_affinity(key="pool", operator="NotIn", values=["h100"])), WHERE),
+        (set_spec(affinity=in_affinity(key="pool", operator="Exists")), WHERE),
+        (set_spec(affinity={}, nodeSelector={"pool": "t4"}), WHERE),
+        (another_term, WHERE),
+        (set_spec(tolerations=[]), TAINTS),
+        (set_spec(tolerations=[{"operator": "Exists"}]), TAINTS),
+        (set_spec(tolerations=[{"key": "nvidia.com/gpu", "operator": "Equal", "value": "other"}]), TAINTS),
+        (lambda pod: pod["spec"]["tolerations"].append({"key": "team-b", "operator": "Exists"}), TAINTS),
+        (
+            lambda pod: pod["spec"]["tolerations"].append({"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}),
+            TAINTS,
+        ),
+        (set_spec(nodeName="h2"), "must not name its node"),
+    ],
+)
+def test_anything_else_is_refused_with_the_message_to_act_on(change: Callable[[Pod], Any], says: str) -> None:
+    pod = written("full")
+    change(pod)
+    first, *_ = refusals(policy("full"), pod)
+    assert says in first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        set_limits({"nvidia.com/gpu": "8", "cpu": "16"}),
+        set_spec(affinity={}, nodeSelector={"pool": "h100"}),
+        set_spec(tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}]),
+        set_spec(tolerations=[{"key": "nvidia.com/gpu", "value": "present"}]),
+        lambda pod: pod["spec"]["containers"].append({"name": "sidecar", "image": "busybox"}),
+    ],
+)
+def test_what_means_the_same_or_less_passes(change: Callable[[Pod], Any]) -> None:
+    pod = written("full")
+    change(pod)
+    assert refusals(policy("full"), pod) == []
+
+
+@pytest.mark.parametrize("slug", ["shared", "renamed", "mps"])
+def test_a_share_is_never_more_than_one(slug: str) -> None:
+    pod = written(slug)
+    (resource,) = pod["spec"]["containers"][0]["resources"]["limits"]
+    set_limits({resource: "2"})(pod)
+    assert refusals(policy(slug), pod)[0].endswith("asks for 1 of it.")
+
+
+def test_a_gang_asks_per_pod() -> None:
+    pod = written("gang")
+    set_limits({"nvidia.com/gpu": "8"})(pod)
+    assert "asks for 4 of it" in refusals(policy("gang"), pod)[0]
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "passes"),
+    [("Gt", ["569"], True), ("Gt", ["600"], True), ("Gt", ["500"], False), ("Lt", ["569"], False), ("Exists", None, False)],
+)
+def test_a_number_may_be_asked_more_strictly_and_never_less(operator: str, values: list[str] | None, passes: bool) -> None:
+    (wanted,) = parse("driver>569")
+    expression = {"key": "driver", "operator": operator} | ({"values": values} if values else {})
+    context = {"object": {"spec": {}}, "variables": {"terms": [{"matchExpressions": [expression]}]}}
+    assert cel.evaluate(selects(wanted), context) is passes
+
+
+@pytest.mark.parametrize(
+    ("selector", "expression", "passes"),
+    [
+        ("a!=b", {"operator": "NotIn", "values": ["b", "c"]}, True),
+        ("a notin (b,c)", {"operator": "NotIn", "values": ["b"]}, False),
+        ("a!=b", {"operator": "In", "values": ["c"]}, True),
+        ("a!=b", {"operator": "In", "values": ["b"]}, False),
+        ("a!=b", {"operator": "DoesNotExist"}, True),
+        ("a", {"operator": "In", "values": ["x"]}, True),
+        ("a", {"operator": "DoesNotExist"}, False),
+        ("!a", {"operator": "DoesNotExist"}, True),
+        ("!a", {"operator": "Exists"}, False),
+        ("a<5", {"operator": "Lt", "values": ["4"]}, True),
+        ("a<5", {"operator": "Lt", "values": ["9"]}, False),
+    ],
+)
+def test_every_operator(selector: str, expression: dict[str, Any], passes: bool) -> None:
+    (wanted,) = parse(selector)
+    context = {"object": {"spec": {}}, "variables": {"terms": [{"matchExpressions": [{"key": "a"} | expression]}]}}
+    assert cel.evaluate(selects(wanted), context) is passes
+
+
+def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
+    pod = written("dra")
+    set_limits({"nvidia.com/gpu": "2"})(pod)
+    assert "as a resource claim" in refusals(policy("dra"), pod)[0]
+    pod = written("dra")
+    pod["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "somebody-elses"}]
+    assert "asks for 2 of it" in refusals(policy("dra"), pod)[0]
+
+
+@pytest.mark.parametrize(
+    ("exactly", "passes"),
+    [
+        ({}, True),
+        ({"count": 1}, False),
+        ({"count": 8}, False),
+        ({"deviceClassName": "mig.nvidia.com"}, False),
+        ({"allocationMode": "All"}, False),
+        ({"adminAccess": True}, False),
+    ],
+)
+def test_claims_of_a_dra_class(exactly: dict[str, Any], passes: bool) -> None:
+    (template,) = manifest("dra", asked("dra"), GIVEN)
+    template["spec"]["spec"]["devices"]["requests"][0]["exactly"].update(exactly)
+    rule = policy("dra", "muster-dra-claims")
+    claim = {"kind": "ResourceClaim", "spec": template["spec"]["spec"]}
+    assert (refusals(rule, template) == []) is passes
+    assert (refusals(rule, claim) == []) is passes
+
+
+def test_more_or_other_requests_are_no_claim_of_the_class() -> None:
+    rule = policy("dra", "muster-dra-claims")
+    (template,) = manifest("dra", asked("dra"), GIVEN)
+    requests = template["spec"]["spec"]["devices"]["requests"]
+    requests.append(requests[0])
+    assert refusals(rule, template)
+    template["spec"]["spec"]["devices"]["requests"] = [{"name": "gpu", "firstAvailable": []}]
+    assert refusals(rule, template)
+    assert refusals(rule, {"kind": "ResourceClaim", "spec": {}})
+
+
+def test_the_binding_denies_in_one_namespace() -> None:
+    rule, binding = manifest("policy", asked("full"), GIVEN)
+    assert binding["spec"]["policyName"] == rule["metadata"]["name"]
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    assert binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "team-a"}
+    assert rule["spec"]["failurePolicy"] == "Fail"

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from fleet.domain.classes.asks import asks
+from fleet.domain.manifests.parameters import Parameters, problems
+from fleet.domain.manifests.render import ManifestError, kinds_of, manifest, to_yaml
+from tests.domain.classes.worlds import CLASSES, POOLS, fleet
+from tests.domain.manifests.test_schemas import EVERY, documents
+
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: serve
+  namespace: team-a
+  labels:
+    app.kubernetes.io/name: serve
+    muster/workload-class: full
+spec:
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms:
+        - matchExpressions:
+          - key: pool
+            operator: In
+            values:
+            - h100
+  tolerations:
+  - key: nvidia.com/gpu
+    operator: Equal
+    value: present
+    effect: NoSchedule
+  containers:
+  - name: main
+    image: registry.example:5000/team/serve:1.2
+    resources:
+      limits:
+        nvidia.com/gpu: '4'
+"""
+
+
+def test_a_pod_as_people_read_it() -> None:
+    assert to_yaml(documents("full", "pod")) == POD
+
+
+@pytest.mark.parametrize(("slug", "kind"), EVERY)
+def test_no_manifest_names_a_node(slug: str, kind: str) -> None:
+    made = [one for one in documents(slug, kind) if one["kind"] not in ("Topology", "ValidatingAdmissionPolicy")]
+    text = json.dumps(made)
+    assert "nodeName" not in text
+    assert "kubernetes.io/hostname" not in text
+    assert not any(f'"{node.name}"' in text for node in fleet().nodes)
+
+
+def test_what_a_class_has_besides() -> None:
+    (made,) = documents("renamed", "pod")
+    assert (made["spec"]["priorityClassName"], made["spec"]["runtimeClassName"]) == ("low", "nvidia")
+    assert made["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu.shared": "1"}
+    assert documents("shared", "pod")[0]["spec"]["activeDeadlineSeconds"] == 8 * 3600
+    assert "activeDeadlineSeconds" not in json.dumps(documents("shared", "deployment")), "a Deployment may not have one"
+
+
+def test_a_gang_divides_its_slots_over_its_pods() -> None:
+    (made,) = documents("gang", "leaderworkerset")
+    template = made["spec"]["leaderWorkerTemplate"]
+    assert (made["spec"]["replicas"], template["size"]) == (3, 2)
+    assert template["workerTemplate"]["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "4"}
+    assert "podAffinity" not in template["workerTemplate"]["spec"]["affinity"]
+
+
+def test_a_rack_keeps_its_pods_in_one_domain() -> None:
+    (made,) = documents("rack", "leaderworkerset", Parameters(name="train", queue="gpu"))
+    template = made["spec"]["leaderWorkerTemplate"]["workerTemplate"]
+    (term,) = template["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["topologyKey"] == "nvidia.com/gpu.clique"
+    assert term["labelSelector"]["matchLabels"] == {"leaderworkerset.sigs.k8s.io/name": "train"}
+    assert template["metadata"]["annotations"] == {"kueue.x-k8s.io/podset-required-topology": "nvidia.com/gpu.clique"}
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
+    assert [one["kind"] for one in documents("rack", "kueue")] == ["Topology", "ResourceFlavor", "ClusterQueue", "LocalQueue"]
+
+
+def test_a_dra_pool_is_asked_through_a_claim() -> None:
+    template, made = documents("dra", "deployment")
+    (request,) = template["spec"]["spec"]["devices"]["requests"]
+    assert request["exactly"]["deviceClassName"] == "gpu.nvidia.com"
+    assert request["exactly"]["count"] == 2
+    assert request["exactly"]["selectors"] == [
+        {"cel": {"expression": 'device.capacity["gpu.nvidia.com"].memory.compareTo(quantity("80000Mi")) >= 0'}}
+    ]
+    spec = made["spec"]["template"]["spec"]
+    assert spec["resourceClaims"] == [{"name": "gpu", "resourceClaimTemplateName": template["metadata"]["name"]}]
+    assert spec["containers"][0]["resources"] == {"claims": [{"name": "gpu"}]}
+
+
+@pytest.mark.parametrize(
+    ("slug", "hard"),
+    [
+        ("full", {"requests.nvidia.com/gpu": "12"}),
+        ("renamed", {"requests.nvidia.com/gpu.shared": "3"}),
+        ("mixed", {"requests.nvidia.com/mig-1g.10gb": "6"}),
+        ("gang", {"requests.nvidia.com/gpu": "24"}),
+        ("dra", {"gpu.nvidia.com.deviceclass.resource.k8s.io/devices": "6"}),
+    ],
+)
+def test_a_quota_counts_slots_of_all_replicas(slug: str, hard: dict[str, str]) -> None:
+    assert documents(slug, "quota")[0]["spec"]["hard"] == hard
+
+
+def test_kueue_gets_the_pools_labels_taints_and_the_requests_quota() -> None:
+    flavor, queue, local = documents("full", "kueue")
+    assert flavor["spec"] == {
+        "nodeLabels": {"pool": "h100"},
+        "nodeTaints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
+    }
+    (group,) = queue["spec"]["resourceGroups"]
+    assert group["flavors"][0]["resources"] == [{"name": "nvidia.com/gpu", "nominalQuota": "12"}]
+    assert local["spec"]["clusterQueue"] == queue["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("slug", "kinds"),
+    [
+        ("full", ["pod", "deployment", "kueue", "quota", "policy"]),
+        ("gang", ["leaderworkerset", "kueue", "quota", "policy"]),
+        ("dra", ["pod", "deployment", "dra", "quota", "policy"]),
+    ],
+)
+def test_which_kinds_a_class_has(slug: str, kinds: list[str]) -> None:
+    assert [kind.id for kind in kinds_of(asks(CLASSES[slug], POOLS, fleet())[0])] == kinds
+
+
+@pytest.mark.parametrize(
+    ("slug", "kind", "given", "field", "says"),
+    [
+        ("full", "cronjob", {}, "kind", "There is no manifest “cronjob”"),
+        ("gang", "pod", {}, "kind", "use a LeaderWorkerSet"),
+        ("full", "leaderworkerset", {}, "kind", "use a Deployment"),
+        ("full", "dra", {}, "kind", "not through DRA"),
+        ("dra", "kueue", {}, "kind", "only by a mapping"),
+        ("full", "pod", {"name": "My App"}, "name", "is no DNS label"),
+        ("full", "pod", {"namespace": ""}, "namespace", "is no DNS label"),
+        ("full", "pod", {"queue": "-q"}, "queue", "is no DNS label"),
+        ("full", "pod", {"image": "two words"}, "image", "is no image"),
+        ("full", "pod", {"replicas": -1}, "replicas", "from 0 to 10,000"),
+    ],
+)
+def test_what_cannot_be_written_says_why(slug: str, kind: str, given: dict[str, Any], field: str, says: str) -> None:
+    with pytest.raises(ManifestError, match=says) as told:
+        documents(slug, kind, Parameters(**given))
+    assert told.value.field == field
+
+
+def test_a_class_without_pools_has_no_manifest() -> None:
+    with pytest.raises(ManifestError, match="no pool"):
+        manifest("pod", (), Parameters())
+
+
+@pytest.mark.parametrize(
+    "image", ["busybox", "a/b:1", "registry.example:5000/a/b_c-d.e:V1.0", "x@sha256:" + "a" * 64, "localhost/a", "ghcr.io/a/b:c"]
+)
+def test_images_that_are_some(image: str) -> None:
+    assert problems(Parameters(image=image)) == ()
+
+
+@pytest.mark.parametrize("image", ["", "UPPER/Case", "a b", "a:", "a@sha256:12", "a" * 513, "-a", "a\nb"])
+def test_images_that_are_none(image: str) -> None:
+    assert [field for field, _ in problems(Parameters(image=image))] == ["image"]

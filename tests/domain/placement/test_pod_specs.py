@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fleet.domain.label_selectors import Requirement, SelectorError
+from fleet.domain.placement.matching import pods_that_fit
+from fleet.domain.placement.pod_specs import PodSpecError, requirement_of
+from fleet.domain.placement.requirement import NODE_NAME, Toleration
+from tests.domain.placement.fleets import GPU, bare
+
+
+def container(count: int, **more: Any) -> dict[str, Any]:
+    return {"name": "c", "resources": {"limits": {GPU: count, "cpu": "2"}}, **more}
+
+
+def affinity(*terms: dict[str, Any]) -> dict[str, Any]:
+    return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": list(terms)}}}}
+
+
+def test_everything_the_scheduler_looks_at() -> None:
+    told = requirement_of(
+        {
+            "nodeSelector": {"pool": "a"},
+            "nodeName": "n1",
+            "tolerations": [{"operator": "Exists"}, {"key": "spot", "effect": "NoSchedule", "value": "x"}],
+            "initContainers": [container(1, restartPolicy="Always"), container(4)],
+            "containers": [container(2), {"name": "plain"}],
+            **affinity({"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["b"]}]}),
+        }
+    )
+    assert told.resources == ((GPU, 5),), "the ordinary init container beside the sidecar is the hungriest moment"
+    assert told.selector == (Requirement("pool", "in", ("a",)), Requirement(NODE_NAME, "in", ("n1",)))
+    assert told.terms == ((Requirement("zone", "notin", ("b",)),),)
+    assert told.tolerations == (Toleration("", "Exists"), Toleration("spot", "Equal", "x", "NoSchedule"))
+    assert told.verdicts == ()
+
+
+def test_terms_are_alternatives_and_a_term_without_anything_matches_nothing() -> None:
+    either = requirement_of(affinity({}, {"matchFields": [{"key": NODE_NAME, "operator": "In", "values": ["n2"]}]}))
+    assert pods_that_fit(either, bare("n2")) == 1
+    assert pods_that_fit(either, bare("n1")) == 0
+
+
+def test_an_empty_spec_lands_anywhere() -> None:
+    assert pods_that_fit(requirement_of({}), bare("n1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        ({"containers": [container("many")]}, PodSpecError),
+        ({"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gone"}]}, PodSpecError),
+        (affinity({"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]}), SelectorError),
+    ],
+)
+def test_what_cannot_be_read_says_so(spec: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        requirement_of(spec)
+
+
+def test_claims_that_are_no_exact_count_are_refused() -> None:
+    spec = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]}
+
+    def template(**exactly: Any) -> dict[str, Any]:
+        return {
+            "t": {
+                "spec": {"devices": {"requests": [{"name": "gpu", "exactly": {"deviceClassName": "gpu.nvidia.com"} | exactly}]}}
+            }
+        }
+
+    assert requirement_of(spec, template()).resources == (("gpu.nvidia.com", 1),)
+    assert requirement_of(spec, template(count=3)).resources == (("gpu.nvidia.com", 3),)
+    with pytest.raises(PodSpecError, match="exact count"):
+        requirement_of(spec, template(allocationMode="All"))
