@@ -1,0 +1,105 @@
+"""Workload classes: the catalogue as developers see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fleet.domain.classes.asks import PoolAsk
+from fleet.domain.classes.starters import Starter, starters
+from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES, sized
+from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.render import Document, Kind, kinds_of, manifest
+from fleet.domain.placement.headroom import Headroom
+from fleet.models import ClassVersion
+from fleet.selectors import declarations
+from fleet.selectors import headroom as rooms
+from fleet.selectors.pools import NOT_JUDGED, Standing, standings_of
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class: what it promises in its newest version, how it stands, and the room it had in the newest judgement."""
+
+    version: ClassVersion
+    promise: Promise
+    standing: Standing
+    room: dict[str, Any]
+    """selectors.headroom.as_json, empty before the first judgement."""
+    room_at: datetime | None
+
+    @property
+    def isolation(self) -> str:
+        """In plain words."""
+        return ISOLATIONS[self.promise.isolation]
+
+    @property
+    def topology(self) -> str:
+        return TOPOLOGIES[self.promise.topology]
+
+
+def class_rows() -> list[ClassRow]:
+    """Every class, in order. Two queries."""
+    standings = standings_of("class")
+    return [_row(version, standings) for version in declarations.newest_versions().values()]
+
+
+def get_row(slug: str) -> ClassRow | None:
+    """One class as it is now."""
+    version = declarations.newest_versions().get(slug)
+    return _row(version, standings_of("class")) if version else None
+
+
+def _row(version: ClassVersion, standings: dict[str, Standing]) -> ClassRow:
+    row = version.workload_class
+    return ClassRow(version, declarations.promise_of(version), standings.get(row.slug, NOT_JUDGED), row.headroom, row.headroom_at)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRoom:
+    """Room for one size of a class, counted at this moment."""
+
+    found: Headroom
+    asks: tuple[PoolAsk, ...]
+    as_of: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        return rooms.as_json(self.found, self.asks)
+
+
+def live_room(promise: Promise, now: datetime, gpus: int | None = None) -> LiveRoom:
+    """How many replicas of the class (with `gpus` slots each) could land now. Raises ValueError for a size it does not have."""
+    if gpus is not None:
+        if gpus not in promise.choices:
+            raise ValueError(f"This class has {', '.join(map(str, promise.choices))} slots per replica.")
+        promise = sized(promise, gpus)
+    here = rooms.stock(now)
+    return LiveRoom(rooms.room(promise, here), rooms.class_asks(promise, here), here.as_of)
+
+
+def manifest_of(promise: Promise, kind: str, parameters: Parameters, now: datetime, pool: str = "") -> list[Document]:
+    """The documents of one kind, for its preferred pool or the one of that slug. Raises manifests.ManifestError."""
+    return manifest(kind, _asks(promise, now, pool), parameters)
+
+
+def kinds(promise: Promise, now: datetime, pool: str = "") -> tuple[Kind, ...]:
+    """The kinds of manifest this class can have."""
+    asked = _asks(promise, now, pool)
+    return kinds_of(asked[0]) if asked else ()
+
+
+def _asks(promise: Promise, now: datetime, pool: str) -> tuple[PoolAsk, ...]:
+    """What it asks of its pools; one that offers no such slots now stands behind those that do."""
+    asked = rooms.class_asks(promise, rooms.stock(now))
+    if pool:
+        return tuple(ask for ask in asked if ask.pool.slug == pool)
+    return tuple(sorted(asked, key=lambda ask: bool(ask.problem)))
+
+
+def offered_starters(now: datetime) -> tuple[Starter, ...]:
+    """Classes that the fleet could promise at once; those whose slug is taken are left out."""
+    here = rooms.stock(now)
+    taken = declarations.newest_versions()
+    return tuple(one for one in starters(here.pools, here.fleet) if one.promise.slug not in taken)
