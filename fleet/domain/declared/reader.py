@@ -1,0 +1,244 @@
+"""YAML read field by field, so that every mistake has its line, its field and a sentence; nothing raises on any text."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterator
+from datetime import date
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+import yaml
+
+LONGEST = 1_000_000
+"""Characters of one stream."""
+_DEEPEST = 40
+_WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
+_TAG = "tag:yaml.org,2002:"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One mistake in a YAML stream. Lines count from 1; the field is a path such as spec.policy.taints[0].effect."""
+
+    line: int
+    field: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"Line {self.line}, {self.field}: {self.text}" if self.field else f"Line {self.line}: {self.text}"
+
+
+class _Loader(yaml.SafeLoader):
+    """Without anchors (a page of them unfolds into gigabytes) and without bottomless nesting."""
+
+    _depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.get_event()  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read; write the value again", event.start_mark)
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            here = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", here)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def documents(text: str, problems: list[Problem]) -> Iterator[Fields]:
+    """The mappings of a stream, in order; what is no mapping, or no YAML, becomes a problem."""
+    if len(text) > LONGEST:
+        problems.append(Problem(line=1, field="", text=f"It is longer than {LONGEST:,} characters."))
+        return
+    try:
+        for node in yaml.compose_all(text, Loader=_Loader):
+            if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"):
+                continue
+            if isinstance(node, yaml.MappingNode):
+                yield Fields(node, "", problems)
+            else:
+                problems.append(
+                    Problem(line=_line(node), field="", text="A document is a mapping: apiVersion, kind, metadata, spec.")
+                )
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.append(Problem(line=mark.line + 1 if mark else 1, field="", text=f"This is no YAML: {error.problem}."))
+    except yaml.YAMLError as error:  # a character YAML does not allow
+        problems.append(Problem(line=1, field="", text=f"This is no YAML: {str(error).splitlines()[0]}."))
+
+
+class Fields:
+    """The fields of one mapping. Every getter notes its field as known; `done()` reports the others."""
+
+    def __init__(self, node: yaml.MappingNode, path: str, problems: list[Problem]) -> None:
+        self.line = _line(node)
+        self._path = path
+        self._problems = problems
+        self._known: set[str] = set()
+        self._values: dict[str, yaml.Node] = {}
+        self._lines: dict[str, int] = {}
+        for key, value in node.value:
+            name = key.value if isinstance(key, yaml.ScalarNode) else ""
+            if not name:
+                problems.append(Problem(line=_line(key), field=path, text="A field's name is a plain text."))
+            elif name in self._values:
+                problems.append(Problem(line=_line(key), field=self.path(name), text="It is written twice."))
+            else:
+                self._values[name] = value
+                self._lines[name] = _line(key)
+
+    def path(self, name: str) -> str:
+        return f"{self._path}.{name}" if self._path else name
+
+    def names(self) -> list[str]:
+        return list(self._values)
+
+    def wrong(self, name: str, text: str) -> None:
+        """Note a problem of one field, at its line; at the mapping's where the field is not written."""
+        self._problems.append(Problem(line=self._lines.get(name, self.line), field=self.path(name), text=text))
+
+    def _get(self, name: str) -> yaml.Node | None:
+        self._known.add(name)
+        node = self._values.get(name)
+        return None if node is None or node.tag == f"{_TAG}null" else node
+
+    def text(self, name: str, default: str = "", *, longest: int = 2000) -> str:
+        node = self._get(name)
+        if node is None:
+            return default
+        found = self._plain(node, name)
+        if found is not None and len(found) > longest:
+            self.wrong(name, f"It is longer than {longest:,} characters.")
+        return default if found is None else found
+
+    def required(self, name: str) -> str:
+        found = self.text(name)
+        if not found and self._get(name) is None:
+            self.wrong(name, "It is missing.")
+        return found
+
+    def _plain(self, node: yaml.Node, name: str) -> str | None:
+        if not isinstance(node, yaml.ScalarNode):
+            self.wrong(name, "Write a text.")
+            return None
+        if node.tag == f"{_TAG}bool":
+            self.wrong(name, f"“{node.value}” is a truth value in YAML; as a text, put it in quotes.")
+            return None
+        return str(node.value)
+
+    def whole(self, name: str, default: int | None, *, least: int = 0, most: int = 10**9) -> int | None:
+        node = self._get(name)
+        if node is None:
+            return default
+        if isinstance(node, yaml.ScalarNode) and _WHOLE.fullmatch(node.value) and least <= int(node.value) <= most:
+            return int(node.value)
+        self.wrong(name, f"Write a whole number from {least:,} to {most:,}.")
+        return default
+
+    def number(self, name: str, default: float | None, *, least: float, most: float) -> float | None:
+        node = self._get(name)
+        if node is None:
+            return default
+        try:
+            found = float(node.value) if isinstance(node, yaml.ScalarNode) else math.nan
+        except ValueError:
+            found = math.nan
+        if least <= found <= most:
+            return found
+        self.wrong(name, f"Write a number from {least:g} to {most:g}.")
+        return default
+
+    def truth(self, name: str, default: bool) -> bool:
+        node = self._get(name)
+        if node is None:
+            return default
+        if node.tag == f"{_TAG}bool" and node.value.lower() in ("true", "false"):
+            return bool(node.value.lower() == "true")
+        self.wrong(name, "Write true or false.")
+        return default
+
+    def day(self, name: str) -> date | None:
+        node = self._get(name)
+        if node is None:
+            return None
+        try:
+            return date.fromisoformat(node.value if isinstance(node, yaml.ScalarNode) else "")
+        except ValueError:
+            self.wrong(name, "Write a day as 2027-01-31.")
+            return None
+
+    def choice(self, name: str, options: Collection[str], default: str) -> str:
+        found = self.text(name, default)
+        if found not in options:
+            self.wrong(name, f"“{found[:60]}” is none of {', '.join(options)}.")
+            return default
+        return found
+
+    def texts(self, name: str, options: Collection[str] | None = None) -> tuple[str, ...]:
+        """A list of texts, each one once."""
+        found = []
+        for position, node in enumerate(self._list(name)):
+            text = self._plain(node, f"{name}[{position}]")
+            if text is None:
+                continue
+            if options is not None and text not in options:
+                self.wrong_at(node, f"{name}[{position}]", f"“{text[:60]}” is none of {', '.join(options)}.")
+            elif not text or text in found:
+                self.wrong_at(node, f"{name}[{position}]", "It is empty." if not text else "It is written twice.")
+            else:
+                found.append(text)
+        return tuple(found)
+
+    def wholes(self, name: str, *, least: int, most: int) -> tuple[int, ...]:
+        found = []
+        for position, node in enumerate(self._list(name)):
+            if isinstance(node, yaml.ScalarNode) and _WHOLE.fullmatch(node.value) and least <= int(node.value) <= most:
+                found.append(int(node.value))
+            else:
+                self.wrong_at(node, f"{name}[{position}]", f"Write a whole number from {least:,} to {most:,}.")
+        return tuple(found)
+
+    def wrong_at(self, node: yaml.Node, name: str, text: str) -> None:
+        self._problems.append(Problem(line=_line(node), field=self.path(name), text=text))
+
+    def mapping(self, name: str) -> Fields:
+        """The mapping under this name; an empty one where it is not written."""
+        node = self._get(name)
+        if node is not None and not isinstance(node, yaml.MappingNode):
+            self.wrong(name, "Write a mapping of fields.")
+            node = None
+        if node is None:
+            where = yaml.Mark("", 0, self._lines.get(name, self.line) - 1, 0, None, 0)
+            node = yaml.MappingNode(f"{_TAG}map", [], where)
+        return Fields(node, self.path(name), self._problems)
+
+    def mappings(self, name: str) -> Iterator[Fields]:
+        for position, node in enumerate(self._list(name)):
+            if isinstance(node, yaml.MappingNode):
+                yield Fields(node, self.path(f"{name}[{position}]"), self._problems)
+            else:
+                self.wrong_at(node, f"{name}[{position}]", "Write a mapping of fields.")
+
+    def _list(self, name: str) -> list[yaml.Node]:
+        node = self._get(name)
+        if node is None:
+            return []
+        if isinstance(node, yaml.SequenceNode):
+            return list(node.value)
+        self.wrong(name, "Write a list.")
+        return []
+
+    def done(self) -> None:
+        """Report every field that nobody asked for."""
+        for name in self._values:
+            if name not in self._known:
+                near = get_close_matches(name, self._known, 1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                self.wrong(name, f"There is no such field.{hint}")
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
