@@ -12,7 +12,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from fleet.domain import label_selectors
-from fleet.models import ClassRequest, Cluster, CollectionRun, Gpu, MigInstance, Node, Team
+from fleet.models import ClassRequest, Cluster, CollectionRun, Gpu, MigInstance, Node, Pool, Team, WorkloadClass
 
 
 class _Values(forms.SelectMultiple):
@@ -235,4 +235,24 @@ class TeamFilters(filters.FilterSet):
 
     class Meta:
         model = Team
+        fields: list[str] = []
+
+
+class PoolFilters(filters.FilterSet):
+    slug = AnyOf(field_name="slug")
+    purpose = AnyOf(field_name="purpose", split=False)
+    owner = AnyOf(field_name="owner", split=False)
+    managed_by = AnyOf(field_name="managed_by", split=False)
+
+    class Meta:
+        model = Pool
+        fields: list[str] = []
+
+
+class ClassFilters(filters.FilterSet):
+    slug = AnyOf(field_name="slug")
+    managed_by = AnyOf(field_name="managed_by", split=False)
+
+    class Meta:
+        model = WorkloadClass
         fields: list[str] = []

@@ -12,14 +12,17 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from fleet.api.clusters import Clusters
+from fleet.api.declarations import Apply, Export
 from fleet.api.fleet import FleetSummary
 from fleet.api.gpus import Gpus
 from fleet.api.mig_instances import MigInstances
 from fleet.api.nodes import Nodes
+from fleet.api.pools import Pools
 from fleet.api.problems import not_found
 from fleet.api.requests import Requests
 from fleet.api.runs import Runs
 from fleet.api.teams import Teams
+from fleet.api.workload_classes import Classes
 
 router = SimpleRouter()
 router.register("clusters", Clusters, basename="api-clusters")
@@ -27,12 +30,16 @@ router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
 router.register("collection-runs", Runs, basename="api-runs")
+router.register("pools", Pools, basename="api-pools")
+router.register("workload-classes", Classes, basename="api-classes")
 router.register("requests", Requests, basename="api-requests")
 router.register("teams", Teams, basename="api-teams")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("fleet/summary/", FleetSummary.as_view(), name="api-fleet-summary"),
+    path("pools/apply/", Apply.as_view(), name="api-pools-apply"),
+    path("pools/export/", Export.as_view(), name="api-pools-export"),
     path("nodes/<str:cluster>/<str:name>/", Nodes.as_view({"get": "one"}), name="api-node"),
     path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
     path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),

@@ -1,0 +1,121 @@
+"""Pools: their declaration, what they hold, whether they keep their promise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fleet.api.declarations import PromisePeriodSerializer, StandingSerializer, refused
+from fleet.api.lists import ListViewSet
+from fleet.api.requests import acting
+from fleet.filters import PoolFilters
+from fleet.models import Pool, Role
+from fleet.selectors import pools as select
+from fleet.services import pools as service
+
+OBJECT = {"type": "object", "additionalProperties": True}
+
+
+class PoolSerializer(serializers.Serializer):
+    """A pool with what its members add up to. null is unknown, never 0."""
+
+    slug = serializers.CharField()
+    title = serializers.CharField()
+    purpose = serializers.CharField()
+    owner = serializers.CharField()
+    managed_by = serializers.CharField()
+    nodes = serializers.SerializerMethodField()
+    gpus = serializers.SerializerMethodField()
+    slots = serializers.SerializerMethodField()
+    products = serializers.SerializerMethodField()
+    modes = serializers.SerializerMethodField()
+    promise = serializers.SerializerMethodField()
+    declaration = serializers.DictField(source="spec")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+    def _row(self, pool: Pool) -> select.PoolRow:
+        found: select.PoolRow = self.context["rows"][pool.slug]
+        return found
+
+    @extend_schema_field(OBJECT)
+    def get_nodes(self, pool: Pool) -> dict[str, Any]:
+        row = self._row(pool)
+        return {"total": row.nodes, "by_verdict": row.by_verdict}
+
+    @extend_schema_field(OBJECT)
+    def get_gpus(self, pool: Pool) -> dict[str, Any]:
+        return {name: self._row(pool).figures[name] for name in ("physical", "expected", "usable")}
+
+    @extend_schema_field(OBJECT)
+    def get_slots(self, pool: Pool) -> dict[str, Any]:
+        names = ("capacity", "allocatable", "requested", "free")
+        return {name: self._row(pool).figures[f"slots_{name}"] for name in names}
+
+    def get_products(self, pool: Pool) -> list[str]:
+        return list(self._row(pool).products)
+
+    def get_modes(self, pool: Pool) -> list[str]:
+        return list(self._row(pool).modes)
+
+    @extend_schema_field(StandingSerializer)
+    def get_promise(self, pool: Pool) -> dict[str, Any]:
+        return dict(StandingSerializer(self._row(pool).standing).data)
+
+
+class Pools(ListViewSet):
+    """Pools, in the order of their names. `pools/apply/` changes them, `pools/export/` writes them as YAML."""
+
+    queryset = Pool.objects.none()
+    serializer_class = PoolSerializer
+    filterset_class = PoolFilters
+    orderings = {"slug": "slug", "purpose": "purpose", "owner": "owner", "updated": "updated_at"}
+    default_ordering = "slug"
+    facet_names = ("purpose", "owner", "managed_by")
+    csv_columns = (
+        "slug", "title", "purpose", "owner", "managed_by", "nodes.total", "gpus.physical", "gpus.expected", "gpus.usable",
+        "slots.capacity", "slots.allocatable", "slots.requested", "slots.free", "promise.state", "promise.since",
+    )  # fmt: skip
+    lookup_field = "slug"
+    lookup_value_regex = "[a-z0-9-]+"
+    roles = {"destroy": Role.OPERATOR}
+
+    def get_queryset(self) -> QuerySet[Pool]:
+        return Pool.objects.filter(removed_at__isnull=True)
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        return {**super().get_serializer_context(), "rows": {row.row.slug: row for row in select.pool_rows()}}
+
+    def _pool(self, slug: str) -> Pool:
+        pool = self.get_queryset().filter(slug=slug).first()
+        if pool is None:
+            raise Http404(f"There is no pool {slug}.")
+        return pool
+
+    @extend_schema(operation_id="pool", responses=PoolSerializer)
+    def retrieve(self, request: Request, slug: str) -> Response:
+        """One pool."""
+        return Response(self.get_serializer(self._pool(slug)).data)
+
+    @extend_schema(operation_id="pool_remove", responses={204: None})
+    def destroy(self, request: Request, slug: str) -> Response:
+        """The pool is gone; its history stays. 409 where a file declares it."""
+        self._pool(slug)
+        refused(lambda: service.remove(acting(request), slug, timezone.now()))
+        return Response(status=204)
+
+    @extend_schema(operation_id="pool_history", responses=PromisePeriodSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"])
+    def history(self, request: Request, slug: str) -> Response:
+        """When its promise was kept, at risk or broken, and why; newest first."""
+        self._pool(slug)
+        page = self.paginate_queryset(select.promise_history("pool", slug).order_by("-id"))
+        return self.get_paginated_response(PromisePeriodSerializer(page, many=True).data)

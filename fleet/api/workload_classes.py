@@ -1,0 +1,185 @@
+"""Workload classes: what is promised, the room there is now, and the manifests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fleet.api.declarations import YAML, PromisePeriodSerializer, StandingSerializer, refused
+from fleet.api.lists import ListViewSet
+from fleet.api.pools import OBJECT
+from fleet.api.requests import acting
+from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.render import KINDS, ManifestError, to_yaml
+from fleet.filters import ClassFilters
+from fleet.models import Role, WorkloadClass
+from fleet.selectors import classes as select
+from fleet.selectors.pools import promise_history
+from fleet.services import classes as service
+
+
+class ClassSerializer(serializers.Serializer):
+    """A promise to developers, how it stands, and the room counted in the newest judgement."""
+
+    slug = serializers.CharField()
+    title = serializers.CharField()
+    managed_by = serializers.CharField()
+    version = serializers.SerializerMethodField()
+    purpose = serializers.SerializerMethodField()
+    isolation = serializers.SerializerMethodField()
+    pools = serializers.SerializerMethodField()
+    promise = serializers.SerializerMethodField()
+    declaration = serializers.SerializerMethodField()
+    headroom = serializers.DictField()
+    headroom_at = serializers.DateTimeField(allow_null=True)
+    updated_at = serializers.DateTimeField()
+
+    def _row(self, row: WorkloadClass) -> select.ClassRow:
+        found: select.ClassRow = self.context["rows"][row.slug]
+        return found
+
+    def get_version(self, row: WorkloadClass) -> int:
+        return self._row(row).version.number
+
+    def get_purpose(self, row: WorkloadClass) -> str:
+        return self._row(row).promise.purpose
+
+    @extend_schema_field(OBJECT)
+    def get_isolation(self, row: WorkloadClass) -> dict[str, str]:
+        told = self._row(row)
+        return {"kind": told.promise.isolation, "words": told.isolation}
+
+    def get_pools(self, row: WorkloadClass) -> list[str]:
+        return list(self._row(row).promise.pools)
+
+    @extend_schema_field(StandingSerializer)
+    def get_promise(self, row: WorkloadClass) -> dict[str, Any]:
+        return dict(StandingSerializer(self._row(row).standing).data)
+
+    @extend_schema_field(OBJECT)
+    def get_declaration(self, row: WorkloadClass) -> dict[str, Any]:
+        spec: dict[str, Any] = self._row(row).version.spec
+        return spec
+
+
+class Classes(ListViewSet):
+    """The catalogue of workload classes."""
+
+    queryset = WorkloadClass.objects.none()
+    serializer_class = ClassSerializer
+    filterset_class = ClassFilters
+    orderings = {"slug": "slug", "title": "title", "updated": "updated_at"}
+    default_ordering = "slug"
+    facet_names = ("managed_by",)
+    csv_columns = (
+        "slug",
+        "title",
+        "version",
+        "purpose",
+        "isolation.kind",
+        "pools",
+        "promise.state",
+        "headroom.replicas",
+        "headroom_at",
+    )
+    lookup_field = "slug"
+    lookup_value_regex = "[a-z0-9-]+"
+    roles = {"destroy": Role.OPERATOR}
+
+    def get_queryset(self) -> QuerySet[WorkloadClass]:
+        return WorkloadClass.objects.filter(removed_at__isnull=True)
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        rows = {row.version.workload_class.slug: row for row in select.class_rows()}
+        return {**super().get_serializer_context(), "rows": rows}
+
+    def _row(self, slug: str) -> select.ClassRow:
+        row = select.get_row(slug)
+        if row is None:
+            raise Http404(f"There is no workload class {slug}.")
+        return row
+
+    @extend_schema(operation_id="workload_class", responses=ClassSerializer)
+    def retrieve(self, request: Request, slug: str) -> Response:
+        """One class in its newest version."""
+        return Response(self.get_serializer(self._row(slug).version.workload_class).data)
+
+    @extend_schema(operation_id="workload_class_remove", responses={204: None})
+    def destroy(self, request: Request, slug: str) -> Response:
+        """It leaves the catalogue; its versions and requests stay. 409 where a file declares it."""
+        self._row(slug)
+        refused(lambda: service.remove(acting(request), slug, timezone.now()))
+        return Response(status=204)
+
+    @extend_schema(operation_id="workload_class_history", responses=PromisePeriodSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"])
+    def history(self, request: Request, slug: str) -> Response:
+        """When it was kept, at risk or broken, and why; newest first."""
+        self._row(slug)
+        page = self.paginate_queryset(promise_history("class", slug).order_by("-id"))
+        return self.get_paginated_response(PromisePeriodSerializer(page, many=True).data)
+
+    @extend_schema(
+        operation_id="workload_class_headroom",
+        responses=OpenApiTypes.OBJECT,
+        filters=False,
+        parameters=[OpenApiParameter("gpus", int, description="Slots per replica, where the class lets you choose.")],
+    )
+    @action(detail=True, methods=["get"])
+    def headroom(self, request: Request, slug: str) -> Response:
+        """How many replicas could land now, and once broken nodes are back, with the reason for every excluded node.
+        It is counted at this moment over the last truth, and it is not a reservation."""
+        now = timezone.now()
+        try:
+            gpus = int(request.query_params["gpus"]) if "gpus" in request.query_params else None
+            room = select.live_room(self._row(slug).promise, now, gpus)
+        except ValueError as error:
+            sentence = str(error) if str(error).startswith("This class") else "Write a whole number."
+            raise ValidationError({"gpus": [sentence]}) from error
+        return Response({"class": slug, "gpus": gpus, "as_of": room.as_of, "counted_at": now, **room.as_json()})
+
+    @extend_schema(
+        operation_id="workload_class_manifest",
+        responses={(200, YAML): OpenApiTypes.STR, (200, "application/json"): OpenApiTypes.OBJECT},
+        filters=False,
+        parameters=[
+            OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),
+            *(OpenApiParameter(name, str) for name in ("name", "namespace", "image", "queue", "pool")),
+            OpenApiParameter("replicas", int),
+            OpenApiParameter("format", str, enum=["json"], description="json gives the documents as a list."),
+        ],
+    )
+    @action(detail=True, methods=["get"])
+    def manifest(self, request: Request, slug: str) -> Response | HttpResponse:
+        """What to write so that a workload lands where the class says, as YAML."""
+        told = {
+            name: request.query_params[name] for name in ("name", "namespace", "image", "queue") if name in request.query_params
+        }
+        try:
+            replicas = int(request.query_params.get("replicas", "1"))
+        except ValueError as error:
+            raise ValidationError({"replicas": ["Write a whole number."]}) from error
+        query = request.query_params
+        try:
+            documents = select.manifest_of(
+                self._row(slug).promise,
+                query.get("kind", "pod"),
+                Parameters(replicas=replicas, **told),
+                timezone.now(),
+                query.get("pool", ""),
+            )
+        except ManifestError as error:
+            raise ValidationError({error.field or "pool": [str(error)]}) from error
+        if query.get("format") == "json":
+            return Response(documents)
+        return HttpResponse(to_yaml(documents), content_type=f"{YAML}; charset=utf-8")
