@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from fleet.services import clusters, collection, retention, schedule
+from fleet.services import clusters, collection, promises, request_checks, retention, schedule
 
 
 @shared_task(name="fleet.tasks.tick")
@@ -28,6 +28,18 @@ def collect(cluster_id: int, trigger: str) -> None:
 def retention_task() -> None:
     """Drops what is older than the settings say."""
     retention.drop_old(timezone.now())
+
+
+@shared_task(name="fleet.tasks.promises")
+def judge_promises() -> None:
+    """Judges pools and classes over the whole fleet, and counts each class's room."""
+    promises.judge(timezone.now())
+
+
+@shared_task(name="fleet.tasks.requests")
+def check_requests() -> None:
+    """Lets requests expire, and looks whether granted ones are used and would still land."""
+    request_checks.keep_up(timezone.now())
 
 
 def enqueue(cluster_id: int, trigger: str) -> None:

@@ -169,6 +169,8 @@ if MUSTER_BROKER_URL.startswith("redis"):
 CELERY_BEAT_SCHEDULE_FILENAME = str(MUSTER_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "fleet.tasks.tick", "schedule": 5.0, "options": {"expires": 5}},
+    "promises": {"task": "fleet.tasks.promises", "schedule": 60.0, "options": {"expires": 60}},
+    "requests": {"task": "fleet.tasks.requests", "schedule": 60.0, "options": {"expires": 60}},
     "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -1,0 +1,93 @@
+"""Granted requests against what the pods and nodes say: used or not, room or not, and the platform's own numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.models import ClassRequest, Cluster, CollectionRun, Node, Role
+from fleet.selectors.request_numbers import numbers
+from fleet.services import classes, pools, request_checks, requests
+from fleet.services.collection import absorb
+from tests.factories import a_team, a_user
+from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
+from tests.services.test_pools import a_spec, at
+
+pytestmark = pytest.mark.django_db
+
+
+def granted(replicas: int = 2, gpus: int = 4) -> ClassRequest:
+    """A request granted at T0 + 10 s, in a cluster of two nodes that were read as ready."""
+    member, operator = a_user("mia"), a_user("otto", Role.OPERATOR)
+    look()
+    pools.save(operator, a_spec(), at(1))
+    version = classes.save(operator, Promise(slug="full", title="Full", gpus=gpus, pools=("h100",), max_replicas=9), at(1))
+    told = {"namespace": "research", "name": "llama", "replicas": replicas, "now": at(5)}
+    ask = requests.draft(member, a_team("research", member), version, **told)
+    return requests.submit(member, ask.pk, at(10))
+
+
+def look(*pods: Any, after_s: float = 0) -> None:
+    cluster, _ = Cluster.objects.get_or_create(name="east")
+    seen = a_snapshot(a_node("n1"), a_node("n2"), pods=pods, after_s=after_s)
+    absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
+    Node.objects.update(verdict="ready")
+
+
+def a_class_pod(name: str, node: str, **fields: Any) -> Any:
+    labels = {"muster/workload-class": "full", "app.kubernetes.io/name": "llama"}
+    return a_pod(name, node, gpus=4, namespace="research", labels=labels, created_at=at(30), **fields)
+
+
+def test_an_unused_request_says_how_much_it_keeps_unused() -> None:
+    ask = granted()
+    request_checks.check_all(at(20))
+    ask.refresh_from_db()
+    assert ask.state == "approved"
+    told = ask.latest_check
+    assert (told["fits"], told["missing_replicas"], told["used_slots"], told["unused_slots"]) == (True, 2, 0, 8)
+
+
+def test_the_first_pod_makes_it_active_at_that_pods_moment() -> None:
+    ask = granted()
+    look(a_class_pod("p1", "n1"), after_s=60)
+    request_checks.check_all(at(61))
+    ask.refresh_from_db()
+    assert (ask.state, ask.first_pod_at) == ("active", at(30))
+    assert (ask.latest_check["running_replicas"], ask.latest_check["used_slots"], ask.latest_check["unused_slots"]) == (1, 4, 4)
+
+
+def test_what_would_no_longer_land_is_said_in_a_sentence() -> None:
+    ask = granted(replicas=2, gpus=8)
+    look(a_pod("other", "n1", gpus=1), after_s=60)
+    request_checks.check_all(at(61))
+    ask.refresh_from_db()
+    assert not ask.latest_check["fits"]
+    assert ask.latest_check["reasons"] == ["2 replicas of 8 slots would have to land, and 1 could."]
+
+
+def test_the_same_look_twice_writes_nothing() -> None:
+    granted()
+    assert request_checks.check_all(at(20)) == 1
+    assert request_checks.check_all(at(80)) == 0
+
+
+def test_a_class_that_changed_is_judged_as_it_was_approved() -> None:
+    ask = granted()
+    operator = a_user("olga", Role.OPERATOR)
+    classes.save(operator, Promise(slug="full", title="Full", gpus=8, pools=("h100",), max_replicas=9), at(15))
+    request_checks.check_all(at(20))
+    ask.refresh_from_db()
+    assert ask.latest_check["requested_slots"] == 8
+
+
+def test_the_platforms_numbers() -> None:
+    granted()
+    look(a_class_pod("p1", "n1"), a_pod("other", "n2"), after_s=60)
+    request_checks.check_all(at(61))
+    told = numbers(T0)
+    assert (told.requests, told.by_class, told.by_team, told.automatic) == (1, (("full", 1),), (("research", 1),), 1)
+    assert told.to_first_pod == at(30) - at(10)
+    assert (told.gpu_pods, told.gpu_pods_of_a_class, told.share_of_pods) == (2, 1, 0.5)
