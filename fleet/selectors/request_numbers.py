@@ -56,8 +56,8 @@ def numbers(since: datetime) -> Numbers:
         by_team=tuple(Counter(row[1] for row in rows).most_common()),
         by_state=dict(Counter(row[2] for row in rows)),
         automatic=sum(1 for row in rows if row[3]),
-        to_approval=median(waits) if waits else None,
-        to_first_pod=median(starts) if starts else None,
+        to_approval=_median(waits),
+        to_first_pod=_median(starts),
         rejected=tuple(
             (step.request.team.slug, step.request.class_version.workload_class.slug, step.text)
             for step in steps.order_by("-at")[:20]
@@ -65,3 +65,7 @@ def numbers(since: datetime) -> Numbers:
         gpu_pods=holding.count(),
         gpu_pods_of_a_class=holding.filter(snapshot__labels__has_key=CLASS_LABEL).count(),
     )
+
+
+def _median(durations: list[timedelta]) -> timedelta | None:
+    return timedelta(seconds=median(one.total_seconds() for one in durations)) if durations else None
