@@ -62,9 +62,7 @@ def pod_of(page: Page, server: Server) -> ModelServer:
             outcome=page.failure.outcome,
             reason=page.failure.reason,
         )
-    samples = page.read
-    assert isinstance(samples, list)
-    return parse_numbers(pod, server.kind, samples, page.at)
+    return parse_numbers(pod, server.kind, page.read if isinstance(page.read, list) else [], page.at)
 
 
 def parse_numbers(pod: PodSnapshot, kind: str, samples: Sequence[Sample], at: datetime) -> ModelServer:

@@ -146,7 +146,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def find(self, labels: Mapping[str, str]) -> str:
-        """The node of a series: where the exporter's pod runs; only where no pod is known, what its labels say. Empty for none."""
+        """The node of a series: where the exporter's pod runs; where no pod is known, what its labels say. Empty for none."""
         for namespace, pod in _POD_LABELS:
             node = self.by_pod.get((labels.get(namespace, ""), labels.get(pod, "")))
             if node:
