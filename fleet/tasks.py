@@ -15,6 +15,8 @@ def tick() -> None:
     clusters.register_clusters()
     for cluster_id in schedule.take_due(timezone.now()):
         enqueue(cluster_id, "schedule")
+    for cluster_id in schedule.take_due_telemetry(timezone.now()):
+        collect_telemetry.apply_async((cluster_id,), expires=settings.TELEMETRY_INTERVAL.total_seconds())
 
 
 @shared_task(name="fleet.tasks.collect")
@@ -22,6 +24,12 @@ def collect(cluster_id: int, trigger: str) -> None:
     """One pass over one cluster."""
     schedule.start_turn(cluster_id)
     collection.collect_by_id(cluster_id, trigger=trigger)
+
+
+@shared_task(name="fleet.tasks.collect_telemetry")
+def collect_telemetry(cluster_id: int) -> None:
+    """Exporters and model servers of one cluster, between two whole passes."""
+    collection.collect_by_id(cluster_id, trigger=collection.TELEMETRY)
 
 
 @shared_task(name="fleet.tasks.retention")

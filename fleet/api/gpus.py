@@ -6,9 +6,11 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from fleet.api.lists import ListViewSet
+from fleet.api.telemetry import TelemetryField
 from fleet.filters import GpuFilters
 from fleet.models import Gpu
 from fleet.selectors import nodes as select
+from fleet.selectors.telemetry import with_telemetry
 
 
 class GpuSerializer(serializers.ModelSerializer):
@@ -20,12 +22,13 @@ class GpuSerializer(serializers.ModelSerializer):
     pci_bus_id = serializers.SerializerMethodField()
     mode = serializers.CharField(source="node.mode")
     driver_version = serializers.CharField(source="node.driver_version")
+    telemetry = TelemetryField()
 
     class Meta:
         model = Gpu
         fields = [
             "cluster", "node", "position", "uuid", "product", "memory_mib", "pci_bus_id", "mig_enabled", "mode",
-            "driver_version", "source",
+            "driver_version", "source", "telemetry",
         ]  # fmt: skip
 
     def get_uuid(self, gpu: Gpu) -> str | None:
@@ -49,7 +52,7 @@ class Gpus(ListViewSet):
     }
     default_ordering = "node"
     facet_names = ("cluster", "product", "zone", "mode", "state")
-    csv_columns = tuple(GpuSerializer.Meta.fields)
+    csv_columns = tuple(name for name in GpuSerializer.Meta.fields if name != "telemetry")
 
     def get_queryset(self) -> QuerySet[Gpu]:
-        return select.gpus()
+        return with_telemetry(select.gpus())

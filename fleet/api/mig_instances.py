@@ -6,9 +6,11 @@ from django.db.models import QuerySet
 from rest_framework import serializers
 
 from fleet.api.lists import ListViewSet
+from fleet.api.telemetry import TelemetryField
 from fleet.filters import MigInstanceFilters
 from fleet.models import MigInstance
 from fleet.selectors import nodes as select
+from fleet.selectors.telemetry import with_instance_telemetry
 
 
 class MigInstanceSerializer(serializers.ModelSerializer):
@@ -19,10 +21,11 @@ class MigInstanceSerializer(serializers.ModelSerializer):
     product = serializers.CharField(source="node.product")
     uuid = serializers.SerializerMethodField()
     gpu_uuid = serializers.SerializerMethodField()
+    telemetry = TelemetryField()
 
     class Meta:
         model = MigInstance
-        fields = ["cluster", "node", "product", "position", "profile", "uuid", "gpu_uuid", "memory_mib"]
+        fields = ["cluster", "node", "product", "position", "profile", "uuid", "gpu_uuid", "memory_mib", "telemetry"]
 
     def get_uuid(self, instance: MigInstance) -> str | None:
         return instance.uuid or None
@@ -40,7 +43,7 @@ class MigInstances(ListViewSet):
     orderings = {"node": "node__name", "cluster": "node__cluster__name", "profile": "profile"}
     default_ordering = "node"
     facet_names = ("cluster", "product", "profile", "zone")
-    csv_columns = tuple(MigInstanceSerializer.Meta.fields)
+    csv_columns = tuple(name for name in MigInstanceSerializer.Meta.fields if name != "telemetry")
 
     def get_queryset(self) -> QuerySet[MigInstance]:
-        return select.mig_instances()
+        return with_instance_telemetry(select.mig_instances())

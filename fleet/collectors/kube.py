@@ -32,8 +32,9 @@ __all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "li
 
 Params = Sequence[tuple[str, str | int]]
 
+JSON = "application/json"
 CONNECT_TIMEOUT_S = 3.0
-POOL_SIZE = 8
+POOL_SIZE = 32  # as many exporters are asked at once through the API server; connections that nobody needs are not made
 USER_AGENT = f"muster/{__version__}"  # a name that begins with curl or Mozilla would be sent twice the bytes, indented
 
 
@@ -62,17 +63,18 @@ class Client:
         deadline: Deadline,
         params: Params = (),
         body: Mapping[str, Any] | None = None,
+        accept: str = JSON,
         timeout_s: float,
         max_bytes: int,
     ) -> Answer:
         """One request. After a 401 the configuration is read anew, and where that gave another credential the request
         is made once more. Raises Failure for everything that is no answer, and for an answer above `max_bytes`."""
         transport = self._current(deadline)
-        answer = transport.request(method, path, params, body, asked, deadline, timeout_s, max_bytes)
+        answer = transport.request(method, path, params, body, accept, asked, deadline, timeout_s, max_bytes)
         if answer.status == 401:
             renewed = self._renew(transport, deadline)
             if renewed is not transport:
-                return renewed.request(method, path, params, body, asked, deadline, timeout_s, max_bytes)
+                return renewed.request(method, path, params, body, accept, asked, deadline, timeout_s, max_bytes)
         return answer
 
     def find_host(self, deadline: Deadline) -> None:
@@ -119,7 +121,7 @@ class _Transport:
         self._configuration.keep_alive = True
         self._source: Source | None = None
         self._tls = Tls()
-        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+        self._headers = {"Accept-Encoding": "gzip"}
         if connection.in_cluster:
             self._load_in_cluster()
         else:
@@ -152,6 +154,7 @@ class _Transport:
         path: str,
         params: Params,
         body: Mapping[str, Any] | None,
+        accept: str,
         asked: Asked,
         deadline: Deadline,
         timeout_s: float,
@@ -160,7 +163,7 @@ class _Transport:
         if self._source is not None:
             self._use(self._source.current(deadline.remaining()))
         started = deadline.remaining()
-        headers = dict(self._headers, **({"Content-Type": "application/json"} if body is not None else {}))
+        headers = {**self._headers, "Accept": accept, **({"Content-Type": JSON} if body is not None else {})}
         response = None
         try:
             call = self._api.param_serialize(

@@ -11,7 +11,7 @@ import msgspec
 from fleet.collectors.components import NFD_WORKER, component_of
 from fleet.collectors.wire import ConditionWire, ObjectMeta, Owner, Quantities, interned, parse_time
 from fleet.domain.labels import DEVICE_CLASS_RESOURCE_PREFIX, is_gpu_resource
-from fleet.domain.snapshot import ContainerSnapshot, DeviceAllocation, PodSnapshot
+from fleet.domain.snapshot import ContainerPort, ContainerSnapshot, DeviceAllocation, PodSnapshot
 
 
 class _Resources(msgspec.Struct, gc=False):
@@ -19,11 +19,18 @@ class _Resources(msgspec.Struct, gc=False):
     limits: Quantities | None = None
 
 
+class _Port(msgspec.Struct, rename="camel", gc=False):
+    name: str | None = None
+    container_port: int | None = None
+    protocol: str | None = None
+
+
 class _Container(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
     image: str | None = None
     resources: _Resources | None = None
     restart_policy: str | None = None
+    ports: list[_Port] | None = None
 
 
 class _ClaimUse(msgspec.Struct, rename="camel", gc=False):
@@ -74,6 +81,7 @@ class _Status(msgspec.Struct, rename="camel", gc=False):
     reason: str | None = None
     message: str | None = None
     start_time: str | None = None
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
     conditions: list[ConditionWire] | None = None
     container_statuses: list[_ContainerStatus] | None = None
     init_container_statuses: list[_ContainerStatus] | None = None
@@ -167,6 +175,7 @@ def parse(wire: PodWire, component: str | None = None) -> PodSnapshot | None:
         claims=_claims(spec, status),
         devices=_devices(statuses.values()),
         component=_component(wire) if component is None else component,
+        ip=status.pod_ip or "",
     )
 
 
@@ -208,6 +217,15 @@ def _container(wire: _Container, statuses: dict[str | None, _ContainerStatus], *
         exit_code=states.terminated.exit_code if states.terminated else None,
         ready=bool(status.ready),
         restarts=status.restart_count or 0,
+        ports=() if init else _ports(wire),
+    )
+
+
+def _ports(wire: _Container) -> tuple[ContainerPort, ...]:
+    return tuple(
+        ContainerPort(port.container_port, intern(port.name or ""))
+        for port in wire.ports or ()
+        if port.container_port and (port.protocol or "TCP") == "TCP"
     )
 
 

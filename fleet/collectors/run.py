@@ -1,7 +1,8 @@
 """One look at one cluster. The failure of one section never costs another, and never goes untold.
 
 `collect` never raises for what a cluster does. Order: version (is anybody there?), GPU stack (which namespaces?), own
-permissions, DRA devices (they decide which nodes are GPU nodes), nodes, pods, device-plugin configuration, DRA claims.
+permissions, DRA devices (they decide which nodes are GPU nodes), nodes, pods, device-plugin configuration, DRA claims,
+then exporters and model servers, which are found among the pods.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import gc
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from fleet.collectors import (
     pod_lists,
     resource_claims,
     resource_slices,
+    telemetry,
     version,
 )
 from fleet.collectors.deadline import Deadline
@@ -46,6 +48,7 @@ from fleet.domain.snapshot import (
     PodSnapshot,
     ResourceSlices,
 )
+from fleet.domain.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,8 +63,12 @@ SECTIONS = (
     "pods",
     "device_plugin_config",
     "resource_claims",
+    "telemetry",
+    "model_servers",
 )
 """In the order they are read."""
+TELEMETRY_SECTIONS = ("telemetry", "model_servers")
+"""What a telemetry pass reads, from pods that are known already."""
 
 _HIDES = {
     "version": "Kubernetes' version",
@@ -72,6 +79,8 @@ _HIDES = {
     "pods": "requested and free slots, who holds them, and the state of the GPU stack's pods",
     "device_plugin_config": "which sharing the device plugin was told to use",
     "resource_claims": "which DRA devices are held, and by whom",
+    "telemetry": "load, memory, temperature and health counters of the GPUs whose exporters were not read",
+    "model_servers": "whether the model servers answer, and how much they serve",
 }
 # After one of these from the first question, every other would only wait for the same end.
 _NOBODY_THERE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED})
@@ -92,19 +101,25 @@ def collect(
     *,
     now: Callable[[], datetime],
     known_gpu_nodes: frozenset[str] = frozenset(),
+    known_pods: Sequence[PodSnapshot] = (),
+    plan: telemetry.Plan | None = None,
+    sections: Sequence[str] = SECTIONS,
     deadline_s: float = DEADLINE_S,
     limits: Limits | None = None,
 ) -> ClusterSnapshot:
     """Read one cluster within `deadline_s` seconds.
 
     `known_gpu_nodes` are names that were GPU nodes before: they are kept even while nothing says so any more, so that
-    a node whose labels are gone for a minute does not seem to have left.
+    a node whose labels are gone for a minute does not seem to have left. `known_pods` are exporters and model servers as they
+    were last seen: they are asked where this pass reads no pods of its own. `sections` are those to be read: SECTIONS, or
+    TELEMETRY_SECTIONS between two whole passes; the snapshot reports on these only.
     """
     taken_at = now()
     session = Session(open_client(connection), Deadline(deadline_s), limits)
-    look = _Look(session, known_gpu_nodes)
+    reader = telemetry.Reader(session.client, plan or telemetry.Plan(), session.deadline, now)
+    look = _Look(session, reader, known_gpu_nodes, known_pods)
     with _gc_paused():
-        look.all_sections()
+        look.read(sections)
     return ClusterSnapshot(
         name=connection.name,
         taken_at=taken_at,
@@ -118,6 +133,7 @@ def collect(
         slices=look.slices,
         allocations=tuple(look.allocations),
         permissions=look.permissions,
+        telemetry=look.telemetry,
         sections=look.reports,
     )
 
@@ -138,9 +154,17 @@ def _gc_paused() -> Iterator[None]:
 class _Look:
     """The state of one pass: what each section left for the next, and the reports."""
 
-    def __init__(self, session: Session, known_gpu_nodes: frozenset[str]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        reader: telemetry.Reader,
+        known_gpu_nodes: frozenset[str],
+        known_pods: Sequence[PodSnapshot],
+    ) -> None:
         self._session = session
+        self._reader = reader
         self._known = known_gpu_nodes
+        self._known_pods = known_pods
         self._apis = apis.Apis()
         self._stack = operator.Stack()
         self._over = ""
@@ -156,9 +180,10 @@ class _Look:
         self.slices = ResourceSlices()
         self.allocations: list[DraAllocation] = []
         self.permissions = Permissions()
+        self.telemetry = Telemetry()
 
-    def all_sections(self) -> None:
-        for name in SECTIONS:
+    def read(self, sections: Sequence[str]) -> None:
+        for name in sections:
             self._section(name, getattr(self, f"_read_{name}"))
 
     def _section(self, name: str, read: Callable[[], _Read]) -> None:
@@ -196,6 +221,8 @@ class _Look:
 
     def _consider_stopping(self, name: str, result: _Read) -> None:
         outcome = result.outcome
+        if name in TELEMETRY_SECTIONS:
+            return  # what pods do says nothing about the API server
         lost = outcome in _GONE and not self._session.was_answered
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
         first = name == SECTIONS[0] and outcome in _NOBODY_THERE
@@ -262,6 +289,38 @@ class _Look:
         listing = resource_claims.fetch(self._session, self._apis)
         self.allocations = listing.items
         return _of(listing)
+
+    def _read_telemetry(self) -> _Read:
+        nodes = {node.name for node in self.nodes} | self._known
+        result = self._reader.devices(self._pods_to_ask(), nodes)
+        self.telemetry = msgspec.structs.replace(
+            self.telemetry, source=self._reader.source, samples=result.samples, exporters=result.exporters
+        )
+        return self._as_far_as_known(result)
+
+    def _read_model_servers(self) -> _Read:
+        result = self._reader.model_servers(self._pods_to_ask())
+        self.telemetry = msgspec.structs.replace(self.telemetry, servers=result.servers)
+        return self._as_far_as_known(result)
+
+    def _pods_to_ask(self) -> list[PodSnapshot]:
+        """The pods of this pass, and where it could not read them all, those known before."""
+        if self._pods_are_whole():
+            return self.pods
+        seen = {pod.uid for pod in self.pods}
+        return [*self.pods, *(pod for pod in self._known_pods if pod.uid not in seen)]
+
+    def _pods_are_whole(self) -> bool:
+        return "pods" in self.reports and self.reports["pods"].complete
+
+    def _as_far_as_known(self, result: telemetry.Result) -> _Read:
+        """That nobody is there to be asked is known only where all pods are."""
+        if "pods" in self.reports and not self._pods_are_whole() and not self._known_pods:
+            if result.outcome is Outcome.ABSENT:
+                return _Read(outcome=Outcome.SKIPPED, reason="The pods were not read whole, so it is not known whom to ask.")
+            if result.outcome is Outcome.COLLECTED:
+                return _Read(result.count, Outcome.INCOMPLETE, "The pods were not read whole: there may be more to ask.")
+        return _Read(result.count, result.outcome, result.reason)
 
 
 def _of(listing: Listing[T]) -> _Read:

@@ -157,7 +157,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_TIME_LIMIT = COLLECT_HARD_LIMIT_S
 CELERY_TASK_SOFT_TIME_LIMIT = COLLECT_SOFT_LIMIT_S
-CELERY_TASK_ROUTES = {"fleet.tasks.collect": {"queue": "collect"}}
+CELERY_TASK_ROUTES = {"fleet.tasks.collect": {"queue": "collect"}, "fleet.tasks.collect_telemetry": {"queue": "collect"}}
 if MUSTER_BROKER_URL.startswith("redis"):
     # Redis redelivers what a killed worker held only after the visibility time-out and at its own slow sweep: both are
     # shortened here, and every hard time limit stays below the time-out, so that no living task is handed out twice.
@@ -193,7 +193,10 @@ XID_QUIET, XID_STICKY = timedelta(minutes=3), timedelta(hours=3)
 TELEMETRY_INTERVAL = timedelta(seconds=env.integer("MUSTER_TELEMETRY_INTERVAL", 30, at_least=5, at_most=86_400))
 TELEMETRY_RETENTION = timedelta(hours=env.integer("MUSTER_TELEMETRY_HOURS", 24, at_least=1, at_most=24 * 31))
 TELEMETRY_SOURCE = env.choice("MUSTER_TELEMETRY", "pod-proxy", ("pod-proxy", "direct", "prometheus"))
+TELEMETRY_WORKERS = env.integer("MUSTER_TELEMETRY_WORKERS", 32, at_least=1, at_most=256)
+TELEMETRY_TIMEOUT_S = env.integer("MUSTER_TELEMETRY_TIMEOUT", 5, at_least=1, at_most=60)
 PROMETHEUS_URL = env.url("MUSTER_PROMETHEUS_URL", "", ("http", "https"))
+PROMETHEUS_TOKEN = env.text("MUSTER_PROMETHEUS_TOKEN")
 PERIOD_RETENTION = timedelta(days=env.integer("MUSTER_HISTORY_DAYS", 400, at_least=1, at_most=3650))
 REVISION_RETENTION = timedelta(days=env.integer("MUSTER_REVISION_DAYS", 400, at_least=1, at_most=3650))
 RUN_RETENTION = timedelta(days=env.integer("MUSTER_RUN_DAYS", 14, at_least=1, at_most=3650))

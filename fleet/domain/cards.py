@@ -18,7 +18,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int | None = None
     pci_bus_id: str = ""
     source: str = ""
-    """Who named or counted it: resource_slice, pod, label, cloud, config, capacity."""
+    """Who named or counted it: resource_slice, dcgm, pod, label, cloud, config, capacity."""
     mig_enabled: bool | None = None
     held: bool | None = None
     """Whether a claim or pod holds it or a part of it, where that is known per card."""
@@ -30,6 +30,8 @@ class MigDevice(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     uuid: str = ""
     parent_uuid: str = ""
+    gi_id: str = ""
+    """DCGM's id of the instance on its card; empty where no exporter tells it."""
     gpu_index: int | None = None
     memory_mib: int | None = None
     source: str = ""

@@ -25,6 +25,7 @@ from fleet.domain.remarks.resources import about_resources
 from fleet.domain.remarks.sharing import about_sharing
 from fleet.domain.remarks.slots import about_slots
 from fleet.domain.remarks.unread import about_unread
+from fleet.domain.seen import SeenCard
 from fleet.domain.sharing import isolation
 from fleet.domain.slots import ResourceSlots, Slots, total
 from fleet.domain.snapshot import (
@@ -69,7 +70,7 @@ class NodeDevices(msgspec.Struct, frozen=True, kw_only=True):
     """Highest CUDA version the driver supports."""
     physical: int | None
     physical_source: str
-    """resource_slice, previous, label, cloud, config or capacity; empty when unknown."""
+    """resource_slice, dcgm, previous, label, cloud, config or capacity; empty when unknown."""
     physical_is_lower_bound: bool
     partitioning: str | None
     """none, mig-single or mig-mixed."""
@@ -104,11 +105,13 @@ def describe(
     allocations: Sequence[DraAllocation] | None,
     incomplete_pools: Sequence[IncompletePool] = (),
     previous: Previous | None = None,
+    seen_cards: Sequence[SeenCard] = (),
 ) -> NodeDevices:
     """Everything that can be said about one node's GPUs. Never raises, whatever stands in labels and quantities.
 
     `pods` are those of this node; `devices` and `allocations` may hold other nodes' too, but the fewer the faster. None means
-    that the section could not be read: then what depends on it is None, and a remark says so.
+    that the section could not be read: then what depends on it is None, and a remark says so. `seen_cards` are those that
+    telemetry names.
     """
     seen = read(
         node,
@@ -117,6 +120,7 @@ def describe(
         allocations=allocations,
         incomplete_pools=incomplete_pools,
         previous=previous,
+        seen=seen_cards,
     )
     layout = lay_out(seen)
     forces = offering.forces(seen, layout)

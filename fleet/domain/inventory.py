@@ -1,8 +1,9 @@
-"""The lists of cards and MIG instances: named by DRA or by the kubelet where possible, else as many as were counted."""
+"""The lists of cards and MIG instances: named by DRA, exporters or the kubelet where possible, else as many as were counted."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 
 from fleet.domain import labels
@@ -13,6 +14,7 @@ from fleet.domain.naming import Identity
 from fleet.domain.physical import Physical
 from fleet.domain.reading import Reading
 from fleet.domain.requests import holds
+from fleet.domain.seen import SeenInstance
 from fleet.domain.snapshot import PodSnapshot
 
 _UUID = re.compile(r"((?:GPU|MIG)-[0-9A-Za-z-]{1,80})(?:::\d+)?", re.ASCII)
@@ -21,24 +23,35 @@ _UUID = re.compile(r"((?:GPU|MIG)-[0-9A-Za-z-]{1,80})(?:::\d+)?", re.ASCII)
 def list_cards(
     reading: Reading, layout: Layout, physical: Physical, identity: Identity, pods: Sequence[PodSnapshot] | None
 ) -> tuple[Card, ...]:
-    """One entry per physical GPU. The kubelet names cards that containers hold (KEP-4680); the rest are only counted."""
+    """One entry per physical GPU. Exporters name cards, and the kubelet those that containers hold (KEP-4680); the rest are
+    only counted."""
     if physical.source == "resource_slice" and reading.dra is not None:
         return reading.dra.cards
     if physical.count is None or physical.count > MOST_LISTED:
         return ()
     mig_enabled = _mig_enabled(reading, layout)
-    named = _named(pods, "GPU-")[: physical.count]
-    return tuple(
+    product = identity.product if len(identity.products) <= 1 else ""
+    held = _named(pods, "GPU-")
+    cards = [
         Card(
-            uuid=named[position] if position < len(named) else "",
-            product=identity.product if len(identity.products) <= 1 else "",
-            memory_mib=identity.memory_mib,
-            source="pod" if position < len(named) else physical.source,
-            mig_enabled=mig_enabled,
-            held=True if position < len(named) else None,
+            uuid=seen.uuid,
+            product=seen.product or product,
+            memory_mib=seen.memory_mib or identity.memory_mib,
+            pci_bus_id=seen.pci_bus_id,
+            source="dcgm" if reading.vendor == "nvidia" else "exporter",
+            mig_enabled=True if seen.instances else mig_enabled,
+            held=True if seen.uuid in held else None,
         )
-        for position in range(physical.count)
-    )
+        for seen in reading.seen
+    ]
+    seen_uuids = {card.uuid for card in cards}
+    cards += [
+        Card(uuid=uuid, product=product, memory_mib=identity.memory_mib, source="pod", mig_enabled=mig_enabled, held=True)
+        for uuid in held
+        if uuid not in seen_uuids
+    ]
+    counted = Card(product=product, memory_mib=identity.memory_mib, source=physical.source, mig_enabled=mig_enabled)
+    return (*cards, *[counted] * (physical.count - len(cards)))[: physical.count]
 
 
 def list_mig_devices(reading: Reading, layout: Layout, pods: Sequence[PodSnapshot] | None) -> tuple[MigDevice, ...]:
@@ -48,11 +61,28 @@ def list_mig_devices(reading: Reading, layout: Layout, pods: Sequence[PodSnapsho
     instances = layout.mig_instances or {}
     if sum(instances.values()) > MOST_LISTED:
         return ()
-    named = _named(pods, "MIG-") if len(instances) == 1 else []
+    by_exporter = _seen_instances(reading, instances)
+    named = _named(pods, "MIG-") if len(instances) == 1 and not by_exporter else []
+    of_pod = _mig_by_pod(pods)
     listed = []
     for profile in sorted(instances, key=sort_key):
         told = reading.gfd.mig.get(profile)
         memory = told.memory_mib if told else reading.gfd.memory_mib if layout.partitioning == SINGLE else None
+        if by_exporter:
+            for card, seen in by_exporter[profile]:
+                uuid = of_pod.get((seen.holder.namespace, seen.holder.pod), "") if seen.holder else ""
+                listed.append(
+                    MigDevice(
+                        profile=profile,
+                        uuid=uuid,
+                        parent_uuid=card,
+                        gi_id=seen.gi_id,
+                        memory_mib=memory,
+                        source="dcgm",
+                        held=True if uuid else None,
+                    )
+                )
+            continue
         for position in range(instances[profile]):
             known = position < len(named)
             listed.append(
@@ -65,6 +95,21 @@ def list_mig_devices(reading: Reading, layout: Layout, pods: Sequence[PodSnapsho
                 )
             )
     return tuple(listed)
+
+
+def _seen_instances(reading: Reading, instances: dict[str, int]) -> dict[str, list[tuple[str, SeenInstance]]]:
+    """Profile to (card, instance) as exporters name them; empty unless they tell of just the instances that are offered."""
+    found: dict[str, list[tuple[str, SeenInstance]]] = defaultdict(list)
+    for card in reading.seen:
+        for one in card.instances:
+            found[one.profile].append((card.uuid, one))
+    return found if {profile: len(those) for profile, those in found.items()} == instances else {}
+
+
+def _mig_by_pod(pods: Sequence[PodSnapshot] | None) -> dict[tuple[str, str], str]:
+    """(namespace, name) to the one MIG instance that the kubelet says the pod holds."""
+    held = {(pod.namespace, pod.name): _named([pod], "MIG-") for pod in pods or () if pod.devices}
+    return {key: uuids[0] for key, uuids in held.items() if len(uuids) == 1}
 
 
 def _mig_enabled(reading: Reading, layout: Layout) -> bool | None:

@@ -25,6 +25,7 @@ from fleet.domain.lint.rules import CLUSTER_RULES as LINT_CLUSTER_RULES
 from fleet.domain.lint.rules import RULES as LINT_RULES
 from fleet.domain.readiness.run import climb
 from fleet.domain.readiness.types import Readiness
+from fleet.domain.seen import see
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
 from fleet.domain.subject import ClusterMemory, NodeSubject
 
@@ -133,6 +134,12 @@ def _describe(subject: NodeSubject, allocations: list[DraAllocation]) -> NodeDev
         allocations=allocations if snapshot.knows("resource_claims") else None,
         incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if pool.node_name == node.name],
         previous=subject.memory.previous,
+        seen_cards=see(
+            subject.samples,
+            subject.memory.samples,
+            subject.memory.known_uuids,
+            subject.memory.expected if subject.memory.expected_source == "declared" else None,
+        ),
     )
 
 

@@ -18,7 +18,7 @@ class Physical(msgspec.Struct, frozen=True, kw_only=True):
 
     count: int | None
     source: str = ""
-    """resource_slice, previous, label, cloud, config or capacity; empty when unknown."""
+    """resource_slice, dcgm, previous, label, cloud, config or capacity; empty when unknown."""
     lower_bound: bool = False
     assumed: str = ""
     """What had to be taken for granted; empty when nothing was."""
@@ -28,11 +28,25 @@ class Physical(msgspec.Struct, frozen=True, kw_only=True):
 def count(reading: Reading, layout: Layout, in_force: dict[str, InForce]) -> Physical:
     """Physical GPUs of the node by the best evidence there is.
 
-    ResourceSlices, then (while GFD rewrites its labels) what was known before, then GFD's labels, then what the cloud says the
-    machine was ordered with, then capacity ÷ replicas where replicas are known, then the bare capacity.
+    ResourceSlices, then the cards that DCGM names (never fewer than the other sources count: a card that fell off the bus is
+    still in the machine), then (while GFD rewrites its labels) what was known before, then GFD's labels, then what the cloud
+    says the machine was ordered with, then capacity ÷ replicas where replicas are known, then the bare capacity.
     """
     if reading.dra is not None and not reading.pools_missing:
         return Physical(count=len(reading.dra.cards), source="resource_slice")
+    told = _without_telemetry(reading, layout, in_force)
+    return _with_telemetry(reading, told) if reading.seen and reading.vendor == "nvidia" else told
+
+
+def _with_telemetry(reading: Reading, told: Physical) -> Physical:
+    """Named cards are certain, and may be too few. A count that rests on an assumption gives way to them."""
+    named = len(reading.seen)
+    if told.count is None or told.assumed or named >= told.count:
+        return Physical(count=named, source="dcgm")
+    return told
+
+
+def _without_telemetry(reading: Reading, layout: Layout, in_force: dict[str, InForce]) -> Physical:
     if reading.labels_vanished and reading.previous is not None and reading.previous.physical is not None:
         before = reading.previous
         return Physical(count=before.physical, source="previous", lower_bound=before.physical_is_lower_bound)

@@ -9,6 +9,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import parse_units
+from fleet.domain.seen import SeenCard
 from fleet.domain.snapshot import (
     DevicePluginConfigs,
     DraAllocation,
@@ -73,6 +74,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     previous: Previous | None
     labels_vanished: bool
     """GFD's labels are gone while the node offers exactly what it offered before, when they were there."""
+    seen: tuple[SeenCard, ...] = ()
+    """Cards that telemetry names, by bus address."""
 
 
 def read(
@@ -83,6 +86,7 @@ def read(
     allocations: Sequence[DraAllocation] | None,
     incomplete_pools: Sequence[IncompletePool] = (),
     previous: Previous | None = None,
+    seen: Sequence[SeenCard] = (),
 ) -> Reading:
     """Reads one node; never raises, whatever stands in labels and quantities."""
     offers, unreadable = _offers(node)
@@ -117,6 +121,7 @@ def read(
             and bool(previous.product or previous.physical)
             and previous.capacity == capacity != {}
         ),
+        seen=tuple(seen),
     )
 
 

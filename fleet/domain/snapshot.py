@@ -58,6 +58,13 @@ class NodeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     node_info: NodeInfo = NodeInfo()
 
 
+class ContainerPort(msgspec.Struct, frozen=True):
+    """A TCP port that a container says it listens on."""
+
+    number: int
+    name: str = ""
+
+
 class ContainerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One container of a pod. `init` with `sidecar` is a restartable init container (restartPolicy: Always)."""
 
@@ -74,6 +81,8 @@ class ContainerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     ready: bool = False
     restarts: int = 0
+    ports: tuple[ContainerPort, ...] = ()
+    """Of app containers: where something may be asked."""
 
 
 class DeviceAllocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +120,8 @@ class PodSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[DeviceAllocation, ...] = ()
     component: str = ""
     """Which part of the GPU stack this is (device-plugin, driver, toolkit, dcgm-exporter …); empty for a workload."""
+    ip: str = ""
+    """Its first address; empty before it has one."""
 
 
 class ClusterPolicySnapshot(msgspec.Struct, frozen=True, kw_only=True):

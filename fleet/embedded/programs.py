@@ -38,6 +38,12 @@ PROGRAMS: dict[str, Program] = {
             "kubernetes-client",
             "install kubectl (Debian: `apt install kubernetes-client`; else https://kubernetes.io/docs/tasks/tools/)",
         ),
+        Program(
+            "prometheus",
+            ("prometheus",),
+            "prometheus",
+            "install Prometheus (Debian: `apt install prometheus`; else https://prometheus.io/download/)",
+        ),
     )
 }
 
@@ -64,7 +70,8 @@ def install(programs: Iterable[Program]) -> list[str]:
 
     Returns a sentence for each that could not be installed.
     """
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # A package that brings a service must not start it: the tests run their own.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     subprocess.run(["apt-get", "update", "-qq"], env=environment, capture_output=True, check=False)
     failures = []
     for program in programs:

@@ -21,6 +21,8 @@ class Cluster(models.Model):
     operator = models.JSONField(default=dict)
     device_plugin = models.JSONField(default=dict)
     permissions = models.JSONField(default=dict)
+    incomplete_pools = models.JSONField(default=list)
+    """DRA pools whose newest generation was not seen whole."""
 
     # how the readings went
     taken_at = models.DateTimeField(null=True, blank=True)

@@ -36,6 +36,8 @@ class MigInstance(models.Model):
     profile = models.CharField(max_length=60)
     uuid = models.CharField(max_length=80, blank=True)
     gpu_uuid = models.CharField(max_length=80, blank=True)
+    gi_id = models.CharField(max_length=10, blank=True)
+    """DCGM's id of the instance on its card."""
     memory_mib = models.IntegerField(null=True, blank=True)
 
     class Meta:

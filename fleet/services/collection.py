@@ -9,17 +9,24 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from fleet.collectors.components import AMD_METRICS_EXPORTER, DCGM_EXPORTER
 from fleet.collectors.kube import preload
-from fleet.collectors.run import collect
+from fleet.collectors.model_servers import server_of
+from fleet.collectors.run import SECTIONS, TELEMETRY_SECTIONS, collect
+from fleet.collectors.telemetry import Plan
+from fleet.domain import serving
 from fleet.domain.health import xids
 from fleet.domain.judgement import judge
 from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome
 from fleet.services import clusters, last_truth, recalling, recording
 from fleet.services.locks import collection_lock
 
 log = logging.getLogger(__name__)
+
+TELEMETRY = "telemetry"
+"""The trigger of a telemetry pass, which asks exporters and model servers only."""
 
 
 def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = settings.COLLECT_DEADLINE_S) -> CollectionRun | None:
@@ -45,8 +52,15 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
     connection_to = clusters.connections().get(cluster.name)
     if connection_to is None:
         return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
-    known = last_truth.gpu_node_names(cluster)
-    seen = collect(connection_to, now=timezone.now, known_gpu_nodes=known, deadline_s=deadline_s)
+    seen = collect(
+        connection_to,
+        now=timezone.now,
+        known_gpu_nodes=last_truth.gpu_node_names(cluster),
+        known_pods=last_truth.pods_to_ask(cluster, is_asked),
+        plan=plan_of(cluster),
+        sections=TELEMETRY_SECTIONS if run.trigger == TELEMETRY else SECTIONS,
+        deadline_s=deadline_s,
+    )
     absorb(cluster, seen, run)
     log.info("%s: %s, %s changes. %s", cluster.name, run.outcome, run.changes, run.error)
     return run
@@ -55,12 +69,31 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
 def absorb(cluster: Cluster, seen: ClusterSnapshot, run: CollectionRun) -> None:
     """What follows from one look: what could not be read is recalled, the whole is judged, and remembered in one transaction."""
     snapshot = last_truth.fill(cluster, seen)
-    memory = xids.watch(snapshot, recalling.recall(cluster, snapshot))
+    recalled = recalling.recall(cluster, snapshot)
+    snapshot = serving.watch(snapshot, recalled)
+    memory = xids.watch(snapshot, recalled)
     judgement = judge(snapshot, memory)
     with transaction.atomic():
         run.changes = recording.record(cluster, snapshot, memory, judgement)
-        _finish(run, snapshot)
-        recording.record_reading(cluster, snapshot, run)
+        _finish(run, seen)
+        recording.record_reading(cluster, seen, run)
+
+
+def plan_of(cluster: Cluster) -> Plan:
+    """How this cluster's telemetry is read: its own words, else the settings'."""
+    return Plan(
+        source=cluster.telemetry_source or settings.TELEMETRY_SOURCE,
+        prometheus_url=cluster.prometheus_url or settings.PROMETHEUS_URL,
+        prometheus_token=settings.PROMETHEUS_TOKEN,
+        workers=settings.TELEMETRY_WORKERS,
+        timeout_s=settings.TELEMETRY_TIMEOUT_S,
+        failed_before=last_truth.failed_exporters(cluster),
+    )
+
+
+def is_asked(pod: PodSnapshot) -> bool:
+    """Whether telemetry asks this pod."""
+    return pod.component in (DCGM_EXPORTER, AMD_METRICS_EXPORTER) or server_of(pod) is not None
 
 
 def collect_by_id(cluster_id: int, *, trigger: str) -> CollectionRun | None:
@@ -107,10 +140,11 @@ def _fail(run: CollectionRun, sentence: str) -> CollectionRun:
 
 
 def _finish(run: CollectionRun, snapshot: ClusterSnapshot) -> None:
-    """Outcome: failed without the nodes, partial where another section is missing, else ok."""
+    """Outcome: failed without the nodes, partial where another section is missing, else ok. A telemetry pass, which reads no
+    nodes, fails where no section of it gave anything."""
     reports = list(snapshot.sections.values())
     broken = [report for report in reports if not report.complete]
-    nodes = snapshot.section("nodes")
+    nodes = snapshot.sections.get("nodes") or next((one for one in reports if one not in broken), reports[0])
     if not broken:
         run.outcome = RunOutcome.OK
     elif nodes.complete or nodes.outcome in (Outcome.INCOMPLETE, Outcome.EXPIRED):

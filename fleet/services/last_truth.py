@@ -14,17 +14,21 @@ from django.db.models import Q
 
 from fleet.domain.devices import NodeDevices, Previous, remember
 from fleet.domain.labels import GPU_PRODUCT
+from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import (
     ClusterSnapshot,
     DevicePluginConfigs,
     DraAllocation,
     DraDevice,
+    IncompletePool,
     NodeSnapshot,
     OperatorSnapshot,
+    Permissions,
     PodSnapshot,
     ResourceSlices,
 )
-from fleet.models import Cluster, Node, Pod
+from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
+from fleet.models import Cluster, DeviceTelemetry, Exporter, ModelServerRow, Node, Pod
 
 T = TypeVar("T")
 
@@ -61,13 +65,41 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         "resource_slices": _slices,
         "resource_claims": _allocations,
     }
-    remembered = [name for name in fillers if not snapshot.section(name).complete and name in (cluster.section_read_at or {})]
+    asked = set(snapshot.sections)
+    snapshot = _between(cluster, snapshot)
+    known = [name for name in fillers if name in (cluster.section_read_at or {})]
+    remembered = [name for name in known if not snapshot.section(name).complete]
     changes: dict[str, Any] = {"remembered": tuple(remembered)}
-    for name in remembered:
-        changes |= fillers[name](cluster, snapshot)
-    if "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
+    for name in known:
+        if name in remembered or name not in asked:
+            changes |= fillers[name](cluster, snapshot)
+    if "resource_slices" in asked and "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
         changes |= _slices(cluster, snapshot)
+    for name, filler in (("telemetry", _devices), ("model_servers", _servers)):
+        filled = None if snapshot.section(name).complete else filler(cluster, snapshot)
+        if filled is not None:
+            telemetry = changes.get("telemetry", snapshot.telemetry)
+            changes["telemetry"] = msgspec.structs.replace(telemetry, **filled)
+            changes["remembered"] += (name,)
     return msgspec.structs.replace(snapshot, **changes)
+
+
+def _between(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
+    """A telemetry pass reads pods' pages only: the rest stands as the last whole pass left it, reports included, so that the
+    same is said of the nodes in between as before."""
+    reports = {report["name"]: msgspec.convert(report, SectionReport, strict=False) for report in cluster.sections}
+    if "nodes" in snapshot.sections:
+        return snapshot
+    return msgspec.structs.replace(
+        snapshot,
+        sections=reports | snapshot.sections,
+        server_version=cluster.server_version,
+        platform=cluster.platform,
+        permissions=msgspec.convert(cluster.permissions, Permissions, strict=False),
+        slices=ResourceSlices(
+            incomplete_pools=tuple(msgspec.convert(pool, IncompletePool, strict=False) for pool in cluster.incomplete_pools)
+        ),
+    )
 
 
 def _nodes(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
@@ -128,3 +160,52 @@ def _alive_nodes(cluster: Cluster) -> Any:
 
 def _convert(rows: Iterable[Any], struct: type[T]) -> tuple[T, ...]:
     return tuple(msgspec.convert(row, struct, strict=False) for row in rows)
+
+
+def _devices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any] | None:
+    """Samples of the nodes whose exporters did not answer, each with its own age; how those exporters fared when they were last
+    asked, where they were not asked now. None where nothing was ever read: then telemetry stays unknown."""
+    known = {
+        (report.node_name, report.namespace, report.pod): report
+        for report in _convert(Exporter.objects.filter(cluster=cluster).values_list("report", flat=True), ExporterReport)
+    }
+    told = snapshot.telemetry
+    answered = {report.node_name for report in told.exporters if report.outcome is Outcome.COLLECTED}
+    if not answered and not any(report.at for report in known.values()):
+        return None
+    reports = []
+    for report in told.exporters:
+        before = known.pop((report.node_name, report.namespace, report.pod), None)
+        if before is not None and report.outcome is not Outcome.COLLECTED:
+            report = msgspec.structs.replace(report, at=before.at, metrics=before.metrics)
+        reports.append(report)
+    asked = bool(told.exporters)
+    rows = DeviceTelemetry.objects.filter(node__cluster=cluster, node__removed_at__isnull=True)
+    samples = _convert(rows.exclude(node__name__in=answered).values_list("sample", flat=True), DeviceSample)
+    return {
+        "source": told.source or cluster.telemetry_source,
+        "samples": told.samples + samples,
+        "exporters": tuple(reports) if asked else tuple(known.values()),
+    }
+
+
+def _servers(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any] | None:
+    """Model servers that were not asked now. None where none was ever read and none was asked."""
+    told = snapshot.telemetry.servers
+    rows = ModelServerRow.objects.filter(node__cluster=cluster, node__removed_at__isnull=True)
+    known = _convert(rows.values_list("server", flat=True), ModelServer)
+    if not any(server.at for server in (*told, *known)):
+        return None
+    return {"servers": told or known}
+
+
+def pods_to_ask(cluster: Cluster, is_wanted: Callable[[PodSnapshot], bool]) -> tuple[PodSnapshot, ...]:
+    """Exporters and model servers as they were last seen: whom a telemetry pass asks."""
+    rows = Pod.objects.filter(cluster=cluster, removed_at__isnull=True, node__isnull=False).values_list("snapshot", flat=True)
+    return tuple(pod for pod in _convert(rows, PodSnapshot) if is_wanted(pod))
+
+
+def failed_exporters(cluster: Cluster) -> frozenset[tuple[str, str]]:
+    """(namespace, pod) of the exporters that did not answer last time."""
+    rows = Exporter.objects.filter(cluster=cluster).exclude(report__outcome=Outcome.COLLECTED.value)
+    return frozenset(rows.values_list("namespace", "pod"))

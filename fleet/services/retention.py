@@ -10,16 +10,19 @@ from django.db.models import QuerySet
 
 from fleet.models import CollectionRun, NodeRevision, Pod, SignInLink
 from fleet.services import idempotency
+from fleet.services.recording import frames
 
 _BATCH = 5_000
 
 
 def drop_old(now: datetime) -> dict[str, int]:
-    """Deletes what is past its age and returns how many rows of each went. What is still true is never touched."""
+    """Deletes what is past its age and returns how many rows of each went (of frames: how many hours of them). What is still
+    true is never touched."""
     return {
         "runs": _delete(CollectionRun.objects.filter(started_at__lt=now - settings.RUN_RETENTION)),
         "pods": _delete(Pod.objects.filter(removed_at__lt=now - settings.POD_RETENTION)),
         "revisions": _delete(NodeRevision.objects.filter(period__endswith__lt=now - settings.REVISION_RETENTION)),
+        "frames": frames.drop_old(now),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
         "idempotency_keys": idempotency.drop_old(now),
     }

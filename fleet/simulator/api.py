@@ -185,10 +185,10 @@ class ApiServer:
         name, _, port = target.name.removeprefix("http:").partition(":")
         if self.cluster.store.get(kind, f"{target.namespace}/{name}") is None:
             raise errors.not_found(kind, name)
-        text = self.cluster.pod_page(f"{target.namespace}/{name}", port or "80", target.rest)
-        if text is None:
-            raise errors.Refusal(404, b"404 page not found\n", errors.TEXT)
-        return Answer(text.encode(), content_type="text/plain; version=0.0.4; charset=utf-8")
+        told = self.cluster.pod_page(f"{target.namespace}/{name}", port or "80", target.rest)
+        if told.refused:
+            raise errors.unreachable_pod(told.refused)
+        return Answer(told.body.encode(), told.code, told.content_type)
 
 
 def _parse(path: str) -> _Target | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from fleet.simulator import dynamic, exporter, images, operator, resources
+from fleet.simulator import dynamic, images, operator, pod_pages, resources
 from fleet.simulator.access import Access
 from fleet.simulator.api import Request
 from fleet.simulator.discovery import Discovery
@@ -43,6 +43,7 @@ class ClusterCore:
         self.discovery = Discovery(kinds)
         self.store = Store(kinds)
         self.operator_namespace = OPERATOR_NAMESPACE if flavour.operator else ""
+        self._pages = pod_pages.PodPages(self)
         self.access = Access(seed, self.operator_namespace, self.faults)
         self.nodes: dict[str, Node] = {}
         self.pods: dict[str, Pod] = {}
@@ -84,15 +85,9 @@ class ClusterCore:
             "platform": "linux/amd64",
         }
 
-    def pod_page(self, key: str, port: str, path: str) -> str | None:
-        """What a pod answers to GET `path` on `port`; None where nothing listens. Only the DCGM exporters talk."""
-        with self.lock:
-            pod = self.pods.get(key)
-            if pod is None or port != "9400" or not pod.ready or "dcgm-exporter" not in pod.template.name:
-                return None
-            if path == "health":
-                return "OK\n"
-            return exporter.render(self, self.nodes[pod.node]) if path in ("", "metrics") else None
+    def pod_page(self, key: str, port: str, path: str) -> pod_pages.PodAnswer:
+        """What a pod answers to GET `path` on `port`, by whatever way it is asked."""
+        return self._pages.answer(key, port, path)
 
     def count(self, request: Request, code: int) -> None:
         """Note that a request was answered."""

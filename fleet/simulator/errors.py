@@ -87,6 +87,11 @@ def no_such_resource() -> Refusal:
     return _refuse(404, "NotFound", "the server could not find the requested resource", {})
 
 
+def unreachable_pod(why: str) -> Refusal:
+    """The API server's own word when the pod behind its proxy cannot be reached."""
+    return _refuse(503, "ServiceUnavailable", f"error trying to reach service: {why}")
+
+
 def no_such_path() -> Refusal:
     """Nothing is installed under this path: plain text, unlike all other 404s."""
     return Refusal(404, b"404 page not found\n", TEXT, {"X-Content-Type-Options": "nosniff"})

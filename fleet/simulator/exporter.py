@@ -113,22 +113,70 @@ _FAMILIES = (
 )  # fmt: skip
 
 
+# Off by default: the exporter's counters file has these lines commented out.
+_HEALTH_FAMILIES = (
+    _Family("DCGM_FI_DEV_ROW_REMAP_PENDING", "gauge", "Whether remapping of rows is pending", _if_ampere(0)),
+    _Family("DCGM_FI_DEV_ECC_SBE_VOL_TOTAL", "counter", "Total number of single-bit volatile ECC errors.", lambda s: 0),
+    _Family("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "counter", "Total number of double-bit volatile ECC errors.",
+            lambda s: 1 if s.gpu.xid == 48 else 0),
+    _Family("DCGM_FI_DEV_ECC_SBE_AGG_TOTAL", "counter", "Total number of single-bit persistent ECC errors.", lambda s: 0),
+    _Family("DCGM_FI_DEV_ECC_DBE_AGG_TOTAL", "counter", "Total number of double-bit persistent ECC errors.",
+            lambda s: 1 if s.gpu.xid == 48 else 0),
+    _Family("DCGM_FI_DEV_POWER_VIOLATION", "counter", "Throttling duration due to power constraints (in ns).", lambda s: 0),
+    _Family("DCGM_FI_DEV_THERMAL_VIOLATION", "counter", "Throttling duration due to thermal constraints (in ns).", lambda s: 0),
+    _Family("DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink flow-control CRC errors.",
+            _if_ampere(0)),
+    _Family("DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink data CRC errors.", _if_ampere(0)),
+    _Family("DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink retries.", _if_ampere(0)),
+    _Family("DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL", "counter", "Total number of NVLink recovery errors.", _if_ampere(0)),
+)  # fmt: skip
+_WATCHES = ("PCIE", "NVLINK", "PMU", "MCU", "MEM", "SM", "INFOROM", "THERMAL", "POWER", "DRIVER", "ALL")
+_BLANK = {
+    "DCGM_FI_DEV_GPU_TEMP": "9223372036854775794", "DCGM_FI_DEV_POWER_USAGE": "140737488355330.000000",
+    "DCGM_FI_DEV_FB_USED": "9223372036854775792",
+}  # fmt: skip
+
+
 def render(cluster: ClusterCore, node: Node) -> str:
     """The text of GET /metrics on the node's exporter."""
     samples = _samples(cluster, node)
     host = "hostname" if cluster.flavour.exporter >= "4.6" else "Hostname"
+    faults = cluster.faults
+    health = faults.strikes(faults.exporter_health, node.name)
+    blank = _BLANK if faults.strikes(faults.exporter_blank, node.name) else {}
+    if faults.strikes(faults.exporter_forgets, node.name):
+        samples = [sample for sample in samples if sample.gpu.healthy]
     lines: list[str] = []
-    for family in _FAMILIES:
+    for family in (*_FAMILIES, *(_HEALTH_FAMILIES if health else ())):
         shown = []
         for sample in samples:
             if not sample.gpu.healthy and family.name != "DCGM_FI_DEV_XID_ERRORS":
                 continue  # a card that fell off the bus has no samples; only the last error is remembered
             value = family.value(sample)
-            if value is not None:
+            if value is not None and family.name in blank:
+                shown.append(f"{family.name}{{{_labels(cluster, node, sample, host, family.name)}}} {blank[family.name]}")
+            elif value is not None:
                 shown.append(f"{family.name}{{{_labels(cluster, node, sample, host, family.name)}}} {_number(value)}")
         if shown:
             lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.type}", *shown]
+    if health:
+        lines += _watches(cluster, node, samples, host)
     return "\n".join(lines) + "\n"
+
+
+def _watches(cluster: ClusterCore, node: Node, samples: list[_Sample], host: str) -> list[str]:
+    """The exporter's own series: DCGM's verdict of each card, by subsystem. Xid 79 and 95 come up under ALL."""
+    name = "DCGM_EXP_GPU_HEALTH_STATUS"
+    lines = [f"# HELP {name} Current DCGM-reported GPU health status.", f"# TYPE {name} gauge"]
+    for sample in samples:
+        if sample.instance is not None:
+            continue
+        for watch in _WATCHES:
+            bad = (not sample.gpu.healthy and watch == "ALL") or (sample.gpu.xid == 48 and watch == "MEM")
+            error = "DCGM_FR_VOLATILE_DBE_DETECTED" if watch == "MEM" else "DCGM_FR_XID_ERROR"
+            more = f'health_error_code="{error if bad else ""}",health_watch="{watch}"'
+            lines.append(f"{name}{{{_labels(cluster, node, sample, host, name)},{more}}} {20 if bad else 0}")
+    return lines
 
 
 def _number(value: float | int) -> str:
@@ -150,18 +198,18 @@ def _samples(cluster: ClusterCore, node: Node) -> list[_Sample]:
             name = instance.uuid if instance else f"gpu {gpu.index}"
             holder = holders.get(name)
             holding = holder[0] if holder else None
-            busy, filled = _load(cluster.seed, gpu, name, holding, now)
+            busy, filled = load_of(cluster.seed, gpu.uuid, name, holding, now)
             samples.append(_Sample(gpu, instance, holding, holder[1] if holder else "", busy, filled, now))
     return samples
 
 
-def _load(seed: Seed, gpu: Gpu, part: str, pod: Pod | None, now: int) -> tuple[float, float]:
-    """How busy a card or instance is, 0 to 1, and how full its memory."""
+def load_of(seed: Seed, subject: str, part: str, pod: Pod | None, now: int) -> tuple[float, float]:
+    """How busy a card, an instance or a server is, 0 to 1, and how full its memory."""
     if pod is None or not pod.ready:
         return 0.0, 0.0
     step = now // _STEP
-    wobble = seed.share("busy", gpu.uuid, part, step)
-    slow = seed.share("level", gpu.uuid, part, step // 40)
+    wobble = seed.share("busy", subject, part, step)
+    slow = seed.share("level", subject, part, step // 40)
     if pod.template.workload == "train":
         return 0.9 + 0.09 * wobble, 0.82 + 0.1 * slow
     if pod.template.workload == "notebook":

@@ -55,6 +55,25 @@ class Faults:
     """Lists carry one object that is so many MiB large."""
     fail_paths: list[str] = field(default_factory=list)
     """With expire_after_page and fail_after_page: only lists whose path contains one of these; empty: all."""
+    exporter_slow: list[str] = field(default_factory=list)
+    """Nodes whose exporter takes `exporter_slow_seconds`; "*" stands for every node, here and below."""
+    exporter_slow_seconds: float = 3.0
+    exporter_failing: list[str] = field(default_factory=list)
+    """Nodes whose exporter answers 500."""
+    exporter_refused: list[str] = field(default_factory=list)
+    """Nodes on whose exporter's port nothing listens: the API server says so with 503."""
+    exporter_garbled: list[str] = field(default_factory=list)
+    """Nodes whose exporter answers with a page of HTML."""
+    exporter_stale: list[str] = field(default_factory=list)
+    """Nodes whose exporter goes on telling what it told first."""
+    exporter_blank: list[str] = field(default_factory=list)
+    """Nodes whose exporter writes DCGM's sentinels in place of temperature, power and memory."""
+    exporter_health: list[str] = field(default_factory=list)
+    """Nodes whose exporter has the health counters switched on as well (ECC, violations, NVLink errors, DCGM_EXP_*)."""
+    exporter_forgets: list[str] = field(default_factory=list)
+    """Nodes whose exporter has no series at all for a lost card, not even its last Xid."""
+    server_failing: list[str] = field(default_factory=list)
+    """Nodes whose model servers answer 500 to GET /metrics."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -107,6 +126,10 @@ class Faults:
     def takes_right(self, verb: str, resource: str) -> bool:
         """Whether the right to `verb` the `resource` was taken away."""
         return any(taken == resource and how in ("*", verb) for how, taken in self.forbidden)
+
+    def strikes(self, nodes: list[str], node: str) -> bool:
+        """Whether a fault that is told by nodes holds for this one."""
+        return node in nodes or "*" in nodes
 
     def matches(self, paths: list[str], path: str) -> bool:
         """Whether the path contains one of `paths`."""

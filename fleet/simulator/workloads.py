@@ -13,9 +13,23 @@ _SGLANG = "docker.io/lmsysorg/sglang:v0.5.4-cu129"
 _PYTORCH = "nvcr.io/nvidia/pytorch:25.09-py3"
 _NOTEBOOK = "quay.io/jupyter/pytorch-notebook:cuda12-python-3.12"
 _TRITON = "nvcr.io/nvidia/tritonserver:25.09-py3"
+_TGI = "ghcr.io/huggingface/text-generation-inference:3.3.6"
+_NIM = "nvcr.io/nim/meta/llama-3.1-8b-instruct:1.13.1"
+_SERVERS = (
+    ("sglang", "sglang", _SGLANG, 30000, "http"), ("tgi", "tgi", _TGI, 80, "http"), ("nim", "nim", _NIM, 8000, "http-openai"),
+)  # fmt: skip
 
 _SERVED = {
-    1: ("llama-3-1-8b-vllm", "qwen3-8b-vllm", "mistral-7b-sglang", "bge-m3-embed", "whisper-large-v3", "gpt-oss-20b-vllm"),
+    1: (
+        "llama-3-1-8b-vllm",
+        "qwen3-8b-vllm",
+        "mistral-7b-sglang",
+        "bge-m3-embed",
+        "whisper-large-v3",
+        "gpt-oss-20b-vllm",
+        "llama-3-1-8b-nim",
+        "falcon-7b-tgi",
+    ),
     2: ("qwen3-32b-vllm", "gemma-4-31b-sglang", "mixtral-8x7b-vllm"),
     4: ("llama-3-3-70b-vllm", "qwen2-5-72b-sglang", "gpt-oss-120b-vllm"),
     8: ("deepseek-v3-sglang", "qwen3-235b-vllm", "llama-3-1-405b-vllm"),
@@ -79,18 +93,22 @@ class Workloads:
         base = self.seed.pick(choices, "served", ask.resource, ask.slots, pool, shelf)
         name = self._name(base, ask, pool, shelf)
         namespace = self.seed.pick(_INFERENCE, "namespace", name)
-        image = _SGLANG if "sglang" in base else _TRITON if small else _VLLM
+        kind, image, port, port_name = ("triton", _TRITON, 8002, "metrics") if small else ("vllm", _VLLM, 8000, "http")
+        for part, *server in _SERVERS:
+            if base.endswith(part):
+                kind, image, port, port_name = server
         count = self._own(ask)
         claims = ("gpu",) if not ask.resource else ()
         main = Container(
-            "sglang" if "sglang" in base else "triton" if small else "vllm",
+            kind,
             image,
             requests=_CPU,
             extended={ask.resource: count} if ask.resource and count else {},
             command=("python3", "-m", "vllm.entrypoints.openai.api_server"),
             args=("--model", f"/data/hf/{base}", "--tensor-parallel-size", str(ask.slots), "--gpu-memory-utilization", "0.9"),
             env=_ENV,
-            port=8000,
+            port=port,
+            port_name=port_name,
             claims=claims,
         )
         init: tuple[Container, ...] = (

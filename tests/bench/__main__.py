@@ -1,21 +1,24 @@
-"""Runs the benchmark on a simulated cluster, prints a table and writes $MUSTER_HOME/bench/collect.json.
+"""Runs the benchmark on simulated clusters, prints a table and writes $MUSTER_HOME/bench/collect.json and telemetry.json.
 
-Options: `--nodes 5000 --pods 30000 --runs 3`. Needs a database (`make bench` brings its own).
+Options: `--nodes 5000 --pods 30000 --runs 3 --exporters 1000 --only telemetry`. Needs a database (`make bench` brings its own).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from tests.bench import telemetry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,17 +28,47 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=5_000)
     parser.add_argument("--pods", type=int, default=30_000)
     parser.add_argument("--runs", type=int, default=3, help="each way is run so often, in turn; medians are printed")
+    parser.add_argument("--exporters", type=int, default=1_000)
+    parser.add_argument("--only", choices=["collect", "telemetry"])
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
     home = Path(os.environ.get("MUSTER_HOME") or ROOT / "var")
     folder = home / "bench"
     folder.mkdir(parents=True, exist_ok=True)
+    import django
+
+    django.setup()
+    if options.only != "telemetry":
+        with _simulated(folder, options.nodes, options.pods // options.nodes) as kubeconfig:
+            figures = {**_clients(kubeconfig, options.runs), **_pass(kubeconfig)}
+        _tell(folder / "collect.json", {**figures, "nodes": options.nodes, "pods": options.pods, "runs": options.runs})
+    if options.only != "collect":
+        _tell(folder / "telemetry.json", {**telemetry.parsers(), **_telemetry(folder, options.exporters)})
+
+
+def _telemetry(folder: Path, exporters: int) -> dict[str, Any]:
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    with _simulated(folder, exporters, 3) as kubeconfig:
+        return telemetry.passes(kubeconfig)
+
+
+def _tell(path: Path, figures: dict[str, Any]) -> None:
+    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    for name, value in figures.items():
+        sys.stdout.write(f"{name:<24} {value}\n")
+
+
+@contextlib.contextmanager
+def _simulated(folder: Path, nodes: int, pods_per_node: int) -> Iterator[Path]:
+    """A simulated cluster in a process of its own; its kubeconfig."""
     kubeconfig = folder / "kubeconfig"
     kubeconfig.unlink(missing_ok=True)
     simulator = subprocess.Popen(
         [
-            *(sys.executable, str(ROOT / "manage.py"), "simulate", "--clusters", "1", "--nodes", str(options.nodes)),
-            *("--pods-per-node", str(options.pods // options.nodes), "--kubeconfig", str(kubeconfig), "--frozen"),
+            *(sys.executable, str(ROOT / "manage.py"), "simulate", "--clusters", "1", "--nodes", str(nodes)),
+            *("--pods-per-node", str(pods_per_node), "--kubeconfig", str(kubeconfig), "--frozen"),
         ],
         env={**os.environ, "MUSTER_NO_BOOTSTRAP": "1"},
         stdout=subprocess.DEVNULL,
@@ -45,14 +78,10 @@ def main() -> None:
             if simulator.poll() is not None:
                 raise SystemExit("The simulator ended before it served.")
             time.sleep(0.1)
-        figures = {**_clients(kubeconfig, options.runs), **_pass(kubeconfig)}
+        yield kubeconfig
     finally:
         simulator.terminate()
         simulator.wait(10)
-    figures |= {"nodes": options.nodes, "pods": options.pods, "runs": options.runs}
-    (folder / "collect.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:<24} {value}\n")
 
 
 def _clients(kubeconfig: Path, runs: int) -> dict[str, Any]:
@@ -86,9 +115,6 @@ def _clients(kubeconfig: Path, runs: int) -> dict[str, Any]:
 
 def _pass(kubeconfig: Path) -> dict[str, Any]:
     """Judging and recording one cluster: the first time, unchanged, and with one node in a hundred changed."""
-    import django
-
-    django.setup()
     from django.core.management import call_command
     from django.db import transaction
     from msgspec import structs

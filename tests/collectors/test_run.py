@@ -29,6 +29,9 @@ from tests.collectors.fake_api import Reply, serving, write_kubeconfig
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CLUSTER = "prod-us-east"
 SMALL = Limits(page_size=10)
+ASKED = ("telemetry", "model_servers")
+NEED = {"operator": ("device_plugin_config",), "pods": ASKED}
+"""What cannot be read without a section."""
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +242,7 @@ def test_a_right_taken_away_costs_its_section_only(connection: Connection, fault
     assert report.outcome is Outcome.FORBIDDEN
     assert f"may not list {resource}" in report.reason
     assert report.hides
-    needs_the_stack = {"device_plugin_config"} if section == "operator" else set()
-    assert others(snapshot, section, *needs_the_stack) == {Outcome.COLLECTED}
+    assert others(snapshot, section, *NEED.get(section, ())) == {Outcome.COLLECTED}
     assert [right.resource for right in snapshot.permissions.missing] == [resource]
 
 
@@ -253,10 +255,13 @@ def test_a_config_map_that_may_not_be_read(connection: Connection, faults: Fault
     assert (right.verb, right.resource, right.namespace) == ("get", "configmaps", "gpu-operator")
 
 
-def test_telemetry_without_its_right_is_missed_before_it_is_needed(connection: Connection, faults: Faults) -> None:
+def test_telemetry_without_its_right(connection: Connection, faults: Faults) -> None:
     faults.set(forbidden=[("get", "pods/proxy")])
     snapshot = look(connection)
-    assert set(outcomes(snapshot).values()) == {Outcome.COLLECTED}
+    assert others(snapshot, *ASKED) == {Outcome.COLLECTED}
+    for name in ASKED:
+        assert snapshot.section(name).outcome is Outcome.FORBIDDEN
+        assert "may not get pods/proxy" in snapshot.section(name).reason
     assert [right.resource for right in snapshot.permissions.missing] == ["pods/proxy"]
 
 
@@ -338,15 +343,16 @@ def test_an_answer_that_is_not_understood(connection: Connection, faults: Faults
     faults.set(malformed=[path])
     snapshot = look(connection)
     assert snapshot.section(section).outcome is Outcome.MALFORMED
-    needs_the_stack = {"device_plugin_config"} if section == "operator" else set()
-    assert others(snapshot, section, *needs_the_stack) == {Outcome.COLLECTED}
+    assert others(snapshot, section, *NEED.get(section, ())) == {Outcome.COLLECTED}
 
 
 def test_an_answer_that_breaks_off(connection: Connection, faults: Faults) -> None:
     faults.set(truncated=["/api/v1/pods"])
     snapshot = look(connection)
     assert snapshot.section("pods").outcome is Outcome.UNREACHABLE
-    assert others(snapshot, "pods") == {Outcome.COLLECTED}
+    assert others(snapshot, "pods", *ASKED) == {Outcome.COLLECTED}
+    assert {snapshot.section(name).outcome for name in ASKED} == {Outcome.SKIPPED}
+    assert "not known whom to ask" in snapshot.section("telemetry").reason
 
 
 def test_an_answer_that_is_too_large(connection: Connection, faults: Faults) -> None:
@@ -397,7 +403,8 @@ def test_a_list_that_always_expires_is_told(connection: Connection, faults: Faul
     snapshot = look(connection, limits=SMALL)
     assert snapshot.section("pods").outcome is Outcome.EXPIRED
     assert snapshot.pods
-    assert others(snapshot, "pods") == {Outcome.COLLECTED}
+    assert others(snapshot, "pods", *ASKED) == {Outcome.COLLECTED}
+    assert {snapshot.section(name).outcome for name in ASKED} <= {Outcome.INCOMPLETE, Outcome.SKIPPED}
 
 
 # --- time ---

@@ -125,7 +125,10 @@ def test_only_exporters_answer_and_only_on_their_port(us_east: Client) -> None:
     plugin = next(pod for pod in cluster.pods.values() if pod.template.name == "gpu-feature-discovery")
     base = "/api/v1/namespaces/gpu-operator/pods"
     assert us_east.ask(f"{base}/{exporter.name}:9400/proxy/health").data == b"OK\n"
-    assert us_east.ask(f"{base}/{exporter.name}:8080/proxy/metrics").status == 404
-    assert us_east.ask(f"{base}/{plugin.name}:9400/proxy/metrics").status == 404
+    assert us_east.ask(f"{base}/{exporter.name}:9400/proxy/other").status == 404
+    refused = us_east.ask(f"{base}/{exporter.name}:8080/proxy/metrics")
+    assert refused.status == 503
+    assert "connection refused" in refused.json()["message"]
+    assert us_east.ask(f"{base}/{plugin.name}:9400/proxy/metrics").status == 503
     assert us_east.ask(f"{base}/nobody:9400/proxy/metrics").json()["reason"] == "NotFound"
     assert us_east.ask(f"{base}/{exporter.name}:9400/proxy/metrics", token=None).status == 403

@@ -47,8 +47,16 @@ def about_count(reading: Reading, physical: Physical) -> Iterator[Remark]:
             text=f"At least {plural(physical.count or 0, 'physical GPU')}: so many it takes for the MIG instances there are, "
             "but they may be spread over more.",
         )
+    counted_otherwise = reading.vendor == "nvidia" and physical.source not in ("dcgm", "resource_slice")
+    if reading.seen and counted_otherwise and len(reading.seen) < (physical.count or 0):
+        yield Remark(
+            id="telemetry_sees_fewer",
+            severity=Severity.WARNING,
+            text=f"DCGM tells of {plural(len(reading.seen), 'GPU')}, while {physical.count} are counted.",
+            evidence=tuple(Evidence("dcgm", "UUID", card.uuid) for card in reading.seen),
+        )
     ordered = reading.cloud.count
-    if physical.count is not None and physical.source in ("label", "resource_slice") and ordered:
+    if physical.count is not None and physical.source in ("label", "resource_slice", "dcgm") and ordered:
         if physical.count < ordered and not physical.lower_bound:
             yield Remark(
                 id="fewer_than_ordered",

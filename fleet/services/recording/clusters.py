@@ -8,13 +8,23 @@ from fleet.services.recording.nodes import plain
 
 
 def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionRun) -> None:
-    """Must run in the transaction that recorded the snapshot, before anyone else may lock the cluster."""
+    """Must run in the transaction that recorded the snapshot, before anyone else may lock the cluster.
+
+    A telemetry pass speaks for its own sections only: it neither mends nor breaks what the last whole pass said of the cluster.
+    """
     fresh = cluster.taken_at is None or snapshot.taken_at > cluster.taken_at
     if not fresh:
         return
     at = snapshot.taken_at
     whole = [report.name for report in snapshot.sections.values() if report.complete]
     cluster.taken_at = at
+    if "nodes" not in snapshot.sections:
+        read = {section["name"]: section for section in run.sections}
+        cluster.sections = [read.pop(section["name"], section) for section in cluster.sections] + list(read.values())
+        cluster.section_read_at = {**cluster.section_read_at, **{name: plain(at) for name in whole}}
+        cluster.changes += run.changes or 0
+        cluster.save(update_fields=("taken_at", "sections", "section_read_at", "changes"))
+        return
     cluster.sections = run.sections
     cluster.section_read_at = {**cluster.section_read_at, **{name: plain(at) for name in whole}}
     cluster.outcome, cluster.error = run.outcome, run.error
@@ -31,11 +41,14 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
         cluster.device_plugin = plain(snapshot.device_plugin)
     if "permissions" in whole:
         cluster.permissions = plain(snapshot.permissions)
+    if "resource_slices" in whole:
+        cluster.incomplete_pools = plain(snapshot.slices.incomplete_pools)
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
 
 
 _WRITTEN = (
     *("taken_at", "sections", "section_read_at", "outcome", "error", "failing_since", "read_at", "node_count"),
-    *("platform", "server_version", "operator", "device_plugin", "permissions", "changes", "pending_fingerprint"),
+    *("platform", "server_version", "operator", "device_plugin", "permissions", "incomplete_pools", "changes"),
+    "pending_fingerprint",
 )

@@ -51,6 +51,7 @@ def replace(changed: Sequence[Changed]) -> None:
                 profile=one.profile,
                 uuid=one.uuid,
                 gpu_uuid=one.parent_uuid,
+                gi_id=one.gi_id,
                 memory_mib=one.memory_mib,
             )
             for position, one in enumerate(devices.mig_devices)

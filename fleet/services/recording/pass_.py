@@ -38,6 +38,6 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
     periods.record(cluster, judgement.nodes, memory, by_uid, at)
     findings.record(cluster, judgement, by_name, at)
     xids.record(cluster, memory, by_uid)
-    telemetry.record(cluster, snapshot, by_name)
+    telemetry.record(cluster, snapshot, memory, by_name, row.taken_at)
     notices.record(cluster, at)
     return len(removed) + len(changed) + changed_pods

@@ -1,12 +1,152 @@
-"""Telemetry as rows: newest values per device, a frame per node for the curves, exporters, model servers."""
+"""Telemetry as rows: the newest sample of each device, exporters, model servers, and the UUIDs that tell a node's cards."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
 
+from fleet.domain.outcomes import Outcome
+from fleet.domain.seen import learn_uuids, present_uuids
 from fleet.domain.snapshot import ClusterSnapshot
-from fleet.models import Cluster
+from fleet.domain.subject import ClusterMemory
+from fleet.domain.telemetry import DeviceSample
+from fleet.models import Cluster, DeviceTelemetry, Exporter, ModelServerRow, Node
+from fleet.services.recording import frames
+from fleet.services.recording.nodes import plain
+
+_BATCH = 2_000
 
 
-def record(cluster: Cluster, snapshot: ClusterSnapshot, ids: Mapping[str, int]) -> None:
-    """Writes what this look measured; what it did not read keeps its last value and age. `ids`: node name to row."""
+def record(
+    cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, ids: Mapping[str, int], before: datetime | None
+) -> None:
+    """Writes what this look measured; what it did not read keeps its last value and age.
+
+    `ids`: node name to row; `before`: when the snapshot recorded before this one was taken.
+    """
+    told = snapshot.telemetry
+    samples: dict[int, list[DeviceSample]] = defaultdict(list)
+    for sample in told.samples:
+        if sample.node_name in ids:
+            samples[ids[sample.node_name]].append(sample)
+    answered = {
+        ids[report.node_name]
+        for report in told.exporters
+        if report.node_name in ids and report.outcome is Outcome.COLLECTED and _is_of_this_look(report.at, before)
+    }
+    fresh = _devices(samples, answered, told.source)
+    _learn_uuids(snapshot, memory, ids, {node_id: samples[node_id] for node_id in answered})
+    _exporters(cluster, snapshot)
+    _model_servers(cluster, snapshot, ids)
+    if frames.is_due(snapshot.taken_at, before):
+        frames.write(fresh, snapshot.taken_at)
+
+
+def _is_of_this_look(at: datetime | None, before: datetime | None) -> bool:
+    return at is not None and (before is None or at >= before)
+
+
+def _devices(samples: Mapping[int, list[DeviceSample]], answered: set[int], source: str) -> dict[int, list[DeviceSample]]:
+    """Writes the samples that are newer than their rows and returns them by node. Rows of MIG instances that an answering
+    exporter no longer tells of are deleted; a card that is no longer told of keeps its last sample."""
+    rows = DeviceTelemetry.objects.filter(node_id__in=list(samples | dict.fromkeys(answered)))
+    known = {
+        (node_id, uuid, gi_id): (pk, at)
+        for pk, node_id, uuid, gi_id, at in rows.values_list("pk", "node_id", "uuid", "gi_id", "at")
+    }
+    fresh: dict[int, list[DeviceSample]] = defaultdict(list)
+    written = []
+    for node_id, devices in samples.items():
+        for one in devices:
+            row = known.get((node_id, one.uuid, one.gi_id))
+            if row is None or one.at > row[1]:
+                fresh[node_id].append(one)
+                written.append(
+                    DeviceTelemetry(node_id=node_id, uuid=one.uuid, gi_id=one.gi_id, at=one.at, source=source, sample=plain(one))
+                )
+    DeviceTelemetry.objects.bulk_create(
+        written,
+        batch_size=_BATCH,
+        update_conflicts=True,
+        unique_fields=["node", "uuid", "gi_id"],
+        update_fields=["at", "source", "sample"],
+    )
+    told = {(node_id, one.uuid, one.gi_id) for node_id, devices in samples.items() for one in devices}
+    gone = [pk for key, (pk, _) in known.items() if key[0] in answered and key[2] and key not in told]
+    if gone:
+        DeviceTelemetry.objects.filter(pk__in=gone).delete()
+    return fresh
+
+
+def _learn_uuids(
+    snapshot: ClusterSnapshot, memory: ClusterMemory, ids: Mapping[str, int], measured: Mapping[int, list[DeviceSample]]
+) -> None:
+    """Which cards a node has; the rows of cards that were replaced are deleted."""
+    by_id = {ids[node.name]: memory.of(node.uid) for node in snapshot.nodes if node.name in ids}
+    changed = []
+    for pk, known in Node.objects.filter(pk__in=list(measured)).values_list("pk", "known_uuids"):
+        remembered = by_id.get(pk)
+        declared = remembered.expected if remembered and remembered.expected_source == "declared" else None
+        learned = list(learn_uuids(known, present_uuids(measured[pk]), declared))
+        if learned != known:
+            changed.append(Node(pk=pk, known_uuids=learned))
+            replaced = set(known) - set(learned)
+            if replaced:
+                DeviceTelemetry.objects.filter(node_id=pk, uuid__in=replaced).delete()
+    if changed:
+        Node.objects.bulk_update(changed, ["known_uuids"], batch_size=_BATCH)
+
+
+def _exporters(cluster: Cluster, snapshot: ClusterSnapshot) -> None:
+    """One row for each exporter; those that are gone lose theirs, where it is known that they are."""
+    reports = snapshot.telemetry.exporters
+    rows = {
+        (one.node_name, one.namespace, one.pod): Exporter(
+            cluster=cluster, node_name=one.node_name, namespace=one.namespace, pod=one.pod, at=one.at, report=plain(one)
+        )
+        for one in reports
+    }
+    Exporter.objects.bulk_create(
+        rows.values(),
+        batch_size=_BATCH,
+        update_conflicts=True,
+        unique_fields=["cluster", "node_name", "namespace", "pod"],
+        update_fields=["at", "report"],
+    )
+    if snapshot.section("telemetry").complete or snapshot.section("telemetry").outcome is Outcome.INCOMPLETE:
+        _delete_others(Exporter.objects.filter(cluster=cluster), ("node_name", "namespace", "pod"), set(rows))
+
+
+def _model_servers(cluster: Cluster, snapshot: ClusterSnapshot, ids: Mapping[str, int]) -> None:
+    rows = {
+        (ids[one.node_name], one.namespace, one.pod): ModelServerRow(
+            node_id=ids[one.node_name],
+            namespace=one.namespace,
+            pod=one.pod,
+            kind=one.kind,
+            at=one.at,
+            served_at=one.served_at,
+            ready_at=one.ready_at,
+            server=plain(one),
+        )
+        for one in snapshot.telemetry.servers
+        if one.node_name in ids
+    }
+    ModelServerRow.objects.bulk_create(
+        rows.values(),
+        batch_size=_BATCH,
+        update_conflicts=True,
+        unique_fields=["node", "namespace", "pod"],
+        update_fields=["kind", "at", "served_at", "ready_at", "server"],
+    )
+    section = snapshot.section("model_servers")
+    if section.complete or section.outcome is Outcome.INCOMPLETE:
+        _delete_others(ModelServerRow.objects.filter(node__cluster=cluster), ("node_id", "namespace", "pod"), set(rows))
+
+
+def _delete_others(rows: Any, key: tuple[str, ...], kept: set[tuple[Any, ...]]) -> None:
+    gone = [row[0] for row in rows.values_list("pk", *key) if tuple(row[1:]) not in kept]
+    if gone:
+        rows.model.objects.filter(pk__in=gone).delete()

@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0002_readiness'),
+        ('fleet', '0003_mig_gi_id'),
     ]
 
     operations = [

@@ -1,0 +1,264 @@
+"""Pages of pods, many at once: through the API server's pod proxy, or straight from the pod's address.
+
+Never the service proxy: it would answer from whichever node it likes. A pod that is slow or fails costs its own time-out and
+nobody else's, and what failed last time is asked last.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+import urllib3
+import urllib3.exceptions as http
+
+from fleet import __version__
+from fleet.collectors.bodies import read_body
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.errors import Asked, Failure, from_answer, from_transport, shorten, timed_out
+from fleet.collectors.kube import CONNECT_TIMEOUT_S, Answer, Client
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import PodSnapshot
+
+TEXT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
+MAX_BYTES = 32 * 2**20
+_METRICS_PORTS = ("metrics", "gpu-metrics", "http-metrics", "exporter", "prometheus")
+_TLS_PORTS = ("https", "https-metrics")
+T = TypeVar("T")
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """One pod to be asked, and where. Paths are tried in order until one is there."""
+
+    pod: PodSnapshot
+    port: int
+    paths: tuple[str, ...] = ("/metrics",)
+    scheme: str = "http"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.pod.namespace, self.pod.name
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(verb="get", resource="pods/proxy", namespace=self.pod.namespace, name=self.pod.name)
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """How the asking of one pod went: what was made of its page, or why there is none."""
+
+    target: Target
+    at: datetime
+    took_ms: int
+    read: object = None
+    failure: Failure | None = None
+
+
+class Way(Protocol):
+    """A way to a pod's page. Raises Failure."""
+
+    name: str
+
+    def ask(self, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
+        """The page, or None where the pod answers that it has no such path."""
+
+
+def target_of(pod: PodSnapshot, port: int, paths: tuple[str, ...] = ("/metrics",)) -> Target:
+    """Where a pod is asked: at its port for metrics if it names one, else its first, else the usual `port`."""
+    ports = [found for container in pod.containers for found in container.ports]
+    named = [found for found in ports if found.name in _METRICS_PORTS]
+    usual = [found for found in ports if found.number == port]
+    best = next(iter((*named, *usual, *ports)), None)
+    scheme = "https" if best is not None and best.name in _TLS_PORTS else "http"
+    return Target(pod=pod, port=best.number if best else port, paths=paths, scheme=scheme)
+
+
+class ProxyWay:
+    """Through the API server: needs the right to get pods/proxy, and no route to the pods."""
+
+    name = "pod-proxy"
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def ask(self, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
+        pod = f"{'https:' if target.scheme == 'https' else ''}{target.pod.name}:{target.port}"
+        answer = self._client.request(
+            "GET",
+            f"/api/v1/namespaces/{target.pod.namespace}/pods/{pod}/proxy{path}",
+            asked=target.asked,
+            deadline=deadline,
+            accept=TEXT,
+            timeout_s=deadline.remaining(),
+            max_bytes=MAX_BYTES,
+        )
+        if answer.status == 200:
+            return answer.body
+        return _refused(answer, target)
+
+
+class _Status(msgspec.Struct):
+    kind: str = ""
+    message: str = ""
+
+
+def _refused(answer: Answer, target: Target) -> None:
+    """None where the pod says 404. The API server's own answers are Status objects: they tell of the way, not of the pod."""
+    body = bytes(answer.body)
+    try:
+        status = msgspec.json.decode(body, type=_Status)
+    except msgspec.MsgspecError:
+        status = _Status()
+    if status.kind != "Status":
+        return _refused_by_pod(answer.status, target)
+    if answer.status == 404:
+        raise Failure(Outcome.UNREACHABLE, f"The pod {target.pod.name} is gone.")
+    if answer.status >= 500:
+        said = shorten(status.message, 160).rstrip(".")
+        raise Failure(Outcome.UNREACHABLE, f"The API server cannot reach port {target.port} of {target.pod.name}: {said}.")
+    raise from_answer(answer.status, answer.headers, body, target.asked)
+
+
+def _refused_by_pod(status: int, target: Target) -> None:
+    if status == 404:
+        return
+    if status in (401, 403):
+        raise Failure(Outcome.UNREACHABLE, f"{target.pod.name} wants a login of its own ({status}), which Muster has not.")
+    raise Failure(Outcome.UNREACHABLE, f"{target.pod.name} answers {status} instead of its metrics.")
+
+
+class DirectWay:
+    """Straight to the pod's address: needs a route into the pod network, and no right at all."""
+
+    name = "direct"
+
+    def __init__(self, workers: int) -> None:
+        # A pod's certificate, where it has one, names no pod address that could be checked.
+        urllib3.disable_warnings(http.InsecureRequestWarning)
+        self._pools = urllib3.PoolManager(num_pools=max(10, workers * 4), maxsize=1, retries=False, cert_reqs="CERT_NONE")
+
+    def ask(self, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
+        if not target.pod.ip:
+            raise Failure(Outcome.UNREACHABLE, f"The pod {target.pod.name} has no address.")
+        host = f"[{target.pod.ip}]" if ":" in target.pod.ip else target.pod.ip
+        server = f"{target.scheme}://{host}:{target.port}"
+        started = deadline.remaining()
+        response = None
+        try:
+            limits = urllib3.Timeout(connect=deadline.at_most(CONNECT_TIMEOUT_S), read=deadline.at_most(started))
+            headers = {"Accept": TEXT, "Accept-Encoding": "gzip", "User-Agent": f"muster/{__version__}"}
+            response = self._pools.request(
+                "GET", server + path, headers=headers, timeout=limits, redirect=False, preload_content=False
+            )
+            body = read_body(response, target.asked, deadline, MAX_BYTES)
+        except (http.HTTPError, OSError) as error:
+            if response is not None:
+                response.close()
+            if deadline.spent:
+                raise timed_out(target.asked, started) from error
+            raise from_transport(error, server, started - deadline.remaining(), target.asked) from error
+        response.release_conn()
+        return body if response.status == 200 else _refused_by_pod(response.status, target)
+
+
+def read_all(
+    targets: Sequence[Target],
+    way: Way,
+    make: Callable[[Target, bytes | bytearray, datetime], object],
+    *,
+    deadline: Deadline,
+    now: Callable[[], datetime],
+    workers: int = 32,
+    timeout_s: float = 5.0,
+    last: frozenset[tuple[str, str]] = frozenset(),
+) -> list[Page]:
+    """One page of each target, in the order given. `make` turns a body into what is kept; it may raise Failure.
+
+    `last` are (namespace, pod) keys that failed before: they are asked when all others were.
+    """
+    if not targets:
+        return []
+    shut = _Shut()
+
+    def one(target: Target) -> Page:
+        started = time.monotonic()
+        failure: Failure | None = None
+        read: object = None
+        try:
+            at, read = _read(target, way, make, deadline, now, timeout_s, shut)
+        except Failure as failed:
+            shut.consider(target, failed)
+            failure, at = failed, now()
+        return Page(target=target, at=at, took_ms=round((time.monotonic() - started) * 1000), read=read, failure=failure)
+
+    order = sorted(range(len(targets)), key=lambda position: (targets[position].key in last, position))
+    with ThreadPoolExecutor(max_workers=min(workers, len(targets)), thread_name_prefix="exporters") as pool:
+        futures = {position: pool.submit(one, targets[position]) for position in order}
+    return [futures[position].result() for position in range(len(targets))]
+
+
+def _read(
+    target: Target,
+    way: Way,
+    make: Callable[[Target, bytes | bytearray, datetime], object],
+    deadline: Deadline,
+    now: Callable[[], datetime],
+    timeout_s: float,
+    shut: _Shut,
+) -> tuple[datetime, object]:
+    shut.check(target)
+    if deadline.spent:
+        raise Failure(Outcome.SKIPPED, f"The {deadline.seconds:g} s of this pass were spent before {target.pod.name} was asked.")
+    its_own = Deadline(min(timeout_s, deadline.remaining()))
+    for path in target.paths:
+        body = _twice(way, target, path, its_own)
+        if body is not None:
+            at = now()
+            return at, make(target, body, at)
+    raise Failure(Outcome.MALFORMED, f"{target.pod.name} has no {' or '.join(target.paths)} on port {target.port}.")
+
+
+def _twice(way: Way, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
+    """A kept connection may have been closed by the other side meanwhile: then once more, in what is left of its time."""
+    try:
+        return way.ask(target, path, deadline)
+    except Failure as failure:
+        if not failure.transient or deadline.spent:
+            raise
+    return way.ask(target, path, deadline)
+
+
+class _Shut:
+    """What need not be asked any more: a namespace whose pods the account may not reach, or everything after a 401."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_namespace: dict[str, Failure] = {}
+        self._whole: Failure | None = None
+
+    def check(self, target: Target) -> None:
+        failure = self._whole or self._by_namespace.get(target.pod.namespace)
+        if failure is not None:
+            raise Failure(failure.outcome, failure.reason)
+
+    def consider(self, target: Target, failure: Failure) -> None:
+        with self._lock:
+            if failure.outcome is Outcome.UNAUTHORISED:
+                self._whole = failure
+            elif failure.outcome is Outcome.FORBIDDEN:
+                reason = f"{failure.reason.partition(' get pods/proxy')[0]} get pods/proxy in namespace {target.pod.namespace}."
+                self._by_namespace[target.pod.namespace] = Failure(Outcome.FORBIDDEN, reason)
+
+
+def commonest(failures: Iterable[Failure]) -> Failure:
+    """Of many failures the one that stands for them: the reason given most often."""
+    counted: dict[tuple[Outcome, str], int] = {}
+    for failure in failures:
+        counted[failure.outcome, failure.reason] = counted.get((failure.outcome, failure.reason), 0) + 1
+    outcome, reason = max(counted, key=lambda key: counted[key])
+    return Failure(outcome, reason)

@@ -1,0 +1,275 @@
+"""A Prometheus server as the source of telemetry: one query for each metric and the whole cluster, however many nodes it has.
+
+Which metrics there are is asked first, so that only those are queried. Series that went stale are left out by the server itself;
+when a sample was really taken is asked once, of one metric that every device has: an instant query only tells when it was
+evaluated. Labels that an exporter gave may have been renamed by the server (honor_labels: false): exported_pod and the like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import urllib3
+import urllib3.exceptions as http
+
+from fleet import __version__
+from fleet.collectors.bodies import read_body
+from fleet.collectors.dcgm import Devices
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.errors import Asked, Failure, from_transport, shorten, timed_out
+from fleet.domain.catalog.metrics import load
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.telemetry import DeviceSample, ExporterReport
+
+_WORKERS = 4
+_TIMEOUT_S = 20.0
+_MAX_BYTES = 256 * 2**20
+_NODE_LABELS = ("node", "kubernetes_node", "nodename", "node_name", "Hostname", "hostname", "exported_hostname", "exported_node")
+_POD_LABELS = (("namespace", "pod"), ("kubernetes_namespace", "kubernetes_pod_name"))
+# Every card has these, and no series of a link or a switch does: the first that is there tells when samples were taken.
+_EVERYWHERE = ("gpu_temp", "fb_used", "power", "xid", "gr_engine_active")
+
+
+class _Series(msgspec.Struct):
+    metric: dict[str, str]
+    value: tuple[float, str] | None = None
+    values: list[tuple[float, str]] = []
+
+
+class _Data(msgspec.Struct):
+    result: list[_Series] = []
+
+
+class _Answer(msgspec.Struct):
+    status: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    error: str = ""
+
+
+class Server:
+    """One Prometheus server, or anything that speaks its API (Thanos, Mimir, VictoriaMetrics)."""
+
+    def __init__(self, url: str, token: str, deadline: Deadline) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._deadline = deadline
+        self._pool = urllib3.PoolManager(retries=False, maxsize=_WORKERS)
+
+    def names(self, selector: str) -> list[str]:
+        """Names of the metrics that match. Raises Failure."""
+        data = self._ask("label/__name__/values", {"match[]": selector})
+        return _decode(data, list[str])
+
+    def query(self, query: str) -> list[_Series]:
+        """An instant query's series. Raises Failure."""
+        return _decode(self._ask("query", {"query": query}), _Data).result
+
+    def query_range(self, query: str, start: datetime, end: datetime, step_s: int) -> list[_Series]:
+        """A range query's series. Raises Failure."""
+        fields = {"query": query, "start": start.timestamp(), "end": end.timestamp(), "step": step_s}
+        return _decode(self._ask("query_range", fields), _Data).result
+
+    def _ask(self, path: str, fields: Mapping[str, Any]) -> msgspec.Raw:
+        asked = Asked(verb="query", resource="Prometheus")
+        if not self._url:
+            raise Failure(Outcome.UNREACHABLE, "No Prometheus server is named: set MUSTER_PROMETHEUS_URL or the cluster's own.")
+        if self._deadline.spent:
+            raise Failure(
+                Outcome.SKIPPED, f"The {self._deadline.seconds:g} s of this pass were spent before Prometheus was asked."
+            )
+        its_own = Deadline(self._deadline.at_most(_TIMEOUT_S))
+        headers = {"Accept": "application/json", "User-Agent": f"muster/{__version__}"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        address, options = f"{self._url}/api/v1/{path}", {}
+        if path.startswith("label/"):  # label values take no POST; queries may be longer than an address may be
+            method, address = "GET", f"{address}?{urlencode(fields)}"
+        else:
+            method, options = "POST", {"fields": fields, "encode_multipart": False}
+        response = None
+        try:
+            limits = urllib3.Timeout(connect=its_own.at_most(5.0), read=its_own.at_most(_TIMEOUT_S))
+            response = self._pool.request(
+                method, address, headers=headers, timeout=limits, redirect=False, preload_content=False, **options
+            )
+            body = read_body(response, asked, its_own, _MAX_BYTES)
+        except (http.HTTPError, OSError) as error:
+            if response is not None:
+                response.close()
+            waited = its_own.seconds - its_own.remaining()
+            raise (timed_out(asked, waited) if its_own.spent else from_transport(error, self._url, waited, asked)) from error
+        response.release_conn()
+        return _data(response.status, bytes(body))
+
+
+def _data(status: int, body: bytes) -> msgspec.Raw:
+    if status in (401, 403):
+        outcome = Outcome.UNAUTHORISED if status == 401 else Outcome.FORBIDDEN
+        raise Failure(outcome, f"Prometheus does not let Muster in ({status}): give it MUSTER_PROMETHEUS_TOKEN.")
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except msgspec.MsgspecError:
+        said = shorten(body[:200].decode("utf-8", "replace"), 120)
+        raise Failure(Outcome.MALFORMED, f"The server named as Prometheus answers {status} and no JSON: {said}.") from None
+    if answer.status != "success":
+        raise Failure(Outcome.MALFORMED, f"Prometheus refused a query ({status}): {shorten(answer.error or 'no reason given')}.")
+    return answer.data
+
+
+def _decode(data: msgspec.Raw, type_: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except msgspec.MsgspecError as error:
+        raise Failure(Outcome.MALFORMED, f"Prometheus answers in an unknown form ({shorten(str(error), 120)}).") from None
+
+
+class Places(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an exporter's series belong: node by pod, by pod address, or by name."""
+
+    nodes: frozenset[str] = frozenset()
+    by_pod: dict[tuple[str, str], str] = {}
+    by_ip: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, exporters: Iterable[PodSnapshot], nodes: frozenset[str]) -> Places:
+        pods = list(exporters)
+        return cls(
+            nodes=nodes,
+            by_pod={(pod.namespace, pod.name): pod.node_name for pod in pods},
+            by_ip={pod.ip: pod.node_name for pod in pods if pod.ip},
+        )
+
+    def find(self, labels: Mapping[str, str]) -> str:
+        """The node of a series: where the exporter's pod runs; where no pod is known, what its labels say. Empty for none."""
+        for namespace, pod in _POD_LABELS:
+            node = self.by_pod.get((labels.get(namespace, ""), labels.get(pod, "")))
+            if node:
+                return node
+        address = labels.get("instance", "").rpartition(":")[0].strip("[]")
+        if address in self.by_ip:
+            return self.by_ip[address]
+        said = [labels[name] for name in _NODE_LABELS if labels.get(name)]
+        named = next((name for name in (*said, address) if name in self.nodes), "")
+        # The exporter's Hostname is its pod's name where nobody told it the node's.
+        by_name = {pod: node for (_, pod), node in self.by_pod.items()}
+        return named or next((by_name[name] for name in said if name in by_name), "")
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """What a Prometheus server knows of one cluster's devices."""
+
+    samples: tuple[DeviceSample, ...] = ()
+    exporters: tuple[ExporterReport, ...] = ()
+    """One per node that has samples."""
+
+
+def fetch(server: Server, places: Places, at: datetime) -> Read:
+    """The newest samples of every device on the cluster's nodes. Raises Failure where a query fails: half an answer would make
+    metrics look as if nobody exported them."""
+    names = frozenset(server.names(f'{{__name__=~"{_pattern(_wires())}"}}'))
+    queries = [query for wires in _groups(names) if (query := _query(wires))]
+    if not queries:
+        return Read()
+    base = next((wires for wires in _base(names)), None)
+    asked = [f"timestamp({_query(base)})" if base else "", *queries]
+    with ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="prometheus") as pool:
+        answers = list(pool.map(lambda query: server.query(query) if query else [], asked))
+    return parse(answers[1:], answers[0], places, at)
+
+
+def parse(answers: Sequence[Sequence[_Series]], times: Sequence[_Series], places: Places, at: datetime) -> Read:
+    """Series to devices. `times` holds, as values, when a series of each device was scraped."""
+    everything = [one for answer in answers for one in answer]
+    devices = Devices(renamed=any("exported_pod" in one.metric for one in everything))
+    taken = _taken(times, places)
+    newest: dict[str, datetime] = {}
+    for one in everything:
+        node = places.find(one.metric)
+        if not node or one.value is None:
+            continue
+        when = taken.get((node, _device(one.metric))) or taken.get((node, "")) or at
+        newest[node] = max(when, newest.get(node, when))
+        devices.add(one.metric.get("__name__", ""), one.metric, float(one.value[1]), node, when)
+    samples = devices.samples()
+    told = {sample.node_name for sample in samples}
+    pods = {node: key for key, node in places.by_pod.items()}
+    reports = tuple(
+        ExporterReport(
+            node_name=node,
+            namespace=pods.get(node, ("", ""))[0],
+            pod=pods.get(node, ("", ""))[1],
+            source="prometheus",
+            outcome=Outcome.COLLECTED,
+            at=newest[node],
+            metrics=devices.told(node),
+        )
+        for node in sorted(told)
+    )
+    return Read(samples=samples, exporters=reports)
+
+
+def _taken(times: Sequence[_Series], places: Places) -> dict[tuple[str, str], datetime]:
+    """(node, device) to when it was scraped; under an empty device, when anything of the node was, at the earliest."""
+    found: dict[tuple[str, str], datetime] = {}
+    for one in times:
+        node = places.find(one.metric)
+        if node and one.value is not None:
+            when = datetime.fromtimestamp(float(one.value[1]), UTC)
+            key = node, _device(one.metric)
+            found[key] = max(when, found.get(key, when))
+            found[node, ""] = min(when, found.get((node, ""), when))
+    return found
+
+
+def _device(labels: Mapping[str, str]) -> str:
+    uuid = labels.get("UUID") or labels.get("uuid") or labels.get("gpu_uuid") or ""
+    return f"{uuid}/{labels.get('GPU_I_ID', '')}"
+
+
+def _wires() -> list[str]:
+    """Every name on the wire that Muster understands."""
+    catalog = load()
+    amd = {name for metric in catalog.metric for name in metric.amd} | {"gpu_clock"}
+    return [
+        *(name for metric in catalog.metric for name in (*metric.wires, *metric.scaled)),
+        *(special.wire for special in catalog.special),
+        *amd,
+        *(f"amd_{name}" for name in sorted(amd)),
+    ]
+
+
+def _groups(names: frozenset[str]) -> list[list[str]]:
+    """For each metric the names that the server has."""
+    catalog = load()
+    groups = [
+        [name for name in (*metric.wires, *metric.scaled, *metric.amd, *(f"amd_{one}" for one in metric.amd)) if name in names]
+        for metric in catalog.metric
+    ]
+    groups += [[special.wire] for special in catalog.special if special.wire in names]
+    groups.append([name for name in ("gpu_clock", "amd_gpu_clock") if name in names])
+    return groups
+
+
+def _base(names: frozenset[str]) -> list[list[str]]:
+    metrics = {metric.id: metric for metric in load().metric}
+    found = [
+        [name for name in (*metrics[one].wires, *metrics[one].amd, *(f"amd_{amd}" for amd in metrics[one].amd)) if name in names]
+        for one in _EVERYWHERE
+    ]
+    return [wires for wires in found if wires]
+
+
+def _query(wires: Sequence[str]) -> str:
+    if not wires:
+        return ""
+    return wires[0] if len(wires) == 1 else f'{{__name__=~"{_pattern(wires)}"}}'
+
+
+def _pattern(wires: Sequence[str]) -> str:
+    return "|".join(wires)

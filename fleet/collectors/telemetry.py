@@ -1,0 +1,233 @@
+"""The sections telemetry and model_servers: who is to be asked, by which way, and how that went as a whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from fleet.collectors import dcgm, model_servers, prometheus
+from fleet.collectors.components import AMD_METRICS_EXPORTER, DCGM_EXPORTER
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.errors import Failure
+from fleet.collectors.exporters import DirectWay, Page, ProxyWay, Target, Way, commonest, read_all, target_of
+from fleet.collectors.exposition import decode, parse
+from fleet.collectors.kube import Client
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
+
+POD_PROXY, DIRECT, PROMETHEUS = "pod-proxy", "direct", "prometheus"
+PORTS = {DCGM_EXPORTER: 9400, AMD_METRICS_EXPORTER: 5000}
+"""Parts of the GPU stack that tell of devices, and the port each uses by default."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How telemetry of one cluster is read."""
+
+    source: str = POD_PROXY
+    prometheus_url: str = ""
+    prometheus_token: str = ""
+    workers: int = 32
+    """Pods asked at once."""
+    timeout_s: float = 5.0
+    """For one pod."""
+    failed_before: frozenset[tuple[str, str]] = frozenset()
+    """(namespace, pod) of those that did not answer last time: they are asked last."""
+
+
+class Result(msgspec.Struct, kw_only=True):
+    """What one section gave, and how it ended as a whole."""
+
+    outcome: Outcome = Outcome.COLLECTED
+    reason: str = ""
+    count: int | None = None
+    samples: tuple[DeviceSample, ...] = ()
+    exporters: tuple[ExporterReport, ...] = ()
+    servers: tuple[ModelServer, ...] = ()
+
+
+class Reader:
+    """One pass's reading of telemetry. Never raises for what a pod does."""
+
+    def __init__(self, client: Client, plan: Plan, deadline: Deadline, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._plan = plan
+        self._deadline = deadline
+        self._now = now
+        self.source = plan.source
+        self._way: Way = DirectWay(plan.workers) if plan.source == DIRECT else ProxyWay(client)
+
+    def devices(self, pods: Sequence[PodSnapshot], nodes: Iterable[str]) -> Result:
+        """The section telemetry. Raises Failure where nobody could be asked at all."""
+        exporters = [pod for pod in pods if pod.component in PORTS]
+        if self._plan.source == PROMETHEUS:
+            return self._from_prometheus(exporters, frozenset(nodes))
+        if not exporters:
+            return Result(outcome=Outcome.ABSENT, reason="No exporter runs on this cluster: nobody measures its GPUs.", count=0)
+        pages = self._read([target_of(pod, PORTS[pod.component]) for pod in exporters], _devices)
+        reports, samples = [], []
+        for page in pages:
+            report, read = self._report(page)
+            reports.append(report)
+            samples.extend(read)
+        whole = Result(samples=_merged(samples), exporters=tuple(reports), count=len(reports))
+        return _judged(whole, [page.failure for page in pages], "exporter")
+
+    def model_servers(self, pods: Sequence[PodSnapshot]) -> Result:
+        """The section model_servers. With Prometheus as the source they are asked through the API server all the same."""
+        found = model_servers.find_targets(pods)
+        if not found:
+            return Result(outcome=Outcome.ABSENT, reason="No known model server runs on a GPU node of this cluster.", count=0)
+        servers = {target.key: server for target, server in found}
+        pages = self._read(
+            [target for target, _ in found], lambda target, body, at: model_servers.read(target, body, servers[target.key])
+        )
+        told = tuple(model_servers.pod_of(page, servers[page.target.key]) for page in pages)
+        # A server that is not ready need not answer: that is told by itself, and does not make the reading a broken one.
+        failures = [page.failure for page in pages if page.failure is None or page.target.pod.ready]
+        return _judged(Result(servers=told, count=len(told)), failures, "model server")
+
+    def _read(self, targets: Sequence[Target], make: Callable[[Target, bytes | bytearray, datetime], object]) -> list[Page]:
+        ask, idle = [], {}
+        for target in targets:
+            failure = _not_running(target.pod)
+            if failure is None:
+                ask.append(target)
+            else:
+                idle[target.key] = Page(target=target, at=self._now(), took_ms=0, failure=failure)
+        read = read_all(
+            ask,
+            self._way,
+            make,
+            deadline=self._deadline,
+            now=self._now,
+            workers=self._plan.workers,
+            timeout_s=self._plan.timeout_s,
+            last=self._plan.failed_before,
+        )
+        by_key = idle | {page.target.key: page for page in read}
+        return [by_key[target.key] for target in targets]
+
+    def _report(self, page: Page) -> tuple[ExporterReport, tuple[DeviceSample, ...]]:
+        pod = page.target.pod
+        samples: tuple[DeviceSample, ...] = ()
+        metrics: tuple[str, ...] = ()
+        reason = page.failure.reason if page.failure else ""
+        if isinstance(page.read, dcgm.Devices):
+            samples, metrics = page.read.samples(), page.read.told(pod.node_name)
+            reason = "" if samples else "It answered, and told of no GPU."
+        report = ExporterReport(
+            node_name=pod.node_name,
+            namespace=pod.namespace,
+            pod=pod.name,
+            source=self._plan.source,
+            outcome=page.failure.outcome if page.failure else Outcome.COLLECTED,
+            reason=reason,
+            at=page.at if samples else None,
+            took_ms=page.took_ms,
+            metrics=metrics,
+        )
+        return report, samples
+
+    def _from_prometheus(self, exporters: Sequence[PodSnapshot], nodes: frozenset[str]) -> Result:
+        places = prometheus.Places.of(exporters, nodes)
+        server = prometheus.Server(self._plan.prometheus_url, self._plan.prometheus_token, self._deadline)
+        read = prometheus.fetch(server, places, self._now())
+        if not read.samples and not exporters:
+            reason = "Prometheus knows of no GPU on this cluster's nodes, and no exporter runs there."
+            return Result(outcome=Outcome.ABSENT, reason=reason, count=0)
+        measured = {report.node_name for report in read.exporters}
+        silent = [pod for pod in exporters if pod.node_name not in measured]
+        missing = tuple(
+            ExporterReport(
+                node_name=pod.node_name,
+                namespace=pod.namespace,
+                pod=pod.name,
+                source=PROMETHEUS,
+                outcome=Outcome.UNREACHABLE,
+                reason="Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail.",
+            )
+            for pod in silent
+        )
+        reports = (*read.exporters, *missing)
+        failures = [None] * len(read.exporters) + [Failure(report.outcome, report.reason) for report in missing]
+        return _judged(Result(samples=read.samples, exporters=reports, count=len(reports)), failures, "exporter")
+
+
+def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devices:
+    text = decode(body)
+    page = list(parse(text))
+    if not page and any(line and not line.startswith("#") for line in text.splitlines()):
+        raise Failure(Outcome.MALFORMED, f"What {target.pod.name} answers is no Prometheus text.")
+    return dcgm.parse(page, target.pod.node_name, at)
+
+
+def _merged(samples: Sequence[DeviceSample]) -> tuple[DeviceSample, ...]:
+    """Two exporters on one node (a cloud's and one's own) tell of the same devices: each is kept once, whole."""
+    found: dict[tuple[str, str], DeviceSample] = {}
+    for sample in samples:
+        key = sample.node_name, sample.key
+        before = found.get(key)
+        found[key] = sample if before is None else _both(before, sample)
+    return tuple(found.values())
+
+
+def _both(one: DeviceSample, other: DeviceSample) -> DeviceSample:
+    return msgspec.structs.replace(
+        one,
+        at=max(one.at, other.at),
+        driver_version=one.driver_version or other.driver_version,
+        values=other.values | one.values,
+        xid_counts=other.xid_counts | one.xid_counts,
+        watches=other.watches | one.watches,
+        clock_events=other.clock_events | one.clock_events,
+        pods=tuple(dict.fromkeys((*one.pods, *other.pods))),
+    )
+
+
+def _not_running(pod: PodSnapshot) -> Failure | None:
+    """Why a pod need not be asked; None where it may answer: one that is not ready may do so all the same."""
+    if pod.phase == "Running":
+        return None
+    why = f" ({pod.reason})" if pod.reason else ""
+    return Failure(Outcome.UNREACHABLE, f"The pod {pod.name} is {pod.phase.lower() or 'not scheduled'}{why}.")
+
+
+def _judged(whole: Result, failures: Sequence[Failure | None], noun: str) -> Result:
+    """The section's outcome: collected; incomplete where some failed; where all did, what stopped most of them."""
+    failed = [failure for failure in failures if failure is not None]
+    if not failed:
+        return whole
+    worst = commonest(failed)
+    if len(failed) == len(failures):
+        whole.outcome = worst.outcome if worst.outcome not in (Outcome.INCOMPLETE, Outcome.ABSENT) else Outcome.UNREACHABLE
+        whole.reason = f"None of {_counted(len(failures), noun)} could be read. {worst.reason}"
+    else:
+        whole.outcome = Outcome.INCOMPLETE
+        whole.reason = f"{len(failed)} of {_counted(len(failures), noun)} could not be read{_by_outcome(failed)}. {worst.reason}"
+    return whole
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_WORDS: Mapping[Outcome, str] = {
+    Outcome.TIMEOUT: "too slow",
+    Outcome.UNREACHABLE: "not answering",
+    Outcome.FORBIDDEN: "forbidden",
+    Outcome.UNAUTHORISED: "login refused",
+    Outcome.MALFORMED: "no metrics",
+    Outcome.SKIPPED: "no time left",
+}
+
+
+def _by_outcome(failed: Sequence[Failure]) -> str:
+    """` (3 too slow, 1 not answering)`; empty where one reason holds for all."""
+    counted = Counter(_WORDS.get(failure.outcome, failure.outcome.value.replace("_", " ")) for failure in failed)
+    if len(counted) < 2:
+        return ""
+    return f" ({', '.join(f'{number} {words}' for words, number in counted.most_common())})"
