@@ -19,10 +19,21 @@ class _Resources(msgspec.Struct, gc=False):
     limits: Quantities | None = None
 
 
+class _Variable(msgspec.Struct, gc=False):
+    name: str | None = None
+    value: str | None = None
+
+
+class _SecurityContext(msgspec.Struct, gc=False):
+    privileged: bool | None = None
+
+
 class _Container(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
     image: str | None = None
     resources: _Resources | None = None
+    env: list[_Variable] | None = None
+    security_context: _SecurityContext | None = None
     restart_policy: str | None = None
 
 
@@ -203,12 +214,26 @@ def _container(wire: _Container, statuses: dict[str | None, _ContainerStatus], *
         init=init,
         sidecar=init and wire.restart_policy == "Always",
         requests=_extended(wire.resources),
+        privileged=bool(wire.security_context and wire.security_context.privileged),
+        visible_devices=_visible_devices(wire.env),
         state=_state_name(states),
         reason=intern((state.reason if state else "") or ""),
         exit_code=states.terminated.exit_code if states.terminated else None,
         ready=bool(status.ready),
         restarts=status.restart_count or 0,
     )
+
+
+_VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+_LONGEST = 200
+
+
+def _visible_devices(env: Sequence[_Variable] | None) -> str:
+    """The one variable that hands out GPUs; no other leaves the page it was read from."""
+    for variable in env or ():
+        if variable.name == _VISIBLE_DEVICES:
+            return intern((variable.value or "")[:_LONGEST])
+    return ""
 
 
 def _state_name(states: _States) -> str:
