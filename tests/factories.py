@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, NodeResource, Pod
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+
+from fleet.models import Cluster, CollectionRun, FindingRow, Gpu, MigInstance, Node, NodeResource, Pod
 
 _serial = count(1)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,3 +89,16 @@ def a_pod(node: Node | None, name: str = "", **fields: Any) -> Pod:
 def a_run(cluster: Cluster | None = None, **fields: Any) -> CollectionRun:
     told = {"trigger": "schedule", "started_at": NOON, "finished_at": NOON, "outcome": "ok", "nodes": 1, "pods": 2}
     return CollectionRun.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
+
+
+def a_finding(node: Node | None = None, rule: str = "untainted", **fields: Any) -> FindingRow:
+    """An open finding since noon; `resolved` ends it, `cluster` places one that is about no node."""
+    cluster = fields.pop("cluster", None) or (node.cluster if node else a_cluster())
+    period = DateTimeTZRange(fields.pop("opened", NOON), fields.pop("resolved", None))
+    told = {
+        "severity": "warning",
+        "text": "Something is not as it should be.",
+        "evidence": [{"source": "label", "key": "nvidia.com/gpu.count", "value": "8"}],
+        "remedy": "Look at it.\nkubectl describe node n1",
+    }
+    return FindingRow.objects.create(cluster=cluster, node=node, rule=rule, period=period, **{**told, **fields})

@@ -113,7 +113,10 @@ def _standing(cluster: Cluster) -> list[_Open]:
         .annotate(opened_at=Func(F("period"), function="lower", output_field=DateTimeField()))
         .values_list("pk", "node_id", "rule", "key", "node__removed_at", "opened_at", *_TOLD)
     )
-    return [_Open(*row[:4], row[4] is not None, row[5], tuple(row[6:])) for row in rows]
+    return [
+        _Open(pk, node_id, rule, key, node_gone=removed_at is not None, opened_at=opened_at, told=tuple(told))
+        for pk, node_id, rule, key, removed_at, opened_at, *told in rows
+    ]
 
 
 def _told(finding: Finding) -> tuple[Any, ...]:
