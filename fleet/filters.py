@@ -236,10 +236,23 @@ def is_muted(now: datetime) -> Exists:
     )
 
 
+class _StatusesField(_ValuesField):
+    def clean(self, value: Any) -> list[str]:
+        wanted = [part for one in super().clean(value) for part in one.split(",") if part]
+        wrong = sorted(set(wanted) - set(FINDING_STATUSES))
+        if wrong:
+            raise ValidationError(f"There is no status {wrong[0]!r}. Choose from {', '.join(FINDING_STATUSES)}.")
+        return wanted
+
+
+class _Statuses(AnyOf):
+    field_class = _StatusesField
+
+
 class FindingFilters(filters.FilterSet):
     """Without `status`, `since` or `until`: what is open now and not muted."""
 
-    status = AnyOf(
+    status = _Statuses(
         field_name="status",
         method="with_status",
         label="open, muted or resolved (within the last 30 days, unless since or until say otherwise)",
@@ -267,12 +280,9 @@ class FindingFilters(filters.FilterSet):
         return self.with_status(queryset, "status", ["open"])
 
     def with_status(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
-        wanted = {part for one in value for part in one.split(",") if part}
+        wanted = set(value)
         if not wanted:
             return queryset
-        wrong = sorted(wanted - set(FINDING_STATUSES))
-        if wrong:
-            raise ValidationError({name: [f"There is no status {wrong[0]!r}. Choose from {', '.join(FINDING_STATUSES)}."]})
         now, stands = timezone.now(), Q(period__endswith__isnull=True)
         query = Q(pk__in=[])
         if {"open", "muted"} <= wanted:

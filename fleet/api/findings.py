@@ -80,7 +80,7 @@ class FindingSerializer(serializers.Serializer):
     def get_rung(self, finding: FindingRow) -> str | None:
         return finding.rung or None
 
-    @extend_schema_field({"oneOf": [{"$ref": "#/components/schemas/Muted"}, {"type": "null"}]})
+    @extend_schema_field(MutedSerializer(allow_null=True))
     def get_muted(self, finding: FindingRow) -> dict[str, Any] | None:
         mute = self._mutes().of(finding)
         if mute is None:

@@ -148,6 +148,11 @@ class Mutes:
         return fitting[-1] if fitting else None
 
 
+def rule_count() -> int:
+    """How many rules look at nodes and clusters."""
+    return len(rulebook.NODE_RULES) + len(rulebook.CLUSTER_RULES)
+
+
 def get_mute(pk: int) -> Mute | None:
     return Mute.objects.filter(pk=pk).first()
 

@@ -10,8 +10,8 @@ from fleet.domain.subject import NodeSubject
 
 ID = "driver_upgrade_failed"
 _REMEDIES = {
-    ID: "Read what the driver pod of the node says: kubectl logs -l app.kubernetes.io/component=nvidia-driver "
-    "--field-selector spec.nodeName={node} -A --all-containers --tail=100\n"
+    ID: "Read what the driver pod of the node says; this names it: `kubectl get pods -A -o wide "
+    "-l app.kubernetes.io/component=nvidia-driver --field-selector spec.nodeName={node}`\n"
     "When the cause is gone, set the label nvidia.com/gpu-driver-upgrade-state to upgrade-required: the operator tries again."
 }
 

@@ -12,7 +12,7 @@ from fleet.domain.subject import NodeSubject
 
 ID = "expected_not_met"
 _REMEDY = (
-    "Compare with the machine itself: nvidia-smi -L on the node, and lspci for cards the driver does not see.\n"
+    "Compare with the machine itself: `nvidia-smi -L` on the node, and `lspci -d 10de:` for cards the driver does not see.\n"
     "A card that lspci does not list fell off the bus: reboot the machine, then have it looked at.\n"
     "If the machine is meant to have fewer, declare its number in Muster."
 )

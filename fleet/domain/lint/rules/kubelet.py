@@ -9,7 +9,7 @@ from fleet.domain.subject import NodeSubject
 
 ID = "kubelet_not_ready"
 _REMEDIES = {
-    "kubelet_not_ready": "See what the kubelet last said: kubectl describe node {node}\n"
+    "kubelet_not_ready": "See what the kubelet last said: `kubectl describe node {node}`\n"
     "If it says nothing, look at the machine: is it up, and does it reach the API server?"
 }
 

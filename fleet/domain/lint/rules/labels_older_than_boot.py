@@ -45,8 +45,8 @@ def check(subject: NodeSubject) -> RuleResult:
             Evidence("label", labels.GFD_TIMESTAMP, f"{text} ({written:%Y-%m-%d %H:%M} UTC)"),
             Evidence("node", "bootID first seen", f"{booted:%Y-%m-%d %H:%M} UTC"),
         ),
-        remedy="See why GPU feature discovery did not start after the reboot: kubectl get pods -A -o wide "
-        f"--field-selector spec.nodeName={subject.node.name}\nIts labels are true again once it has run.",
+        remedy="See why GPU feature discovery did not start after the reboot: `kubectl get pods -A -o wide "
+        f"--field-selector spec.nodeName={subject.node.name}`\nIts labels are true again once it has run.",
         rung="labels_accurate",
     )
     return answer(ID, [finding])

@@ -13,7 +13,7 @@ _REMEDY = (
     "Put cards of one product into a node, or offer them by DRA, which tells them apart."
 )
 _REMEDIES = {
-    ID: "See which cards the node has: nvidia-smi -L.\n" + _REMEDY,
+    ID: "See which cards the node has: `nvidia-smi -L`.\n" + _REMEDY,
 }
 
 

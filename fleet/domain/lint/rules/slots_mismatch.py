@@ -8,16 +8,19 @@ from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject
 
 ID = "slots_mismatch"
-_PLUGIN = "Read what the device plugin of the node says: kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
+_PLUGIN = (
+    "Read what the device plugin of the node says; this names it: "
+    "`kubectl get pods -A -o wide --field-selector spec.nodeName={node}`"
+)
 _REMEDIES = {
     "nothing_offered": f"{_PLUGIN}\nIf none runs there, compare the node's labels and taints with its DaemonSet.",
     "unhealthy_devices": f"{_PLUGIN}\nA device it calls unhealthy has usually logged an Xid: look for NVRM in the kernel log.\n"
     "It stays so until the plugin restarts: do that when the card is well.",
-    "fewer_slots_than_devices": f"{_PLUGIN}\nWhat it does not offer, the driver does not see either: nvidia-smi -L.",
+    "fewer_slots_than_devices": f"{_PLUGIN}\nWhat it does not offer, the driver does not see either: `nvidia-smi -L`.",
     "capacity_disagrees_with_labels": "Restart the device plugin and GPU feature discovery of the node: both must read the same "
     "configuration.\nIf it comes back, compare the label nvidia.com/device-plugin.config with the ConfigMap.",
     "replicas_unclear": "Restart the device plugin and GPU feature discovery of the node, so that both tell of the same moment.\n"
-    "If the numbers still do not follow from each other, a device is missing: nvidia-smi -L on the node.",
+    "If the numbers still do not follow from each other, a device is missing: `nvidia-smi -L` on the node.",
 }
 
 

@@ -9,7 +9,7 @@ from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject
 
 ID = "stale_resources"
-_RESTART = "The kubelet forgets them when it restarts: systemctl restart kubelet on the node, once no GPU pod runs there."
+_RESTART = "The kubelet forgets them when it restarts: `systemctl restart kubelet` on the node, once no GPU pod runs there."
 _REMEDIES = {"stale_resource": _RESTART, "phantom_slots": _RESTART, "renamed_twice": _RESTART}
 
 

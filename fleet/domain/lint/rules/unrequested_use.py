@@ -90,7 +90,7 @@ def _finding(subject: NodeSubject, sample: DeviceSample, used: tuple[str, ...]) 
             Evidence("DCGM", "pod", "none"),
             Evidence("gpu", "UUID", sample.uuid),
         ),
-        remedy="See which processes run on the card: nvidia-smi on the node names their ids.\n"
+        remedy="See which processes run on the card: `nvidia-smi` on the node names their ids.\n"
         "Pods that are privileged or set NVIDIA_VISIBLE_DEVICES reach cards without asking: let them request what they use.\n"
         "A process outside Kubernetes must go, or its card must be kept from the device plugin.",
         sustain_s=LASTS_S,
