@@ -114,7 +114,8 @@ def finding_facets(names: Sequence[str], params: QueryDict) -> list[Facet]:
     found = []
     for name in names:
         if name != "status":
-            found += facets(FindingFilters, [name], params, findings())
+            (facet,) = facets(FindingFilters, [name], params, findings())
+            found.append(_worst_first(facet) if name == "severity" else facet)
             continue
         others, chosen = params.copy(), [one for value in params.getlist(name) for one in value.split(",") if one]
         values = []
@@ -123,6 +124,11 @@ def finding_facets(names: Sequence[str], params: QueryDict) -> list[Facet]:
             values.append(FacetValue(status, FindingFilters(others, queryset=findings()).qs.count(), status in chosen))
         found.append(Facet(name, tuple(values)))
     return found
+
+
+def _worst_first(facet: Facet) -> Facet:
+    known = {value: place for place, value in enumerate(WORST_FIRST)}
+    return Facet(facet.name, tuple(sorted(facet.values, key=lambda one: known.get(one.value, len(known)))))
 
 
 class Mutes:

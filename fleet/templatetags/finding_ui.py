@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from django import template
+from django.utils.dateparse import parse_datetime
 
 from fleet.domain import rulebook
 from fleet.templatetags import formats, words
@@ -96,6 +98,12 @@ def audit_detail(detail: Mapping[str, Any] | None) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> str:
+    at = parse_datetime(value) if isinstance(value, str) and _MOMENT.match(value) else None
+    if at is not None:
+        return formats.moment(at)
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(one)}" for key, one in value.items())
     return ", ".join(map(_plain, value)) if isinstance(value, list) else str(value)
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$")

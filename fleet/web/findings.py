@@ -45,7 +45,11 @@ def finding_list(request: HttpRequest) -> HttpResponse:
         valid = filterset.is_valid()
         found = filterset.qs if valid else select.findings().none()
         total = found.count()
-        sort = params.get("sort") if params.get("sort") in dict(SORTS) else "worst"
+        # What is over is read by its end, not by how bad it was.
+        only_resolved = params.getlist("status") == ["resolved"]
+        default = "newest" if only_resolved else "worst"
+        sort = params.get("sort") if params.get("sort") in dict(SORTS) else default
+        order = "resolved" if only_resolved and sort == "newest" else str(sort)
         by = (
             params.get("by")
             if params.get("by") in dict(WAYS)
@@ -58,12 +62,9 @@ def finding_list(request: HttpRequest) -> HttpResponse:
         if not any(asked.get(name) for name in ("status", "since", "until")):
             asked["status"] = "open"  # what is shown unless somebody asks for more
         rows = clusters.cluster_rows(now)
-        only_resolved = params.getlist("status") == ["resolved"]
         page = None
         if by == "finding":
-            page = Paginator(select.ordered(found, "resolved" if only_resolved else str(sort)), PER_PAGE).get_page(
-                params.get("page")
-            )
+            page = Paginator(select.ordered(found, order), PER_PAGE).get_page(params.get("page"))
             page.object_list = select.decorated(page.object_list, select.Mutes(now))
         return {
             "page": page,

@@ -32,6 +32,12 @@ def test_drivers_differ_within_the_cluster() -> None:
     assert len(result.findings[0].evidence) == 2
 
 
+def test_a_version_without_its_zeros_is_the_same() -> None:
+    assert ask_all(driver_skew.RULE, on("580.95.05"), on("580.95.5"), on("580.095.05")).status == Status.PASS
+    result = ask_all(driver_skew.RULE, on("580.95.05"), on("580.95.05"), on("580.95.5"), on("580.95.50"))
+    assert "3 nodes on 580.95.05, 1 node on 580.95.50" in result.findings[0].text
+
+
 def test_pools_may_differ_from_each_other_but_not_inside() -> None:
     calm = [on("580.95.05", pool="a"), on("580.95.05", pool="a"), on("570.172.08", pool="b"), on("570.172.08", pool="b")]
     assert ask_all(driver_skew.RULE, *calm).status == Status.PASS

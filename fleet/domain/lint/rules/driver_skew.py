@@ -24,8 +24,7 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
         return not_applicable(ID, "There are no two GPU nodes of one vendor to compare.")
     findings, blind = [], []
     for (pool, vendor), members in sorted(groups.items()):
-        versions = Counter(subject.devices.driver_version for subject in members)
-        untold = versions.pop("", 0)
+        versions, untold = _versions(members)
         key = f"{pool}:{vendor}" if pool else vendor
         if len(versions) > 1:
             findings.append(_finding(pool, key, versions, members))
@@ -34,6 +33,19 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
     if blind and not findings and len(blind) == len([members for members in groups.values() if len(members) > 1]):
         return unknown(ID, "Some nodes do not tell their driver's version.")
     return answer(ID, findings, blind=blind)
+
+
+def _versions(members: Sequence[NodeSubject]) -> tuple[Counter[str], int]:
+    """Nodes by driver version, and how many tell none. A DRA driver writes 580.95.05 as 580.95.5, because its versions are
+    semantic ones: they are one, under the name that most nodes give it."""
+    spellings: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    untold = 0
+    for subject in members:
+        version = subject.devices.driver_version
+        untold += not version
+        if version:
+            spellings[tuple(part.lstrip("0") or "0" for part in version.split("."))][version] += 1
+    return Counter({max(sorted(told), key=lambda one: told[one]): told.total() for told in spellings.values()}), untold
 
 
 def _finding(pool: str, key: str, versions: Counter[str], members: Sequence[NodeSubject]) -> Finding:
