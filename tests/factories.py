@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+
 from fleet.models import (
     ClassVersion,
     Cluster,
     CollectionRun,
+    FindingRow,
     Gpu,
     MigInstance,
     Node,
@@ -119,3 +122,16 @@ def a_class_version(slug: str = "full-h100", number: int = 1, **spec: Any) -> Cl
     """A version of a class; `spec` holds what it promises."""
     row, _ = WorkloadClass.objects.get_or_create(slug=slug, defaults={"title": slug, "created_at": NOON, "updated_at": NOON})
     return ClassVersion.objects.create(workload_class=row, number=number, spec={"slug": slug, **spec}, at=NOON)
+
+
+def a_finding(node: Node | None = None, rule: str = "untainted", **fields: Any) -> FindingRow:
+    """An open finding since noon; `resolved` ends it, `cluster` places one that is about no node."""
+    cluster = fields.pop("cluster", None) or (node.cluster if node else a_cluster())
+    period = DateTimeTZRange(fields.pop("opened", NOON), fields.pop("resolved", None))
+    told = {
+        "severity": "warning",
+        "text": "Something is not as it should be.",
+        "evidence": [{"source": "label", "key": "nvidia.com/gpu.count", "value": "8"}],
+        "remedy": "Look at it.\nkubectl describe node n1",
+    }
+    return FindingRow.objects.create(cluster=cluster, node=node, rule=rule, period=period, **{**told, **fields})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
@@ -12,10 +12,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api.findings import FindingSerializer
 from fleet.api.lists import ListViewSet
 from fleet.api.pods import PodSerializer
 from fleet.filters import NodeFilters
 from fleet.models import Node, NodeResource, NodeRevision
+from fleet.selectors import findings
 from fleet.selectors import nodes as select
 from fleet.selectors.clusters import stale_cluster_ids
 from fleet.selectors.states import verdict_of
@@ -144,9 +146,12 @@ class NodeSerializer(serializers.Serializer):
     def get_rungs(self, node: Node) -> list[Any]:
         return []
 
-    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    @extend_schema_field(FindingSerializer(many=True))
     def get_findings(self, node: Node) -> list[Any]:
-        return []
+        """What stands open, worst first; muted ones say so."""
+        if not hasattr(node, "open_findings"):
+            prefetch_related_objects([node], findings.of_nodes())
+        return list(FindingSerializer(vars(node)["open_findings"], many=True, context=self.context).data)
 
     @extend_schema_field({"type": "array", "items": {"type": "string"}})
     def get_pools(self, node: Node) -> list[str]:
@@ -210,7 +215,7 @@ class Nodes(ListViewSet):
     )  # fmt: skip
 
     def get_queryset(self) -> QuerySet[Node]:
-        return select.with_resources(select.nodes())
+        return select.with_resources(select.nodes()).prefetch_related(findings.of_nodes())
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "stale_clusters": stale_cluster_ids(timezone.now())}

@@ -11,8 +11,10 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
+from fleet.api.audit import Audit
 from fleet.api.clusters import Clusters
 from fleet.api.declarations import Apply, Export
+from fleet.api.findings import Findings
 from fleet.api.fleet import FleetSummary
 from fleet.api.gpus import Gpus
 from fleet.api.mig_instances import MigInstances
@@ -29,6 +31,8 @@ router.register("clusters", Clusters, basename="api-clusters")
 router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
+router.register("findings", Findings, basename="api-findings")
+router.register("audit", Audit, basename="api-audit")
 router.register("collection-runs", Runs, basename="api-runs")
 router.register("pools", Pools, basename="api-pools")
 router.register("workload-classes", Classes, basename="api-classes")

@@ -25,10 +25,21 @@ class _Port(msgspec.Struct, rename="camel", gc=False):
     protocol: str | None = None
 
 
+class _Variable(msgspec.Struct, gc=False):
+    name: str | None = None
+    value: str | None = None
+
+
+class _SecurityContext(msgspec.Struct, gc=False):
+    privileged: bool | None = None
+
+
 class _Container(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
     image: str | None = None
     resources: _Resources | None = None
+    env: list[_Variable] | None = None
+    security_context: _SecurityContext | None = None
     restart_policy: str | None = None
     ports: list[_Port] | None = None
 
@@ -212,6 +223,8 @@ def _container(wire: _Container, statuses: dict[str | None, _ContainerStatus], *
         init=init,
         sidecar=init and wire.restart_policy == "Always",
         requests=_extended(wire.resources),
+        privileged=bool(wire.security_context and wire.security_context.privileged),
+        visible_devices=_visible_devices(wire.env),
         state=_state_name(states),
         reason=intern((state.reason if state else "") or ""),
         exit_code=states.terminated.exit_code if states.terminated else None,
@@ -227,6 +240,18 @@ def _ports(wire: _Container) -> tuple[ContainerPort, ...]:
         for port in wire.ports or ()
         if port.container_port and (port.protocol or "TCP") == "TCP"
     )
+
+
+_VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+_LONGEST = 200
+
+
+def _visible_devices(env: Sequence[_Variable] | None) -> str:
+    """The one variable that hands out GPUs; no other leaves the page it was read from."""
+    for variable in env or ():
+        if variable.name == _VISIBLE_DEVICES:
+            return intern((variable.value or "")[:_LONGEST])
+    return ""
 
 
 def _state_name(states: _States) -> str:

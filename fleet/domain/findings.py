@@ -77,13 +77,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule says about one node. `unknown` and `not_enabled` neither open nor resolve findings."""
+    """What one rule says about one node. `unknown`, `not_enabled` and `waiting` neither open nor resolve findings."""
 
     rule: str
     status: Status
     reason: str = ""
     """Why it is not `pass`; empty where the findings say it."""
     findings: tuple[Finding, ...] = ()
+    blind: tuple[str, ...] = ()
+    """Keys it could say nothing about this time, though it could about others: their findings stay as they are."""
 
 
 def worst_severity(remarks: Iterable[Remark]) -> str:

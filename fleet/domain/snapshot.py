@@ -74,6 +74,9 @@ class ContainerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     sidecar: bool = False
     requests: dict[str, str] = {}
     """Extended resources only (names with a slash); limits count as requests where no request is written."""
+    privileged: bool = False
+    visible_devices: str = ""
+    """NVIDIA_VISIBLE_DEVICES of the pod's own specification: what the toolkit hands out unasked; an image may set it too."""
     state: str = ""
     """waiting, running or terminated; empty before the kubelet has reported."""
     reason: str = ""

@@ -1,4 +1,5 @@
-"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions, used sign-in links."""
+"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions, resolved findings, mutes that ran out,
+old audit entries, used sign-in links."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from fleet.models import CollectionRun, NodeRevision, Pod, SignInLink
+from fleet.models import AuditEntry, CollectionRun, FindingRow, Mute, NodeRevision, Pod, SignInLink
 from fleet.services import idempotency
 from fleet.services.recording import frames
 
@@ -23,6 +24,9 @@ def drop_old(now: datetime) -> dict[str, int]:
         "pods": _delete(Pod.objects.filter(removed_at__lt=now - settings.POD_RETENTION)),
         "revisions": _delete(NodeRevision.objects.filter(period__endswith__lt=now - settings.REVISION_RETENTION)),
         "frames": frames.drop_old(now),
+        "findings": _delete(FindingRow.objects.filter(period__endswith__lt=now - settings.PERIOD_RETENTION)),
+        "mutes": _delete(Mute.objects.filter(until__lt=now - settings.PERIOD_RETENTION)),
+        "audit": _delete(AuditEntry.objects.filter(at__lt=now - settings.PERIOD_RETENTION)),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
         "idempotency_keys": idempotency.drop_old(now),
     }

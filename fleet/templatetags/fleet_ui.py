@@ -14,6 +14,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from fleet.domain import rulebook
 from fleet.templatetags import words
 
 register = template.Library()
@@ -66,10 +67,17 @@ def facet_rows(facet: Any) -> list[dict[str, Any]]:
     """A facet's values with their words: state values by name, everything else as it stands."""
     rows = []
     for one in facet.values:
-        known = words.STATES.get(one.value) if facet.name == "state" else None
+        known = _FACET_WORDS.get(facet.name, {}).get(one.value)
         label = known.word if known else "not told" if one.value == "unknown" else one.value
+        if facet.name == "rule":
+            label = rulebook.title(one.value)
+        elif facet.name == "status":
+            label = one.value.capitalize()
         rows.append({"value": one.value, "label": label, "count": one.count, "chosen": one.chosen, "word": known})
     return rows
+
+
+_FACET_WORDS = {"state": words.STATES, "severity": words.SEVERITIES}
 
 
 @register.filter

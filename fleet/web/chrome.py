@@ -9,23 +9,33 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet.selectors import clusters
+from fleet.selectors import clusters, findings
+from fleet.web.people import person
 
 _ENTRIES = (
     # label, icon, URL name, key of the count beside it, heading above it
     ("Fleet", "layout-dashboard", "fleet", None, None),
     ("Nodes", "server", "nodes", "nodes", None),
+    ("Findings", "triangle-alert", "findings", "findings", None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
+    ("Audit", "scroll-text", "audit", None, None),
     ("API docs", "braces", "api-docs", None, None),
 )
+_NEEDS = {"audit": "operator"}
+"""URL name to the role without which an entry is not shown."""
+_ALERTS = frozenset({"findings"})
+"""Counts of what is wrong: in alert colour, and not shown at all while there is nothing."""
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
     """nav, version, refresh_s, now, simulated; nothing but the version for people who are not signed in."""
-    common = {"version": settings.VERSION, "refresh_s": settings.PAGE_REFRESH_S, "now": timezone.now()}
+    now = timezone.now()
+    common = {"version": settings.VERSION, "refresh_s": settings.PAGE_REFRESH_S, "now": now}
     if not getattr(request, "user", None) or not request.user.is_authenticated:
         return common
-    counts = clusters.counts() if not getattr(request, "htmx", False) else {}
+    counts: dict[str, int | None] = {}
+    if not getattr(request, "htmx", False):
+        counts = {**clusters.counts(), "findings": findings.alert_count(now) or None}
     here = request.path
     nav = [
         {
@@ -33,9 +43,11 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
             "icon": icon,
             "url": reverse(name),
             "count": counts.get(key) if key else None,
+            "alert": key in _ALERTS and bool(counts.get(key)),
             "heading": heading,
             "current": here == reverse(name) or (name != "fleet" and here.startswith(reverse(name))),
         }
         for label, icon, name, key, heading in _ENTRIES
+        if name not in _NEEDS or person(request).may(_NEEDS[name])
     ]
     return {**common, "nav": nav, "simulated": settings.IS_SIMULATED}

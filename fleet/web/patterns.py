@@ -43,6 +43,8 @@ def samples(now: datetime) -> dict[str, Any]:
         "segments": [{"label": word, "url": "#", "current": word == "Pool"} for word in ("Pool", "Cluster", "Product")],
         "page": Paginator(range(5000), 50).page(2),
         "chart": _chart(),
+        "issues": _issues(now),
+        "hours": ((1, "1 hour"), (24, "1 day")),
     }
 
 
@@ -245,3 +247,38 @@ def _chart() -> dict[str, Any]:
         "columns": ["Hour", "Took, s"],
         "rows": [list(pair) for pair in zip(moments, seconds, strict=True)],
     }
+
+
+def _issues(now: datetime) -> list[SimpleNamespace]:
+    def issue(severity: str, text: str, hours: float, **more: Any) -> SimpleNamespace:
+        opened = now - timedelta(hours=hours)
+        node = SimpleNamespace(name="ip-10-40-17-203.ec2.internal", product="NVIDIA-H100-80GB-HBM3", expected=8, removed_at=None)
+        told = {
+            "pk": number(), "severity": severity, "text": text, "rule": "slots_mismatch", "key": "nvidia.com/gpu", "node": node,
+            "title": "Slots do not follow from the devices", "subject": "node", "cluster": SimpleNamespace(name="prod-us-east"),
+            "rung": "resources_advertised", "evidence": _evidence(),
+            "remedy": "Read what it says: `kubectl logs -n gpu-operator nvidia-device-plugin-m4x7c`\nThen look at the card.",
+            "period": SimpleNamespace(lower=opened, upper=None), "mute": None,
+        }  # fmt: skip
+        return SimpleNamespace(**(told | more))
+
+    number = iter(range(1, 99)).__next__
+    mute = SimpleNamespace(
+        pk=1, until=now + timedelta(days=1), reason="The card is being replaced.", by=SimpleNamespace(username="otto")
+    )
+    over = SimpleNamespace(lower=now - timedelta(days=2), upper=now - timedelta(hours=3))
+    return [
+        issue("fatal", "Row-remap failure on GPU 2: the card must be replaced.", 5.3),
+        issue("critical", "1 of 8 slots not allocatable: 1 GPU unhealthy or gone (nvidia.com/gpu).", 16.75),
+        issue(
+            "warning",
+            "Drivers differ within the cluster: 30 nodes on 580.95.05, 2 nodes on 570.172.08.",
+            52,
+            node=None,
+            subject="cluster",
+        ),
+        issue(
+            "warning", f"The labels say {LONG}, the exporter finds {LONG}.", 0.4, mute=mute, cluster=SimpleNamespace(name=LONG)
+        ),
+        issue("info", "No taint keeps this GPU node free for GPU workloads.", 48, period=over, evidence=[], remedy="", rung=""),
+    ]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, clusters, fleet, health, nodes, patterns, views
+from fleet.web import accounts, audit, clusters, findings, fleet, health, nodes, patterns, views
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
     path("nodes/", nodes.node_list, name="nodes"),
     path("nodes/<str:cluster>/<str:name>/", nodes.node_detail, name="node"),
+    path("findings/", findings.finding_list, name="findings"),
+    path("findings/<int:pk>/mute/", findings.mute_finding, name="finding-mute"),
+    path("mutes/<int:pk>/end/", findings.unmute, name="mute-end"),
+    path("audit/", audit.audit_list, name="audit"),
     path("clusters/", clusters.cluster_list, name="clusters"),
     path("clusters/<str:name>/", clusters.cluster_detail, name="cluster"),
     path("clusters/<str:name>/collect/", clusters.collect_now, name="cluster-collect"),

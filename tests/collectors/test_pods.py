@@ -291,3 +291,16 @@ def test_one_failing_part_makes_the_section_incomplete(broken: str) -> None:
     listing = fetch_few(gone if broken == "node" else None, gone if broken == "namespace" else None)
     assert listing.outcome is Outcome.INCOMPLETE
     assert listing.items
+
+
+def test_the_one_variable_that_hands_out_gpus_and_privileges_are_kept_and_no_other() -> None:
+    env = [
+        {"name": "PASSWORD", "value": "secret"},
+        {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+    ]
+    told = parsed(pod(spec={"containers": [{"name": "main", "env": env, "securityContext": {"privileged": True}}]}))
+    assert (told.containers[0].visible_devices, told.containers[0].privileged) == ("all", True)
+    assert "secret" not in repr(told)
+    plain = parsed(pod()).containers[0]
+    assert (plain.visible_devices, plain.privileged) == ("", False)

@@ -1,0 +1,79 @@
+"""Different driver versions inside one pool, or in a cluster where there are no pools: a workload meets now this, now that."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from fleet.domain import labels
+from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
+from fleet.domain.lint.answers import answer, not_applicable, unknown
+from fleet.domain.rules import ClusterRule
+from fleet.domain.subject import NodeSubject
+
+ID = "driver_skew"
+_MOST_VERSIONS = 6
+
+
+def check(subjects: Sequence[NodeSubject]) -> RuleResult:
+    groups: dict[tuple[str, str], list[NodeSubject]] = defaultdict(list)
+    for subject in subjects:
+        if subject.devices.vendor:
+            groups[subject.policy.pool, subject.devices.vendor].append(subject)
+    if not any(len(members) > 1 for members in groups.values()):
+        return not_applicable(ID, "There are no two GPU nodes of one vendor to compare.")
+    findings, blind = [], []
+    for (pool, vendor), members in sorted(groups.items()):
+        versions, untold = _versions(members)
+        key = f"{pool}:{vendor}" if pool else vendor
+        if len(versions) > 1:
+            findings.append(_finding(pool, key, versions, members))
+        elif untold and len(members) > 1:
+            blind.append(key)
+    if blind and not findings and len(blind) == len([members for members in groups.values() if len(members) > 1]):
+        return unknown(ID, "Some nodes do not tell their driver's version.")
+    return answer(ID, findings, blind=blind)
+
+
+def _versions(members: Sequence[NodeSubject]) -> tuple[Counter[str], int]:
+    """Nodes by driver version, and how many tell none. A DRA driver writes 580.95.05 as 580.95.5, because its versions are
+    semantic ones: they are one, under the name that most nodes give it."""
+    spellings: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    untold = 0
+    for subject in members:
+        version = subject.devices.driver_version
+        untold += not version
+        if version:
+            spellings[tuple(part.lstrip("0") or "0" for part in version.split("."))][version] += 1
+    return Counter({max(sorted(told), key=lambda one: told[one]): told.total() for told in spellings.values()}), untold
+
+
+def _finding(pool: str, key: str, versions: Counter[str], members: Sequence[NodeSubject]) -> Finding:
+    ranked = sorted(versions.items(), key=lambda pair: (-pair[1], pair[0]))
+    moving = any(
+        subject.node.labels.get(labels.DRIVER_UPGRADE_STATE, "") in {*labels.UPGRADE_IN_PROGRESS, labels.UPGRADE_PENDING}
+        for subject in members
+    )
+    where = f"pool {pool}" if pool else "the cluster"
+    words = ", ".join(f"{_nodes(number)} on {version}" for version, number in ranked[:_MOST_VERSIONS])
+    more = f" and {len(ranked) - _MOST_VERSIONS} further versions" if len(ranked) > _MOST_VERSIONS else ""
+    return Finding(
+        rule=ID,
+        severity=Severity.INFO if moving else Severity.WARNING,
+        text=f"Drivers differ within {where}: {words}{more}.",
+        key=key,
+        subject="pool" if pool else "cluster",
+        evidence=tuple(Evidence("label", f"driver {version}", _nodes(number)) for version, number in ranked),
+        remedy="A driver upgrade is on its way: look again when it has gone through all nodes."
+        if moving
+        else "Bring all nodes of it to one version: the operator's driver.version, the machine image, or a pool of their own "
+        "for the nodes that must differ.",
+        rung="driver_loaded",
+    )
+
+
+def _nodes(number: int) -> str:
+    return "1 node" if number == 1 else f"{number} nodes"
+
+
+RULE = ClusterRule(id=ID, title="Driver versions differ", needs=("nodes",), check=check)

@@ -1,0 +1,43 @@
+"""No label tells which accelerator a node has, or it is one that Muster's catalogue does not hold."""
+
+from __future__ import annotations
+
+from fleet.domain.catalog.gpus import find
+from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
+from fleet.domain.gpu_nodes import gpu_evidence
+from fleet.domain.lint.answers import answer, waiting
+from fleet.domain.rules import Rule
+from fleet.domain.subject import NodeSubject
+
+ID = "unknown_accelerator"
+
+
+def check(subject: NodeSubject) -> RuleResult:
+    devices, node = subject.devices, subject.node
+    if any(remark.id == "labels_missing" for remark in devices.remarks):
+        return waiting(ID, "GPU feature discovery's labels are away for the moment.")
+    if not devices.product:
+        seen = gpu_evidence(node, subject.dra_devices) or (Evidence("node", "name", node.name),)
+        finding = Finding(
+            rule=ID,
+            severity=Severity.WARNING,
+            text="No label names this node's accelerator: workloads that choose by product cannot land here.",
+            evidence=seen[:3],
+            remedy="Run GPU feature discovery (or the vendor's node labeller) on the node; where it runs, compare its node "
+            "selector and tolerations with the node's labels and taints.",
+            rung="labels_accurate",
+        )
+        return answer(ID, [finding])
+    if devices.vendor in ("nvidia", "amd") and all(find(product) is None for product in devices.products or (devices.product,)):
+        finding = Finding(
+            rule=ID,
+            severity=Severity.INFO,
+            text=f"{devices.product} is not in Muster's catalogue: its memory and MIG layouts are taken as the labels tell them.",
+            evidence=(Evidence("label", "product", devices.product),),
+            remedy="Add a block for it to fleet/domain/catalog/gpus.toml, with its source.",
+        )
+        return answer(ID, [finding])
+    return answer(ID, ())
+
+
+RULE = Rule(id=ID, title="Accelerator not known by its labels", needs=("nodes", "resource_slices"), check=check)

@@ -1,0 +1,104 @@
+"""A GPU in use that nobody requested: privileged pods and NVIDIA_VISIBLE_DEVICES reach cards that the scheduler believes free.
+
+Only where every pod that holds slots is seen on some card (by the exporter, the kubelet or DRA) does a card without a pod tell
+anything: an exporter without Kubernetes attribution, or one that names one pod of many that share a card, proves nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
+from fleet.domain.lint.answers import answer, not_enabled, unknown
+from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.rules import Rule
+from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.subject import NodeSubject
+from fleet.domain.telemetry import DeviceSample
+
+ID = "unrequested_use"
+FRESH = timedelta(minutes=3)
+"""Older samples tell of another moment than the list of pods does."""
+LASTS_S = 300
+"""Exporters name a pod with the next scrape only, and some go on for a while after it ended (dcgm-exporter#140)."""
+# An idle card computes nothing; its driver, a persistence daemon and DCGM itself keep some hundred MiB.
+LEAST_UTIL, LEAST_ACTIVE, LEAST_MIB = 5.0, 0.05, 2048.0
+# Memory first: it stays while the load comes and goes.
+_USE = (("fb_used", LEAST_MIB, "MiB"), ("gr_engine_active", LEAST_ACTIVE, "ratio"), ("gpu_util", LEAST_UTIL, "%"))
+
+
+def check(subject: NodeSubject) -> RuleResult:
+    fresh = [sample for sample in subject.samples if subject.now - sample.at <= FRESH]
+    if not subject.exporters and not subject.samples:
+        return not_enabled(ID, "No exporter tells what this node's GPUs do.")
+    if not fresh:
+        return unknown(ID, "There is no fresh sample of this node's GPUs.")
+    kubelet = _named_by_kubelet(subject.pods)
+    attributed = _everyone_is_seen(subject, fresh)
+    held: dict[str, bool | None] = {card.uuid: card.held for card in subject.devices.cards if card.uuid}
+    instances = {sample.uuid for sample in fresh if sample.gi_id}
+    findings, blind = [], []
+    for sample in fresh:
+        if not sample.gi_id and sample.uuid in instances:
+            continue  # a card that is cut is in use through its instances
+        used = _used(sample)
+        if used is None:
+            blind.append(sample.key)
+        elif used and not sample.pods and sample.uuid not in kubelet and held.get(sample.uuid) is not True:
+            if attributed or held.get(sample.uuid) is False:
+                findings.append(_finding(subject, sample, used))
+            else:
+                blind.append(sample.key)
+    seen = {sample.key for sample in fresh}
+    blind += [sample.key for sample in (*subject.samples, *subject.memory.samples) if sample.key not in seen]
+    return answer(ID, findings, blind=dict.fromkeys(blind))
+
+
+def _used(sample: DeviceSample) -> tuple[str, ...] | None:
+    """Ids of the metrics that show use; empty where they show none, None where none of them was measured."""
+    known = [(name, least) for name, least, _ in _USE if name in sample.values]
+    return tuple(name for name, least in known if sample.values[name] >= least) if known else None
+
+
+def _holders(pods: tuple[PodSnapshot, ...]) -> list[PodSnapshot]:
+    return [pod for pod in pods if holds(pod) and (pod.claims or gpu_requests(pod))]
+
+
+def _named_by_kubelet(pods: tuple[PodSnapshot, ...]) -> set[str]:
+    """UUIDs of the devices that the kubelet says containers hold, without the replica number of shares."""
+    return {device.device_id.partition("::")[0] for pod in _holders(pods) for device in pod.devices}
+
+
+def _everyone_is_seen(subject: NodeSubject, fresh: list[DeviceSample]) -> bool:
+    """Whether each pod that holds slots is seen on some card, so that a card without a pod is held by nobody."""
+    named = {(ref.namespace, ref.pod) for sample in fresh for ref in sample.pods}
+    return all((pod.namespace, pod.name) in named or bool(pod.devices) for pod in _holders(subject.pods))
+
+
+def _finding(subject: NodeSubject, sample: DeviceSample, used: tuple[str, ...]) -> Finding:
+    what = f"MIG instance {sample.profile or sample.gi_id} of GPU {_name(sample)}" if sample.gi_id else f"GPU {_name(sample)}"
+    least = {name: f"at least {limit:g} {unit}" for name, limit, unit in _USE}
+    return Finding(
+        rule=ID,
+        severity=Severity.WARNING,
+        text=f"{what} is in use, but no pod has requested it: the scheduler believes it free.",
+        key=sample.key,
+        subject="mig_instance" if sample.gi_id else "gpu",
+        evidence=(
+            # What decided, not what was measured: figures that wobble would change the finding with every look.
+            Evidence("DCGM", used[0], least[used[0]]),
+            Evidence("DCGM", "pod", "none"),
+            Evidence("gpu", "UUID", sample.uuid),
+        ),
+        remedy="See which processes run on the card: `nvidia-smi` on the node names their ids.\n"
+        "Pods that are privileged or set NVIDIA_VISIBLE_DEVICES reach cards without asking: let them request what they use.\n"
+        "A process outside Kubernetes must go, or its card must be kept from the device plugin.",
+        sustain_s=LASTS_S,
+    )
+
+
+def _name(sample: DeviceSample) -> str:
+    return str(sample.index) if sample.index is not None else sample.uuid
+
+
+RULE = Rule(id=ID, title="GPU in use that nobody requested", needs=("nodes", "pods", "resource_claims"), check=check)

@@ -1,0 +1,62 @@
+"""A GPU node that no taint keeps free for GPU workloads: pods that need no GPU fill its CPUs and memory.
+
+No part of the GPU stack sets such a taint; `nvidia.com/gpu` is the convention of clouds and charts; any lasting one will do.
+"""
+
+from __future__ import annotations
+
+from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
+from fleet.domain.lint.answers import answer, not_applicable
+from fleet.domain.rules import Rule
+from fleet.domain.snapshot import Taint
+from fleet.domain.subject import NodeSubject
+
+ID = "untainted"
+_KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
+# Taints that come and go with the node's state, or that sort nodes by price: they dedicate nothing to GPUs.
+_PASSING = (
+    "node.kubernetes.io/",
+    "node.cloudprovider.kubernetes.io/",
+    "node.cilium.io/",
+    "karpenter.sh/",
+    "eks.amazonaws.com/",
+    "ToBeDeletedByClusterAutoscaler",
+    "DeletionCandidateOfClusterAutoscaler",
+    "cloud.google.com/gke-spot",
+    "cloud.google.com/gke-preemptible",
+    "kubernetes.azure.com/scalesetpriority",
+    "nvidia.com/gpu-xid-error",
+    "nvidia.com/gpu-nvlink-error",
+    "nvidia.com/syslog-xid-error",
+    "nvidia.com/gpu-error",
+    "nvsentinel.",
+)
+
+
+def dedicates(taint: Taint) -> bool:
+    """Whether a taint keeps pods out for good, unless they tolerate it."""
+    return taint.effect in _KEEPS_OUT and not taint.key.startswith(_PASSING)
+
+
+def check(subject: NodeSubject) -> RuleResult:
+    snapshot, node = subject.snapshot, subject.node
+    if any(dedicates(taint) for taint in node.taints):
+        return answer(ID, ())
+    if snapshot.node_count is not None and snapshot.node_count == len(snapshot.nodes):
+        return not_applicable(ID, "Every node of this cluster has GPUs: there is nowhere else to send other pods.")
+    taints = tuple(Evidence("taint", taint.key, f"{taint.value}:{taint.effect}".lstrip(":")) for taint in node.taints)
+    key = {"amd": "amd.com/gpu", "intel": "gpu.intel.com", "habana": "habana.ai/gaudi"}.get(
+        subject.devices.vendor, "nvidia.com/gpu"
+    )
+    finding = Finding(
+        rule=ID,
+        severity=Severity.INFO,
+        text="No taint keeps this GPU node free for GPU workloads: pods that need none may take its CPUs and memory.",
+        evidence=taints or (Evidence("taint", "taints", "none"),),
+        remedy=f"Taint the node, better its pool's template: `kubectl taint node {node.name} {key}=present:NoSchedule`\n"
+        "First give the tolerations to what must run there; the GPU Operator's parts tolerate nvidia.com/gpu already.",
+    )
+    return answer(ID, [finding])
+
+
+RULE = Rule(id=ID, title="GPU node without a taint", needs=("nodes",), check=check)

@@ -1,0 +1,68 @@
+"""The audit log, for operators and administrators. It can be read here, and nowhere be changed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.utils import timezone
+
+from fleet.filters import AuditFilters
+from fleet.selectors import audit as select
+from fleet.selectors.facets import facets
+from fleet.web.people import person
+from fleet.web.render import render_page
+
+PER_PAGE = 50
+FACETS = ("actor", "action")
+WITHIN = (("", "All"), ("1", "24 h"), ("7", "7 days"), ("30", "30 days"))
+_NOT_FILTERS = ("page",)
+
+
+def audit_list(request: HttpRequest) -> HttpResponse:
+    """Context: page (Page of AuditEntry), total, facets (list of Facet), errors, filters_on, q, within, withins, filter_query,
+    now."""
+    if not person(request).may("operator"):
+        raise PermissionDenied
+    now = timezone.now()
+    params = request.GET
+
+    def context() -> dict[str, Any]:
+        asked = _asked(params, now)
+        filterset = AuditFilters(asked, queryset=select.entries())
+        valid = filterset.is_valid()
+        found = filterset.qs if valid else select.entries().none()
+        paginator = Paginator(found, PER_PAGE)
+        filters = params.copy()
+        for name in _NOT_FILTERS:
+            filters.pop(name, None)
+        export = asked.copy()
+        export.pop("page", None)
+        return {
+            "page": paginator.get_page(params.get("page")),
+            "total": paginator.count,
+            "facets": facets(AuditFilters, FACETS, asked if valid else QueryDict(), select.entries()),
+            "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
+            "filters_on": sum(1 for _, values in filters.lists() if any(values)),
+            "q": params.get("q", ""),
+            "within": params.get("within", "") if params.get("within") in dict(WITHIN) else "",
+            "withins": WITHIN,
+            "export_query": export.urlencode(),
+            "now": now,
+        }
+
+    # Which entries lie within the last day changes with time alone: then every answer is a new one.
+    version = None if params.get("within") else select.version()
+    return render_page(request, "audit/list.html", "audit/_list.html", context, etag=version)
+
+
+def _asked(params: Any, now: Any) -> Any:
+    """The address's filters, with `within` as the moment it means."""
+    asked = params.copy()
+    within = asked.pop("within", [""])[-1]
+    if within and within in dict(WITHIN):
+        asked["since"] = (now - timedelta(days=int(within))).isoformat()
+    return asked
