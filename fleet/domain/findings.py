@@ -84,6 +84,13 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     """Why it is not `pass`; empty where the findings say it."""
     findings: tuple[Finding, ...] = ()
+    unseen: tuple[str, ...] = ()
+    """Keys (and what stands behind them and a slash) of which this look could tell nothing although it could of others:
+    their findings stay as they are."""
+
+    def cannot_tell(self, key: str) -> bool:
+        """Whether an open finding of this key must stay, whatever is not in `findings`."""
+        return any(key == one or key.startswith(f"{one}/") for one in self.unseen)
 
 
 def worst_severity(remarks: Iterable[Remark]) -> str:

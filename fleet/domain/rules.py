@@ -79,8 +79,14 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
                 lasting.append(finding)
         if result.status in SILENT:
             pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}
+        pending |= {name: since for name, since in before.items() if _is_unseen(name, result)}
         settled.append(msgspec.structs.replace(result, findings=tuple(lasting)))
     return settled, pending
+
+
+def _is_unseen(name: str, result: RuleResult) -> bool:
+    rule, _, key = name.partition("|")
+    return rule == result.rule and result.cannot_tell(key)
 
 
 def findings(results: Iterable[RuleResult]) -> list[Finding]:
