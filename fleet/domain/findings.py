@@ -77,20 +77,15 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule says about one node. `unknown` and `not_enabled` neither open nor resolve findings."""
+    """What one rule says about one node. `unknown`, `not_enabled` and `waiting` neither open nor resolve findings."""
 
     rule: str
     status: Status
     reason: str = ""
     """Why it is not `pass`; empty where the findings say it."""
     findings: tuple[Finding, ...] = ()
-    unseen: tuple[str, ...] = ()
-    """Keys (and what stands behind them and a slash) of which this look could tell nothing although it could of others:
-    their findings stay as they are."""
-
-    def cannot_tell(self, key: str) -> bool:
-        """Whether an open finding of this key must stay, whatever is not in `findings`."""
-        return any(key == one or key.startswith(f"{one}/") for one in self.unseen)
+    blind: tuple[str, ...] = ()
+    """Keys it could say nothing about this time, though it could about others: their findings stay as they are."""
 
 
 def worst_severity(remarks: Iterable[Remark]) -> str:

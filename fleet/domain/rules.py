@@ -12,7 +12,7 @@ import msgspec
 from fleet.domain.findings import Finding, RuleResult, Status
 from fleet.domain.subject import NodeSubject
 
-SILENT = frozenset({Status.UNKNOWN, Status.NOT_ENABLED})
+SILENT = frozenset({Status.UNKNOWN, Status.NOT_ENABLED, Status.WAITING})
 """A rule that answers so neither opens nor resolves findings."""
 
 _log = logging.getLogger(__name__)
@@ -79,14 +79,10 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
                 lasting.append(finding)
         if result.status in SILENT:
             pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}
-        pending |= {name: since for name, since in before.items() if _is_unseen(name, result)}
+        blind = (f"{result.rule}|{key}" for key in result.blind)
+        pending |= {name: before[name] for name in blind if name in before}
         settled.append(msgspec.structs.replace(result, findings=tuple(lasting)))
     return settled, pending
-
-
-def _is_unseen(name: str, result: RuleResult) -> bool:
-    rule, _, key = name.partition("|")
-    return rule == result.rule and result.cannot_tell(key)
 
 
 def findings(results: Iterable[RuleResult]) -> list[Finding]:

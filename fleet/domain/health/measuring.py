@@ -124,12 +124,14 @@ def by_card(
     wanted: Sequence[str],
     look: Callable[[Card], Iterable[Finding] | None],
     *,
+    parts: Iterable[str] = (),
     remembered: Sequence[Finding] = (),
 ) -> RuleResult:
     """Asks `look` about every card. It answers findings, or None where this card does not tell what it needs.
 
     `wanted` is what has to be exported for the rule to see at all: without it the answer is not_enabled and says how.
-    `remembered` are findings that rest on memory: they stand whatever is measured now.
+    `parts` are what may stand behind a card's UUID in a finding's key. `remembered` are findings that rest on memory: they
+    stand whatever is measured now.
     """
     quiet = silence(subject)
     if quiet is not None:
@@ -153,7 +155,10 @@ def by_card(
         lack = (Status.UNKNOWN, "Not every GPU tells it, or not yet twice.")
     elif reason := short_of(subject, len(everyone)):
         lack = (Status.UNKNOWN, reason)
-    return answer(subject, rule, found, lack=lack, unseen=sorted({*unseen, *_not_measured(subject)}))
+    dark = {*unseen, *_not_measured(subject)}
+    keys = dark | {f"{uuid}/{part}" for uuid in dark for part in parts}
+    keys |= {sample.key for sample in subject.memory.samples if sample.uuid in dark}
+    return answer(subject, rule, found, lack=lack, blind=sorted(keys))
 
 
 def answer(
@@ -162,7 +167,7 @@ def answer(
     found: Sequence[Finding],
     *,
     lack: tuple[Status, str] | None = None,
-    unseen: Sequence[str] = (),
+    blind: Sequence[str] = (),
 ) -> RuleResult:
     """What a rule says: broken by what it found, however little else it saw; good only where it lacks nothing.
 
@@ -171,9 +176,9 @@ def answer(
     worst = max((one.severity.rank for one in found if has_lasted(subject, one)), default=0)
     if worst >= Severity.WARNING.rank:
         status = Status.FAIL if worst >= Severity.CRITICAL.rank else Status.WARN
-        return RuleResult(rule=rule, status=status, findings=tuple(found), unseen=tuple(unseen))
+        return RuleResult(rule=rule, status=status, findings=tuple(found), blind=tuple(blind))
     if lack is not None:
-        return RuleResult(rule=rule, status=lack[0], reason=lack[1], findings=tuple(found), unseen=tuple(unseen))
+        return RuleResult(rule=rule, status=lack[0], reason=lack[1], findings=tuple(found), blind=tuple(blind))
     return RuleResult(rule=rule, status=Status.PASS, findings=tuple(found))
 
 

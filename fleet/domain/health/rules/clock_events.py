@@ -22,7 +22,7 @@ _WORDS = {
 
 def check(subject: NodeSubject) -> RuleResult:
     """The exporter counts them within a sliding window, so a count above 0 is the present, and no count is no event."""
-    return by_card(subject, ID, (_FIELD,), _look)
+    return by_card(subject, ID, (_FIELD,), _look, parts=thresholds.load().clock_events.harmful)
 
 
 def _look(card: Card) -> Iterable[Finding]:

@@ -17,7 +17,8 @@ _REMEDY = "Run dcgmi health -c on the node: it names the incident and what to do
 
 def check(subject: NodeSubject) -> RuleResult:
     """0 is pass, 10 warn, 20 fail, for each watch of each card."""
-    return by_card(subject, ID, (_FIELD,), _look)
+    known = {watch for sample in subject.memory.samples for watch in sample.watches}
+    return by_card(subject, ID, (_FIELD,), _look, parts=known)
 
 
 def _look(card: Card) -> Iterable[Finding] | None:

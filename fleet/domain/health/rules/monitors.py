@@ -25,7 +25,7 @@ def check(subject: NodeSubject) -> RuleResult:
         lack = (Status.UNKNOWN, f"{unsure[0].monitor} does not know: {unsure[0].type}={unsure[0].status}.")
     elif not any(one.area in GPU_AREAS for one in said):
         lack = (Status.NOT_ENABLED, "The monitors of this node watch the node, not its GPUs.")
-    return answer(subject, ID, found, lack=lack, unseen=[one.type for one in unsure])
+    return answer(subject, ID, found, lack=lack, blind=[one.type for one in unsure])
 
 
 def _finding(subject: NodeSubject, one: Told) -> Finding:

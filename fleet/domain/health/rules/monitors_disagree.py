@@ -8,7 +8,7 @@ import msgspec
 
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
 from fleet.domain.health.conditions import GPU_AREAS, Told, told
-from fleet.domain.health.measuring import Card, answer, cards, not_enabled, silence
+from fleet.domain.health.measuring import Card, answer, cards, not_enabled, short_of, silence
 from fleet.domain.health.xids import last_code
 from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject
@@ -55,6 +55,8 @@ def check(subject: NodeSubject) -> RuleResult:
         watches_missing = not any(sample.watches for card in measured for sample in card.samples)
         reason = not_enabled(subject, ("watches",)) if watches_missing else f"DCGM says nothing of: {', '.join(unheard)}."
         lack = silence(subject) or (Status.NOT_ENABLED if watches_missing else Status.UNKNOWN, reason)
+    elif reason := short_of(subject, len(measured)):
+        lack = (Status.UNKNOWN, reason)
     result = answer(subject, ID, found, lack=lack)
     return msgspec.structs.replace(result, status=Status.WARN) if found else result
 

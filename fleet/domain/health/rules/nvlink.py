@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from fleet.domain.catalog import metrics, thresholds
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.health.measuring import RUNG, Card, by_card, exported, is_one_of
+from fleet.domain.health.measuring import RUNG, Card, by_card, is_one_of
 from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject
 
@@ -16,7 +16,7 @@ _METRICS = ("nvlink_crc_flit", "nvlink_crc_data", "nvlink_replay", "nvlink_recov
 
 def check(subject: NodeSubject) -> RuleResult:
     """All four counters have to stand still; cards without NVLink have none of them."""
-    if is_one_of(subject.devices.product, thresholds.load().nvlink.no_nvlink) and not exported(subject) & set(_METRICS):
+    if is_one_of(subject.devices.product, thresholds.load().nvlink.no_nvlink):
         return RuleResult(rule=ID, status=Status.NOT_APPLICABLE, reason="These GPUs have no NVLink.")
     return by_card(subject, ID, _METRICS, _look)
 

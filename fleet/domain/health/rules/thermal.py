@@ -27,7 +27,7 @@ def check(subject: NodeSubject) -> RuleResult:
         known = all(card.value(metric) is not None for metric in wanted)
         return hot if hot or known else None
 
-    return by_card(subject, ID, tuple(wanted), look)
+    return by_card(subject, ID, tuple(wanted), look, parts=wanted)
 
 
 def _judge(card: Card, metric: str, limit: float, word: str) -> Finding | None:

@@ -25,7 +25,7 @@ def check(subject: NodeSubject) -> RuleResult:
         return list(_old(subject, card, codes)) if codes else None
 
     result = by_card(subject, ID, (METRIC,), look, remembered=tuple(_from_bursts(subject)))
-    return msgspec.structs.replace(result, unseen=())
+    return msgspec.structs.replace(result, blind=())
 
 
 def _from_bursts(subject: NodeSubject) -> Iterable[Finding]:
