@@ -12,7 +12,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from fleet.domain import label_selectors
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node
+from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, XidBurstRow
 
 
 class _Values(forms.SelectMultiple):
@@ -49,6 +49,20 @@ class AnyOf(filters.Filter):
         if "unknown" in wanted:
             wanted.add("")
         return qs.filter(**{f"{self.field_name}__in": sorted(wanted)})
+
+
+class _CodesField(_ValuesField):
+    def clean(self, value: Any) -> list[str]:
+        codes = [part.strip() for one in super().clean(value) for part in one.split(",") if part.strip()]
+        if wrong := [code for code in codes if not (code.isascii() and code.isdecimal() and len(code) <= 9)]:
+            raise ValidationError(f"{wrong[0]!r} is no code: codes are whole numbers.")
+        return codes
+
+
+class AnyCode(AnyOf):
+    """Any of these whole numbers."""
+
+    field_class = _CodesField
 
 
 class YesNo(filters.TypedChoiceFilter):
@@ -214,4 +228,21 @@ class ClusterFilters(filters.FilterSet):
 
     class Meta:
         model = Cluster
+        fields: list[str] = []
+
+
+class XidBurstFilters(filters.FilterSet):
+    cluster = AnyOf(field_name="node__cluster__name")
+    node = AnyOf(field_name="node__name")
+    uuid = AnyOf(field_name="uuid")
+    code = AnyCode(field_name="code")
+    severity = AnyOf(field_name="severity")
+    source = AnyOf(field_name="source")
+    job = AnyOf(field_name="job")
+    incident = AnyOf(field_name="incident")
+    since = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="gte", label="Going on at this time or later")
+    until = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="lt", label="Begun before this time")
+
+    class Meta:
+        model = XidBurstRow
         fields: list[str] = []

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, NodeResource, Pod
+from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, NodeResource, Pod, XidBurstRow
 
 _serial = count(1)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,3 +87,9 @@ def a_pod(node: Node | None, name: str = "", **fields: Any) -> Pod:
 def a_run(cluster: Cluster | None = None, **fields: Any) -> CollectionRun:
     told = {"trigger": "schedule", "started_at": NOON, "finished_at": NOON, "outcome": "ok", "nodes": 1, "pods": 2}
     return CollectionRun.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
+
+
+def a_burst(node: Node, code: int = 79, **fields: Any) -> XidBurstRow:
+    number = next(_serial)
+    told = {"uuid": "GPU-0", "started_at": NOON - timedelta(minutes=number), "last_at": NOON - timedelta(minutes=number)}
+    return XidBurstRow.objects.create(node=node, code=code, **{"source": "gauge", **told, **fields})

@@ -18,6 +18,8 @@ from fleet.api.mig_instances import MigInstances
 from fleet.api.nodes import Nodes
 from fleet.api.problems import not_found
 from fleet.api.runs import Runs
+from fleet.api.xid_bursts import XidBursts
+from fleet.api.xids import Xids
 
 router = SimpleRouter()
 router.register("clusters", Clusters, basename="api-clusters")
@@ -25,6 +27,8 @@ router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
 router.register("collection-runs", Runs, basename="api-runs")
+router.register("xid-bursts", XidBursts, basename="api-xid-bursts")
+router.register("xids", Xids, basename="api-xids")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

@@ -16,6 +16,7 @@ _ENTRIES = (
     ("Fleet", "layout-dashboard", "fleet", None, None),
     ("Nodes", "server", "nodes", "nodes", None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
+    ("Xid errors", "zap", "xids", None, None),
     ("API docs", "braces", "api-docs", None, None),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -13,6 +14,8 @@ from fleet.domain.subject import XidBurst
 
 FOLLOWS = 45
 """Preemptive cleanup: it comes behind whatever killed the process, so it joins any other code's incident."""
+
+FOLLOWING = "following"
 
 Key = tuple[str, str, int, datetime]
 
@@ -97,30 +100,65 @@ def incidents(
     and no more than `quiet` lies between them; 45 joins any family. The id follows from the earliest burst of `realm` (the
     cluster); an id that a member already bears (`known`) stays, so that a later or forgotten burst never renames one.
     """
-    groups: list[list[XidBurst]] = []
+    open_in: dict[str, list[_Group]] = defaultdict(list)
+    groups: dict[int, _Group] = {}
     for burst in sorted(set(bursts), key=key_in_time):
-        mine = [group for group in groups if any(_together(burst, other, quiet) for other in group)]
-        groups = [group for group in groups if group not in mine]
-        groups.append(sorted([burst, *(one for group in mine for one in group)], key=key_in_time))
+        place = f"job {burst.job}" if burst.job else f"node {burst.node_name}"
+        near = [group for group in open_in[place] if group.reaches(burst, quiet)]
+        group = near[0] if near else _Group()
+        for other in near[1:]:
+            group.take(other)
+            del groups[id(other)]
+        group.add(burst)
+        groups[id(group)] = group
+        # bursts come in the order of their beginnings: what is too long ago for this one is so for all that follow
+        going_on = [one for one in open_in[place] if one not in near and one.goes_on_until + quiet >= burst.started_at]
+        open_in[place] = [*going_on, group]
     found: dict[Key, str] = {}
-    for group in groups:
-        borne = [known[key(burst)] for burst in group if known and known.get(key(burst))]
-        name = borne[0] if borne else _id(group[0], realm)
-        found |= {key(burst): name for burst in group}
+    for group in groups.values():
+        members = sorted(group.members, key=key_in_time)
+        borne = [known[key(burst)] for burst in members if known and known.get(key(burst))]
+        name = borne[0] if borne else _id(members[0], realm)
+        found |= {key(burst): name for burst in members}
     return found
+
+
+class _Group:
+    """Bursts that belong together, and until when each family of codes went on in them."""
+
+    def __init__(self) -> None:
+        self.members: list[XidBurst] = []
+        self._until: dict[str, datetime] = {}
+
+    @property
+    def goes_on_until(self) -> datetime:
+        return max(self._until.values())
+
+    def reaches(self, burst: XidBurst, quiet: timedelta) -> bool:
+        """Whether a burst that began no earlier than all members belongs to them."""
+        family = _family(burst)
+        return any(
+            until + quiet >= burst.started_at and (other == family or FOLLOWING in (other, family))
+            for other, until in self._until.items()
+        )
+
+    def add(self, burst: XidBurst) -> None:
+        self.members.append(burst)
+        family = _family(burst)
+        self._until[family] = max(burst.last_at, self._until.get(family, burst.last_at))
+
+    def take(self, other: _Group) -> None:
+        for burst in other.members:
+            self.add(burst)
+
+
+def _family(burst: XidBurst) -> str:
+    return FOLLOWING if burst.code == FOLLOWS else xids.meaning(burst.code).family
 
 
 def key_in_time(burst: XidBurst) -> tuple[datetime, str, str, int]:
     """Sorts bursts by when they began, and always the same way."""
     return (burst.started_at, burst.node_name, burst.uuid, burst.code)
-
-
-def _together(one: XidBurst, other: XidBurst, quiet: timedelta) -> bool:
-    if one.started_at > other.last_at + quiet or other.started_at > one.last_at + quiet:
-        return False
-    if one.job != other.job or (not one.job and one.node_name != other.node_name):
-        return False
-    return FOLLOWS in (one.code, other.code) or xids.meaning(one.code).family == xids.meaning(other.code).family
 
 
 def _id(first: XidBurst, realm: str) -> str:
