@@ -50,6 +50,7 @@ class XidSerializer(serializers.Serializer):
     default_severity = serializers.CharField()
     default_action = serializers.CharField()
     says = serializers.DictField(child=serializers.CharField(), help_text="Source to its own words.")
+    nvidia_then = serializers.CharField(help_text="NVIDIA's bucket for the investigation behind its immediate action.")
     disagree = serializers.ListField(child=serializers.CharField(), help_text="Sources that see it otherwise than `severity`.")
     note = serializers.CharField()
     overridden = serializers.SerializerMethodField()

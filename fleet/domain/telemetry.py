@@ -47,6 +47,11 @@ class DeviceSample(msgspec.Struct, frozen=True, kw_only=True):
         """What tells this device from every other of its node: the card's UUID, with the instance's id behind it."""
         return f"{self.uuid}/{self.gi_id}" if self.gi_id else self.uuid
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether anything but its last Xid was measured: of a card that fell off the bus nothing else is left."""
+        return any(name != "xid" for name in self.values)
+
 
 class ExporterReport(msgspec.Struct, frozen=True, kw_only=True):
     """How the reading of one exporter went. With Prometheus there is one per node that has samples."""

@@ -32,6 +32,8 @@ class PolicyRow:
     raised: str
     note: str
     says: dict[str, str]
+    nvidia_then: str
+    """NVIDIA's bucket for the investigation that follows its immediate action."""
     disagree: tuple[str, ...]
     default_severity: str
     default_action: str
@@ -199,6 +201,7 @@ def _policy_row(code: int, decided: XidOverride | None, seen: int) -> PolicyRow:
         raised="once" if decided else known.raised,
         note=known.note,
         says=entry.says if entry else {},
+        nvidia_then=entry.nvidia_then if entry else "",
         disagree=xids.disagreeing(code, here.severity),
         default_severity=known.severity.value,
         default_action=known.action,

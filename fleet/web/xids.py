@@ -20,7 +20,7 @@ from fleet.services import xids as decide
 from fleet.web.people import person
 from fleet.web.render import render_page
 
-_SHOW = (("", "All"), ("seen", "Seen in 24 h"), ("disagree", "Sources disagree"), ("decided", "Decided here"))
+_SHOW = (("", "All"), ("seen", "Seen in 24 h"), ("disagree", "Disputed"), ("decided", "Decided"))
 _MOST_BURSTS = 25
 _HIGHEST_CODE = 99_999
 

@@ -31,6 +31,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
         """Enough of the UUID to tell it from its neighbours in a sentence."""
         return self.uuid[:12]
 
+    @property
+    def is_there(self) -> bool:
+        """Whether anything but its last Xid is measured: of a card that fell off the bus nothing else is left."""
+        return any(sample.is_measured for sample in self.samples)
+
     def value(self, metric: str) -> float | None:
         """The highest value that the card or an instance tells; None where none tells any."""
         return max((one.values[metric] for one in self.samples if metric in one.values), default=None)

@@ -32,13 +32,13 @@ def check(subject: NodeSubject) -> RuleResult:
     found = tainted + [
         _finding(uuid, Evidence("dcgm", "UUID", "no longer reported")) for uuid in _lost(subject) if uuid not in named
     ]
-    reason = short_of(subject, len(cards(subject)))
+    reason = short_of(subject, len(_present(subject)))
     return answer(subject, ID, found, lack=(Status.UNKNOWN, reason) if reason else None)
 
 
 def _lost(subject: NodeSubject) -> list[str]:
     """As many UUIDs as cards are missing, those seen last first: the others were replaced long ago."""
-    present = {card.uuid for card in cards(subject)}
+    present = _present(subject)
     seen = {sample.uuid: sample.at for sample in sorted(subject.memory.samples, key=lambda sample: sample.at)}
     known = set(subject.memory.known_uuids) | set(seen)
     missing = sorted(known - present, key=lambda uuid: (seen.get(uuid, _LONG_AGO), uuid), reverse=True)
@@ -48,6 +48,10 @@ def _lost(subject: NodeSubject) -> list[str]:
     if expected is None:
         return missing[: max(len(missing) - len(present - known), 0)]
     return missing[: max(expected - len(present), 0)]
+
+
+def _present(subject: NodeSubject) -> set[str]:
+    return {card.uuid for card in cards(subject) if card.is_there}
 
 
 def _finding(uuid: str, evidence: Evidence) -> Finding:

@@ -95,8 +95,9 @@ def _dcgm(subject: NodeSubject, area: str, measured: Sequence[Card]) -> _Voice |
         expected = subject.memory.expected
         if expected is None:
             return None
-        count = Evidence("dcgm", "physical GPUs", f"{len(measured)} of {expected}")
-        return _Voice(who="DCGM", bad=len(measured) < expected, evidence=count)
+        there = sum(1 for card in measured if card.is_there)
+        count = Evidence("dcgm", "physical GPUs", f"{there} of {expected}")
+        return _Voice(who="DCGM", bad=there < expected, evidence=count)
     if area == "xid":
         codes = [last_code(sample) for sample in samples]
         return _Voice(who="DCGM", bad=False, evidence=Evidence("dcgm", "last Xid", "0")) if set(codes) == {0} else None

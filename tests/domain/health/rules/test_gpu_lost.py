@@ -19,6 +19,11 @@ def test_a_card_that_is_reported_no_more_is_lost() -> None:
     assert [(one.key, one.severity) for one in result.findings] == [(uuid_of(7), Severity.FATAL)]
 
 
+def test_a_card_of_which_only_the_last_xid_is_left_is_lost() -> None:
+    gone = structs.replace(sample(7), values={"xid": 79.0})
+    assert [one.key for one in ask("gpu_lost", subject(*SEVEN, gone, earlier=EIGHT)).findings] == [uuid_of(7)]
+
+
 def test_a_silent_exporter_loses_no_card() -> None:
     result = ask("gpu_lost", nothing_read(subject(*SEVEN, earlier=EIGHT)))
     assert (result.status, result.findings) == (Status.UNKNOWN, ())
