@@ -27,6 +27,7 @@ from fleet.models import (
     Pool,
     Team,
     WorkloadClass,
+    XidBurstRow,
 )
 
 
@@ -64,6 +65,20 @@ class AnyOf(filters.Filter):
         if "unknown" in wanted:
             wanted.add("")
         return qs.filter(**{f"{self.field_name}__in": sorted(wanted)})
+
+
+class _CodesField(_ValuesField):
+    def clean(self, value: Any) -> list[str]:
+        codes = [part.strip() for one in super().clean(value) for part in one.split(",") if part.strip()]
+        if wrong := [code for code in codes if not (code.isascii() and code.isdecimal() and len(code) <= 9)]:
+            raise ValidationError(f"{wrong[0]!r} is no code: codes are whole numbers.")
+        return codes
+
+
+class AnyCode(AnyOf):
+    """Any of these whole numbers."""
+
+    field_class = _CodesField
 
 
 class YesNo(filters.TypedChoiceFilter):
@@ -384,3 +399,20 @@ class AuditFilters(filters.FilterSet):
         for word in value.split():
             queryset = queryset.filter(Q(subject__icontains=word) | Q(reason__icontains=word))
         return queryset
+
+
+class XidBurstFilters(filters.FilterSet):
+    cluster = AnyOf(field_name="node__cluster__name")
+    node = AnyOf(field_name="node__name")
+    uuid = AnyOf(field_name="uuid")
+    code = AnyCode(field_name="code")
+    severity = AnyOf(field_name="severity")
+    source = AnyOf(field_name="source")
+    job = AnyOf(field_name="job")
+    incident = AnyOf(field_name="incident")
+    since = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="gte", label="Going on at this time or later")
+    until = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="lt", label="Begun before this time")
+
+    class Meta:
+        model = XidBurstRow
+        fields: list[str] = []

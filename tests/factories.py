@@ -23,6 +23,7 @@ from fleet.models import (
     TeamMember,
     User,
     WorkloadClass,
+    XidBurstRow,
 )
 
 _serial = count(1)
@@ -135,3 +136,9 @@ def a_finding(node: Node | None = None, rule: str = "untainted", **fields: Any) 
         "remedy": "Look at it.\nkubectl describe node n1",
     }
     return FindingRow.objects.create(cluster=cluster, node=node, rule=rule, period=period, **{**told, **fields})
+
+
+def a_burst(node: Node, code: int = 79, **fields: Any) -> XidBurstRow:
+    number = next(_serial)
+    told = {"uuid": "GPU-0", "started_at": NOON - timedelta(minutes=number), "last_at": NOON - timedelta(minutes=number)}
+    return XidBurstRow.objects.create(node=node, code=code, **{"source": "gauge", **told, **fields})

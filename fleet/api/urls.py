@@ -25,6 +25,8 @@ from fleet.api.requests import Requests
 from fleet.api.runs import Runs
 from fleet.api.teams import Teams
 from fleet.api.workload_classes import Classes
+from fleet.api.xid_bursts import XidBursts
+from fleet.api.xids import Xids
 
 router = SimpleRouter()
 router.register("clusters", Clusters, basename="api-clusters")
@@ -38,6 +40,8 @@ router.register("pools", Pools, basename="api-pools")
 router.register("workload-classes", Classes, basename="api-classes")
 router.register("requests", Requests, basename="api-requests")
 router.register("teams", Teams, basename="api-teams")
+router.register("xid-bursts", XidBursts, basename="api-xid-bursts")
+router.register("xids", Xids, basename="api-xids")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

@@ -189,7 +189,6 @@ BOOT_GRACE = timedelta(seconds=env.integer("MUSTER_BOOT_GRACE", 300, at_least=0,
 INCIDENT_GRACE = timedelta(seconds=env.integer("MUSTER_INCIDENT_GRACE", 180, at_least=0, at_most=86_400))
 FLAP_WITHIN = timedelta(seconds=env.integer("MUSTER_FLAP_WITHIN", 600, at_least=0, at_most=86_400))
 FLAP_WINDOW, FLAP_CHANGES = timedelta(hours=1), 4
-XID_QUIET, XID_STICKY = timedelta(minutes=3), timedelta(hours=3)
 TELEMETRY_INTERVAL = timedelta(seconds=env.integer("MUSTER_TELEMETRY_INTERVAL", 30, at_least=5, at_most=86_400))
 TELEMETRY_RETENTION = timedelta(hours=env.integer("MUSTER_TELEMETRY_HOURS", 24, at_least=1, at_most=24 * 31))
 TELEMETRY_SOURCE = env.choice("MUSTER_TELEMETRY", "pod-proxy", ("pod-proxy", "direct", "prometheus"))

@@ -92,7 +92,7 @@ class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
     servers: tuple[ModelServer, ...] = ()
     """Model servers as last seen before this look."""
     bursts: tuple[XidBurst, ...] = ()
-    """Xid bursts whose last event lies within the sticky window, this look's included."""
+    """Xid bursts whose last event lies within the last 24 hours, this look's included, oldest first."""
     pending: dict[str, datetime] = {}
     """`rule|key` to since when a finding that needs to last is seen without a break."""
     rungs: dict[str, str] = {}

@@ -12,6 +12,7 @@ import msgspec
 from django.conf import settings
 from django.db.models import Count, Min, Q
 
+from fleet.domain.catalog import thresholds
 from fleet.domain.pools.policy import Pool
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver, XidBurst, XidPolicy
@@ -118,7 +119,13 @@ def _servers(ids: list[int]) -> dict[int, list[ModelServer]]:
 
 def _bursts(ids: list[int], at: datetime) -> dict[int, list[XidBurst]]:
     found: dict[int, list[XidBurst]] = defaultdict(list)
-    rows = XidBurstRow.objects.filter(node_id__in=ids, last_at__gte=at - settings.XID_STICKY).select_related("node")
+    since = at - thresholds.load().xid.memory
+    rows = (
+        XidBurstRow.objects.filter(node_id__in=ids, last_at__gte=since)
+        .select_related("node")
+        .only("uuid", "code", "started_at", "last_at", "count", "source", "pods", "job", "node_id", "node__name")
+        .order_by("started_at", "uuid", "code")
+    )
     for row in rows:
         found[row.node_id].append(
             XidBurst(

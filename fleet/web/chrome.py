@@ -19,6 +19,7 @@ _ENTRIES = (
     ("Findings", "triangle-alert", "findings", "findings", None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("Audit", "scroll-text", "audit", None, None),
+    ("Xid errors", "zap", "xids", None, None),
     ("API docs", "braces", "api-docs", None, None),
 )
 _NEEDS = {"audit": "operator"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, audit, clusters, findings, fleet, health, nodes, patterns, views
+from fleet.web import accounts, audit, clusters, findings, fleet, health, nodes, patterns, views, xids
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
@@ -17,6 +17,10 @@ urlpatterns = [
     path("clusters/", clusters.cluster_list, name="clusters"),
     path("clusters/<str:name>/", clusters.cluster_detail, name="cluster"),
     path("clusters/<str:name>/collect/", clusters.collect_now, name="cluster-collect"),
+    path("xids/", xids.xid_list, name="xids"),
+    path("xids/<int:code>/", xids.xid_detail, name="xid"),
+    path("xids/<int:code>/override/", xids.override, name="xid-override"),
+    path("xids/<int:code>/withdraw/", xids.withdraw, name="xid-withdraw"),
     path("saved-views/", views.save_view, name="saved-views"),
     path("saved-views/<int:pk>/delete/", views.delete_view, name="saved-view-delete"),
     path("patterns/", patterns.patterns, name="patterns"),

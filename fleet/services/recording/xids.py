@@ -4,9 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fleet.domain.subject import ClusterMemory
-from fleet.models import Cluster
+from fleet.domain.catalog import thresholds
+from fleet.domain.health import bursts
+from fleet.domain.subject import ClusterMemory, XidBurst
+from fleet.models import Cluster, XidBurstRow
+
+_BATCH = 500
+_TOLD = ("last_at", "count", "source", "pods", "job", "incident")
 
 
 def record(cluster: Cluster, memory: ClusterMemory, ids: Mapping[str, int]) -> None:
-    """Writes the bursts in `memory` that differ from their rows."""
+    """Writes the bursts in `memory` that differ from their rows: no query without any, at most two else."""
+    remembered = [(ids[uid], burst) for uid, node in memory.nodes.items() if uid in ids for burst in node.bursts]
+    if not remembered:
+        return
+    rows = {
+        (row.node_id, row.uuid, row.code, row.started_at): row
+        for row in XidBurstRow.objects.filter(
+            node_id__in={node_id for node_id, _ in remembered},
+            started_at__gte=min(burst.started_at for _, burst in remembered),
+        )
+    }
+    before = {
+        bursts.key(burst): row.incident
+        for node_id, burst in remembered
+        if (row := rows.get((node_id, burst.uuid, burst.code, burst.started_at)))
+    }
+    incidents = bursts.incidents(
+        [burst for _, burst in remembered], thresholds.load().xid.quiet, known=before, realm=cluster.name
+    )
+    wanted = [_row(node_id, burst, incidents[bursts.key(burst)]) for node_id, burst in remembered]
+    changed = [row for row in wanted if _differs(row, rows.get((row.node_id, row.uuid, row.code, row.started_at)))]
+    XidBurstRow.objects.bulk_create(
+        changed,
+        batch_size=_BATCH,
+        update_conflicts=True,
+        unique_fields=["node", "uuid", "code", "started_at"],
+        update_fields=_TOLD,
+    )
+
+
+def _row(node_id: int, burst: XidBurst, incident: str) -> XidBurstRow:
+    return XidBurstRow(
+        node_id=node_id,
+        uuid=burst.uuid,
+        code=burst.code,
+        started_at=burst.started_at,
+        last_at=burst.last_at,
+        count=burst.count,
+        source=burst.source,
+        pods=list(burst.pods),
+        job=burst.job,
+        incident=incident,
+    )
+
+
+def _differs(row: XidBurstRow, before: XidBurstRow | None) -> bool:
+    return before is None or any(getattr(row, name) != getattr(before, name) for name in _TOLD)

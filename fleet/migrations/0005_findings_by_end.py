@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("fleet", "0002_readiness")]
+    dependencies = [("fleet", "0004_pools")]
 
     operations = [
         migrations.AddIndex(

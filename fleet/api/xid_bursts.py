@@ -1,0 +1,57 @@
+"""Bursts of Xid errors."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+
+from fleet.api.lists import ListViewSet
+from fleet.domain.catalog import xids
+from fleet.filters import XidBurstFilters
+from fleet.models import XidBurstRow
+from fleet.selectors import xids as select
+
+
+class XidBurstSerializer(serializers.ModelSerializer):
+    """Events of one code on one GPU with less than three minutes of quiet between them. `count` is a lower bound: the gauge
+    tells only the last code. `uuid` is null where nobody named the card, `job` where nobody knows it; `incident` is the same
+    for all bursts of one crash."""
+
+    cluster = serializers.CharField(source="node.cluster.name")
+    node = serializers.CharField(source="node.name")
+    uuid = serializers.SerializerMethodField()
+    name = serializers.SerializerMethodField()
+    severity = serializers.CharField(help_text="What the code means here now: an operator's decision, else the catalogue's.")
+    job = serializers.SerializerMethodField()
+    pods = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = XidBurstRow
+        fields = [
+            "id", "cluster", "node", "uuid", "code", "name", "severity", "started_at", "last_at", "count", "source", "pods",
+            "job", "incident",
+        ]  # fmt: skip
+
+    def get_uuid(self, burst: XidBurstRow) -> str | None:
+        return burst.uuid or None
+
+    def get_name(self, burst: XidBurstRow) -> str:
+        return xids.meaning(burst.code).name
+
+    def get_job(self, burst: XidBurstRow) -> str | None:
+        return burst.job or None
+
+
+class XidBursts(ListViewSet):
+    """Every burst of the configured clusters, newest first; those of nodes that are gone, too."""
+
+    queryset = XidBurstRow.objects.none()
+    serializer_class = XidBurstSerializer
+    filterset_class = XidBurstFilters
+    orderings = {"started": "started_at", "last": "last_at", "code": "code", "count": "count", "node": "node__name"}
+    default_ordering = "-started"
+    facet_names = ("cluster", "node", "code", "severity", "source")
+    csv_columns = tuple(XidBurstSerializer.Meta.fields)
+
+    def get_queryset(self) -> QuerySet[XidBurstRow]:
+        return select.bursts()

@@ -1,0 +1,139 @@
+"""The loader of xids.toml: what an Xid code means in Muster, what others say of it, and who of them sees it otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+import msgspec
+
+from fleet.domain.findings import Severity
+from fleet.domain.subject import XidPolicy
+
+Action = Literal["none", "check_app", "restart_app", "reset_gpu", "reboot", "replace", "contact_support", "run_diag"]
+Audience = Literal["tenant", "platform", "data-centre"]
+Raised = Literal["once", "repeat", "alone", "never"]
+
+ACTIONS: dict[str, str] = {
+    "none": "Nothing is to be done.",
+    "check_app": "Look for the mistake in the application.",
+    "restart_app": "Restart the application; the GPU is good if it does not come again.",
+    "reset_gpu": "Move the work away, then reset the GPU (nvidia-smi -r, or reboot the node).",
+    "reboot": "Move the work away, then reboot the node.",
+    "replace": "Have the card replaced.",
+    "contact_support": "Ask the vendor's support.",
+    "run_diag": "Move the work away, then run DCGM's diagnostics on the GPU (dcgmi diag -r 3).",
+}
+"""Action to what it asks of people."""
+
+_HARMLESS = frozenset({"RESTART_APP", "IGNORE", "CHECK_UVM", "event", "ignored", "non-critical", "degraded"})
+_BROKEN = frozenset(
+    {
+        "RESET_GPU", "RESTART_BM", "RESTART_VM", "WORKFLOW_XID_48", "WORKFLOW_NVLINK_ERR", "CHECK_MECHANICALS",
+        "CONTACT_SUPPORT", "UPDATE_SWFW", "fatal", "unhealthy", "critical",
+    }
+)  # fmt: skip
+SOURCES = ("nvidia", "gpud", "eks", "plugin", "gcm", "crusoe", "health_validation")
+
+
+class Meaning(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands for a code that the catalogue does not hold."""
+
+    name: str
+    severity: Severity
+    action: Action
+    audience: Audience
+    raised: Raised
+    family: str = "other"
+    repeat: int = 0
+    """Bursts on one GPU within the memory of Xids that make a finding, with `raised = repeat`; 0 is the threshold's."""
+    note: str = ""
+
+
+class Xid(Meaning, frozen=True, kw_only=True):
+    """One code."""
+
+    code: int
+    nvidia: str = ""
+    nvidia_then: str = ""
+    gpud: str = ""
+    eks: str = ""
+    plugin: str = ""
+    gcm: str = ""
+    crusoe: str = ""
+    health_validation: str = ""
+
+    @property
+    def says(self) -> dict[str, str]:
+        """Source to its own words, of the sources that say something."""
+        told = {name: str(getattr(self, name)) for name in SOURCES}
+        return {name: words for name, words in told.items() if words}
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """All of xids.toml."""
+
+    xid: tuple[Xid, ...]
+    source: dict[str, str]
+    unknown: Meaning
+
+
+@cache
+def load() -> Catalog:
+    """The catalogue that ships with Muster; a malformed file fails loudly."""
+    text = resources.files(__package__).joinpath("xids.toml").read_bytes()
+    return msgspec.toml.decode(text, type=Catalog)
+
+
+@cache
+def by_code() -> dict[int, Xid]:
+    """Code to its entry, in ascending order."""
+    return {xid.code: xid for xid in sorted(load().xid, key=lambda xid: xid.code)}
+
+
+def meaning(code: int) -> Meaning:
+    """What the catalogue says of a code; its own answer for one it does not hold."""
+    return by_code().get(code) or load().unknown
+
+
+def policy(code: int, overrides: Mapping[int, XidPolicy] | None = None) -> XidPolicy:
+    """What a code means for a node: an operator's decision where there is one, else the catalogue's.
+
+    An override names severity and action; name and audience stay the catalogue's.
+    """
+    known, decided = meaning(code), (overrides or {}).get(code)
+    return XidPolicy(
+        code=code,
+        name=known.name,
+        severity=decided.severity if decided else known.severity.value,
+        action=(decided.action if decided else "") or known.action,
+        audience=known.audience,
+        overridden=decided is not None,
+    )
+
+
+def disagreeing(code: int, severity: str) -> tuple[str, ...]:
+    """The sources that see a code otherwise than `severity` does: they call broken what it does not, or the reverse.
+
+    Info and warning leave the GPU in use; critical and fatal do not. Words that take no side (a workflow that depends
+    on a sub-code, "unused") disagree with nobody.
+    """
+    known = by_code().get(code)
+    if known is None:
+        return ()
+    broken = severity in (Severity.CRITICAL, Severity.FATAL)
+    return tuple(
+        name for name, words in known.says.items() if (side := _calls_broken(name, words)) is not None and side != broken
+    )
+
+
+def _calls_broken(source: str, words: str) -> bool | None:
+    """Whether these words of a source call the GPU broken; None where they take no side."""
+    word = words.split(":", 1)[0]
+    if source == "gpud":
+        return word == "fatal"
+    if word in _BROKEN:
+        return True
+    return False if word in _HARMLESS else None

@@ -1,0 +1,166 @@
+"""Bursts of Xid events, and the incidents they belong to. Counting lines would count one crash a thousand times."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from fleet.domain.catalog import xids
+from fleet.domain.subject import XidBurst
+
+FOLLOWS = 45
+"""Preemptive cleanup: it comes behind whatever killed the process, so it joins any other code's incident."""
+
+FOLLOWING = "following"
+
+Key = tuple[str, str, int, datetime]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One look's news of one code on one card."""
+
+    node_name: str
+    uuid: str
+    """Empty where a monitor names no card."""
+    code: int
+    at: datetime
+    count: int
+    source: str
+    """gauge, counter or condition."""
+    pods: tuple[str, ...] = ()
+    job: str = ""
+
+
+def key(burst: XidBurst) -> Key:
+    """What tells a burst from every other of its cluster."""
+    return (burst.node_name, burst.uuid, burst.code, burst.started_at)
+
+
+def add(bursts: Sequence[XidBurst], events: Iterable[Event], quiet: timedelta) -> tuple[XidBurst, ...]:
+    """The bursts of one node with these events in them, oldest first.
+
+    An event within `quiet` of a burst of its code and card prolongs it. One that is not newer than such a burst is
+    known already: the same look told twice, an older look that ends late, a condition that tells what the gauge told.
+    """
+    found = list(bursts)
+    for event in sorted(events, key=lambda one: (one.at, one.code, one.uuid, one.source != "counter")):
+        near = [
+            index
+            for index, burst in enumerate(found)
+            if burst.code == event.code
+            and (burst.uuid == event.uuid or (event.source == "condition" and not event.uuid))
+            and burst.started_at - quiet <= event.at <= burst.last_at + quiet
+        ]
+        if not near:
+            found.append(_begin(event))
+            continue
+        latest = max(near, key=lambda index: (found[index].last_at, found[index].uuid))
+        if event.source != "condition" and event.at > found[latest].last_at:
+            found[latest] = _prolong(found[latest], event)
+    return tuple(sorted(found, key=lambda burst: (burst.started_at, burst.uuid, burst.code)))
+
+
+def _begin(event: Event) -> XidBurst:
+    return XidBurst(
+        node_name=event.node_name,
+        uuid=event.uuid,
+        code=event.code,
+        started_at=event.at,
+        last_at=event.at,
+        count=event.count,
+        source=event.source,
+        pods=event.pods,
+        job=event.job,
+    )
+
+
+def _prolong(burst: XidBurst, event: Event) -> XidBurst:
+    """A counter that begins to speak behind the gauge counts what the gauge told, too: it adds only what is more."""
+    told = burst.count if burst.source == "gauge" and event.source == "counter" else 0
+    return msgspec.structs.replace(
+        burst,
+        last_at=event.at,
+        count=burst.count + max(event.count - told, 0),
+        source="counter" if event.source == "counter" else burst.source,
+        pods=burst.pods or event.pods,
+        job=burst.job or event.job,
+    )
+
+
+def incidents(
+    bursts: Iterable[XidBurst], quiet: timedelta, *, known: Mapping[Key, str] | None = None, realm: str = ""
+) -> dict[Key, str]:
+    """The incident of each burst: one crash of one job is one incident, over however many cards and nodes it runs.
+
+    Bursts belong together where their job (or, where nobody knows it, their node) and their family of codes are the same
+    and no more than `quiet` lies between them; 45 joins any family. The id follows from the earliest burst of `realm` (the
+    cluster); an id that a member already bears (`known`) stays, so that a later or forgotten burst never renames one.
+    """
+    open_in: dict[str, list[_Group]] = defaultdict(list)
+    groups: dict[int, _Group] = {}
+    for burst in sorted(set(bursts), key=key_in_time):
+        place = f"job {burst.job}" if burst.job else f"node {burst.node_name}"
+        near = [group for group in open_in[place] if group.reaches(burst, quiet)]
+        group = near[0] if near else _Group()
+        for other in near[1:]:
+            group.take(other)
+            del groups[id(other)]
+        group.add(burst)
+        groups[id(group)] = group
+        # bursts come in the order of their beginnings: what is too long ago for this one is so for all that follow
+        going_on = [one for one in open_in[place] if one not in near and one.goes_on_until + quiet >= burst.started_at]
+        open_in[place] = [*going_on, group]
+    found: dict[Key, str] = {}
+    for group in groups.values():
+        members = sorted(group.members, key=key_in_time)
+        borne = [known[key(burst)] for burst in members if known and known.get(key(burst))]
+        name = borne[0] if borne else _id(members[0], realm)
+        found |= {key(burst): name for burst in members}
+    return found
+
+
+class _Group:
+    """Bursts that belong together, and until when each family of codes went on in them."""
+
+    def __init__(self) -> None:
+        self.members: list[XidBurst] = []
+        self._until: dict[str, datetime] = {}
+
+    @property
+    def goes_on_until(self) -> datetime:
+        return max(self._until.values())
+
+    def reaches(self, burst: XidBurst, quiet: timedelta) -> bool:
+        """Whether a burst that began no earlier than all members belongs to them."""
+        family = _family(burst)
+        return any(
+            until + quiet >= burst.started_at and (other == family or FOLLOWING in (other, family))
+            for other, until in self._until.items()
+        )
+
+    def add(self, burst: XidBurst) -> None:
+        self.members.append(burst)
+        family = _family(burst)
+        self._until[family] = max(burst.last_at, self._until.get(family, burst.last_at))
+
+    def take(self, other: _Group) -> None:
+        for burst in other.members:
+            self.add(burst)
+
+
+def _family(burst: XidBurst) -> str:
+    return FOLLOWING if burst.code == FOLLOWS else xids.meaning(burst.code).family
+
+
+def key_in_time(burst: XidBurst) -> tuple[datetime, str, str, int]:
+    """Sorts bursts by when they began, and always the same way."""
+    return (burst.started_at, burst.node_name, burst.uuid, burst.code)
+
+
+def _id(first: XidBurst, realm: str) -> str:
+    text = "\0".join([realm, first.node_name, first.uuid, str(first.code), first.started_at.isoformat()])
+    return f"xid-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"

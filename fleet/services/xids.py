@@ -1,0 +1,69 @@
+"""What an Xid code means here: an operator's decision instead of the catalogue's, and its withdrawal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, get_args
+
+from django.db import transaction
+from django.utils import timezone
+
+from fleet.domain.catalog import xids
+from fleet.domain.findings import Severity
+from fleet.models import User, XidOverride
+from fleet.services.audit import audit
+
+_HIGHEST_CODE = 99_999
+
+
+class RefusedError(ValueError):
+    """What was asked cannot be decided so; the message is a sentence for people, `field` names what is wrong."""
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@transaction.atomic
+def override(code: int, *, severity: str, action: str = "", reason: str, by: User, at: datetime | None = None) -> XidOverride:
+    """Decides what `code` means from the next pass on, whatever the catalogue says. An empty action keeps the catalogue's.
+
+    Raises RefusedError for a severity or action that does not exist, without a reason, or for a number that is no Xid.
+    """
+    at, reason = at or timezone.now(), reason.strip()
+    if not 0 < code <= _HIGHEST_CODE:
+        raise RefusedError("code", f"{code} is no Xid code.")
+    if severity not in set(Severity):
+        raise RefusedError("severity", f"There is no severity {severity!r}. Choose from {', '.join(Severity)}.")
+    if action and action not in get_args(xids.Action):
+        raise RefusedError("action", f"There is no action {action!r}. Choose from {', '.join(get_args(xids.Action))}.")
+    if not reason:
+        raise RefusedError("reason", "Say why: others will want to know.")
+    before = _present(code)
+    row, _ = XidOverride.objects.update_or_create(
+        code=code, defaults={"severity": severity, "action": action, "reason": reason, "by": by, "at": at}
+    )
+    audit(by, "xid.override", f"Xid {code}", reason, {"before": before, "after": _present(code)}, at)
+    return row
+
+
+@transaction.atomic
+def withdraw(code: int, *, reason: str = "", by: User, at: datetime | None = None) -> bool:
+    """Goes back to the catalogue's word for `code`; False where nothing else was decided."""
+    before = _present(code)
+    deleted, _ = XidOverride.objects.filter(code=code).delete()
+    if not deleted:
+        return False
+    audit(by, "xid.withdraw", f"Xid {code}", reason.strip(), {"before": before, "after": _present(code)}, at)
+    return True
+
+
+def _present(code: int) -> dict[str, Any]:
+    """Severity and action in force, and whose word they are. The row is locked until the transaction ends."""
+    row = XidOverride.objects.select_for_update().filter(code=code).first()
+    known = xids.policy(code)
+    return {
+        "severity": row.severity if row else known.severity,
+        "action": (row.action if row else "") or known.action,
+        "by": "operator" if row else "catalogue",
+    }

@@ -1,0 +1,56 @@
+"""Words of the Xid pages: `{% load xid_ui %}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django import template
+
+from fleet.templatetags import words
+
+register = template.Library()
+
+_SOURCES = {
+    "muster": "Muster",
+    "nvidia": "NVIDIA",
+    "gpud": "gpud",
+    "eks": "EKS agent",
+    "plugin": "Device plugin",
+    "gcm": "GCM",
+    "crusoe": "Crusoe",
+    "health_validation": "Health Validation",
+}
+_ACTIONS = {
+    "none": "Nothing",
+    "check_app": "Check the application",
+    "restart_app": "Restart the application",
+    "reset_gpu": "Reset the GPU",
+    "reboot": "Reboot the node",
+    "replace": "Replace the card",
+    "contact_support": "Ask support",
+    "run_diag": "Run diagnostics",
+}
+_RAISED = {
+    "once": "a finding at once",
+    "repeat": "a finding when it repeats",
+    "alone": "a finding only alone",
+    "never": "no finding",
+}
+_EFFECTS = {
+    "info": "Shown, and changes no verdict.",
+    "warning": "Worth a look; the GPU stays in use.",
+    "critical": "The GPU is not fit for work.",
+    "fatal": "The GPU is not fit for work, and does not mend itself.",
+}
+
+register.filter("source_name", lambda name: _SOURCES.get(name, name))
+register.filter("action_words", lambda action: _ACTIONS.get(action, action))
+register.filter("raised_words", lambda raised: _RAISED.get(raised, raised))
+register.filter("severity_effect", lambda severity: _EFFECTS.get(severity, ""))
+register.filter("severity_word", lambda severity: words.word("severity", severity).word)
+
+
+@register.filter
+def said_by(says: Mapping[str, str], name: str) -> str:
+    """What one source says, in its own words."""
+    return says.get(name, "")

@@ -1,0 +1,113 @@
+"""monitors and monitors_disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from fleet.domain.findings import RuleResult, Severity, Status
+from fleet.domain.snapshot import Condition
+from tests.builders import make_node
+from tests.domain.health.subjects import WATCHES, ask, sample, subject, without
+
+
+def told(type: str, status: str, **fields: Any) -> Condition:
+    return Condition(type=type, status=status, **fields)
+
+
+def said(rule: str, *conditions: Condition, without_metrics: tuple[str, ...] = (), **watches: int) -> RuleResult:
+    first = structs.replace(sample(0), watches={**WATCHES, **watches})
+    one = subject(first, *(sample(index) for index in range(1, 8)), node=make_node(conditions=conditions))
+    return ask(rule, without(one, *without_metrics))
+
+
+@pytest.mark.parametrize(
+    ("type", "bad", "good"),
+    [
+        ("AcceleratedHardwareReady", "False", "True"),
+        ("GpuMemWatch", "True", "False"),
+        ("GPUMissing", "True", "False"),
+        ("NebiusGPUError", "True", "False"),
+        ("GcmSmiEccProblem", "True", "False"),
+    ],
+)
+def test_each_monitor_is_read_with_its_own_polarity(type: str, bad: str, good: str) -> None:
+    broken = said("monitors", told(type, bad))
+    assert (broken.status, broken.findings[0].key, broken.findings[0].severity) == (Status.FAIL, type, Severity.CRITICAL)
+    assert said("monitors", told(type, good)).status is Status.PASS
+    assert said("monitors", told(type, "Unknown")).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("type", ["KernelDeadlock", "KubeletProblem", "VMEventScheduled", "GPUClockThrottling"])
+def test_what_is_not_the_gpu_itself_breaks_no_gpu(type: str) -> None:
+    assert said("monitors", told(type, "True")).status is Status.WARN
+
+
+def test_a_monitor_of_the_node_proves_nothing_of_its_gpus() -> None:
+    assert said("monitors", told("KernelDeadlock", "False")).status is Status.NOT_ENABLED
+
+
+def test_the_kubelets_own_conditions_are_no_monitor() -> None:
+    assert said("monitors", told("Ready", "True"), told("MemoryPressure", "False")).status is Status.NOT_ENABLED
+
+
+@pytest.mark.parametrize(
+    ("message", "severity"),
+    [
+        ("ErrorCode:79 gpu:0 XID error occured Recommended Action=RESTART_BM;", "fatal"),
+        ("ErrorCode:13 gpu:0 XID error occured Recommended Action=NONE;", "info"),
+        ("something happened", "warning"),
+    ],
+)
+def test_the_codes_it_names_weigh_as_in_musters_own_policy(message: str, severity: str) -> None:
+    finding = said("monitors", told("SysLogsXIDError", "True", message=message)).findings[0]
+    assert finding.severity == severity
+
+
+def test_its_recommendation_is_passed_on_as_its_own() -> None:
+    message = "ErrorCode:79 gpu:0 XID error occured Recommended Action=RESTART_BM;"
+    finding = said("monitors", told("SysLogsXIDError", "True", message=message)).findings[0]
+    assert "NVSentinel recommends RESTART_BM." in finding.remedy
+
+
+def test_a_message_that_counts_up_changes_no_word() -> None:
+    one, two = (said("monitors", told("XIDErrors", "True", message=f"Xid 79, {n} times")) for n in (1, 2))
+    assert one == two
+
+
+def test_a_fault_that_dcgm_does_not_see_is_shown() -> None:
+    result = said("monitors_disagree", told("GpuMemWatch", "True"))
+    assert (result.status, result.findings[0].key, result.findings[0].severity) == (Status.WARN, "memory", Severity.INFO)
+    assert [one.value for one in result.findings[0].evidence] == ["True", "pass"]
+
+
+def test_a_fault_that_only_dcgm_sees_is_shown() -> None:
+    result = said("monitors_disagree", told("GpuMemWatch", "False"), MEM=20)
+    assert "DCGM finds a fault (memory) that NVSentinel does not see" in result.findings[0].text
+
+
+def test_two_monitors_with_opposite_words_and_the_same_meaning_agree() -> None:
+    both_bad = said("monitors_disagree", told("AcceleratedHardwareReady", "False"), told("GpuAllWatch", "True"), ALL=20)
+    assert both_bad.findings == ()
+    split = said("monitors_disagree", told("AcceleratedHardwareReady", "True"), told("GpuMemWatch", "True"), MEM=20)
+    assert "NVSentinel finds a fault (memory) that EKS node monitoring agent does not see" in split.findings[0].text
+
+
+def test_they_agree_only_where_dcgm_was_heard() -> None:
+    assert said("monitors_disagree", told("GpuMemWatch", "False")).status is Status.PASS
+    silent = said("monitors_disagree", told("GpuMemWatch", "False"), without_metrics=("watches",))
+    assert silent.status is Status.NOT_ENABLED
+    assert "DCGM_EXP_GPU_HEALTH_STATUS" in silent.reason
+    assert said("monitors_disagree").status is Status.NOT_APPLICABLE
+
+
+def test_an_xid_that_the_gauge_never_showed() -> None:
+    result = said("monitors_disagree", told("SysLogsXIDError", "True", message="ErrorCode:62"))
+    assert result.findings[0].key == "xid"
+
+
+def test_missing_cards_are_counted_by_both() -> None:
+    assert said("monitors_disagree", told("GPUMissing", "True")).findings[0].key == "count"
+    assert said("monitors_disagree", told("GPUMissing", "False")).status is Status.PASS

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from fleet.domain.health.xids import watch
+from fleet.domain.judgement import judge
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
+from fleet.models import AuditEntry, Cluster, CollectionRun, DeviceTelemetry, Node, XidBurstRow, XidOverride
+from fleet.selectors import xids as select
+from fleet.services import collection, recalling, xids
+from tests import factories
+from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def east() -> Cluster:
+    return Cluster.objects.create(name="east")
+
+
+def tells(node: str, code: float, after_s: float, card: int = 0, pod: str = "") -> DeviceSample:
+    refs = (PodRef(namespace="inference", pod=pod),) if pod else ()
+    return DeviceSample(
+        node_name=node, uuid=f"GPU-{node}-{card}", at=T0 + timedelta(seconds=after_s), values={"xid": code}, pods=refs
+    )
+
+
+def look(cluster: Cluster, *samples: DeviceSample, after_s: float, pods: Any = (), nodes: Any = ("n1",)) -> None:
+    """One pass, and what telemetry keeps of it."""
+    exporters = tuple(
+        ExporterReport(node_name=name, outcome=Outcome.COLLECTED, metrics=("xid",), at=T0 + timedelta(seconds=after_s))
+        for name in nodes
+    )
+    snapshot = a_snapshot(
+        *(a_node(name) for name in nodes),
+        pods=tuple(pods),
+        after_s=after_s,
+        telemetry=Telemetry(samples=samples, exporters=exporters),
+    )
+    remember(cluster, snapshot)
+    for sample in samples:
+        DeviceTelemetry.objects.update_or_create(
+            node=Node.objects.get(name=sample.node_name),
+            uuid=sample.uuid,
+            gi_id="",
+            defaults={"at": sample.at, "sample": msgspec.to_builtins(sample, builtin_types=())},
+        )
+
+
+def remember(cluster: Cluster, seen: ClusterSnapshot) -> None:
+    cluster.refresh_from_db()
+    collection.absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
+
+
+def rows() -> list[tuple[str, int, int]]:
+    return [
+        (row.node.name, row.code, row.count) for row in XidBurstRow.objects.select_related("node").order_by("started_at", "id")
+    ]
+
+
+def test_a_change_of_the_gauge_becomes_a_row_that_goes_on(east: Cluster) -> None:
+    look(east, tells("n1", 0, 0), after_s=1)
+    assert rows() == []
+    look(east, tells("n1", 13, 60), after_s=61)
+    look(east, tells("n1", 13, 120), after_s=121)  # it sticks
+    look(east, tells("n1", 43, 180), after_s=181)
+    look(east, tells("n1", 13, 235), after_s=236)
+    assert rows() == [("n1", 13, 2), ("n1", 43, 1)]
+    row = XidBurstRow.objects.get(code=13)
+    assert (row.started_at, row.last_at) == (T0 + timedelta(seconds=60), T0 + timedelta(seconds=235))
+    assert row.source == "gauge"
+
+
+def test_the_first_sight_of_an_old_code_is_no_burst_and_its_age_is_unknown(east: Cluster) -> None:
+    look(east, tells("n1", 79, 0), after_s=1)
+    look(east, tells("n1", 79, 60), after_s=61)
+    assert rows() == []
+    found = select.of_gpus(Node.objects.get(), T0 + timedelta(seconds=61))["GPU-n1-0"]
+    assert (found.last_code, found.last_at, found.age_unknown, found.bursts) == (79, None, True, ())
+
+
+def test_the_last_day_of_a_gpu(east: Cluster) -> None:
+    look(east, tells("n1", 0, 0), tells("n1", 0, 0, card=1), after_s=1)
+    look(east, tells("n1", 79, 60), tells("n1", 0, 60, card=1), after_s=61)
+    node = Node.objects.get()
+    day = select.of_gpus(node, T0 + timedelta(hours=1))
+    assert (day["GPU-n1-0"].codes, day["GPU-n1-0"].last_at, day["GPU-n1-0"].age_unknown) == (
+        (79,),
+        T0 + timedelta(seconds=60),
+        False,
+    )
+    assert (day["GPU-n1-1"].codes, day["GPU-n1-1"].last_code, day["GPU-n1-1"].age_unknown) == ((), 0, False)
+    # a day later the burst has left the day, and its age is still known
+    later = select.of_gpus(node, T0 + timedelta(hours=30))["GPU-n1-0"]
+    assert (later.bursts, later.last_at) == ((), T0 + timedelta(seconds=60))
+
+
+def test_one_crash_of_one_job_is_one_incident(east: Cluster) -> None:
+    names = [f"n{n}" for n in range(8)]
+    pods = [a_pod(f"train-{name}", name, gpus=8, owner_kind="Job", owner_name="train") for name in names]
+    look(east, *(tells(name, 0, 0, pod=f"train-{name}") for name in names), after_s=1, pods=pods, nodes=names)
+    # half of them are seen a look later than the others
+    look(
+        east,
+        *(tells(name, 45 if n < 4 else 0, 60, pod=f"train-{name}") for n, name in enumerate(names)),
+        after_s=61, pods=pods, nodes=names,
+    )  # fmt: skip
+    early = set(XidBurstRow.objects.values_list("incident", flat=True))
+    look(east, *(tells(name, 45, 120, pod=f"train-{name}") for name in names), after_s=121, pods=pods, nodes=names)
+    assert XidBurstRow.objects.count() == 8
+    assert set(XidBurstRow.objects.values_list("incident", "job")) == {(early.pop(), "Job/inference/train")}
+
+
+def test_a_pass_without_news_writes_no_burst(east: Cluster) -> None:
+    look(east, tells("n1", 0, 0), after_s=1)
+    look(east, tells("n1", 13, 60), after_s=61)
+    with CaptureQueriesContext(connection) as told:
+        look(east, tells("n1", 13, 120), after_s=121)
+    assert not [q for q in told if "fleet_xidburst" in q["sql"] and q["sql"].startswith(("INSERT", "UPDATE"))]
+
+
+def test_a_burst_older_than_a_day_is_forgotten_and_kept(east: Cluster) -> None:
+    look(east, tells("n1", 0, 0), after_s=1)
+    look(east, tells("n1", 13, 60), after_s=61)
+    look(east, tells("n1", 43, 90_000), after_s=90_001)
+    assert rows() == [("n1", 13, 1), ("n1", 43, 1)]
+
+
+def test_a_node_made_anew_under_its_name_starts_without_news(east: Cluster) -> None:
+    look(east, tells("n1", 0, 0), after_s=1)
+    again = a_snapshot(a_node("n1", uid="another"), after_s=61, telemetry=Telemetry(samples=(tells("n1", 79, 60),)))
+    remember(east, again)
+    assert rows() == []
+
+
+def test_a_decision_is_audited_with_before_and_after(operator: Any) -> None:
+    at = datetime(2026, 11, 23, 12, tzinfo=T0.tzinfo)
+    xids.override(63, severity="critical", action="reset_gpu", reason=" We replace them early. ", by=operator, at=at)
+    row = XidOverride.objects.get()
+    assert (row.code, row.severity, row.action, row.reason, row.by) == (
+        63,
+        "critical",
+        "reset_gpu",
+        "We replace them early.",
+        operator,
+    )
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.subject, entry.reason, entry.actor, entry.actor_name, entry.at) == (
+        "xid.override", "Xid 63", "We replace them early.", operator, "otto", at,
+    )  # fmt: skip
+    assert entry.detail == {
+        "before": {"severity": "info", "action": "none", "by": "catalogue"},
+        "after": {"severity": "critical", "action": "reset_gpu", "by": "operator"},
+    }
+
+
+def test_a_decision_can_be_changed_and_withdrawn(operator: Any) -> None:
+    xids.override(63, severity="critical", reason="a", by=operator)
+    xids.override(63, severity="warning", reason="b", by=operator)
+    assert XidOverride.objects.get().severity == "warning"
+    assert xids.withdraw(63, by=operator) is True
+    assert xids.withdraw(63, by=operator) is False
+    assert not XidOverride.objects.exists()
+    assert [entry.action for entry in AuditEntry.objects.order_by("id")] == ["xid.override", "xid.override", "xid.withdraw"]
+    assert AuditEntry.objects.order_by("id").last().detail["after"]["by"] == "catalogue"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"severity": "awful"}, "severity"), ({"action": "shout"}, "action"), ({"reason": "  "}, "reason"), ({"code": 0}, "code")],
+)
+def test_what_cannot_be_decided_is_refused_and_leaves_no_trace(operator: Any, wrong: dict[str, Any], field: str) -> None:
+    asked = {"code": 63, "severity": "critical", "reason": "because", **wrong}
+    with pytest.raises(xids.RefusedError) as refused:
+        xids.override(asked.pop("code"), **asked, by=operator)
+    assert refused.value.field == field
+    assert not XidOverride.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_decision_holds_from_the_next_pass_on(east: Cluster, operator: Any) -> None:
+    xids.override(13, severity="fatal", reason="never here", by=operator)
+    look(east, tells("n1", 0, 0), after_s=1)
+    seen = a_snapshot(a_node("n1"), after_s=61, telemetry=Telemetry(samples=(tells("n1", 13, 60),)))
+    judged = judge(seen, watch(seen, recalling.recall(east, seen))).nodes[0]
+    found = next(result for result in judged.results if result.rule == "xid").findings
+    assert [(one.key, one.severity) for one in found] == [("GPU-n1-0/13", "fatal")]
+
+
+def test_policies_name_what_was_decided_seen_and_disagreed(operator: Any) -> None:
+    node = factories.a_node("n1")
+    factories.a_burst(node, 999)
+    xids.override(13, severity="critical", reason="because", by=operator)
+    by_code = {row.code: row for row in select.policies(factories.NOON)}
+    assert (by_code[999].name, by_code[999].bursts, by_code[999].severity) == ("Not in the catalogue", 1, "warning")
+    assert (by_code[13].severity, by_code[13].default_severity, by_code[13].override.by) == ("critical", "info", operator)  # type: ignore[union-attr]
+    assert set(by_code[13].disagree) == {"nvidia", "gpud", "eks", "plugin", "gcm"}
+    found = select.found(by_code.values(), "Xid 79")
+    assert [row.code for row in found] == [79]
+    assert [row.code for row in select.found(by_code.values(), "", show="decided")] == [13]
+    assert [row.code for row in select.found(by_code.values(), "", show="seen")] == [999]
+    assert {row.code for row in select.found(by_code.values(), "reset gpu nvlink")} >= {74, 136, 155}
+
+
+def test_bursts_of_a_window_are_those_that_went_on_in_it() -> None:
+    node = factories.a_node("n1")
+    at = factories.NOON
+    factories.a_burst(node, 1, started_at=at - timedelta(hours=2), last_at=at - timedelta(minutes=50))
+    factories.a_burst(node, 2, started_at=at - timedelta(hours=3), last_at=at - timedelta(hours=2))
+    factories.a_burst(node, 3, started_at=at, last_at=at)
+    window = (at - timedelta(hours=1), at)
+    assert [row.code for row in select.bursts_of(node, *window)] == [1]
+    assert [row.code for row in select.bursts_between(*window)] == [1]

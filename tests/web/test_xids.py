@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from fleet.models import AuditEntry, XidBurstRow, XidOverride
+from tests.factories import a_burst, a_node
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(client: Any, path: str, status: int = 200) -> str:
+    answer = client.get(path)
+    assert answer.status_code == status
+    found = re.sub(r"<(script|style|template)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.S)
+    return re.sub(r"\s+", " ", unescape(found))
+
+
+def test_the_table_holds_every_code_and_is_searched(reader: Any) -> None:
+    assert "134 codes" in text_of(reader, "/xids/")
+    found = text_of(reader, "/xids/?q=fallen")
+    assert "1 code " in found
+    assert "GPU has fallen off the bus" in found
+    assert "No code matches" in text_of(reader, "/xids/?q=unicorn")
+    assert "Xid" in text_of(reader, "/xids/?show=disagree")
+
+
+def test_a_code_nobody_listed_is_shown_where_it_was_seen(reader: Any) -> None:
+    a_burst(a_node("n1"), 4711)
+    XidBurstRow.objects.update(last_at=datetime.now(UTC))
+    shown = text_of(reader, "/xids/?show=seen")
+    assert "Not in the catalogue" in shown
+    assert "4711" in shown
+
+
+def test_one_code_shows_its_sources_and_bursts(reader: Any) -> None:
+    a_burst(a_node("n1"), 63, job="Job/team-a/train")
+    shown = text_of(reader, "/xids/63/")
+    assert "3 sources see it otherwise" in shown
+    assert "fatal: reboot, then inspect hardware" in shown
+    assert "Job/team-a/train" in shown
+
+
+def test_an_operator_decides_and_everybody_sees_who_and_when(reader: Any) -> None:
+    reader.post("/xids/63/override/", {"severity": "critical", "action": "reset_gpu", "reason": "We replace <early>."})
+    assert (XidOverride.objects.get().severity, AuditEntry.objects.get().reason) == ("critical", "We replace <early>.")
+    shown = text_of(reader, "/xids/63/")
+    assert "otto decided so" in shown
+    assert "We replace <early>." in shown
+    assert "by otto" in text_of(reader, "/xids/?show=decided")
+    reader.post("/xids/63/withdraw/")
+    assert not XidOverride.objects.exists()
+    assert "decided so" not in text_of(reader, "/xids/63/")
+
+
+def test_without_a_reason_nothing_is_decided(reader: Any) -> None:
+    answer = reader.post("/xids/63/override/", {"severity": "critical", "action": "none", "reason": " "}, follow=True)
+    assert "Say why" in answer.content.decode()
+    assert not XidOverride.objects.exists()
+
+
+def test_a_viewer_reads_and_decides_nothing(client: Any, viewer: Any) -> None:
+    client.force_login(viewer)
+    assert "You may read" in text_of(client, "/xids/63/")
+    assert client.post("/xids/63/override/", {"severity": "info", "reason": "x"}).status_code == 403
+    assert client.post("/xids/63/withdraw/").status_code == 403
+
+
+def test_a_number_that_is_no_code_is_not_found(reader: Any) -> None:
+    assert reader.get("/xids/0/").status_code == 404
+    assert reader.get("/xids/100000/").status_code == 404
+
+
+def test_a_page_that_did_not_change_is_not_sent_again_and_a_decision_changes_it(reader: Any, operator: Any) -> None:
+    first = reader.get("/xids/")
+    assert reader.get("/xids/", headers={"If-None-Match": first["ETag"]}).status_code == 304
+    XidOverride.objects.create(code=13, severity="info", reason="x", by=operator, at="2026-11-23T12:00:00Z")
+    assert reader.get("/xids/", headers={"If-None-Match": first["ETag"]}).status_code == 200
+
+
+def test_the_pages_cost_a_constant_number_of_queries(reader: Any) -> None:
+    counts = []
+    for _ in range(2):
+        for number in range(10):
+            a_burst(a_node(f"n{number}-{len(counts)}"), 79)
+        with CaptureQueriesContext(connection) as told:
+            reader.get("/xids/")
+            reader.get("/xids/79/")
+        counts.append(len(told))
+    assert counts[0] == counts[1]
