@@ -169,7 +169,7 @@ def _sample(node_name: str, uuid: str, gi_id: str, device: _Device) -> DeviceSam
         driver_version=_text(next((labels[name] for name in _DRIVER_LABELS if labels.get(name)), "")),
         at=device.at,
         values=device.values,
-        xid_counts={int(code): int(count) for code, count in device.xids.items() if code.isdecimal()},
+        xid_counts={xid: int(count) for xid, count in device.xids.items() if xid.isdecimal()},
         watches={watch: int(value) for watch, value in device.watches.items()},
         clock_events=device.clock_events,
         pods=tuple(device.pods),

@@ -99,7 +99,8 @@ class ProxyWay:
         )
         if answer.status == 200:
             return answer.body
-        return _refused(answer, target)
+        _refuse(answer, target)
+        return None
 
 
 class _Status(msgspec.Struct):
@@ -107,15 +108,17 @@ class _Status(msgspec.Struct):
     message: str = ""
 
 
-def _refused(answer: Answer, target: Target) -> None:
-    """None where the pod says 404. The API server's own answers are Status objects: they tell of the way, not of the pod."""
+def _refuse(answer: Answer, target: Target) -> None:
+    """Raises Failure, except where the pod itself says 404. The API server's own answers are Status objects: they tell of the
+    way, not of the pod."""
     body = bytes(answer.body)
     try:
         status = msgspec.json.decode(body, type=_Status)
     except msgspec.MsgspecError:
         status = _Status()
     if status.kind != "Status":
-        return _refused_by_pod(answer.status, target)
+        _refuse_for_pod(answer.status, target)
+        return
     if answer.status == 404:
         raise Failure(Outcome.UNREACHABLE, f"The pod {target.pod.name} is gone.")
     if answer.status >= 500:
@@ -124,7 +127,7 @@ def _refused(answer: Answer, target: Target) -> None:
     raise from_answer(answer.status, answer.headers, body, target.asked)
 
 
-def _refused_by_pod(status: int, target: Target) -> None:
+def _refuse_for_pod(status: int, target: Target) -> None:
     if status == 404:
         return
     if status in (401, 403):
@@ -163,7 +166,10 @@ class DirectWay:
                 raise timed_out(target.asked, started) from error
             raise from_transport(error, server, started - deadline.remaining(), target.asked) from error
         response.release_conn()
-        return body if response.status == 200 else _refused_by_pod(response.status, target)
+        if response.status == 200:
+            return body
+        _refuse_for_pod(response.status, target)
+        return None
 
 
 def read_all(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from fleet.collectors.errors import Failure
 from fleet.collectors.exporters import Page, Target, target_of
@@ -70,7 +71,7 @@ def parse_numbers(pod: PodSnapshot, kind: str, samples: Sequence[Sample], at: da
 
     Engines of one server are added up; of shares of a cache the fullest counts, because that one makes requests wait.
     """
-    numbers = {field: _number(field, names, samples) for field, names in by_kind()[kind].names.items()}
+    numbers: dict[str, Any] = {field: _number(field, names, samples) for field, names in by_kind()[kind].names.items()}
     models = {label for one in samples for key in _MODEL_LABELS if (label := one.labels.get(key))}
     return ModelServer(
         node_name=pod.node_name,

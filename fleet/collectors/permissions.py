@@ -38,7 +38,12 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
 NEEDS: tuple[Need, ...] = (
     Need(verb="list", group="", resource="nodes", hides="everything: no node, no GPU, no capacity is known"),
     Need(verb="list", group="", resource="pods", hides="requested and free slots, who holds them, and the stack's pods"),
-    Need(verb="get", group="", resource="pods/proxy", hides="DCGM telemetry read through the API server"),
+    Need(
+        verb="get",
+        group="",
+        resource="pods/proxy",
+        hides="load, memory and health of GPUs, and what model servers serve, where MUSTER_TELEMETRY is pod-proxy",
+    ),
     Need(verb="list", group="apps", resource="daemonsets", hides="whether the GPU stack's DaemonSets are ready"),
     Need(
         verb="list",

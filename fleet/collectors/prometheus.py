@@ -64,16 +64,19 @@ class Server:
     def names(self, selector: str) -> list[str]:
         """Names of the metrics that match. Raises Failure."""
         data = self._ask("label/__name__/values", {"match[]": selector})
-        return _decode(data, list[str])
+        found: list[str] = _decode(data, list[str])
+        return found
 
     def query(self, query: str) -> list[_Series]:
         """An instant query's series. Raises Failure."""
-        return _decode(self._ask("query", {"query": query}), _Data).result
+        answer: _Data = _decode(self._ask("query", {"query": query}), _Data)
+        return answer.result
 
     def query_range(self, query: str, start: datetime, end: datetime, step_s: int) -> list[_Series]:
         """A range query's series. Raises Failure."""
         fields = {"query": query, "start": start.timestamp(), "end": end.timestamp(), "step": step_s}
-        return _decode(self._ask("query_range", fields), _Data).result
+        answer: _Data = _decode(self._ask("query_range", fields), _Data)
+        return answer.result
 
     def _ask(self, path: str, fields: Mapping[str, Any]) -> msgspec.Raw:
         asked = Asked(verb="query", resource="Prometheus")
@@ -87,7 +90,7 @@ class Server:
         headers = {"Accept": "application/json", "User-Agent": f"muster/{__version__}"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        address, options = f"{self._url}/api/v1/{path}", {}
+        address, options = f"{self._url}/api/v1/{path}", dict[str, Any]()
         if path.startswith("label/"):  # label values take no POST; queries may be longer than an address may be
             method, address = "GET", f"{address}?{urlencode(fields)}"
         else:

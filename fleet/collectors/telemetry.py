@@ -68,7 +68,8 @@ class Reader:
         if not exporters:
             return Result(outcome=Outcome.ABSENT, reason="No exporter runs on this cluster: nobody measures its GPUs.", count=0)
         pages = self._read([target_of(pod, PORTS[pod.component]) for pod in exporters], _devices)
-        reports, samples = [], []
+        reports: list[ExporterReport] = []
+        samples: list[DeviceSample] = []
         for page in pages:
             report, read = self._report(page)
             reports.append(report)

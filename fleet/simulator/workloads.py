@@ -94,9 +94,9 @@ class Workloads:
         name = self._name(base, ask, pool, shelf)
         namespace = self.seed.pick(_INFERENCE, "namespace", name)
         kind, image, port, port_name = ("triton", _TRITON, 8002, "metrics") if small else ("vllm", _VLLM, 8000, "http")
-        for part, *server in _SERVERS:
+        for part, served_by, its_image, its_port, its_port_name in _SERVERS:
             if base.endswith(part):
-                kind, image, port, port_name = server
+                kind, image, port, port_name = served_by, its_image, its_port, its_port_name
         count = self._own(ask)
         claims = ("gpu",) if not ask.resource else ()
         main = Container(

@@ -45,7 +45,9 @@ def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
             "cluster": cluster,
             "freshness": clusters.freshness(cluster, now),
             "row": next(row for row in clusters.cluster_rows(now) if row.cluster.pk == cluster.pk),
-            "runs": Paginator(clusters.runs().filter(cluster=cluster), 25).get_page(request.GET.get("page")),
+            "runs": Paginator(clusters.runs().filter(cluster=cluster).exclude(trigger="telemetry"), 25).get_page(
+                request.GET.get("page")
+            ),
             "permissions": cluster.permissions,
             "operator": cluster.operator,
             "device_plugin": cluster.device_plugin,

@@ -143,7 +143,7 @@ def test_the_exporters_own_series() -> None:
         line("DCGM_EXP_GPU_HEALTH_STATUS", gpu_labels(health_watch="MEM", health_error_code="DCGM_FR_VOLATILE_DBE"), 20),
         line("DCGM_EXP_CLOCK_EVENTS_COUNT", gpu_labels(clock_event="hw_thermal"), 4),
     )
-    assert sample.xid_counts == {45: 3}
+    assert sample.xid_counts == {"45": 3}
     assert sample.watches == {"MEM": 20}
     assert sample.clock_events == {"hw_thermal": 4}
 

@@ -51,7 +51,7 @@ def _is_of_this_look(at: datetime | None, before: datetime | None) -> bool:
 def _devices(samples: Mapping[int, list[DeviceSample]], answered: set[int], source: str) -> dict[int, list[DeviceSample]]:
     """Writes the samples that are newer than their rows and returns them by node. Rows of MIG instances that an answering
     exporter no longer tells of are deleted; a card that is no longer told of keeps its last sample."""
-    rows = DeviceTelemetry.objects.filter(node_id__in=list(samples | dict.fromkeys(answered)))
+    rows = DeviceTelemetry.objects.filter(node_id__in={*samples, *answered})
     known = {
         (node_id, uuid, gi_id): (pk, at)
         for pk, node_id, uuid, gi_id, at in rows.values_list("pk", "node_id", "uuid", "gi_id", "at")
