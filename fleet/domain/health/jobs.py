@@ -19,8 +19,7 @@ JOB_LABELS = {
 
 
 def pods_of(uuid: str, samples: Iterable[DeviceSample], pods: Sequence[PodSnapshot]) -> tuple[str, ...]:
-    """namespace/name of the pods on this card: as the exporter or the kubelet says; else those of the one job that holds
-    every slot of the node. Empty where nobody can say."""
+    """namespace/name of the pods on this card, as the exporter or the kubelet says. Empty where neither does."""
     named = {f"{ref.namespace}/{ref.pod}" for sample in samples if sample.uuid == uuid for ref in sample.pods}
     named |= {
         f"{pod.namespace}/{pod.name}" for pod in pods if any(device.device_id.startswith(uuid) for device in pod.devices) and uuid

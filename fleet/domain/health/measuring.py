@@ -15,6 +15,7 @@ from fleet.domain.subject import NodeSubject
 from fleet.domain.telemetry import DeviceSample
 
 _SEPARATORS = re.compile(r"[-_\s]+")
+_SERIES = ("xid_counts", "watches", "clock_events")
 RUNG = "telemetry_healthy"
 """The rung that every health finding explains."""
 
@@ -58,29 +59,35 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 def cards(subject: NodeSubject) -> tuple[Card, ...]:
     """The cards of this node of which there is a fresh sample, by UUID."""
     limit = subject.now - thresholds.load().telemetry.fresh
-    fresh = [sample for sample in subject.samples if sample.at >= limit and sample.uuid]
+    now: dict[str, list[DeviceSample]] = {}
+    for sample in subject.samples:
+        if sample.at >= limit and sample.uuid:
+            now.setdefault(sample.uuid, []).append(sample)
+    before: dict[str, list[DeviceSample]] = {}
+    for sample in subject.memory.samples:
+        before.setdefault(sample.uuid, []).append(sample)
     return tuple(
         Card(
             uuid=uuid,
-            samples=tuple(sorted((one for one in fresh if one.uuid == uuid), key=lambda one: (one.gi_id, one.at))),
-            before=tuple(one for one in subject.memory.samples if one.uuid == uuid),
+            samples=tuple(told if len(told) == 1 else sorted(told, key=lambda one: (one.gi_id, one.at))),
+            before=tuple(before.get(uuid, ())),
         )
-        for uuid in sorted({sample.uuid for sample in fresh})
+        for uuid, told in sorted(now.items())
     )
 
 
-def exported(subject: NodeSubject) -> frozenset[str]:
-    """Ids of all that the node's exporters tell of any device: metrics, and fields of the exporter's own series."""
-    told = {name for report in subject.exporters for name in report.metrics}
-    for sample in subject.samples:
-        told |= sample.values.keys()
-        told |= {name for name in ("xid_counts", "watches", "clock_events") if getattr(sample, name)}
-    return frozenset(told)
+def is_exported(subject: NodeSubject, name: str) -> bool:
+    """Whether the node's exporters tell `name` of any device: a metric's id, or a field of the exporter's own series."""
+    if any(name in report.metrics for report in subject.exporters):
+        return True
+    if name in _SERIES:
+        return any(getattr(sample, name) for sample in subject.samples)
+    return any(name in sample.values for sample in subject.samples)
 
 
-def silence(subject: NodeSubject) -> tuple[Status, str] | None:
-    """Why nothing at all is measured on this node; None where something is."""
-    if cards(subject):
+def silence(subject: NodeSubject, measured: Sequence[Card] | None = None) -> tuple[Status, str] | None:
+    """Why nothing at all is measured on this node; None where something is. `measured` are its cards, if they are at hand."""
+    if cards(subject) if measured is None else measured:
         return None
     if subject.exporters:
         reasons = [report.reason for report in subject.exporters if report.outcome is not Outcome.COLLECTED and report.reason]
@@ -138,19 +145,19 @@ def by_card(
     `parts` are what may stand behind a card's UUID in a finding's key. `remembered` are findings that rest on memory: they
     stand whatever is measured now.
     """
-    quiet = silence(subject)
+    everyone = cards(subject)
+    quiet = silence(subject, everyone)
     if quiet is not None:
         return answer(subject, rule, remembered, lack=quiet)
     found: list[Finding] = list(remembered)
     unseen: list[str] = []
-    everyone = cards(subject)
     for card in everyone:
         said = look(card)
         if said is None:
             unseen.append(card.uuid)
         else:
             found.extend(said)
-    missing = [name for name in wanted if name not in exported(subject)]
+    missing = [name for name in wanted if not is_exported(subject, name)]
     lack: tuple[Status, str] | None = None
     if missing and subject.devices.vendor not in ("", "nvidia"):
         lack = (Status.NOT_APPLICABLE, "The exporter of this vendor's GPUs does not measure it.")
@@ -160,7 +167,9 @@ def by_card(
         lack = (Status.UNKNOWN, "Not every GPU tells it, or not yet twice.")
     elif reason := short_of(subject, len(everyone)):
         lack = (Status.UNKNOWN, reason)
-    dark = {*unseen, *_not_measured(subject)}
+    if lack is None and not found:
+        return answer(subject, rule, found)
+    dark = {*unseen, *_not_measured(subject, everyone)}
     keys = dark | {f"{uuid}/{part}" for uuid in dark for part in parts}
     keys |= {sample.key for sample in subject.memory.samples if sample.uuid in dark}
     return answer(subject, rule, found, lack=lack, blind=sorted(keys))
@@ -193,7 +202,7 @@ def has_lasted(subject: NodeSubject, finding: Finding) -> bool:
     return (subject.now - since).total_seconds() >= finding.sustain_s
 
 
-def _not_measured(subject: NodeSubject) -> set[str]:
+def _not_measured(subject: NodeSubject, measured: Sequence[Card]) -> set[str]:
     """Cards known from before that this look does not measure."""
     known = {*subject.memory.known_uuids, *(sample.uuid for sample in subject.memory.samples)}
-    return known - {card.uuid for card in cards(subject)}
+    return known - {card.uuid for card in measured}

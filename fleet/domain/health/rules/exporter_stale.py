@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.domain.catalog import thresholds
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.health.measuring import RUNG, answer, cards, exported, not_enabled, silence
+from fleet.domain.health.measuring import RUNG, answer, cards, is_exported, not_enabled, silence
 from fleet.domain.outcomes import Outcome
 from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject
@@ -26,7 +26,7 @@ def check(subject: NodeSubject) -> RuleResult:
     if quiet is not None:
         found = _silent(subject)
         return answer(subject, ID, [found] if found else [], lack=quiet)
-    if not exported(subject) & set(_LIVE):
+    if not any(is_exported(subject, name) for name in _LIVE):
         return RuleResult(rule=ID, status=Status.NOT_ENABLED, reason=not_enabled(subject, _LIVE))
     return answer(subject, ID, [_frozen()] if _is_frozen(subject) else [])
 

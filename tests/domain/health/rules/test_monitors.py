@@ -95,6 +95,11 @@ def test_two_monitors_with_opposite_words_and_the_same_meaning_agree() -> None:
     assert "NVSentinel finds a fault (memory) that EKS node monitoring agent does not see" in split.findings[0].text
 
 
+def test_a_monitor_does_not_contradict_itself() -> None:
+    both = said("monitors_disagree", told("NVSwitchDown", "True"), told("GpuNvlinkWatch", "False"), without_metrics=("watches",))
+    assert both.findings == ()
+
+
 def test_they_agree_only_where_dcgm_was_heard() -> None:
     assert said("monitors_disagree", told("GpuMemWatch", "False")).status is Status.PASS
     silent = said("monitors_disagree", told("GpuMemWatch", "False"), without_metrics=("watches",))
