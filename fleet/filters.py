@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import F, IntegerField, Q, QuerySet, TextField
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce, Greatest
 
 from fleet.domain import label_selectors
 from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node
@@ -119,7 +119,8 @@ class NodeFilters(filters.FilterSet):
     label = filters.CharFilter(method="with_label", label="Kubernetes label selector")
     taint = filters.CharFilter(method="with_taint", label="Taint key")
     schedulable = YesNo()
-    missing = YesNo(method="with_missing", label="Offers fewer physical GPUs than expected")
+    missing = YesNo(method="with_fewer", label="Fewer physical GPUs usable than expected")
+    not_offered = YesNo(method="with_fewer", label="Offers fewer physical GPUs than expected")
     reason = AnyOf(field_name="reason", split=False)
     removed = YesNo(method="with_removed", label="Nodes that are gone instead of those that are there")
     q = filters.CharFilter(method="search", label="Words in name, product, zone or machine type; key=value for labels")
@@ -141,9 +142,11 @@ class NodeFilters(filters.FilterSet):
     def with_taint(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         return queryset.filter(taints__contains=[{"key": value}])
 
-    def with_missing(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
-        fewer = Q(expected__gt=0) & (Q(offered__isnull=True) | Q(offered__lt=F("expected")))
-        return queryset.filter(fewer) if value else queryset.exclude(fewer)
+    def with_fewer(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        """By the same arithmetic as the sums of the fleet, so that a list has as many rows as its figure says."""
+        field = "usable" if name == "missing" else "offered"
+        counted = queryset.alias(_expected=Coalesce(Greatest("expected", "physical"), 0), _have=Coalesce(F(field), 0))
+        return counted.filter(_have__lt=F("_expected")) if value else counted.filter(_have__gte=F("_expected"))
 
     def with_removed(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
         return queryset.filter(removed_at__isnull=not value)

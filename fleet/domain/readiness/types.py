@@ -47,6 +47,9 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     number: int
     title: str
+    """What is so when it passes, in a few words."""
+    broken: str
+    """What is wrong when it fails, in a few words, for a list of nodes."""
     needs: tuple[str, ...]
     """Sections without which it can say nothing: run.py answers unknown with the section's reason."""
     check: Callable[[NodeSubject], RungResult]
