@@ -1,0 +1,136 @@
+"""Rung 3: the container runtime hands GPUs to containers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet.domain.findings import Evidence, RuleResult, Status
+from fleet.domain.readiness.seen import (
+    State,
+    at_work,
+    fresh,
+    holders,
+    is_running,
+    logs,
+    part,
+    pod_evidence,
+    pod_word,
+    proved,
+    steps,
+    validation,
+)
+from fleet.domain.readiness.types import Rung, RungResult
+from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.subject import NodeSubject
+
+_REFUSALS = frozenset({"RunContainerError", "CreateContainerError"})
+_OF_THE_GPU = ("nvidia", "cdi", "gpu", "libcuda", "nvml", "prestart hook", "/dev/dri", "/dev/kfd", "habana")
+_OF_THE_IMAGE = ("executable file not found", "no such file or directory", "permission denied", "exec format error")
+_IN_USE_MIB = 1024
+"""Memory in use on a card that only a process with a context of its own can have taken; drivers reserve less."""
+
+
+def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
+    """The operator's toolkit pod and its validation; or a pod that holds a slot, runs, and is seen using its card. What a
+    workload proved holds for a day, unless the node reboots or a container is refused."""
+    refused = _refused(subject)
+    if refused is not None:
+        evidence = Evidence("pod", f"{refused.namespace}/{refused.name}", refused.reason)
+        remedy = steps(
+            f"Read the runtime's message: kubectl describe pod -n {refused.namespace} {refused.name}",
+            "Restart the container toolkit on the node; with CDI, make its specification anew: nvidia-ctk cdi generate",
+        )
+        return RUNG.says(Status.FAIL, "The container runtime cannot start a container with a GPU.", (evidence,), remedy)
+    used = _seen_using(subject)
+    proof = proved(subject, "container_runtime", now_too=used is not None)
+    live = (used,) if used is not None else ()
+    state, pods = part(subject, "toolkit", name="container-toolkit")
+    step, steps_told, validator = validation(subject, "toolkit")
+    evidence_of_stack = (*(pod_evidence(pod) for pod in pods[:1]), *steps_told)
+    if state in (State.BROKEN, State.MISSING) or step == State.BROKEN:
+        what, remedy = _broken(subject, state, pods, validator)
+        if live:
+            return RUNG.says(Status.WARN, f"{what}, though a pod uses its GPU.", (*evidence_of_stack, *live), remedy, proof)
+        return RUNG.says(Status.FAIL, f"{what}.", evidence_of_stack, remedy)
+    if state == State.READY or step == State.READY:
+        return RUNG.says(Status.PASS, "The NVIDIA container toolkit is set up.", (*evidence_of_stack, *live), remember=proof)
+    if live:
+        return RUNG.says(Status.PASS, "A pod that holds a slot runs and uses its GPU.", live, remember=proof)
+    if State.STARTING in (state, step):
+        return RUNG.says(Status.WAITING, "The container toolkit is starting.", evidence_of_stack, remember=proof)
+    if proof:
+        noted = Evidence("memory", "a pod used its GPU", "within the last day")
+        return RUNG.says(Status.PASS, "A pod that held a slot used its GPU within the last day.", (noted,), remember=proof)
+    return _unproved(subject)
+
+
+def _refused(subject: NodeSubject) -> PodSnapshot | None:
+    """A pod whose container the runtime could not make, for what may be the GPU's sake. Where the message says that the
+    image lacks its program, it is the pod's own fault."""
+    for pod in sorted(holders(subject), key=lambda one: (one.namespace, one.name)):
+        reasons = {pod.reason, *(one.reason for one in pod.containers if one.state == "waiting")}
+        if reasons & _REFUSALS:
+            message = pod.message.lower()
+            if any(word in message for word in _OF_THE_GPU) or not any(word in message for word in _OF_THE_IMAGE):
+                return pod
+    return None
+
+
+def _seen_using(subject: NodeSubject) -> Evidence | None:
+    """A running pod with a slot whose card is seen in use: computing, or with memory taken. Where the kubelet itself puts
+    the device into the container (DRA, and vendors without a runtime of their own) that it runs says as much."""
+    busy = at_work(subject)
+    if busy is not None:
+        return busy
+    running = sorted((pod for pod in holders(subject) if is_running(pod)), key=lambda one: (one.namespace, one.name))
+    if not running:
+        return None
+    filled = {
+        (ref.namespace, ref.pod)
+        for sample in fresh(subject)
+        if sample.values.get("fb_used", 0) >= _IN_USE_MIB
+        for ref in sample.pods
+    }
+    for pod in running:
+        if (pod.namespace, pod.name) in filled:
+            return Evidence("telemetry", f"{pod.namespace}/{pod.name}", "has memory of its card in use")
+    if subject.devices.vendor not in ("nvidia", "") or any(pod.claims for pod in running):
+        with_device = next((pod for pod in running if pod.claims or subject.devices.vendor != "nvidia"), None)
+        if with_device is not None:
+            return Evidence("pod", f"{with_device.namespace}/{with_device.name}", "runs with its device")
+    return None
+
+
+def _broken(subject: NodeSubject, state: State, pods: Sequence[PodSnapshot], validator: PodSnapshot | None) -> tuple[str, str]:
+    if state == State.MISSING:
+        remedy = steps("See whether the toolkit's DaemonSet tolerates the node's taints.")
+        return "The operator should run the container toolkit on this node, and it does not", remedy
+    if state == State.BROKEN:
+        return f"The container toolkit's pod is not ready ({pod_word(pods[0])})", steps(f"Read what it says: {logs(pods[0])}")
+    remedy = steps(f"Read what the validator says: {logs(validator, 'toolkit-validation')}")
+    return "The validator's container saw no GPU", remedy
+
+
+def _unproved(subject: NodeSubject) -> RungResult:
+    ways = subject.stack.components & {"toolkit", "validator"} or subject.stack.telemetry
+    if ways or "container_runtime" in subject.cluster.rungs_proved:
+        reason = "No container on this node has been seen using a GPU yet."
+        return RUNG.says(Status.UNKNOWN, reason, (), _TRY)
+    return RUNG.says(Status.NOT_ENABLED, "Nothing on this cluster could show a container that uses a GPU.", (), _TURN_ON)
+
+
+_TRY = steps("Run a pod that asks for one GPU on this node and computes for a minute.")
+_TURN_ON = steps(
+    "Run the DCGM exporter with pod attribution: then every pod that uses its GPU shows it.",
+    "Or install the NVIDIA GPU Operator with its validator.",
+    "Or waive this rung for the cluster, with a reason.",
+)
+
+RUNG = Rung(
+    id="container_runtime",
+    number=3,
+    title="Runtime hands out GPUs",
+    broken="The container runtime cannot hand out GPUs",
+    needs=("nodes", "pods"),
+    check=check,
+)
