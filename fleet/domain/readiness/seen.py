@@ -123,6 +123,16 @@ def operator_labels_away(subject: NodeSubject) -> bool:
     )
 
 
+def labels_only_away(subject: NodeSubject, rung: str) -> bool:
+    """Whether GFD's labels are away for the moment, and the rung did not pass while they were there: that they no longer
+    contradict anything is no proof then."""
+    return (
+        subject.memory.previous is not None
+        and labels.GPU_PRODUCT not in subject.node.labels
+        and subject.memory.rungs.get(rung) not in (None, "pass")
+    )
+
+
 # --- boots and memory ---------------------------------------------------------------------------------------------
 
 
@@ -151,9 +161,9 @@ def proved(subject: NodeSubject, rung: str, *, now_too: bool) -> dict[str, datet
     return {"proved": noted} if noted else {}
 
 
-def since(subject: NodeSubject, rung: str, what: str) -> datetime:
-    """Since when the rung has seen `what` without a break; now, where it did not see it at the last look."""
-    return subject.memory.pending.get(f"{rung}|{what}", subject.now)
+def proof_evidence(proof: dict[str, datetime], what: str) -> tuple[Evidence, ...]:
+    """The noted proof as evidence. Its moment moves once an hour at most: what a pod does from look to look is no news."""
+    return tuple(Evidence("telemetry", what, f"{at:%Y-%m-%d %H:%M} UTC") for at in proof.values())
 
 
 # --- workloads and cards ------------------------------------------------------------------------------------------
@@ -174,22 +184,18 @@ def fresh(subject: NodeSubject) -> list[DeviceSample]:
     return [sample for sample in subject.samples if subject.now - sample.at <= SAMPLE_FRESH]
 
 
-def at_work(subject: NodeSubject) -> Evidence | None:
-    """A pod that holds a slot and whose card is seen computing, the first by name; None where none is seen.
-
-    The exporter names the pod of a card, or the kubelet the card of a pod (KEP-4680).
-    """
+def at_work(subject: NodeSubject) -> bool:
+    """Whether a pod that holds a slot is seen computing on its card: the exporter names the pod of a busy card, or the
+    kubelet the card of a pod (KEP-4680)."""
     busy = [sample for sample in fresh(subject) if any(sample.values.get(name, 0) > 0 for name in _USED)]
     if not busy:
-        return None
+        return False
     named = {(ref.namespace, ref.pod) for sample in busy for ref in sample.pods}
     uuids = {sample.uuid for sample in busy if not sample.gi_id}
-    found = sorted(
-        f"{pod.namespace}/{pod.name}"
+    return any(
+        (pod.namespace, pod.name) in named or any(_card(one.device_id) in uuids for one in pod.devices)
         for pod in holders(subject)
-        if (pod.namespace, pod.name) in named or any(_card(one.device_id) in uuids for one in pod.devices)
     )
-    return Evidence("telemetry", found[0], "computes on its card") if found else None
 
 
 def _card(device_id: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fleet.domain.findings import Evidence, RuleResult, Status
 from fleet.domain.readiness.seen import (
+    EXPORTERS,
     State,
     at_work,
     fresh,
@@ -15,6 +16,7 @@ from fleet.domain.readiness.seen import (
     part,
     pod_evidence,
     pod_word,
+    proof_evidence,
     proved,
     steps,
     validation,
@@ -41,26 +43,23 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
             "Restart the container toolkit on the node; with CDI, make its specification anew: nvidia-ctk cdi generate",
         )
         return RUNG.says(Status.FAIL, "The container runtime cannot start a container with a GPU.", (evidence,), remedy)
-    used = _seen_using(subject)
-    proof = proved(subject, "container_runtime", now_too=used is not None)
-    live = (used,) if used is not None else ()
+    proof = proved(subject, "container_runtime", now_too=_seen_using(subject))
+    noted = proof_evidence(proof, "a pod used its GPU")
     state, pods = part(subject, "toolkit", name="container-toolkit")
     step, steps_told, validator = validation(subject, "toolkit")
-    evidence_of_stack = (*(pod_evidence(pod) for pod in pods[:1]), *steps_told)
+    stack = (*(pod_evidence(pod) for pod in pods[:1]), *steps_told)
     if state in (State.BROKEN, State.MISSING) or step == State.BROKEN:
-        what, remedy = _broken(subject, state, pods, validator)
-        if live:
-            return RUNG.says(Status.WARN, f"{what}, though a pod uses its GPU.", (*evidence_of_stack, *live), remedy, proof)
-        return RUNG.says(Status.FAIL, f"{what}.", evidence_of_stack, remedy)
+        what, remedy = _broken(state, pods, validator)
+        if proof and any(is_running(pod) for pod in holders(subject)):
+            return RUNG.says(Status.WARN, f"{what}, though pods go on using GPUs.", (*stack, *noted), remedy, proof)
+        return RUNG.says(Status.FAIL, f"{what}.", stack, remedy)
     if state == State.READY or step == State.READY:
-        return RUNG.says(Status.PASS, "The NVIDIA container toolkit is set up.", (*evidence_of_stack, *live), remember=proof)
-    if live:
-        return RUNG.says(Status.PASS, "A pod that holds a slot runs and uses its GPU.", live, remember=proof)
-    if State.STARTING in (state, step):
-        return RUNG.says(Status.WAITING, "The container toolkit is starting.", evidence_of_stack, remember=proof)
+        return RUNG.says(Status.PASS, "The NVIDIA container toolkit is set up.", stack, remember=proof)
     if proof:
-        noted = Evidence("memory", "a pod used its GPU", "within the last day")
-        return RUNG.says(Status.PASS, "A pod that held a slot used its GPU within the last day.", (noted,), remember=proof)
+        reason = "A pod that holds a slot has used its GPU within the last day."
+        return RUNG.says(Status.PASS, reason, noted, remember=proof)
+    if State.STARTING in (state, step):
+        return RUNG.says(Status.WAITING, "The container toolkit is starting.", stack)
     return _unproved(subject)
 
 
@@ -76,32 +75,23 @@ def _refused(subject: NodeSubject) -> PodSnapshot | None:
     return None
 
 
-def _seen_using(subject: NodeSubject) -> Evidence | None:
-    """A running pod with a slot whose card is seen in use: computing, or with memory taken. Where the kubelet itself puts
-    the device into the container (DRA, and vendors without a runtime of their own) that it runs says as much."""
-    busy = at_work(subject)
-    if busy is not None:
-        return busy
-    running = sorted((pod for pod in holders(subject) if is_running(pod)), key=lambda one: (one.namespace, one.name))
-    if not running:
-        return None
+def _seen_using(subject: NodeSubject) -> bool:
+    """Whether a running pod with a slot is seen using its card: computing, or with memory taken. Where the kubelet itself
+    puts the device into the container (DRA, and vendors without a runtime of their own), that it runs says as much."""
+    if at_work(subject):
+        return True
+    running = [pod for pod in holders(subject) if is_running(pod)]
     filled = {
         (ref.namespace, ref.pod)
-        for sample in fresh(subject)
+        for sample in (fresh(subject) if running else ())
         if sample.values.get("fb_used", 0) >= _IN_USE_MIB
         for ref in sample.pods
     }
-    for pod in running:
-        if (pod.namespace, pod.name) in filled:
-            return Evidence("telemetry", f"{pod.namespace}/{pod.name}", "has memory of its card in use")
-    if subject.devices.vendor not in ("nvidia", "") or any(pod.claims for pod in running):
-        with_device = next((pod for pod in running if pod.claims or subject.devices.vendor != "nvidia"), None)
-        if with_device is not None:
-            return Evidence("pod", f"{with_device.namespace}/{with_device.name}", "runs with its device")
-    return None
+    others = subject.devices.vendor not in ("nvidia", "")
+    return any((pod.namespace, pod.name) in filled or pod.claims or others for pod in running)
 
 
-def _broken(subject: NodeSubject, state: State, pods: Sequence[PodSnapshot], validator: PodSnapshot | None) -> tuple[str, str]:
+def _broken(state: State, pods: Sequence[PodSnapshot], validator: PodSnapshot | None) -> tuple[str, str]:
     if state == State.MISSING:
         remedy = steps("See whether the toolkit's DaemonSet tolerates the node's taints.")
         return "The operator should run the container toolkit on this node, and it does not", remedy
@@ -112,7 +102,7 @@ def _broken(subject: NodeSubject, state: State, pods: Sequence[PodSnapshot], val
 
 
 def _unproved(subject: NodeSubject) -> RungResult:
-    ways = subject.stack.components & {"toolkit", "validator"} or subject.stack.telemetry
+    ways = subject.stack.components & {"toolkit", "validator", *EXPORTERS} or subject.stack.telemetry
     if ways or "container_runtime" in subject.cluster.rungs_proved:
         reason = "No container on this node has been seen using a GPU yet."
         return RUNG.says(Status.UNKNOWN, reason, (), _TRY)

@@ -7,28 +7,41 @@ tokens. A smoke test of Muster's own is a fourth: its result would be remembered
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from fleet.domain import labels
 from fleet.domain.findings import Evidence, RuleResult, Status
-from fleet.domain.readiness.limits import START_GRACE
-from fleet.domain.readiness.seen import EXPORTERS, State, at_work, booted_at, holders, logs, proved, steps, validation
+from fleet.domain.readiness.limits import PROOF_RENEWED_AFTER, START_GRACE
+from fleet.domain.readiness.seen import (
+    EXPORTERS,
+    State,
+    at_work,
+    booted_at,
+    holders,
+    is_running,
+    logs,
+    proof_evidence,
+    proved,
+    steps,
+    validation,
+)
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.subject import NodeSubject
 
-_PROOF_ONLY = "CUDA works: a workload computed on this node within the last day."
+_SEEN = "a workload computed"
 
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     """The validator's own run decides, except that one which fails for want of a free GPU says nothing about CUDA."""
-    work = at_work(subject) or _tokens(subject)
-    proof = proved(subject, "cuda_works", now_too=work is not None)
+    proof = proved(subject, "cuda_works", now_too=at_work(subject) or _tokens(subject))
     state, evidence, validator = validation(subject, "cuda")
     if state == State.READY:
         return RUNG.says(Status.PASS, "CUDA works: the validator's test ran.", evidence, remember=proof)
-    if work is not None:
-        return RUNG.says(Status.PASS, "CUDA works: a workload computes on this node.", (work, *evidence), remember=proof)
     runs = [pod for pod in subject.pods if pod.component == "cuda-validator"]
+    if _computes(subject, proof):
+        reason = "CUDA works: a workload that holds a slot here has been seen computing."
+        return RUNG.says(Status.PASS, reason, (*proof_evidence(proof, _SEEN), *evidence), remember=proof)
     if state != State.ABSENT and _all_busy(subject):
         return _busy(subject, evidence, known=_knew(subject))
     if state == State.BROKEN or any(pod.phase == "Failed" for pod in runs):
@@ -43,15 +56,20 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
         reason = "The operator should run its validator on this node, and it does not: nothing shows that CUDA works."
         return RUNG.says(Status.UNKNOWN, reason, evidence, _TRY)
     if proof:
-        noted = Evidence("memory", "a workload computed", "within the last day")
-        return RUNG.says(Status.PASS, _PROOF_ONLY, (noted,), remember=proof)
+        reason = "CUDA works: a workload computed on this node within the last day."
+        return RUNG.says(Status.PASS, reason, proof_evidence(proof, _SEEN), remember=proof)
     return _unproved(subject)
 
 
-def _tokens(subject: NodeSubject) -> Evidence | None:
-    """A model server that hands out tokens computes them."""
-    served = sorted(f"{one.namespace}/{one.pod}" for one in subject.servers if (one.tokens_per_s or 0) > 0)
-    return Evidence("model_server", served[0], "generates tokens") if served else None
+def _computes(subject: NodeSubject, proof: dict[str, datetime]) -> bool:
+    """Whether workloads compute here now or a moment ago: then CUDA works, whatever became of the validator."""
+    lately = any(subject.now - at <= 2 * PROOF_RENEWED_AFTER for at in proof.values())
+    return lately and any(is_running(pod) for pod in holders(subject))
+
+
+def _tokens(subject: NodeSubject) -> bool:
+    """Whether a model server hands out tokens: it computes them."""
+    return any((one.tokens_per_s or 0) > 0 for one in subject.servers)
 
 
 def _all_busy(subject: NodeSubject) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fleet.domain import labels
 from fleet.domain.findings import Evidence, RuleResult, Status
 from fleet.domain.gpu_nodes import gpu_evidence
-from fleet.domain.readiness.seen import steps
+from fleet.domain.readiness.seen import labels_only_away, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.remarks.words import plural
 from fleet.domain.subject import NodeSubject
@@ -29,6 +29,9 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
             reason = f"Nothing tells of GPUs on this node any more: no PCI device, no label, no slot. {_should(subject)}"
             return RUNG.says(Status.FAIL, reason, _asked(subject), _REMEDY_GONE)
         return RUNG.says(Status.UNKNOWN, "Nothing tells of GPUs on this node.", (), _REMEDY_GONE)
+    if labels_only_away(subject, RUNG.id):
+        reason = "GPU feature discovery's labels, which count the cards, are gone for the moment."
+        return RUNG.says(Status.UNKNOWN, reason, proof)
     if counted is None:
         why = next((remark.text for remark in devices.remarks if remark.id == "physical_unknown"), "")
         reason = why or "There are GPUs, but nobody can tell how many."

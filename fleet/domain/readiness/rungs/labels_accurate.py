@@ -53,6 +53,9 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     doubtful = _first(subject, _DOUBTFUL)
     if doubtful is not None:
         return RUNG.says(Status.WARN, doubtful.text, doubtful.evidence or shown, _remedy(subject))
+    if not any((slots.capacity or 0) > 0 for slots in subject.devices.resources):
+        reason = "The node offers nothing that its labels could be held against."
+        return RUNG.says(Status.UNKNOWN, reason, shown)
     return _written_since_boot(subject, shown)
 
 

@@ -11,6 +11,7 @@ from fleet.domain.readiness.limits import REFUSED_RECENTLY
 from fleet.domain.readiness.seen import (
     DEVICE_PLUGINS,
     State,
+    labels_only_away,
     logs,
     operator_labels_away,
     part,
@@ -64,6 +65,9 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
 
 def _full(subject: NodeSubject) -> RungResult:
     devices, expected = subject.devices, subject.memory.expected
+    if labels_only_away(subject, RUNG.id):
+        reason = "GPU feature discovery's labels, which say how many slots there should be, are gone for the moment."
+        return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
     if devices.physical_source in ("capacity", "config") and expected and (devices.physical or 0) < expected:
         # the cards were counted by the slots themselves: then slots that are missing would not show
         reason = f"Slots of {plural(devices.physical or 0, 'GPU')} are offered, and the node should have {expected}."
