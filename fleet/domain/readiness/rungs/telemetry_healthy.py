@@ -59,16 +59,21 @@ def _sick(sick: Sequence[Finding]) -> RungResult:
 
 
 def _should_report(subject: NodeSubject) -> tuple[int | None, tuple[Evidence, ...]]:
-    """How many cards should report: as many as are counted, else as are expected, else as ever reported."""
+    """How many cards should report: as many as are counted or expected, whichever is more, else as ever reported."""
     devices, memory = subject.devices, subject.memory
+    counts = []
     if devices.physical is not None and not devices.physical_is_lower_bound:
-        return devices.physical, (Evidence(devices.physical_source, "physical GPUs", str(devices.physical)),)
+        counts.append((devices.physical, Evidence(devices.physical_source, "physical GPUs", str(devices.physical))))
     if memory.expected is not None:
-        return memory.expected, (Evidence(memory.expected_source or "learned", "expected GPUs", str(memory.expected)),)
-    if memory.known_uuids:
+        evidence = Evidence(memory.expected_source or "learned", "expected GPUs", str(memory.expected))
+        counts.append((memory.expected, evidence))
+    if not counts and memory.known_uuids:
         known = len(memory.known_uuids)
-        return known, (Evidence("memory", "cards that reported before", str(known)),)
-    return None, ()
+        counts.append((known, Evidence("memory", "cards that reported before", str(known))))
+    if not counts:
+        return None, ()
+    most, evidence = max(counts, key=lambda pair: pair[0])
+    return most, (evidence,)
 
 
 def _silent(subject: NodeSubject) -> RungResult:
