@@ -36,7 +36,9 @@ def changing_mig(subject: NodeSubject) -> bool:
 
 
 def _paused(told: dict[str, str], word: str) -> bool:
-    return any(value == word and key.startswith(labels.GPU_DEPLOY_PREFIX) for key, value in told.items())
+    return word in told.values() and any(
+        value == word and key.startswith(labels.GPU_DEPLOY_PREFIX) for key, value in told.items()
+    )
 
 
 def upgrade_stuck(subject: NodeSubject) -> Lasting:

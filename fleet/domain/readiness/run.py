@@ -15,6 +15,7 @@ from fleet.domain.readiness.types import Readiness, Rung, RungResult, Verdict
 from fleet.domain.subject import NodeSubject
 
 _log = logging.getLogger(__name__)
+_SECTIONS = tuple(dict.fromkeys(section for rung in RUNGS for section in rung.needs))
 _STANDS = frozenset({Status.PASS, Status.WARN, Status.NOT_APPLICABLE})
 _BLOCKABLE = frozenset({Status.FAIL, Status.UNKNOWN, Status.WAITING})
 _UNPROVED = frozenset({Status.UNKNOWN, Status.NOT_ENABLED, Status.WAITING})
@@ -26,7 +27,8 @@ def climb(subject: NodeSubject, health: Sequence[RuleResult] = ()) -> Readiness:
     if silent:
         results = tuple(rung.says(Status.UNKNOWN, silent) for rung in RUNGS)
     else:
-        results = _waive(subject, _block([_ask(rung, subject, health) for rung in RUNGS]))
+        unread = frozenset(section for section in _SECTIONS if not subject.snapshot.knows(section))
+        results = _waive(subject, _block([_ask(rung, subject, health, unread) for rung in RUNGS]))
     readiness = _judge(subject, results, silent)
     remember = {f"{result.id}|{name}": at for result in results for name, at in result.remember.items()}
     return msgspec.structs.replace(
@@ -46,11 +48,11 @@ def _silence(subject: NodeSubject) -> str:
     return f"The cluster has not been read for too long: since {since:%Y-%m-%d %H:%M} UTC its last word is not believed any more."
 
 
-def _ask(rung: Rung, subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
-    for section in rung.needs:
-        if not subject.snapshot.knows(section):
-            report = subject.snapshot.section(section)
-            return rung.says(Status.UNKNOWN, report.reason or f"The section {section} was not read.")
+def _ask(rung: Rung, subject: NodeSubject, health: Sequence[RuleResult], unread: frozenset[str]) -> RungResult:
+    if not unread.isdisjoint(rung.needs):
+        section = next(section for section in rung.needs if section in unread)
+        reason = subject.snapshot.section(section).reason
+        return rung.says(Status.UNKNOWN, reason or f"The section {section} was not read.")
     try:
         return rung.check(subject, health)
     except Exception as error:  # noqa: BLE001 - here, per rung: one rung's mistake must not cost the others

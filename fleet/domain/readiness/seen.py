@@ -3,14 +3,14 @@ which cards are seen at work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fleet.domain import labels
 from fleet.domain.findings import Evidence
 from fleet.domain.readiness.limits import PROOF_LASTS, PROOF_RENEWED_AFTER, SAMPLE_FRESH, START_GRACE
-from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.requests import holds
 from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
 from fleet.domain.subject import NodeSubject
 from fleet.domain.telemetry import DeviceSample
@@ -19,7 +19,6 @@ VALIDATORS = ("validator", "dra-validator")
 DEVICE_PLUGINS = ("device-plugin", "amd-device-plugin", "intel-device-plugin", "gaudi-device-plugin", "dra-driver")
 EXPORTERS = ("dcgm-exporter", "amd-metrics-exporter")
 _NOT_YET = frozenset({"", "ContainerCreating", "PodInitializing", "Pending", "Running"})
-_USED = ("gr_engine_active", "gpu_util")
 
 
 class State(StrEnum):
@@ -150,13 +149,14 @@ def age_of_boot(subject: NodeSubject) -> timedelta | None:
     return subject.now - max(known) if known else None
 
 
-def proved(subject: NodeSubject, rung: str, *, now_too: bool) -> dict[str, datetime]:
-    """What to remember of a proof by a workload: when it was noted. Empty without one, after a reboot, or after a day."""
+def proved(subject: NodeSubject, rung: str, seen_now: Callable[[NodeSubject], bool]) -> dict[str, datetime]:
+    """What to remember of a proof by a workload: when it was noted. Empty without one, after a reboot, or after a day.
+    Whether one is seen now is asked only where that would change the note."""
     noted = subject.memory.pending.get(f"{rung}|proved")
     booted = booted_at(subject)
     if noted is not None and ((booted is not None and booted > noted) or subject.now - noted > PROOF_LASTS):
         noted = None
-    if now_too and (noted is None or subject.now - noted > PROOF_RENEWED_AFTER):
+    if (noted is None or subject.now - noted > PROOF_RENEWED_AFTER) and seen_now(subject):
         noted = subject.now
     return {"proved": noted} if noted else {}
 
@@ -171,7 +171,11 @@ def proof_evidence(proof: dict[str, datetime], what: str) -> tuple[Evidence, ...
 
 def holders(subject: NodeSubject) -> list[PodSnapshot]:
     """Workload pods on the node that hold a GPU slot or a claim."""
-    return [pod for pod in subject.pods if not pod.component and holds(pod) and (pod.claims or gpu_requests(pod))]
+    return [pod for pod in subject.pods if not pod.component and holds(pod) and (pod.claims or _asks_for_gpu(pod))]
+
+
+def _asks_for_gpu(pod: PodSnapshot) -> bool:
+    return any(labels.is_gpu_resource(name) for container in pod.containers for name in container.requests)
 
 
 def is_running(pod: PodSnapshot) -> bool:
@@ -187,7 +191,7 @@ def fresh(subject: NodeSubject) -> list[DeviceSample]:
 def at_work(subject: NodeSubject) -> bool:
     """Whether a pod that holds a slot is seen computing on its card: the exporter names the pod of a busy card, or the
     kubelet the card of a pod (KEP-4680)."""
-    busy = [sample for sample in fresh(subject) if any(sample.values.get(name, 0) > 0 for name in _USED)]
+    busy = [one for one in fresh(subject) if one.values.get("gr_engine_active", 0) > 0 or one.values.get("gpu_util", 0) > 0]
     if not busy:
         return False
     named = {(ref.namespace, ref.pod) for sample in busy for ref in sample.pods}

@@ -23,7 +23,7 @@ class Verdict(StrEnum):
     EXCLUDED = "excluded"
 
 
-class RungResult(msgspec.Struct, frozen=True, kw_only=True):
+class RungResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one rung answers for one node."""
 
     id: str

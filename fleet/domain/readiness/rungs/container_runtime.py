@@ -43,7 +43,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
             "Restart the container toolkit on the node; with CDI, make its specification anew: nvidia-ctk cdi generate",
         )
         return RUNG.says(Status.FAIL, "The container runtime cannot start a container with a GPU.", (evidence,), remedy)
-    proof = proved(subject, "container_runtime", now_too=_seen_using(subject))
+    proof = proved(subject, "container_runtime", _seen_using)
     noted = proof_evidence(proof, "a pod used its GPU")
     state, pods = part(subject, "toolkit", name="container-toolkit")
     step, steps_told, validator = validation(subject, "toolkit")
@@ -66,12 +66,20 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
 def _refused(subject: NodeSubject) -> PodSnapshot | None:
     """A pod whose container the runtime could not make, for what may be the GPU's sake. Where the message says that the
     image lacks its program, it is the pod's own fault."""
-    for pod in sorted(holders(subject), key=lambda one: (one.namespace, one.name)):
-        reasons = {pod.reason, *(one.reason for one in pod.containers if one.state == "waiting")}
-        if reasons & _REFUSALS:
-            message = pod.message.lower()
-            if any(word in message for word in _OF_THE_GPU) or not any(word in message for word in _OF_THE_IMAGE):
-                return pod
+    waiting = [
+        pod
+        for pod in subject.pods
+        if pod.phase in ("Pending", "Running")
+        and (pod.reason in _REFUSALS or any(one.reason in _REFUSALS for one in pod.containers if one.state == "waiting"))
+    ]
+    if not waiting:
+        return None
+    with_slots = {pod.uid for pod in holders(subject)}
+    for pod in sorted(waiting, key=lambda one: (one.namespace, one.name)):
+        message = pod.message.lower()
+        own_fault = any(word in message for word in _OF_THE_IMAGE) and not any(word in message for word in _OF_THE_GPU)
+        if pod.uid in with_slots and not own_fault:
+            return pod
     return None
 
 

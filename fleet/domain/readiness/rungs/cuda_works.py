@@ -34,7 +34,7 @@ _SEEN = "a workload computed"
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     """The validator's own run decides, except that one which fails for want of a free GPU says nothing about CUDA."""
-    proof = proved(subject, "cuda_works", now_too=at_work(subject) or _tokens(subject))
+    proof = proved(subject, "cuda_works", lambda seen: at_work(seen) or _tokens(seen))
     state, evidence, validator = validation(subject, "cuda")
     if state == State.READY:
         return RUNG.says(Status.PASS, "CUDA works: the validator's test ran.", evidence, remember=proof)

@@ -56,14 +56,23 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
 
 
 def _proof(subject: NodeSubject) -> tuple[Evidence, ...]:
-    """What proves GPUs, the bus before labels before slots."""
-    found = gpu_evidence(subject.node, subject.dra_devices)
-    if subject.node.labels.get(labels.GPU_PRESENT) == "true":
-        found = (Evidence("label", labels.GPU_PRESENT, "true"), *(one for one in found if one.key != labels.GPU_PRESENT))
-    ordered = sorted(
-        found, key=lambda one: (not one.key.startswith(labels.NFD), one.key != labels.GPU_PRESENT, one.source, one.key)
-    )
-    return tuple(ordered[:_MOST_EVIDENCE])
+    """What proves GPUs: the bus, the operator's word, then what they were counted by."""
+    told = subject.node.labels
+    found = [Evidence("label", key, "true") for key in sorted(told) if labels.pci_gpu_vendor(key) and told[key] == "true"]
+    found += [one for one in subject.devices.evidence if _proves(one)]
+    return tuple(found[:_MOST_EVIDENCE]) or gpu_evidence(subject.node, subject.dra_devices)[:_MOST_EVIDENCE]
+
+
+def _proves(one: Evidence) -> bool:
+    if one.source in ("capacity", "allocatable", "resource_slice"):
+        return one.value != "0"
+    return one.key in _COUNTS and one.value not in ("", "0", "false")
+
+
+_COUNTS = frozenset(
+    {labels.GPU_PRESENT, labels.GPU_PRODUCT, labels.GPU_COUNT, labels.GKE_ACCELERATOR, labels.GKE_ACCELERATOR_COUNT,
+     labels.AMD_PRODUCT, labels.INTEL_DEVICE_COUNT, labels.GAUDI_PRODUCT}
+)  # fmt: skip
 
 
 def _asked(subject: NodeSubject) -> tuple[Evidence, ...]:

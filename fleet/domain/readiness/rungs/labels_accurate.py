@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import MEMORY_TOLERANCE_PERCENT
@@ -86,23 +87,23 @@ def _against_samples(subject: NodeSubject) -> RungResult | None:
     if not samples:
         return None
     devices = subject.devices
-    models = sorted({label_form(one.model) for one in samples if one.model})
-    if models and devices.product and not any(_same(model, product) for model in models for product in devices.products):
-        reason = f"The labels say {devices.product}, the exporter reads {models[0]}."
-        evidence = (*told(subject.node.labels, (labels.GPU_PRODUCT,)), Evidence("telemetry", "model", models[0]))
+    cards, models, drivers = set(), set(), set()
+    for one in samples:
+        cards.add(one.uuid)
+        models.add(one.model)
+        drivers.add(one.driver_version)
+    model, driver = max(models), max(drivers)
+    if model and devices.product and not any(_same(one, product) for one in models for product in devices.products):
+        reason = f"The labels say {devices.product}, the exporter reads {label_form(model)}."
+        evidence = (*told(subject.node.labels, (labels.GPU_PRODUCT,)), Evidence("telemetry", "model", label_form(model)))
         return RUNG.says(Status.FAIL, reason, evidence, _remedy(subject))
-    cards = {one.uuid for one in samples}
     if devices.physical_source == "label" and devices.physical is not None and len(cards) > devices.physical:
         reason = "The exporter reads more cards than the labels count."
         evidence = (*told(subject.node.labels, (labels.GPU_COUNT,)), Evidence("telemetry", "cards", str(len(cards))))
         return RUNG.says(Status.WARN, reason, evidence, _remedy(subject))
-    drivers = sorted({one.driver_version for one in samples if one.driver_version})
-    if drivers and devices.driver_version and _number(drivers[0]) != _number(devices.driver_version):
-        reason = f"The labels tell driver {devices.driver_version}, the exporter reads {drivers[0]}."
-        evidence = (
-            *told(subject.node.labels, (labels.DRIVER_VERSION_FULL,)),
-            Evidence("telemetry", "driver version", drivers[0]),
-        )
+    if driver and devices.driver_version and _number(driver) != _number(devices.driver_version):
+        reason = f"The labels tell driver {devices.driver_version}, the exporter reads {driver}."
+        evidence = (*told(subject.node.labels, (labels.DRIVER_VERSION_FULL,)), Evidence("telemetry", "driver version", driver))
         return RUNG.says(Status.WARN, reason, evidence, _remedy(subject))
     return _memory(subject, samples)
 
@@ -123,12 +124,14 @@ def _memory(subject: NodeSubject, samples: Sequence[DeviceSample]) -> RungResult
     return None
 
 
+@lru_cache(maxsize=1024)
 def _same(model: str, product: str) -> bool:
     """Whether two spellings can be one product: old drivers leave `NVIDIA-` out."""
-    one, other = (split_product(name)[0].removeprefix("NVIDIA-").lower() for name in (model, product))
+    one, other = (split_product(name)[0].removeprefix("NVIDIA-").lower() for name in (label_form(model), product))
     return one == other
 
 
+@lru_cache(maxsize=1024)
 def _number(version: str) -> tuple[str, ...]:
     """Versions are compared part by part: DRA writes 570.172.8 for the 570.172.08 of everybody else."""
     return tuple(part.lstrip("0") or "0" for part in version.split("."))

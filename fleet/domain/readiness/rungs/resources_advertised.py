@@ -131,10 +131,9 @@ def _told(number: int | None) -> str:
 
 def _refused(subject: NodeSubject) -> PodSnapshot | None:
     """A pod that the kubelet lately refused a device. One that asked for several shares of a card was refused by rule."""
+    refused = [pod for pod in subject.pods if pod.reason == "UnexpectedAdmissionError" and not pod.component]
     shared = {slots.name for slots in subject.devices.resources if (slots.replicas or 1) > 1 or slots.name.endswith(".shared")}
-    for pod in sorted(subject.pods, key=lambda one: (one.namespace, one.name)):
-        if pod.reason != "UnexpectedAdmissionError" or pod.component:
-            continue
+    for pod in sorted(refused, key=lambda one: (one.namespace, one.name)):
         begun = pod.started_at or pod.created_at
         asked = gpu_requests(pod)
         by_rule = any(amount > 1 and name in shared for name, amount in asked.items())
