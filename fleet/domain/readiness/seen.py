@@ -143,8 +143,10 @@ def booted_at(subject: NodeSubject) -> datetime | None:
 
 def age_of_boot(subject: NodeSubject) -> timedelta | None:
     """How long ago the node joined or rebooted; None where nobody saw it happen."""
-    booted = booted_at(subject)
-    joined = None if subject.memory.found_at_start else subject.memory.first_seen_at
+    booted, memory = booted_at(subject), subject.memory
+    joined = None if memory.found_at_start else memory.first_seen_at
+    if memory.first_seen_at is None and subject.cluster.nodes:
+        joined = subject.now  # never seen before on a cluster that was
     known = [at for at in (booted, joined) if at is not None]
     return subject.now - max(known) if known else None
 

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from fleet.domain.findings import Status
+from fleet.domain.judgement import judge
 from fleet.domain.readiness import run
 from fleet.domain.readiness.types import Rung
 from fleet.domain.snapshot import OperatorSnapshot
-from fleet.domain.subject import Policy, Waiver
+from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver
 from fleet.domain.telemetry import Telemetry
 from tests.builders import make_node
 from tests.domain.readiness.world import LONG_AGO, NOW, World, operand, operator, stack, swapped, validator, without
@@ -121,6 +122,13 @@ def test_a_node_that_just_booted_is_starting_unless_it_is_good() -> None:
     assert broken_driver().remembering(**older).climb().verdict == "not_ready"
     rebooted = {"boot_id": "a", "booted_at": NOW - timedelta(minutes=1)}
     assert broken_driver().remembering(**rebooted).climb().verdict == "starting"
+
+
+def test_a_node_never_seen_before_on_a_known_cluster_has_just_joined() -> None:
+    world = broken_driver().but(memory=NodeMemory())
+    neighbour = ClusterMemory(nodes={"uid-of-another": NodeMemory(first_seen_at=LONG_AGO)})
+    assert judge(world.snapshot(), neighbour).nodes[0].readiness.verdict == "starting"
+    assert judge(world.snapshot(), ClusterMemory()).nodes[0].readiness.verdict == "not_ready"
 
 
 def test_a_node_that_was_there_when_muster_came_did_not_just_join() -> None:

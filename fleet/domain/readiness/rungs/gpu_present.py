@@ -50,9 +50,9 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     ordered = next((remark for remark in devices.remarks if remark.id == "fewer_than_ordered"), None)
     if ordered is not None and subject.memory.expected_source != "declared":
         return RUNG.says(Status.FAIL, ordered.text, (number, *ordered.evidence), _REMEDY_LOST)
-    known = "as many as expected" if expected is not None else "and nobody says how many it should have"
+    declared = _asked(subject) if subject.memory.expected_source == "declared" else ()
     at_least = "At least " if devices.physical_is_lower_bound else ""
-    return RUNG.says(Status.PASS, f"{at_least}{plural(counted, 'GPU')}, {known}.", (number, *_asked(subject), *proof))
+    return RUNG.says(Status.PASS, f"{at_least}{plural(counted, 'GPU')}: none is missing.", (number, *declared, *proof))
 
 
 def _proof(subject: NodeSubject) -> tuple[Evidence, ...]:
