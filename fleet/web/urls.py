@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, clusters, fleet, health, nodes, patterns, views
+from fleet.web import accounts, clusters, decisions, fleet, health, nodes, patterns, views
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
     path("nodes/", nodes.node_list, name="nodes"),
     path("nodes/<str:cluster>/<str:name>/", nodes.node_detail, name="node"),
+    path("nodes/<str:cluster>/<str:name>/maintenance/", decisions.begin_maintenance, name="node-maintenance-begin"),
+    path("nodes/<str:cluster>/<str:name>/maintenance/end/", decisions.end_maintenance, name="node-maintenance-end"),
+    path("nodes/<str:cluster>/<str:name>/expected-gpus/", decisions.declare_expected, name="node-expected-declare"),
+    path("nodes/<str:cluster>/<str:name>/expected-gpus/learn/", decisions.withdraw_expected, name="node-expected-withdraw"),
     path("clusters/", clusters.cluster_list, name="clusters"),
     path("clusters/<str:name>/", clusters.cluster_detail, name="cluster"),
     path("clusters/<str:name>/collect/", clusters.collect_now, name="cluster-collect"),
+    path("clusters/<str:name>/waivers/", decisions.waive, name="waiver-grant"),
+    path("clusters/<str:name>/waivers/<str:rung>/withdraw/", decisions.withdraw_waiver, name="waiver-withdraw"),
     path("saved-views/", views.save_view, name="saved-views"),
     path("saved-views/<int:pk>/delete/", views.delete_view, name="saved-view-delete"),
     path("patterns/", patterns.patterns, name="patterns"),
