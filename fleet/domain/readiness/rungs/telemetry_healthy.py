@@ -80,7 +80,9 @@ def _silent(subject: NodeSubject) -> RungResult:
     """No fresh sample: because the exporter does not answer, is not here, or is nowhere."""
     failing = next((one for one in subject.exporters if one.outcome != Outcome.COLLECTED), None)
     if failing is not None:
-        evidence = (Evidence("exporter", f"{failing.namespace}/{failing.pod}".strip("/") or failing.node_name, failing.outcome),)
+        evidence: tuple[Evidence, ...] = (
+            Evidence("exporter", f"{failing.namespace}/{failing.pod}".strip("/") or failing.node_name, failing.outcome),
+        )
         reason = f"The exporter does not answer: {failing.reason}" if failing.reason else "The exporter does not answer."
         return RUNG.says(Status.UNKNOWN, reason, evidence, _REMEDY_EXPORTER)
     state, pods = part(subject, *EXPORTERS, name="dcgm-exporter")
