@@ -10,7 +10,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, TextField
 from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce, Greatest
 from django.utils import timezone
 
 from fleet.domain import label_selectors
@@ -132,6 +132,10 @@ def _compared(field: str, key: str, comparison: str, value: int) -> QuerySet:
     )
 
 
+def _says(rung: str, status: str) -> Q:
+    return Q(rungs__contains=[{"id": rung, "status": status}])
+
+
 class NodeFilters(filters.FilterSet):
     cluster = AnyOf(field_name="cluster__name")
     product = AnyOf(field_name="product")
@@ -142,6 +146,12 @@ class NodeFilters(filters.FilterSet):
     sharing = AnyOf(field_name="sharing")
     state = AnyOf(field_name="state")
     advertised = AnyOf(field_name="advertised")
+    verdict = AnyOf(field_name="verdict")
+    broken_rung = AnyOf(field_name="broken_rung")
+    rung = AnyOf(field_name="rungs", method="with_rung", label="What a rung says, as `driver_loaded:fail`; several: any of them")
+    excluded = YesNo(method="with_excluded", label="Taken out on purpose: cordoned or in maintenance")
+    flapping = YesNo()
+    counted = YesNo(method="with_counted", label="Whether anybody could count its physical GPUs")
     zone = AnyOf(field_name="zone")
     machine_type = AnyOf(field_name="machine_type")
     driver = AnyOf(field_name="driver_version")
@@ -149,7 +159,8 @@ class NodeFilters(filters.FilterSet):
     label = filters.CharFilter(method="with_label", label="Kubernetes label selector")
     taint = filters.CharFilter(method="with_taint", label="Taint key")
     schedulable = YesNo()
-    missing = YesNo(method="with_missing", label="Offers fewer physical GPUs than expected")
+    missing = YesNo(method="with_fewer", label="Fewer physical GPUs usable than expected")
+    not_offered = YesNo(method="with_fewer", label="Offers fewer physical GPUs than expected")
     reason = AnyOf(field_name="reason", split=False)
     removed = YesNo(method="with_removed", label="Nodes that are gone instead of those that are there")
     q = filters.CharFilter(method="search", label="Words in name, product, zone or machine type; key=value for labels")
@@ -171,9 +182,32 @@ class NodeFilters(filters.FilterSet):
     def with_taint(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         return queryset.filter(taints__contains=[{"key": value}])
 
-    def with_missing(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
-        fewer = Q(expected__gt=0) & (Q(offered__isnull=True) | Q(offered__lt=F("expected")))
-        return queryset.filter(fewer) if value else queryset.exclude(fewer)
+    def with_fewer(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        """By the same arithmetic as the sums of the fleet, so that a list has as many rows as its figure says."""
+        field = "usable" if name == "missing" else "offered"
+        counted = queryset.alias(_expected=Coalesce(Greatest("expected", "physical"), 0), _have=Coalesce(F(field), 0))
+        return counted.filter(_have__lt=F("_expected")) if value else counted.filter(_have__gte=F("_expected"))
+
+    def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        """A waived rung is `waived`, whatever it would have said: the ladder's funnel counts it so."""
+        wanted = Q()
+        for one in (part for text in value for part in text.split(",")):
+            rung, _, said = one.partition(":")
+            signed = Q(rungs__contains=[{"id": rung, "waiver": {}}])
+            if said == "waived":
+                wanted |= signed & ~_says(rung, "pass") & ~_says(rung, "warn")
+            elif said in ("pass", "warn"):
+                wanted |= _says(rung, said)
+            else:
+                wanted |= _says(rung, said) & ~signed
+        return queryset.filter(wanted) if value else queryset
+
+    def with_counted(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        nobody = Q(physical__isnull=True) & (Q(expected__isnull=True) | Q(expected=0))
+        return queryset.exclude(nobody) if value else queryset.filter(nobody)
+
+    def with_excluded(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        return queryset.filter(verdict="excluded") if value else queryset.exclude(verdict="excluded")
 
     def with_removed(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
         return queryset.filter(removed_at__isnull=not value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -14,24 +12,27 @@ from fleet.api.filtering import FilterSets
 from fleet.filters import NodeFilters
 from fleet.selectors import fleet as select
 from fleet.selectors import nodes
-from fleet.selectors.states import verdict_of
 
 
 class FleetNodes(serializers.Serializer):
     total = serializers.IntegerField()
     by_verdict = serializers.DictField(child=serializers.IntegerField())
     by_state = serializers.DictField(child=serializers.IntegerField())
+    flapping = serializers.IntegerField()
 
 
 class FleetMissing(serializers.Serializer):
-    state = serializers.CharField()
+    """Physical GPUs that are expected and not usable, by the first broken rung of their node."""
+
+    verdict = serializers.CharField()
+    broken_rung = serializers.CharField(allow_null=True)
     reason = serializers.CharField()
     count = serializers.IntegerField()
     nodes = serializers.IntegerField()
 
 
 class FleetGpus(serializers.Serializer):
-    """Physical GPUs. `usable` needs verdicts: null until the readiness ladder judges."""
+    """Physical GPUs: `usable` are those of ready and degraded nodes; `missing` adds up to expected − usable."""
 
     expected = serializers.IntegerField()
     physical = serializers.IntegerField(allow_null=True)
@@ -64,21 +65,33 @@ class FleetSummary(APIView):
 
     @extend_schema(operation_id="fleet_summary", responses=SummarySerializer)
     def get(self, request: Request) -> Response:
-        """Physical GPUs offered of expected, the missing ones by reason, and slots."""
+        """Physical GPUs usable of expected, the missing ones by reason, nodes by verdict, and slots."""
         rows = FilterSets().filter_queryset(request, nodes.nodes(), self)
         found = select.summary(rows)
-        verdicts = Counter(verdict_of(node).verdict for node in rows.only("state", "cluster"))
         return Response(
             {
                 "clusters": found.clusters,
-                "nodes": {"total": found.nodes, "by_verdict": dict(verdicts), "by_state": found.by_state},
+                "nodes": {
+                    "total": found.nodes,
+                    "by_verdict": found.by_verdict,
+                    "by_state": found.by_state,
+                    "flapping": found.flapping,
+                },
                 "gpus": {
                     "expected": found.expected,
                     "physical": found.physical,
                     "offered": found.offered,
-                    "usable": None,
+                    # nobody counted a single card: then 0 would be a guess
+                    "usable": None if found.nodes and not found.expected else found.usable,
                     "missing": [
-                        {"state": m.state, "reason": m.reason, "count": m.count, "nodes": m.nodes} for m in found.missing
+                        {
+                            "verdict": m.verdict,
+                            "broken_rung": m.broken_rung or None,
+                            "reason": m.reason,
+                            "count": m.count,
+                            "nodes": m.nodes,
+                        }
+                        for m in found.missing
                     ],
                     "uncounted_nodes": found.uncounted_nodes,
                 },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet, prefetch_related_objects
@@ -15,12 +16,16 @@ from rest_framework.response import Response
 from fleet.api.findings import FindingSerializer
 from fleet.api.lists import ListViewSet
 from fleet.api.pods import PodSerializer
+from fleet.api.rungs import RungSerializer, rung_rows
+from fleet.domain.readiness.types import Verdict
 from fleet.filters import NodeFilters
 from fleet.models import Node, NodeResource, NodeRevision
 from fleet.selectors import findings
 from fleet.selectors import nodes as select
 from fleet.selectors.clusters import stale_cluster_ids
-from fleet.selectors.states import verdict_of
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nodes without a verdict stand first when ordered by its age."""
 
 
 class ResourceSerializer(serializers.ModelSerializer):
@@ -37,6 +42,7 @@ class NodeGpus(serializers.Serializer):
     physical = serializers.IntegerField(allow_null=True)
     expected = serializers.IntegerField(allow_null=True)
     offered = serializers.IntegerField(allow_null=True)
+    usable = serializers.IntegerField(allow_null=True)
     source = serializers.CharField(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
     mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
@@ -107,10 +113,13 @@ class NodeSerializer(serializers.Serializer):
     state = serializers.CharField()
     state_since = serializers.DateTimeField()
     reason = _Told()
-    verdict = serializers.SerializerMethodField()
-    broken_rung = serializers.SerializerMethodField()
-    verdict_since = serializers.SerializerMethodField()
-    verdict_reason = serializers.SerializerMethodField()
+    verdict = serializers.ChoiceField([verdict.value for verdict in Verdict])
+    broken_rung = _Told()
+    verdict_since = serializers.DateTimeField(allow_null=True)
+    verdict_reason = _Told()
+    verdict_remedy = _Told()
+    reached = serializers.IntegerField()
+    flapping = serializers.BooleanField()
     rungs = serializers.SerializerMethodField()
     findings = serializers.SerializerMethodField()
     pools = serializers.SerializerMethodField()
@@ -127,24 +136,9 @@ class NodeSerializer(serializers.Serializer):
     removed_at = serializers.DateTimeField(allow_null=True)
     stale = serializers.SerializerMethodField()
 
-    @extend_schema_field({"type": "string", "enum": ["ready", "degraded", "not_ready", "starting", "unknown", "excluded"]})
-    def get_verdict(self, node: Node) -> str:
-        return verdict_of(node).verdict
-
-    @extend_schema_field({"type": ["string", "null"]})
-    def get_broken_rung(self, node: Node) -> str | None:
-        return None
-
-    @extend_schema_field({"type": ["string", "null"], "format": "date-time"})
-    def get_verdict_since(self, node: Node) -> str | None:
-        return None
-
-    def get_verdict_reason(self, node: Node) -> str:
-        return verdict_of(node).reason
-
-    @extend_schema_field({"type": "array", "items": {"type": "object"}})
-    def get_rungs(self, node: Node) -> list[Any]:
-        return []
+    @extend_schema_field(RungSerializer(many=True))
+    def get_rungs(self, node: Node) -> list[dict[str, Any]]:
+        return rung_rows(node.rungs, node.cluster.section_read_at)
 
     @extend_schema_field(FindingSerializer(many=True))
     def get_findings(self, node: Node) -> list[Any]:
@@ -191,11 +185,16 @@ class Nodes(ListViewSet):
         "product": "product",
         "mode": "mode",
         "state": "state",
+        "verdict": "verdict",
+        "broken_rung": "broken_rung",
+        "reached": "reached",
+        "verdict_since": ("verdict_since", _LONG_AGO),
         "zone": "zone",
         "machine_type": "machine_type",
         "driver": "driver_version",
         "physical": ("physical", -1),
         "expected": ("expected", -1),
+        "usable": ("usable", -1),
         "capacity": ("slots_capacity", -1),
         "allocatable": ("slots_allocatable", -1),
         "requested": ("slots_requested", -1),
@@ -204,13 +203,15 @@ class Nodes(ListViewSet):
         "changed": "changed_at",
         "state_since": "state_since",
     }
-    facet_names = ("cluster", "product", "vendor", "family", "mode", "sharing", "partitioning", "state", "zone",
-                   "machine_type", "driver")  # fmt: skip
+    facet_names = ("cluster", "verdict", "broken_rung", "product", "vendor", "family", "mode", "sharing", "partitioning",
+                   "state", "zone", "machine_type", "driver")  # fmt: skip
     csv_columns = (
         "cluster", "name", "uid", "vendor", "product", "family", "gpu_memory_mib", "driver_version", "cuda_version",
         "machine_type", "zone", "partitioning", "sharing", "replicas", "mode", "gpus.physical", "gpus.expected",
-        "gpus.offered", "gpus.mig_instances", "slots.capacity", "slots.allocatable", "slots.requested", "slots.free",
-        "state", "state_since", "reason", "kubelet_ready", "schedulable", "first_seen_at", "last_seen_at",
+        "gpus.offered", "gpus.usable",
+        "gpus.mig_instances", "slots.capacity", "slots.allocatable", "slots.requested", "slots.free",
+        "verdict", "broken_rung", "verdict_since", "verdict_reason", "reached", "flapping", "state", "state_since",
+        "reason", "kubelet_ready", "schedulable", "first_seen_at", "last_seen_at",
         "removed_at", "stale",
     )  # fmt: skip
 

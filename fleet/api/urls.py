@@ -13,6 +13,7 @@ from rest_framework.routers import SimpleRouter
 
 from fleet.api.audit import Audit
 from fleet.api.clusters import Clusters
+from fleet.api.decisions import NodeExpected, NodeMaintenance, Waivers
 from fleet.api.declarations import Apply, Export
 from fleet.api.findings import Findings
 from fleet.api.fleet import FleetSummary
@@ -51,6 +52,18 @@ v1: list[Any] = [
     path("nodes/<str:cluster>/<str:name>/", Nodes.as_view({"get": "one"}), name="api-node"),
     path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
     path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
+    path(
+        "nodes/<str:cluster>/<str:name>/maintenance/",
+        NodeMaintenance.as_view({"get": "show", "post": "begin", "delete": "end"}),
+        name="api-node-maintenance",
+    ),
+    path(
+        "nodes/<str:cluster>/<str:name>/expected-gpus/",
+        NodeExpected.as_view({"get": "show", "post": "declare", "delete": "withdraw"}),
+        name="api-node-expected",
+    ),
+    path("clusters/<str:cluster>/waivers/", Waivers.as_view({"get": "index", "post": "grant"}), name="api-cluster-waivers"),
+    path("clusters/<str:cluster>/waivers/<str:rung>/", Waivers.as_view({"delete": "withdraw"}), name="api-cluster-waiver"),
     path("", include(router.urls)),
 ]
 # The documentation's own script writes a style element: this page, and no other, lets it.

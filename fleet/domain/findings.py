@@ -34,7 +34,7 @@ class Status(StrEnum):
     BLOCKED = "blocked"
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """One thing somebody said: where it was read, under which key, and the value as it stood there."""
 
     source: str
@@ -43,7 +43,7 @@ class Evidence(msgspec.Struct, frozen=True):
     value: str
 
 
-class Remark(msgspec.Struct, frozen=True, kw_only=True):
+class Remark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One plain sentence about a node that a reader must see, with what it rests on.
 
     `id` is a stable slug (`requested_exceeds_allocatable`); ids are an open set.

@@ -27,7 +27,7 @@ from fleet.domain.readiness.run import climb
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.seen import see
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
-from fleet.domain.subject import ClusterMemory, NodeSubject
+from fleet.domain.subject import ClusterMemory, ClusterStack, NodeSubject
 
 T = TypeVar("T")
 
@@ -89,6 +89,7 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
     samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
     exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
     servers = _by_node(snapshot.telemetry.servers, lambda server: server.node_name)
+    stack = _stack(snapshot)
     for node in snapshot.nodes:
         name = node.name
         if node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(node, devices[name]):
@@ -106,7 +107,17 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
             memory=memory.of(node.uid),
             policy=memory.policy(node.uid),
             cluster=memory,
+            stack=stack,
         )
+
+
+def _stack(snapshot: ClusterSnapshot) -> ClusterStack:
+    parts = {pod.component for pod in snapshot.pods} | {daemons.component for daemons in snapshot.operator.daemonsets}
+    return ClusterStack(
+        components=frozenset(parts - {""}),
+        gfd_labels=any(labels.GPU_PRODUCT in node.labels for node in snapshot.nodes),
+        telemetry=bool(snapshot.telemetry.exporters or snapshot.telemetry.samples),
+    )
 
 
 NOT_DESCRIBED = describe(NodeSnapshot(name="", uid=""), pods=None, plugin=None, devices=None, allocations=None)
@@ -168,7 +179,7 @@ def _judge_node(subject: NodeSubject, allocations: tuple[DraAllocation, ...]) ->
         reason=described.reason,
         readiness=readiness,
         results=results,
-        pending=pending | more_pending,
+        pending=pending | more_pending | readiness.remember,
         fingerprint=fingerprint(
             facts, described, state, reasons, allocations, readiness, rules.findings(results), pending, more_pending
         ),

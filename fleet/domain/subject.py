@@ -131,6 +131,17 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
         return self.policies.get(uid) or self.default_policy
 
 
+class ClusterStack(msgspec.Struct, frozen=True, kw_only=True):
+    """What is there anywhere on the cluster that could prove something: tells "not yet" from "nobody ever could"."""
+
+    components: frozenset[str] = frozenset()
+    """Parts of the GPU stack that run, or have a DaemonSet, on any node (collectors/components.py)."""
+    gfd_labels: bool = False
+    """Some node bears GPU feature discovery's labels."""
+    telemetry: bool = False
+    """Some exporter was read, or tried."""
+
+
 class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
     """One node under judgement. Sections that could not be read are empty; ask `snapshot.knows(section)` first."""
 
@@ -148,6 +159,7 @@ class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
     memory: NodeMemory = NodeMemory()
     policy: Policy = Policy()
     cluster: ClusterMemory = ClusterMemory()
+    stack: ClusterStack = ClusterStack()
 
     def component(self, *names: str) -> tuple[PodSnapshot, ...]:
         """The living pods on this node that play one of these parts in the GPU stack (collectors/components.py)."""

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 
+from fleet.domain.readiness.types import Verdict
+from fleet.domain.readiness.words import missing_words
 from fleet.models import Cluster, Node, NodeResource
 
 STATES = ("full", "partial", "none", "not_ready", "cordoned", "unknown")
+VERDICTS = tuple(verdict.value for verdict in Verdict)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Physical GPUs that are expected and not on offer, for one reason."""
+    """Physical GPUs that are expected and not usable, by the verdict and the first broken rung of their node."""
+
+    verdict: str
+    broken_rung: str
+    """Empty where no rung is to blame: excluded or starting nodes."""
+    reason: str
+    count: int
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotOffered:
+    """Physical GPUs that are expected and not on offer to the scheduler, by the state of their node."""
 
     state: str
     reason: str
@@ -46,15 +61,22 @@ class ModeRow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the fleet has. `offered` of `expected` physical GPUs; `missing` adds up to the difference."""
+    """What the fleet has: `usable` of `expected` physical GPUs, and `missing` adds up to the difference; likewise
+    `offered` and `not_offered`."""
 
     clusters: int
     nodes: int
+    by_verdict: dict[str, int]
+    """Every verdict, in order; 0 where no node has it."""
     by_state: dict[str, int]
+    flapping: int
+    """Nodes that are marked as flapping, whatever their verdict."""
     expected: int
     physical: int | None
-    offered: int
+    usable: int
     missing: tuple[Missing, ...]
+    offered: int
+    not_offered: tuple[NotOffered, ...]
     slots: SlotSums
     modes: tuple[ModeRow, ...]
     uncounted_nodes: int
@@ -69,38 +91,43 @@ def summary(nodes: QuerySet[Node]) -> Summary:
     rows = list(
         nodes.values_list(
             "state", "reason", "physical", "expected", "offered", "mode", "slots_capacity", "slots_allocatable",
-            "slots_requested", "slots_free",
+            "slots_requested", "slots_free", "verdict", "broken_rung", "usable", "flapping",
         )
     )  # fmt: skip
-    missing: Counter[tuple[str, str]] = Counter()
-    missing_nodes: Counter[tuple[str, str]] = Counter()
-    expected_total = offered_total = 0
+    missing: dict[tuple[str, str], list[int]] = defaultdict(list)
+    not_offered: dict[tuple[str, str], list[int]] = defaultdict(list)
+    expected_total = offered_total = usable_total = 0
     by_mode: dict[str, list[tuple]] = defaultdict(list)
-    for state, reason, physical, expected, offered, mode, *slots in rows:
+    for state, reason, physical, expected, offered, mode, *slots, verdict, broken_rung, usable, _ in rows:
         by_mode[mode or "Unknown"].append((physical, *slots))
         expected = max(expected or 0, physical or 0)
         if not expected:
             continue
         expected_total += expected
-        here = min(offered or 0, expected)
-        offered_total += here
-        if here < expected:
-            key = (state, _missing_reason(state, reason))
-            missing[key] += expected - here
-            missing_nodes[key] += 1
+        on_offer, good = min(offered or 0, expected), min(usable or 0, expected)
+        offered_total += on_offer
+        usable_total += good
+        if on_offer < expected:
+            not_offered[state, _not_offered_reason(state, reason)].append(expected - on_offer)
+        if good < expected:
+            missing[verdict, broken_rung if verdict not in (Verdict.EXCLUDED, Verdict.STARTING) else ""].append(expected - good)
     oldest = Cluster.objects.filter(removed_at__isnull=True).values_list("read_at", flat=True)
     read = list(oldest)
     return Summary(
         clusters=len(read),
         nodes=len(rows),
+        by_verdict={verdict: sum(1 for row in rows if row[10] == verdict) for verdict in VERDICTS},
         by_state={state: sum(1 for row in rows if row[0] == state) for state in STATES},
+        flapping=sum(1 for row in rows if row[13]),
         expected=expected_total,
         physical=_total(row[2] for row in rows),
-        offered=offered_total,
+        usable=usable_total,
         missing=tuple(
-            Missing(state, reason, count, missing_nodes[state, reason])
-            for (state, reason), count in sorted(missing.items(), key=lambda pair: (-pair[1], pair[0]))
+            Missing(verdict, rung, missing_words(verdict, rung), sum(cards), len(cards))
+            for (verdict, rung), cards in _most(missing)
         ),
+        offered=offered_total,
+        not_offered=tuple(NotOffered(state, reason, sum(cards), len(cards)) for (state, reason), cards in _most(not_offered)),
         slots=SlotSums(*(_total(row[i] for row in rows) for i in range(6, 10))),
         modes=tuple(
             ModeRow(
@@ -139,7 +166,12 @@ _WORDS = {
 }
 
 
-def _missing_reason(state: str, reason: str) -> str:
+def _most(groups: dict[tuple[str, str], list[int]]) -> list[tuple[tuple[str, str], list[int]]]:
+    """The largest group first."""
+    return sorted(groups.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
+
+
+def _not_offered_reason(state: str, reason: str) -> str:
     """Grouped by state, because the sentence of a node carries its own figures; the node's page has the sentence."""
     return _WORDS.get(state, reason or "Unknown")
 

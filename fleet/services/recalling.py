@@ -20,7 +20,6 @@ from fleet.domain.telemetry import DeviceSample, ModelServer
 from fleet.models import (
     Cluster,
     DeviceTelemetry,
-    ExpectedGpus,
     Maintenance,
     ModelServerRow,
     Node,
@@ -31,7 +30,7 @@ from fleet.models import (
     XidOverride,
 )
 from fleet.selectors import declarations
-from fleet.services import last_truth
+from fleet.services import expected, last_truth
 
 
 def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
@@ -78,18 +77,18 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> di
         .annotate(n=Count("pk"))
     )
     first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
-    declared = _declared(cluster)
+    declared = expected.declared(cluster)
     found = {}
     for node in nodes:
-        expected = declared(node)
+        count = declared(node) if declared else None
         found[node.uid] = NodeMemory(
             previous=previous.get(node.uid),
             first_seen_at=node.first_seen_at,
             found_at_start=node.first_seen_at == first,
             boot_id=node.boot_id,
             booted_at=node.booted_at,
-            expected=node.expected if expected is None else expected,
-            expected_source="declared" if expected is not None else "learned" if node.expected is not None else "",
+            expected=node.expected if count is None else count,
+            expected_source="declared" if count is not None else "learned" if node.expected is not None else "",
             known_uuids=tuple(node.known_uuids),
             samples=tuple(samples[node.pk]),
             servers=tuple(servers[node.pk]),
@@ -141,24 +140,6 @@ def _bursts(ids: list[int], at: datetime) -> dict[int, list[XidBurst]]:
             )
         )
     return found
-
-
-def _declared(cluster: Cluster) -> Any:
-    """A function from a node's row to the count somebody declared for it: the most particular declaration wins."""
-    rows = list(ExpectedGpus.objects.filter(Q(cluster=cluster) | Q(cluster__isnull=True)))
-
-    def count(node: Node) -> int | None:
-        fitting = [
-            row
-            for row in rows
-            if row.node_name in ("", node.name)
-            and row.machine_type in ("", node.machine_type)
-            and row.product in ("", node.product)
-        ]
-        best = max(fitting, key=lambda row: (bool(row.node_name), row.cluster_id is not None, bool(row.product)), default=None)
-        return best.count if best else None
-
-    return count
 
 
 def _waivers(cluster: Cluster, pool: str = "") -> tuple[Waiver, ...]:

@@ -98,7 +98,9 @@ def active_filters(params: Any) -> list[dict[str, str]]:
             without.pop("page", None)
             known = words.STATES.get(value) if key == "state" else None
             text = known.word if known else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
-            label = {"q": "Search", "missing": "Cards missing", "removed": "Gone"}.get(key) or facet_label(key)
+            label = {"q": "Search", "missing": "Cards missing", "not_offered": "Cards not offered", "removed": "Gone"}.get(
+                key
+            ) or facet_label(key)
             url = f"{reverse('nodes')}?{without.urlencode()}"
             found.append({"key": key, "label": label, "value": value, "text": text, "url": url})
     return found
@@ -193,7 +195,7 @@ def legend(by_state: Mapping[str, int]) -> list[dict[str, Any]]:
 def offer_bar(summary: Any) -> list[dict[str, Any]]:
     """Physical GPUs on offer, and those that are missing by the state of their nodes, as segments of a stacked bar."""
     missing: dict[str, int] = {}
-    for one in summary.missing:
+    for one in summary.not_offered:
         missing[one.state] = missing.get(one.state, 0) + one.count
     segments = [{"count": summary.offered, "look": "v-ready", "word": "Advertised"}]
     for state, count in missing.items():

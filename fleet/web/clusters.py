@@ -14,8 +14,9 @@ from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError
 
 from fleet import tasks
-from fleet.selectors import clusters
+from fleet.selectors import clusters, decisions
 from fleet.services import schedule
+from fleet.web.decisions import may_decide
 from fleet.web.people import person
 from fleet.web.render import render_page
 
@@ -34,7 +35,7 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
 
 def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Context: cluster, freshness, row (ClusterRow), runs (Page of CollectionRun), permissions (dict), operator (dict),
-    device_plugin (dict), may_collect, now."""
+    device_plugin (dict), may_collect, unproved (list of decisions.Unproved), waivable, may_decide, now."""
     now = timezone.now()
     cluster = clusters.get_cluster(name)
     if cluster is None:
@@ -52,6 +53,9 @@ def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
             "operator": cluster.operator,
             "device_plugin": cluster.device_plugin,
             "may_collect": may_collect(request),
+            "unproved": decisions.unproved(cluster),
+            "waivable": decisions.waivable(cluster),
+            "may_decide": may_decide(request),
             "now": now,
         }
 
@@ -60,7 +64,7 @@ def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
         "clusters/detail.html",
         "clusters/_detail.html",
         context,
-        etag=f"{clusters.data_version()}:{request.GET.urlencode()}",
+        etag=f"{clusters.data_version()}:{decisions.version(cluster)}:{request.GET.urlencode()}",
     )
 
 

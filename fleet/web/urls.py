@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, audit, clusters, findings, fleet, health, nodes, patterns, views, xids
+from fleet.web import accounts, audit, clusters, decisions, findings, fleet, health, nodes, patterns, views, xids
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
@@ -21,6 +21,15 @@ urlpatterns = [
     path("xids/<int:code>/", xids.xid_detail, name="xid"),
     path("xids/<int:code>/override/", xids.override, name="xid-override"),
     path("xids/<int:code>/withdraw/", xids.withdraw, name="xid-withdraw"),
+    path("nodes/<str:cluster>/<str:name>/maintenance/", decisions.begin_maintenance, name="node-maintenance-begin"),
+    path("nodes/<str:cluster>/<str:name>/maintenance/end/", decisions.end_maintenance, name="node-maintenance-end"),
+    path("nodes/<str:cluster>/<str:name>/expected-gpus/", decisions.declare_expected, name="node-expected-declare"),
+    path("nodes/<str:cluster>/<str:name>/expected-gpus/learn/", decisions.withdraw_expected, name="node-expected-withdraw"),
+    path("clusters/", clusters.cluster_list, name="clusters"),
+    path("clusters/<str:name>/", clusters.cluster_detail, name="cluster"),
+    path("clusters/<str:name>/collect/", clusters.collect_now, name="cluster-collect"),
+    path("clusters/<str:name>/waivers/", decisions.waive, name="waiver-grant"),
+    path("clusters/<str:name>/waivers/<str:rung>/withdraw/", decisions.withdraw_waiver, name="waiver-withdraw"),
     path("saved-views/", views.save_view, name="saved-views"),
     path("saved-views/<int:pk>/delete/", views.delete_view, name="saved-view-delete"),
     path("patterns/", patterns.patterns, name="patterns"),

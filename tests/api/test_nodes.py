@@ -20,7 +20,8 @@ def test_a_node_carries_what_the_contract_names(reader: Any) -> None:
     node = a_node("n1", labels={"a": "b"}, taints=[{"key": "k", "value": "", "effect": "NoSchedule"}])
     a_resource(node)
     row = reader.get("/api/v1/nodes/east/n1/").json()
-    assert row["gpus"] == {"physical": 8, "expected": 8, "offered": 8, "source": "", "mig_instances": None}
+    gpus = {"physical": 8, "expected": 8, "offered": 8, "usable": None, "source": "", "mig_instances": None}
+    assert row["gpus"] == gpus
     assert row["slots"] == {"capacity": 8, "allocatable": 8, "requested": 2, "free": 6}
     assert row["resources"][0]["name"] == "nvidia.com/gpu"
     contract = {
@@ -40,10 +41,94 @@ def test_unknown_is_null_and_never_zero_or_empty(reader: Any) -> None:
 
 
 def test_nothing_is_ready_before_it_is_judged(reader: Any) -> None:
-    a_node("good")
-    a_node("cordoned", state="cordoned", schedulable=False)
-    verdicts = {row["name"]: row["verdict"] for row in reader.get("/api/v1/nodes/").json()["results"]}
-    assert verdicts == {"good": "unknown", "cordoned": "excluded"}
+    a_node("n1")
+    row = reader.get("/api/v1/nodes/east/n1/").json()
+    assert (row["verdict"], row["broken_rung"], row["verdict_reason"], row["rungs"]) == ("unknown", None, None, [])
+
+
+DRIVER = {
+    "id": "driver_loaded", "number": 2, "status": "fail", "reason": "The driver pod is not ready.",
+    "evidence": [{"source": "pod", "key": "gpu-operator/driver-x", "value": "CrashLoopBackOff"}], "remedy": "Read its log.",
+    "rests_on": ["nodes", "pods"], "own_status": None, "waiver": None,
+}  # fmt: skip
+TELEMETRY = {
+    "id": "telemetry_healthy", "number": 7, "status": "blocked", "own_status": "not_enabled", "reason": "No exporter.",
+    "evidence": [], "remedy": "", "rests_on": ["nodes", "telemetry"],
+    "waiver": {"rung": "telemetry_healthy", "reason": "No exporter is allowed.", "by": "otto", "at": "2026-11-20T00:00:00Z",
+               "where": "cluster east"},
+}  # fmt: skip
+
+
+def broken(name: str = "n1", **fields: Any) -> None:
+    read = {"nodes": "2026-11-23T12:00:00Z", "pods": "2026-11-23T11:58:00Z"}
+    told = {
+        "verdict": "not_ready", "broken_rung": "driver_loaded", "verdict_since": NOON, "verdict_reason": DRIVER["reason"],
+        "verdict_remedy": "Read its log.", "reached": 1, "usable": 0, "rungs": [DRIVER, TELEMETRY], "flapping": True,
+    }  # fmt: skip
+    a_node(name, cluster=a_cluster("east", section_read_at=read), **{**told, **fields})
+
+
+def test_the_verdict_comes_with_its_rung_reason_remedy_and_since(reader: Any) -> None:
+    broken()
+    row = reader.get("/api/v1/nodes/east/n1/").json()
+    assert (row["verdict"], row["broken_rung"], row["reached"], row["flapping"]) == ("not_ready", "driver_loaded", 1, True)
+    assert row["verdict_since"] == NOON.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    assert (row["verdict_reason"], row["verdict_remedy"]) == (DRIVER["reason"], "Read its log.")
+    assert row["gpus"]["usable"] == 0
+
+
+def test_a_rung_is_as_old_as_the_oldest_section_it_rests_on(reader: Any) -> None:
+    broken()
+    driver, telemetry = reader.get("/api/v1/nodes/east/n1/").json()["rungs"]
+    assert driver == {
+        "id": "driver_loaded", "number": 2, "title": "Driver loaded", "status": "fail", "own_status": None,
+        "reason": DRIVER["reason"], "evidence": DRIVER["evidence"], "remedy": "Read its log.",
+        "observed_at": "2026-11-23T11:58:00Z", "waiver": None,
+    }  # fmt: skip
+    assert telemetry["observed_at"] is None, "telemetry was never read"
+    assert (telemetry["status"], telemetry["own_status"], telemetry["remedy"]) == ("blocked", "not_enabled", None)
+    assert telemetry["waiver"]["by"] == "otto"
+
+
+def test_nodes_are_filtered_ordered_and_counted_by_verdict_and_rung(reader: Any) -> None:
+    broken()
+    a_node("good", verdict="ready", usable=8, reached=9, rungs=[{**DRIVER, "status": "pass"}])
+    assert names(reader.get("/api/v1/nodes/?verdict=not_ready")) == ["n1"]
+    assert names(reader.get("/api/v1/nodes/?verdict=ready,not_ready")) == ["good", "n1"]
+    assert names(reader.get("/api/v1/nodes/?broken_rung=driver_loaded")) == ["n1"]
+    assert names(reader.get("/api/v1/nodes/?rung=driver_loaded:pass")) == ["good"]
+    assert names(reader.get("/api/v1/nodes/?rung=driver_loaded:fail")) == ["n1"]
+    assert names(reader.get("/api/v1/nodes/?rung=telemetry_healthy:waived")) == ["n1"]
+    assert names(reader.get("/api/v1/nodes/?flapping=true")) == ["n1"]
+    assert names(reader.get("/api/v1/nodes/?ordering=-reached")) == ["good", "n1"]
+    assert names(reader.get("/api/v1/nodes/?ordering=verdict_since")) == ["good", "n1"]
+    assert names(reader.get("/api/v1/nodes/?ordering=usable")) == ["n1", "good"]
+    found = reader.get("/api/v1/nodes/facets/").json()["facets"]
+    assert {(one["value"], one["count"]) for one in found["verdict"]} == {("ready", 1), ("not_ready", 1)}
+    assert ("driver_loaded", 1) in {(one["value"], one["count"]) for one in found["broken_rung"]}
+
+
+def test_the_csv_has_the_verdict(reader: Any) -> None:
+    broken()
+    answer = reader.get("/api/v1/nodes/?format=csv")
+    row = next(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert (row["verdict"], row["broken_rung"], row["gpus.usable"], row["reached"]) == ("not_ready", "driver_loaded", "0", "1")
+
+
+def test_the_summary_counts_verdicts_and_usable_cards(reader: Any) -> None:
+    broken()
+    a_node("good", verdict="ready", usable=8)
+    found = reader.get("/api/v1/fleet/summary/").json()
+    assert found["nodes"]["by_verdict"]["not_ready"] == found["nodes"]["by_verdict"]["ready"] == found["nodes"]["flapping"] == 1
+    assert (found["gpus"]["expected"], found["gpus"]["usable"]) == (16, 8)
+    assert found["gpus"]["missing"] == [
+        {"verdict": "not_ready", "broken_rung": "driver_loaded", "reason": "The driver is not loaded", "count": 8, "nodes": 1}
+    ]
+
+
+def test_usable_cards_are_unknown_where_nobody_counted_any(reader: Any) -> None:
+    a_node("n1", physical=None, expected=None, usable=None)
+    assert reader.get("/api/v1/fleet/summary/").json()["gpus"]["usable"] is None
 
 
 def test_times_are_utc(reader: Any) -> None:

@@ -98,7 +98,7 @@ def test_the_missing_add_up_and_link_to_as_many_nodes(reader: Any) -> None:
     assert "15 of 32 expected" in shown
     assert "17 missing" in shown
     assert "Show 3 nodes" in shown
-    assert "3 nodes" in text_of(reader, "/nodes/?missing=true")
+    assert "3 nodes" in text_of(reader, "/nodes/?not_offered=true")
 
 
 def test_hostile_texts_stay_texts(reader: Any) -> None:

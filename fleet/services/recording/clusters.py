@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from fleet.domain.findings import Status
+from fleet.domain.judgement import JudgedNode
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome
 from fleet.services.recording.nodes import plain
@@ -45,6 +49,14 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
         cluster.incomplete_pools = plain(snapshot.slices.incomplete_pools)
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
+
+
+def learn_proved(cluster: Cluster, judged: Sequence[JudgedNode]) -> None:
+    """Adds the rungs that some node proves now to those that were ever proved here. Writes only what is new."""
+    proved = {result.id for one in judged for result in one.readiness.rungs if result.status == Status.PASS}
+    if not proved.issubset(cluster.rungs_proved):
+        cluster.rungs_proved = sorted(proved.union(cluster.rungs_proved))
+        cluster.save(update_fields=["rungs_proved"])
 
 
 _WRITTEN = (

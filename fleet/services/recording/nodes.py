@@ -14,7 +14,9 @@ from fleet.domain.findings import worst_severity
 from fleet.domain.gpu_nodes import machine_type, zone
 from fleet.domain.judgement import JudgedNode
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.sources import cloud
 from fleet.models import Cluster, Node, NodeRevision
+from fleet.services import expected
 from fleet.services.last_truth import LABELS_MISSING
 
 BATCH = 500
@@ -86,7 +88,7 @@ def upsert_changed(
 ) -> list[Changed]:
     """Writes the rows of new and changed nodes and returns them."""
     changed = [one for one in judged if _differs(one, remembered.get(one.node.uid))]
-    rows = [_row(cluster, one, remembered.get(one.node.uid), snapshot.taken_at) for one in changed]
+    rows = [_row(cluster, one, remembered.get(one.node.uid), snapshot) for one in changed]
     written = Node.objects.bulk_create(
         rows, batch_size=BATCH, update_conflicts=True, unique_fields=["cluster", "uid"], update_fields=_UPDATED
     )
@@ -97,9 +99,9 @@ def _differs(one: JudgedNode, row: Known | None) -> bool:
     return row is None or row.removed or row.fingerprint != one.fingerprint
 
 
-def _row(cluster: Cluster, one: JudgedNode, before: Known | None, at: datetime) -> Node:
-    node, devices, slots = one.node, one.devices, one.devices.slots
-    counted = None if devices.physical_is_lower_bound else devices.physical
+def _row(cluster: Cluster, one: JudgedNode, before: Known | None, snapshot: ClusterSnapshot) -> Node:
+    node, devices, slots, at = one.node, one.devices, one.devices.slots, snapshot.taken_at
+    counted = _counted(one, snapshot)
     return Node(
         cluster=cluster,
         name=node.name,
@@ -157,6 +159,19 @@ def _row(cluster: Cluster, one: JudgedNode, before: Known | None, at: datetime) 
     )
 
 
+def _counted(one: JudgedNode, snapshot: ClusterSnapshot) -> int | None:
+    """Physical GPUs to learn from; None where the source is incomplete: a lower bound, or slots taken for cards while
+    nobody could read how the device plugin shares them. What the machine was ordered with counts where it is more."""
+    devices = one.devices
+    if devices.physical is None or devices.physical_is_lower_bound:
+        return None
+    if devices.physical_source == "capacity" and not snapshot.section("device_plugin_config").complete:
+        return None
+    fewer = any(remark.id == "fewer_than_ordered" for remark in devices.remarks)
+    ordered = (cloud.read(one.node.labels).count if fewer else None) or 0
+    return max(devices.physical, ordered)
+
+
 def _labels_missing_since(one: JudgedNode, before: Known | None, at: datetime) -> datetime | None:
     if all(remark.id != LABELS_MISSING for remark in one.devices.remarks):
         return None
@@ -202,11 +217,12 @@ def plain(value: Any) -> Any:
 
 
 def learn_expected(cluster: Cluster) -> None:
-    """Expected physical GPUs: the most ever seen on the same machine type and product; where a node tells neither,
-    the most ever seen on that node itself. One statement, which writes only what differs."""
+    """Expected physical GPUs: what somebody declared, else the most ever seen on the same machine type and product; where
+    a node tells neither, the most ever seen on that node itself. Statements that write only what differs."""
     alive = Q(cluster=cluster, removed_at__isnull=True)
     if not Node.objects.filter(alive).exists():
         return
+    declared = _declared(cluster, alive)
     table = Node._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
@@ -218,9 +234,21 @@ def learn_expected(cluster: Cluster) -> None:
                 FROM {table} AS one
                 LEFT JOIN (SELECT machine_type, product, max(most_seen) AS most FROM {table} GROUP BY 1, 2) AS shape
                     ON shape.machine_type = one.machine_type AND shape.product = one.product
-                WHERE one.cluster_id = %s AND one.removed_at IS NULL
+                WHERE one.cluster_id = %s AND one.removed_at IS NULL AND NOT one.id = ANY(%s)
             ) AS learned
             WHERE node.id = learned.id AND node.expected IS DISTINCT FROM learned.most
             """,  # noqa: S608 a table's own name
-            [cluster.pk],
+            [cluster.pk, list(declared)],
         )
+    for count in sorted(set(declared.values())):
+        ids = [pk for pk, its in declared.items() if its == count]
+        Node.objects.filter(pk__in=ids).exclude(expected=count).update(expected=count)
+
+
+def _declared(cluster: Cluster, alive: Q) -> dict[int, int]:
+    """Id to what somebody declared, of nodes for which somebody did."""
+    count_of = expected.declared(cluster)
+    if count_of is None:
+        return {}
+    counts = {node.pk: count_of(node) for node in Node.objects.filter(alive).only("name", "machine_type", "product")}
+    return {pk: count for pk, count in counts.items() if count is not None}

@@ -7,7 +7,7 @@ from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory
 from fleet.models import Cluster
 from fleet.services import memberships
-from fleet.services.recording import devices, findings, nodes, notices, periods, pods, revisions, telemetry, xids
+from fleet.services.recording import clusters, devices, findings, nodes, notices, periods, pods, revisions, telemetry, xids
 
 
 def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, judgement: Judgement) -> int | None:
@@ -30,6 +30,7 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
     revisions.write(changed, at)
     changed_pods = pods.record(cluster, snapshot, judgement.nodes) if snapshot.knows("pods") else 0
     nodes.learn_expected(cluster)
+    clusters.learn_proved(cluster, judgement.nodes)
     by_uid = {uid: one.pk for uid, one in known.items()} | {one.judged.node.uid: one.pk for one in changed}
     by_name = {one.node.name: by_uid[one.node.uid] for one in judgement.nodes}
     memberships.close(removed, at)

@@ -1,0 +1,134 @@
+"""Rung 4: a program can compute on the node's cards.
+
+Three things prove it: the operator's validator ran its vectorAdd here, a workload is seen computing, a model server hands out
+tokens. A smoke test of Muster's own is a fourth: its result would be remembered as a proof, as a workload's is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fleet.domain import labels
+from fleet.domain.findings import Evidence, RuleResult, Status
+from fleet.domain.readiness.limits import PROOF_RENEWED_AFTER, START_GRACE
+from fleet.domain.readiness.seen import (
+    EXPORTERS,
+    State,
+    at_work,
+    booted_at,
+    holders,
+    is_running,
+    logs,
+    proof_evidence,
+    proved,
+    steps,
+    validation,
+)
+from fleet.domain.readiness.types import Rung, RungResult
+from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.subject import NodeSubject
+
+_SEEN = "a workload computed"
+
+
+def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
+    """The validator's own run decides, except that one which fails for want of a free GPU says nothing about CUDA."""
+    proof = proved(subject, "cuda_works", lambda seen: at_work(seen) or _tokens(seen))
+    state, evidence, validator = validation(subject, "cuda")
+    if state == State.READY:
+        return RUNG.says(Status.PASS, "CUDA works: the validator's test ran.", evidence, remember=proof)
+    runs = [pod for pod in subject.pods if pod.component == "cuda-validator"]
+    if _computes(subject, proof):
+        reason = "CUDA works: a workload that holds a slot here has been seen computing."
+        return RUNG.says(Status.PASS, reason, (*proof_evidence(proof, _SEEN), *evidence), remember=proof)
+    if state != State.ABSENT and _all_busy(subject):
+        return _busy(subject, evidence, known=_knew(subject))
+    if state == State.BROKEN or any(pod.phase == "Failed" for pod in runs):
+        remedy = steps(
+            f"Read what the test says: {logs(next(iter(runs), None) or validator)}",
+            "On the node, nvidia-smi says whether driver and cards answer; its kernel log names Xid errors.",
+        )
+        return RUNG.says(Status.FAIL, "The validator's CUDA test fails.", evidence, remedy)
+    if state == State.STARTING:
+        return _under_way(subject, evidence, validator)
+    if state == State.MISSING:
+        reason = "The operator should run its validator on this node, and it does not: nothing shows that CUDA works."
+        return RUNG.says(Status.UNKNOWN, reason, evidence, _TRY)
+    if proof:
+        reason = "CUDA works: a workload computed on this node within the last day."
+        return RUNG.says(Status.PASS, reason, proof_evidence(proof, _SEEN), remember=proof)
+    return _unproved(subject)
+
+
+def _computes(subject: NodeSubject, proof: dict[str, datetime]) -> bool:
+    """Whether workloads compute here now or a moment ago: then CUDA works, whatever became of the validator."""
+    lately = any(subject.now - at <= 2 * PROOF_RENEWED_AFTER for at in proof.values())
+    return lately and any(is_running(pod) for pod in holders(subject))
+
+
+def _tokens(subject: NodeSubject) -> bool:
+    """Whether a model server hands out tokens: it computes them."""
+    return any((one.tokens_per_s or 0) > 0 for one in subject.servers)
+
+
+def _all_busy(subject: NodeSubject) -> bool:
+    """Whether workloads hold every slot, so that the validator's pod finds none free."""
+    slots = subject.devices.slots
+    return (
+        slots.allocatable is not None
+        and slots.allocatable > 0
+        and slots.requested is not None
+        and slots.requested >= slots.allocatable
+        and bool(holders(subject))
+    )
+
+
+def _knew(subject: NodeSubject) -> bool:
+    """Whether CUDA worked at the last look, and the node has not booted since."""
+    return subject.memory.rungs.get("cuda_works") == Status.PASS and booted_at(subject) != subject.now
+
+
+def _busy(subject: NodeSubject, evidence: tuple[Evidence, ...], *, known: bool) -> RungResult:
+    slots = subject.devices.slots
+    full = (*evidence, Evidence("slots", "requested of allocatable", f"{slots.requested} of {slots.allocatable}"))
+    if known:
+        reason = "CUDA worked when the validator last had a GPU; now workloads hold every slot, and it waits for one."
+        return RUNG.says(Status.PASS, reason, full)
+    reason = "Workloads hold every slot, so the validator finds no GPU to test; nothing else shows that CUDA works."
+    return RUNG.says(Status.UNKNOWN, reason, full, _SEE)
+
+
+def _under_way(subject: NodeSubject, evidence: tuple[Evidence, ...], validator: PodSnapshot | None) -> RungResult:
+    begun = (validator.started_at or validator.created_at) if validator else None
+    if begun is not None and subject.now - begun > START_GRACE:
+        reason = "The validator has not come through its CUDA test: nothing shows that CUDA works."
+        return RUNG.says(Status.UNKNOWN, reason, evidence, steps(f"Read where it stands: {logs(validator)}"))
+    return RUNG.says(Status.WAITING, "The validator is still at work.", evidence)
+
+
+def _unproved(subject: NodeSubject) -> RungResult:
+    ways = subject.stack.components & {"validator", "dra-validator", "cuda-validator", *EXPORTERS} or subject.stack.telemetry
+    if ways or "cuda_works" in subject.cluster.rungs_proved:
+        reason = "No workload has been seen computing on this node, and no validator runs on it."
+        return RUNG.says(Status.UNKNOWN, reason, (), _TRY)
+    return RUNG.says(Status.NOT_ENABLED, "Nothing on this cluster could show that CUDA works.", (), _TURN_ON)
+
+
+_TRY = steps("Run a pod that asks for one GPU on this node and computes for a minute, or let the GPU Operator's validator run.")
+_SEE = steps("Run the DCGM exporter: it shows whether the pods that hold the slots compute.")
+_TURN_ON = steps(
+    "Install the NVIDIA GPU Operator: its validator runs a CUDA test on every node "
+    f"({labels.GPU_DEPLOY_PREFIX}operator-validator=true).",
+    "Or run the DCGM exporter with pod attribution: a workload that computes then proves it.",
+    "Or waive this rung for the cluster, with a reason.",
+)
+
+RUNG = Rung(
+    id="cuda_works",
+    number=4,
+    title="CUDA works",
+    broken="CUDA does not work",
+    needs=("nodes", "pods"),
+    check=check,
+)

@@ -1,0 +1,67 @@
+"""Rung 8: a model server comes up on this node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from fleet.domain.findings import Evidence, RuleResult, Status
+from fleet.domain.readiness.limits import LOAD_GRACE, PROOF_RENEWED_AFTER, SERVED_RECENTLY
+from fleet.domain.readiness.seen import State, logs, pod_state, pod_word, steps
+from fleet.domain.readiness.types import Rung, RungResult
+from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.subject import NodeSubject
+from fleet.domain.telemetry import ModelServer
+
+
+def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
+    """A known model server's pod is ready on this node, or was within the last day. Does not apply where none runs."""
+    servers = sorted(subject.servers, key=lambda one: (one.namespace, one.pod))
+    ready = next((one for one in servers if one.ready), None)
+    noted = _noted(subject, now_too=ready is not None)
+    if ready is not None:
+        reason = f"A model server is ready on this node ({ready.kind})."
+        return RUNG.says(Status.PASS, reason, (_evidence(ready, "ready"),), remember=noted)
+    pods = {(pod.namespace, pod.name): pod for pod in subject.pods}
+    found = [(one, pods[one.namespace, one.pod]) for one in servers if (one.namespace, one.pod) in pods]
+    states = [(pod_state(pod, subject.now, LOAD_GRACE), one, pod) for one, pod in found]
+    broken = next(((one, pod) for state, one, pod in states if state == State.BROKEN), None)
+    if broken is not None and not any(state == State.STARTING for state, _, _ in states):
+        server, pod = broken
+        evidence = _evidence(server, pod_word(pod))
+        return RUNG.says(Status.FAIL, _failing(pod), (evidence,), steps(f"Read what it says: {logs(pod)}"), noted)
+    if servers:
+        told = tuple(_evidence(one, "loading") for one in servers[:3])
+        return RUNG.says(Status.WAITING, "A model server is starting on this node.", told, remember=noted)
+    if noted:
+        evidence = Evidence("memory", "model server ready", "within the last day")
+        return RUNG.says(Status.PASS, "A model server was ready on this node within the last day.", (evidence,), remember=noted)
+    return RUNG.says(Status.NOT_APPLICABLE, "No model server that Muster knows runs on this node.")
+
+
+def _failing(pod: PodSnapshot) -> str:
+    return f"The model server does not become ready ({pod_word(pod)})."
+
+
+def _evidence(server: ModelServer, word: str) -> Evidence:
+    return Evidence("pod", f"{server.namespace}/{server.pod}", word)
+
+
+def _noted(subject: NodeSubject, *, now_too: bool) -> dict[str, datetime]:
+    """When a server was last noted as ready."""
+    noted = subject.memory.pending.get("model_server_starts|ready")
+    if noted is not None and subject.now - noted > SERVED_RECENTLY:
+        noted = None
+    if now_too and (noted is None or subject.now - noted > PROOF_RENEWED_AFTER):
+        noted = subject.now
+    return {"ready": noted} if noted else {}
+
+
+RUNG = Rung(
+    id="model_server_starts",
+    number=8,
+    title="Model server starts",
+    broken="A model server does not come up",
+    needs=("pods", "model_servers"),
+    check=check,
+)

@@ -1,0 +1,98 @@
+"""What people decided: waivers, maintenance, declared counts; and what a cluster leaves unproved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import Count, Max, Q, QuerySet
+
+from fleet.domain.readiness.rungs import RUNGS
+from fleet.models import Cluster, ExpectedGpus, Maintenance, Node, WaiverRow
+
+
+def waivers(cluster: Cluster) -> QuerySet[WaiverRow]:
+    """Waivers for the whole cluster, in the order of their rungs' names."""
+    return WaiverRow.objects.filter(cluster=cluster, pool="").select_related("by").order_by("rung")
+
+
+def maintenance_of(node: Node, now: datetime) -> Maintenance | None:
+    """The maintenance that the node is in now."""
+    rows = Maintenance.objects.filter(cluster_id=node.cluster_id, node_name=node.name).select_related("by")
+    return rows.filter(Q(until__isnull=True) | Q(until__gt=now)).first()
+
+
+def expected_of(node: Node) -> ExpectedGpus | None:
+    """What was declared for this very node."""
+    rows = ExpectedGpus.objects.filter(cluster_id=node.cluster_id, node_name=node.name, machine_type="", product="")
+    return rows.select_related("by").first()
+
+
+def version(cluster: Cluster, node_name: str = "") -> str:
+    """A short text that changes whenever a decision about the cluster, or the node, does."""
+    found: tuple[object, ...] = ()
+    if node_name:
+        for model in (Maintenance, ExpectedGpus):
+            rows = model._default_manager.filter(cluster=cluster, node_name=node_name)
+            found += tuple(rows.aggregate(n=Count("pk"), at=Max("at")).values())
+    else:
+        found += tuple(waivers(cluster).order_by().aggregate(n=Count("pk"), at=Max("at")).values())
+    return "-".join(str(one) for one in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Unproved:
+    """One rung that some nodes of a cluster do not prove, or that is waived there."""
+
+    id: str
+    number: int
+    title: str
+    not_enabled: int
+    """Nodes on which nothing ever could prove it."""
+    unknown: int
+    """Nodes on which nothing proves it now."""
+    reason: str
+    remedy: str
+    """What to turn on; lines are steps. Told once, for the cluster."""
+    waiver: WaiverRow | None
+
+
+_COUNTS = """
+    SELECT rung->>'id', coalesce(rung->>'own_status', rung->>'status'), count(*), max(rung->>'reason'), max(rung->>'remedy')
+    FROM fleet_node, jsonb_array_elements(rungs) AS rung
+    WHERE cluster_id = %s AND removed_at IS NULL
+    GROUP BY 1, 2
+"""
+
+
+def unproved(cluster: Cluster) -> list[Unproved]:
+    """The rungs that wait for something to be turned on, or for a signature, in order. Two queries."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, [cluster.pk])
+        told = {(rung, status): (nodes, reason, remedy) for rung, status, nodes, reason, remedy in cursor.fetchall()}
+    signed = {row.rung: row for row in waivers(cluster)}
+    found = []
+    for rung in RUNGS:
+        off, _reason, _remedy = told.get((rung.id, "not_enabled"), (0, "", ""))
+        open_, reason, remedy = told.get((rung.id, "unknown"), (0, "", ""))
+        if off or rung.id in signed:
+            found.append(
+                Unproved(
+                    id=rung.id,
+                    number=rung.number,
+                    title=rung.title,
+                    not_enabled=off,
+                    unknown=open_,
+                    reason=_reason or reason or "",
+                    remedy=_remedy or remedy or "",
+                    waiver=signed.get(rung.id),
+                )
+            )
+    return found
+
+
+def waivable(cluster: Cluster) -> list[tuple[str, str]]:
+    """(id, title) of every rung that is not waived in the cluster."""
+    signed = set(waivers(cluster).values_list("rung", flat=True))
+    return [(rung.id, rung.title) for rung in RUNGS if rung.id not in signed]

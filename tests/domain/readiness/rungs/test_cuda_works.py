@@ -1,0 +1,88 @@
+"""Rung 4: something computes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from fleet.domain.findings import Status
+from fleet.domain.snapshot import OperatorSnapshot
+from fleet.domain.telemetry import Telemetry
+from tests.domain.readiness.world import NOW, World, busy, operator, stack, swapped, validator, without, worker
+
+RUNG = "cuda_works"
+
+
+@pytest.mark.parametrize("name", ["operator", "plain", "gke", "dra", "amd"])
+def test_every_stack_proves_it(name: str) -> None:
+    assert stack(name).says(RUNG) == Status.PASS
+
+
+def test_the_validators_failing_test_fails() -> None:
+    world = swapped(operator(), validator(cuda="failed", plugin="waiting"))
+    assert world.says(RUNG) == Status.FAIL
+    assert "kubectl logs" in world.rung(RUNG).remedy
+
+
+def full(world: World) -> World:
+    """Workloads hold every slot, and nobody sees what they do."""
+    return world.but(pods=(*world.pods, worker(gpus=8)), telemetry=Telemetry())
+
+
+def test_a_validator_that_finds_every_gpu_in_use_is_not_broken() -> None:
+    failing = full(swapped(operator(), validator(cuda="failed")))
+    assert failing.says(RUNG) == Status.UNKNOWN
+    assert "hold every slot" in failing.rung(RUNG).reason
+    known = failing.remembering(rungs={RUNG: "pass"})
+    assert known.says(RUNG) == Status.PASS
+    assert (
+        known.remembering(boot_id="before")
+        .but(node=msgspec.structs.replace(known.node, node_info=msgspec.structs.replace(known.node.node_info, boot_id="after")))
+        .says(RUNG)
+        != Status.PASS
+    )
+
+
+def test_a_workload_that_computes_outweighs_a_failing_validator() -> None:
+    assert busy(swapped(operator(), validator(cuda="failed"))).says(RUNG) == Status.PASS
+
+
+def test_a_validator_at_work_is_waited_for_within_bounds() -> None:
+    assert swapped(operator(), validator(cuda="running")).says(RUNG) == Status.WAITING
+    assert operator().but(pods=swapped(operator(), validator(cuda="running")).pods).climb().verdict == "starting"
+    assert swapped(operator(), validator(cuda="running", age=timedelta(hours=1))).says(RUNG) == Status.UNKNOWN
+
+
+def test_a_validator_that_is_missing_proves_nothing() -> None:
+    assert operator().but(pods=without(operator().pods, "validator")).says(RUNG) == Status.UNKNOWN
+
+
+def test_use_that_no_pod_is_named_for_proves_nothing() -> None:
+    world = stack("plain")
+    nameless = [msgspec.structs.replace(one, pods=()) for one in world.telemetry.samples]
+    world = world.but(telemetry=msgspec.structs.replace(world.telemetry, samples=tuple(nameless)))
+    assert world.says(RUNG) == Status.UNKNOWN
+
+
+def test_a_proof_is_noted_no_more_than_once_an_hour() -> None:
+    world = stack("plain")
+    at = NOW - timedelta(minutes=59)
+    assert world.remembering(pending={"cuda_works|proved": at}).climb().remember["cuda_works|proved"] == at
+    at = NOW - timedelta(minutes=61)
+    assert world.remembering(pending={"cuda_works|proved": at}).climb().remember["cuda_works|proved"] == NOW
+
+
+def test_a_bare_cluster_says_what_to_turn_on() -> None:
+    world = stack("plain")
+    bare = world.but(pods=without(world.pods, "", "dcgm-exporter"), telemetry=Telemetry(), operator=OperatorSnapshot())
+    result = bare.rung(RUNG)
+    assert result.status == Status.NOT_ENABLED
+    assert "validator" in result.remedy
+    once = bare.but(cluster=msgspec.structs.replace(bare.cluster, rungs_proved=frozenset({RUNG})))
+    assert once.says(RUNG) == Status.UNKNOWN, "it could be proved here before"
+
+
+def test_unread_pods_leave_it_unknown() -> None:
+    assert operator().but(broken=("pods",)).says(RUNG) == Status.UNKNOWN

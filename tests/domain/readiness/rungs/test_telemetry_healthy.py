@@ -1,0 +1,95 @@
+"""Rung 7: every card reports, and none is sick."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
+from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot import OperatorSnapshot
+from fleet.domain.telemetry import Telemetry
+from tests.builders import make_node
+from tests.domain.readiness.world import World, climb_with, operand, operator, samples, stack, swapped, telemetry, without
+
+RUNG = "telemetry_healthy"
+
+
+def found(severity: Severity, text: str = "Xid 79 on GPU 5: fallen off the bus.") -> RuleResult:
+    finding = Finding(
+        rule="xid", severity=severity, text=text, key="GPU-5", evidence=(Evidence("telemetry", "xid", "79"),), remedy="Reboot."
+    )
+    return RuleResult(rule="xid", status=Status.FAIL, findings=(finding,))
+
+
+@pytest.mark.parametrize("name", ["operator", "plain", "gke", "dra", "amd"])
+def test_every_stack_proves_it(name: str) -> None:
+    assert stack(name).says(RUNG) == Status.PASS
+
+
+def test_a_card_that_does_not_report_fails_and_is_named() -> None:
+    world = operator().but(telemetry=telemetry(samples(7)))
+    world = world.remembering(known_uuids=tuple(one.uuid for one in samples(8)))
+    result = world.rung(RUNG)
+    assert (result.status, result.reason) == (Status.FAIL, "1 GPU of 8 does not report.")
+    assert samples(8)[7].uuid in [one.value for one in result.evidence]
+
+
+def test_a_card_that_was_replaced_is_not_missed() -> None:
+    world = operator().remembering(known_uuids=("GPU-old", *(one.uuid for one in samples(8))))
+    assert world.says(RUNG) == Status.PASS
+
+
+def test_a_serious_finding_fails_with_its_words_and_remedy() -> None:
+    for severity in (Severity.FATAL, Severity.CRITICAL):
+        readiness = climb_with(operator(), found(severity))
+        assert (readiness.verdict, readiness.broken_rung, readiness.remedy) == ("not_ready", RUNG, "Reboot.")
+        assert readiness.reason.startswith("Xid 79 on GPU 5")
+    assert climb_with(operator(), found(Severity.WARNING)).verdict == "ready"
+
+
+def test_health_rules_that_all_say_nothing_prove_nothing() -> None:
+    silent = RuleResult(rule="xid", status=Status.NOT_ENABLED, reason="DCGM_FI_DEV_XID_ERRORS is not exported.")
+    readiness = climb_with(operator(), silent)
+    assert (readiness.verdict, readiness.broken_rung) == ("unknown", RUNG)
+    assert climb_with(operator(), silent, RuleResult(rule="ecc", status=Status.PASS)).verdict == "ready"
+
+
+def test_an_exporter_that_does_not_answer_is_unknown_with_its_reason() -> None:
+    world = operator().but(telemetry=telemetry([], outcome=Outcome.TIMEOUT, reason="No answer after 5 s."))
+    result = world.rung(RUNG)
+    assert result.status == Status.UNKNOWN
+    assert "No answer after 5 s." in result.reason
+
+
+def test_stale_samples_are_unknown() -> None:
+    assert operator().but(telemetry=telemetry(samples(age=timedelta(minutes=6)))).says(RUNG) == Status.UNKNOWN
+    assert operator().but(telemetry=Telemetry()).says(RUNG) == Status.UNKNOWN
+
+
+def test_a_starting_exporter_is_waited_for() -> None:
+    world = operator().but(telemetry=Telemetry())
+    assert swapped(world, operand("dcgm-exporter", state="starting")).says(RUNG) == Status.WAITING
+    assert swapped(world, operand("dcgm-exporter", state="crashing")).says(RUNG) == Status.UNKNOWN
+
+
+def test_a_cluster_without_any_exporter_is_not_enabled() -> None:
+    world = stack("plain")
+    bare = world.but(pods=without(world.pods, "dcgm-exporter"), telemetry=Telemetry(), operator=OperatorSnapshot())
+    assert bare.says(RUNG) == Status.NOT_ENABLED
+    assert "DCGM exporter" in bare.rung(RUNG).remedy
+    once = bare.but(cluster=msgspec.structs.replace(bare.cluster, rungs_proved=frozenset({RUNG})))
+    assert once.says(RUNG) == Status.UNKNOWN
+
+
+def test_unread_telemetry_leaves_it_unknown() -> None:
+    result = operator().but(broken=("telemetry",)).rung(RUNG)
+    assert (result.status, result.reason) == (Status.UNKNOWN, "Muster may not read telemetry.")
+
+
+def test_how_many_should_report_must_be_known() -> None:
+    world = World(node=make_node(gpus=0, labels={"nvidia.com/gpu.present": "true"}), telemetry=telemetry(samples()))
+    assert world.remembering(expected=None).says(RUNG) == Status.UNKNOWN
+    assert world.remembering(expected=8).says(RUNG) == Status.PASS
