@@ -102,6 +102,10 @@ def _compared(field: str, key: str, comparison: str, value: int) -> QuerySet:
     )
 
 
+def _says(rung: str, status: str) -> Q:
+    return Q(rungs__contains=[{"id": rung, "status": status}])
+
+
 class NodeFilters(filters.FilterSet):
     cluster = AnyOf(field_name="cluster__name")
     product = AnyOf(field_name="product")
@@ -112,6 +116,12 @@ class NodeFilters(filters.FilterSet):
     sharing = AnyOf(field_name="sharing")
     state = AnyOf(field_name="state")
     advertised = AnyOf(field_name="advertised")
+    verdict = AnyOf(field_name="verdict")
+    broken_rung = AnyOf(field_name="broken_rung")
+    rung = AnyOf(field_name="rungs", method="with_rung", label="What a rung says, as `driver_loaded:fail`; several: any of them")
+    excluded = YesNo(method="with_excluded", label="Taken out on purpose: cordoned or in maintenance")
+    flapping = YesNo()
+    counted = YesNo(method="with_counted", label="Whether anybody could count its physical GPUs")
     zone = AnyOf(field_name="zone")
     machine_type = AnyOf(field_name="machine_type")
     driver = AnyOf(field_name="driver_version")
@@ -147,6 +157,27 @@ class NodeFilters(filters.FilterSet):
         field = "usable" if name == "missing" else "offered"
         counted = queryset.alias(_expected=Coalesce(Greatest("expected", "physical"), 0), _have=Coalesce(F(field), 0))
         return counted.filter(_have__lt=F("_expected")) if value else counted.filter(_have__gte=F("_expected"))
+
+    def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        """A waived rung is `waived`, whatever it would have said: the ladder's funnel counts it so."""
+        wanted = Q()
+        for one in (part for text in value for part in text.split(",")):
+            rung, _, said = one.partition(":")
+            signed = Q(rungs__contains=[{"id": rung, "waiver": {}}])
+            if said == "waived":
+                wanted |= signed & ~_says(rung, "pass") & ~_says(rung, "warn")
+            elif said in ("pass", "warn"):
+                wanted |= _says(rung, said)
+            else:
+                wanted |= _says(rung, said) & ~signed
+        return queryset.filter(wanted) if value else queryset
+
+    def with_counted(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        nobody = Q(physical__isnull=True) & (Q(expected__isnull=True) | Q(expected=0))
+        return queryset.exclude(nobody) if value else queryset.filter(nobody)
+
+    def with_excluded(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        return queryset.filter(verdict="excluded") if value else queryset.exclude(verdict="excluded")
 
     def with_removed(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
         return queryset.filter(removed_at__isnull=not value)
