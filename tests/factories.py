@@ -151,12 +151,10 @@ def a_rung_period(
 def a_finding(
     node: Node | None, text: str = "Something is wrong", since: datetime = NOON, until: datetime | None = None, **fields: Any
 ) -> FindingRow:
-    told: dict[str, Any] = {
-        "rule": f"rule_{next(_serial)}",
-        "severity": "critical",
-        "cluster": node.cluster if node else a_cluster(),
-    }
-    return FindingRow.objects.create(node=node, text=text, period=(since, until), **{**told, **fields})
+    told: dict[str, Any] = {"rule": f"rule_{next(_serial)}", "severity": "critical", **fields}
+    if "cluster" not in told:
+        told["cluster"] = node.cluster if node else a_cluster()
+    return FindingRow.objects.create(node=node, text=text, period=(since, until), **told)
 
 
 def a_sample(

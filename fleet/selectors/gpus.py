@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
 from fleet.domain.catalog import metrics
-from fleet.models import DeviceTelemetry, Exporter, FindingRow, Node, Pod, XidBurstRow
+from fleet.models import DeviceTelemetry, Exporter, FindingRow, Gpu, Node, Pod, XidBurstRow
 
 SHOWN = ("gpu_util", "fb_used", "gpu_temp", "power", "ecc_dbe_volatile")
 """Metrics of the table, in its order."""
@@ -95,6 +95,8 @@ class GpuTable:
     """Why there is no telemetry at all; empty where there is."""
     off: tuple[tuple[str, str], ...]
     """(title, line of the counters CSV) of metrics that the exporter does not export."""
+    cards: tuple[Gpu, ...]
+    """What was known of the cards without telemetry."""
     newest: datetime | None
     sources: tuple[str, ...]
     measured: bool
@@ -151,6 +153,7 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
         rows=tuple(sorted(rows, key=lambda row: (int(row.index) if row.index.isdigit() else 10**6, row.uuid))),
         why_none="" if samples else context.why_none,
         off=tuple((metrics.by_id()[name].title, metrics.by_id()[name].csv) for name in context.off) if samples else (),
+        cards=tuple(known),
         newest=max((one.at for one in samples), default=None),
         sources=tuple(sorted({one.source for one in samples if one.source})),
         measured=bool(samples),

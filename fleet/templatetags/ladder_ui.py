@@ -99,13 +99,13 @@ def rung_url(rung: str, *said: str, cluster: str = "") -> str:
 
 @register.simple_tag
 def funnel_bar(rung: Any, counted: int) -> list[dict[str, Any]]:
-    """The bar of one rung as rects in percent of all counted nodes; what is not 0 is at least 2 % wide."""
+    """The bar of one rung as rects in percent of all counted nodes; what is not 0 is at least 3 % wide."""
     passing = rung.by_status.get("pass", 0)
     order = [("pass", passing), *((status, rung.by_status.get(status, 0)) for status in _BAR)]
     shown = [(status, count) for status, count in order if count]
     if not counted:
         return []
-    wide = [max(2.0, 100 * count / counted) for _, count in shown]
+    wide = [max(3.0, 100 * count / counted) for _, count in shown]
     scale = min(1.0, 100 / sum(wide)) if wide else 1.0
     rects, at = [], 0.0
     for (status, count), width in zip(shown, wide, strict=True):

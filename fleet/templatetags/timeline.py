@@ -66,14 +66,18 @@ class Axis:
         return self.start <= at <= self.end
 
 
-def draw(axis: Axis, lanes: Iterable[Lane], now: datetime, since: datetime | None = None) -> dict[str, Any]:
-    """What components/_timeline.html takes. `since` is the moment the present trouble began, if any: it gets a guide."""
+def draw(
+    axis: Axis, lanes: Iterable[Lane], now: datetime, since: datetime | None = None, at: datetime | None = None
+) -> dict[str, Any]:
+    """What components/_timeline.html takes. `since` is the moment the present trouble began, if any: it gets a guide; `at` is
+    the moment of the past that the page shows."""
     top, drawn = 24, []
     for lane in lanes:
-        height = 22 if lane.tall else 18
+        height = 22 if lane.tall else 20
         drawn.append(_lane(axis, lane, top, height, now))
         top += height + (4 if lane.tall else 0)
     guide = axis.place(since) if since is not None and axis.shows(since) else None
+    shown_at = axis.place(at) if at is not None and axis.shows(at) else None
     return {
         "lanes": drawn,
         "ticks": _ticks(axis),
@@ -83,9 +87,10 @@ def draw(axis: Axis, lanes: Iterable[Lane], now: datetime, since: datetime | Non
         "to": axis.end,
         "guide": guide,
         "guide_word": formats.clock(since, now) if guide is not None else "",
-        "guide_early": guide is not None and guide > 88,
-        "live": abs((axis.end - now).total_seconds()) < 1,
+        "guide_early": guide is not None and guide > 85,
+        "at": shown_at,
         "end_word": f"now {formats.clock(axis.end)}" if axis.end == now else formats.clock(axis.end, now),
+        "end_shown": max(guide or 0.0, shown_at or 0.0) < 92,
     }
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.models import Node, NodeRevision
+from django.db import connection
+
+from fleet.models import Node, NodeRevision, TelemetryFrame
 from tests.factories import (
     RUNG_IDS,
     a_cluster,
@@ -183,6 +185,7 @@ def _its_cards(node: Node, now: datetime, since: datetime) -> None:
     a_sample(node, 7, now, ("jupyter-akira-0",), gpu_util=34, fb_used=12_100, gpu_temp=47, power=243)
     for index in range(8):
         a_gpu(node, index)
+    some_curves(node, now)
     an_xid_burst(node, lost.uuid, 79, now - timedelta(hours=16, minutes=45))
     a_finding(node, "GPU 5 fell off the PCIe bus (Xid 79), so the device plugin marked it unhealthy.", since, key=lost.uuid,
               rule="xid", subject="gpu", rung="resources_advertised", remedy="Stop and start the instance.")  # fmt: skip
@@ -192,6 +195,20 @@ def _its_cards(node: Node, now: datetime, since: datetime) -> None:
     a_model_server(
         node, qwen.name, now, running=0, waiting=12, kv_cache=0.99, tokens_per_s=0, ttft_s=None, models=["qwen3-32b"], ready=False
     )
+
+
+def some_curves(node: Node, now: datetime) -> None:
+    """A day of frames every ten minutes for the first four cards, with three hours in which nobody measured."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS fleet_telemetryframe_of_tests PARTITION OF fleet_telemetryframe DEFAULT")
+    keys = list(node.telemetry.values_list("uuid", flat=True))
+    frames = []
+    for step in range(144):
+        if 60 <= step < 78:
+            continue
+        values = {key: {"gpu_util": max(0, 96 - 9 * place - (step * 7 + place * 13) % 23)} for place, key in enumerate(keys)}
+        frames.append(TelemetryFrame(node_id=node.pk, at=now - timedelta(minutes=10 * step + 1), values=values))
+    TelemetryFrame.objects.bulk_create(frames)
 
 
 def _its_week(node: Node, now: datetime, since: datetime) -> None:
