@@ -104,10 +104,10 @@ def a_run(cluster: Cluster | None = None, **fields: Any) -> CollectionRun:
     return CollectionRun.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
 
 
-def a_rung(id: str, number: int, status: str = "pass", **fields: Any) -> dict[str, Any]:
+def a_rung(rung: str, number: int, status: str = "pass", **fields: Any) -> dict[str, Any]:
     """A RungResult as a node's row keeps it."""
     told = {"reason": "", "evidence": [], "remedy": "", "rests_on": [], "own_status": None, "waiver": None}
-    return {"id": id, "number": number, "status": status, **told, **fields}
+    return {"id": rung, "number": number, "status": status, **told, **fields}
 
 
 RUNG_IDS = (

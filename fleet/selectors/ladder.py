@@ -131,7 +131,9 @@ def ladder_rows(
                 reason=one.get("reason") or "",
                 remedy=one.get("remedy") or "",
                 evidence=tuple(one.get("evidence") or ()),
-                broken=one["id"] == broken_rung and verdict not in ("ready", "excluded"),
+                broken=one["id"] == broken_rung
+                and verdict not in ("ready", "excluded")
+                and status not in ("pass", "not_applicable"),
                 blocked_by=stop if status == "blocked" else None,
                 own_status=one.get("own_status") or "",
                 last_pass=None if status in ("pass", "warn") else (passed or {}).get(one["id"]),

@@ -22,6 +22,8 @@ MOST_LARGE_TILES = 1500
 
 FACET_LABELS = {
     "cluster": "Cluster",
+    "verdict": "Verdict",
+    "broken_rung": "First broken rung",
     "state": "State",
     "product": "Product",
     "mode": "Sharing mode",
@@ -66,7 +68,7 @@ def facet_rows(facet: Any) -> list[dict[str, Any]]:
     """A facet's values with their words: state values by name, everything else as it stands."""
     rows = []
     for one in facet.values:
-        known = words.STATES.get(one.value) if facet.name == "state" else None
+        known = _KNOWN.get(facet.name, {}).get(one.value)
         label = known.word if known else "not told" if one.value == "unknown" else one.value
         rows.append({"value": one.value, "label": label, "count": one.count, "chosen": one.chosen, "word": known})
     return rows
@@ -88,16 +90,37 @@ def active_filters(params: Any) -> list[dict[str, str]]:
             without = params.copy()
             without.setlist(key, [other for other in values if other != value])
             without.pop("page", None)
-            known = words.STATES.get(value) if key == "state" else None
-            text = known.word if known else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
-            label = {"q": "Search", "missing": "Cards missing", "not_offered": "Cards not offered", "removed": "Gone"}.get(
-                key
-            ) or facet_label(key)
+            known = _KNOWN.get(key, {}).get(value)
+            text = (
+                known.word
+                if known
+                else _rung_text(value)
+                if key == "rung"
+                else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
+            )
+            label = _FILTER_LABELS.get(key) or facet_label(key)
             url = f"{reverse('nodes')}?{without.urlencode()}"
             found.append({"key": key, "label": label, "value": value, "text": text, "url": url})
     return found
 
 
+_FILTER_LABELS = {
+    "q": "Search",
+    "missing": "Cards missing",
+    "not_offered": "Cards not offered",
+    "counted": "Cards counted",
+    "excluded": "Taken out on purpose",
+    "removed": "Gone",
+}
+
+
+def _rung_text(value: str) -> str:
+    """`driver_loaded:fail` → driver_loaded: fail."""
+    rung, _, said = value.partition(":")
+    return f"{rung}: {words.word('status', said).word.lower()}"
+
+
+_KNOWN = {"state": words.STATES, "verdict": words.VERDICTS}
 _NO_FILTERS = frozenset({"page", "sort", "columns", "removed", "q"})
 
 
@@ -150,7 +173,7 @@ def tiles(rows: Sequence[Any], first: bool = False, at: datetime | None = None) 
     pattern = reverse("node", kwargs={"cluster": "CLUSTER", "name": "NODE"})
     before, _, rest = pattern.partition("CLUSTER")
     between, _, after = rest.partition("NODE")
-    after += f"?{urlencode({'at': at.astimezone(UTC).isoformat(timespec='seconds').replace('+00:00', 'Z')})}" if at else ""
+    after += f"?{urlencode({'at': at.astimezone(UTC).isoformat().replace('+00:00', 'Z')})}" if at else ""
     written = []
     for place, row in enumerate(rows):
         known = words.word("verdict", row.verdict)

@@ -260,7 +260,7 @@ def reading(one: Any, unit: str = "") -> SafeString:
 @register.filter
 def short_uuid(uuid: str) -> str:
     """The first group of a UUID: enough to tell a node's cards apart; a click copies the whole."""
-    return uuid[:12]
+    return uuid.removeprefix("GPU-")[:8]
 
 
 @register.filter

@@ -13,7 +13,7 @@ from fleet.templatetags import formats, timeline
 
 register = template.Library()
 
-SPARK_WIDTH, SPARK_HEIGHT = 72, 18
+SPARK_WIDTH, SPARK_HEIGHT = 56, 18
 
 
 @register.simple_tag
@@ -24,8 +24,8 @@ def at_query(at: datetime) -> str:
 
 @register.filter
 def stamp(at: datetime) -> str:
-    """RFC 3339 in UTC, to the second."""
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    """RFC 3339 in UTC, whole: a period begins within a second, and its moment must lie in it."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 @register.filter

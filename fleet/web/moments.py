@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 
 _SLACK = timedelta(seconds=5)
+"""Clocks differ a little."""
 
 
 def moment_of(text: str) -> datetime | None:

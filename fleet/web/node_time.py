@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.urls import reverse
 
@@ -68,8 +69,8 @@ def comparisons(cluster: str, name: str, now: datetime, since: datetime | None) 
     choices = [("The last hour", now - timedelta(hours=1)), ("The last 24 hours", now - timedelta(days=1))]
     if since is not None:
         choices.insert(0, ("Just before this verdict, and now", since - timedelta(seconds=1)))
-    return [{"label": label, "url": f"{url}?from={_stamp(start)}&to={_stamp(now)}"} for label, start in choices]
+    return [{"label": label, "url": f"{url}?from={quote(_stamp(start))}&to={quote(_stamp(now))}"} for label, start in choices]
 
 
 def _stamp(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.isoformat().replace("+00:00", "Z")

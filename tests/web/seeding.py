@@ -47,10 +47,20 @@ _POOLS: tuple[tuple[str, str, str, str, int, dict[int, tuple[str, str, str]]], .
     ("prod-eu-west", "NVIDIA-A100-SXM4-80GB", "a2-ultragpu-8g", "Full GPU", 32, {
         3: ("degraded", "telemetry_healthy", "warn"), 11: ("not_ready", "kubelet_ready", "fail"),
         19: ("degraded", "labels_accurate", "warn"), 27: ("not_ready", "driver_loaded", "fail")}),
-    ("prod-eu-west", "NVIDIA-H100-80GB-HBM3", "a3-highgpu-8g", "MIG 7×1g.10gb", 12, {7: ("degraded", "telemetry_healthy", "warn")}),
+    ("prod-eu-west", "NVIDIA-H100-80GB-HBM3", "a3-highgpu-8g", "MIG 7×1g.10gb", 12, {
+        7: ("degraded", "telemetry_healthy", "warn")}),
     ("research-onprem", "NVIDIA-L40S", "r760xa", "Time-sliced ×4", 16, {9: ("unknown", "telemetry_healthy", "unknown")}),
     ("research-onprem", "NVIDIA-B200", "dgx-b200", "Full GPU", 8, {6: ("excluded", "", "")}),
 )  # fmt: skip
+
+
+_FINDINGS = (
+    ("telemetry_healthy", 5.3, "fatal", "Row-remap failure on GPU 2: the card must be replaced"),
+    ("resources_advertised", 16.75, "critical", "GPU 5 fell off the bus (Xid 79)"),
+    ("driver_loaded", 3.1, "critical", "Driver upgrade stuck in pod-restart-required"),
+    ("kubelet_ready", 0.4, "critical", "Kubelet stopped posting status"),
+    ("cuda_works", 72, "info", "Health counters are not enabled"),
+)
 
 
 def a_busy_fleet(now: datetime | None = None) -> dict[str, Node]:
@@ -78,16 +88,10 @@ def a_busy_fleet(now: datetime | None = None) -> dict[str, Node]:
             a_verdict_period(node, since, None, verdict, broken_rung=rung, usable=node.usable)
             if rung:
                 broken.setdefault(rung, node)
-    a_finding(broken["telemetry_healthy"], "Row-remap failure on GPU 2: the card must be replaced", now - timedelta(hours=5, minutes=20),
-              severity="fatal", rung="telemetry_healthy")  # fmt: skip
-    a_finding(broken["resources_advertised"], "GPU 5 fell off the bus (Xid 79)", now - timedelta(hours=16, minutes=45),
-              rung="resources_advertised")  # fmt: skip
-    a_finding(broken["driver_loaded"], "Driver upgrade stuck in pod-restart-required", now - timedelta(hours=3, minutes=5),
-              rung="driver_loaded")  # fmt: skip
-    a_finding(broken["kubelet_ready"], "Kubelet stopped posting status", now - timedelta(minutes=23), rung="kubelet_ready")
-    a_finding(None, "Driver skew: 30 nodes on 580.95.05, 2 on 570.172.08", now - timedelta(days=2, hours=4), severity="warning",
-              cluster=a_cluster("prod-eu-west"), subject="pool")  # fmt: skip
-    a_finding(broken["cuda_works"], "Health counters are not enabled", now - timedelta(days=3), severity="info")
+    for rung, hours, severity, text in _FINDINGS:
+        a_finding(broken[rung], text, now - timedelta(hours=hours), severity=severity, rung=rung)
+    skew = "Driver skew: 30 nodes on 580.95.05, 2 on 570.172.08"
+    a_finding(None, skew, now - timedelta(days=2), severity="warning", cluster=a_cluster("prod-eu-west"), subject="pool")
     _an_hour(broken, now)
     return broken
 
@@ -102,8 +106,7 @@ def _an_hour(broken: dict[str, Node], now: datetime) -> None:
     a_revision(other, now - timedelta(minutes=34), None, geometry)
     for place in range(3):
         twin = a_node(f"p5-10-40-61-{place}", other.cluster, verdict="ready", usable=8, rungs=a_ladder())
-        a_revision(twin, now - timedelta(minutes=48), None, [
-            {"section": "labels", "key": "nvidia.com/cuda.driver-version.full", "before": "570.172.08", "after": "580.95.05"}])  # fmt: skip
+        a_revision(twin, now - timedelta(minutes=48), None, [DRIVER])
 
 
 def a_revision(node: Node, since: datetime, until: datetime | None, changes: list[dict[str, Any]], **facts: Any) -> NodeRevision:
@@ -116,6 +119,7 @@ def a_revision(node: Node, since: datetime, until: datetime | None, changes: lis
     return NodeRevision.objects.create(node=node, period=(since, until), facts={**told, **facts}, changes=changes)
 
 
+DRIVER = {"section": "labels", "key": "nvidia.com/cuda.driver-version.full", "before": "570.172.08", "after": "580.95.05"}
 LABELS = {
     "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
     "nvidia.com/gpu.count": "8",
@@ -148,18 +152,19 @@ def a_broken_node(now: datetime | None = None, **fields: Any) -> Node:
         resources_advertised={"reason": "7 allocatable, 8 predicted", "evidence": evidence},
         telemetry_healthy={"own_status": "fail", "reason": "GPU 5 has a fatal finding."},
     )
+    slots = {"name": "nvidia.com/gpu", "kind": "gpu", "capacity": 8, "allocatable": 7, "requested": 6, "free": 1, "predicted": 8}
     told: dict[str, Any] = {
         "verdict": "not_ready", "broken_rung": "resources_advertised", "verdict_since": since, "usable": 0, "state": "partial",
         "verdict_reason": "7 of 8 slots are allocatable.", "slots_allocatable": 7, "slots_requested": 6, "slots_free": 1,
-        "verdict_remedy": "Move the pods: kubectl drain ip-10-40-17-203.ec2.internal\nStop and start the instance, so that it comes up "
-        "on another host.\nIf Xid 79 comes back within 7 days, open a hardware case with the provider.",
+        "verdict_remedy": "Move the pods: kubectl drain ip-10-40-17-203.ec2.internal\n"
+        "Stop and start the instance, so that it comes up on another host.\n"
+        "If Xid 79 comes back within 7 days, open a hardware case with the provider.",
         "rungs": ladder, "labels": LABELS, "taints": [{"key": "nvidia.com/gpu", "value": "", "effect": "NoSchedule"}],
         "cuda_version": "13.0", "kubelet_version": "v1.34.1", "gpu_memory_mib": 81_559, "physical_source": "label",
         "isolation": "Each pod has whole cards: memory and faults stay on the card.",
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"},
                        {"type": "GpuNvlinkWatch", "status": "False", "reason": "healthy"}],
-        "info": {"resources": [{"name": "nvidia.com/gpu", "kind": "gpu", "capacity": 8, "allocatable": 7, "requested": 6, "free": 1,
-                                "predicted": 8}], "evidence": evidence[:3], "remarks": []},
+        "info": {"resources": [slots], "evidence": evidence[:3], "remarks": []},
     }  # fmt: skip
     node = a_node("ip-10-40-17-203.ec2.internal", a_cluster("prod-us-east"), **{**told, **fields})
     a_resource(node, allocatable=7, requested=6, free=1)
@@ -189,7 +194,8 @@ def _its_cards(node: Node, now: datetime, since: datetime) -> None:
     an_xid_burst(node, lost.uuid, 79, now - timedelta(hours=16, minutes=45))
     a_finding(node, "GPU 5 fell off the PCIe bus (Xid 79), so the device plugin marked it unhealthy.", since, key=lost.uuid,
               rule="xid", subject="gpu", rung="resources_advertised", remedy="Stop and start the instance.")  # fmt: skip
-    a_finding(node, "PCIe replay errors are rising on GPU 5.", now - timedelta(days=3), now - timedelta(days=2, hours=22), severity="warning",
+    since, until = now - timedelta(days=3), now - timedelta(days=2.9)
+    a_finding(node, "PCIe replay errors are rising on GPU 5.", since, until, severity="warning",
               key=lost.uuid, rule="pcie_replay", subject="gpu")  # fmt: skip
     a_model_server(node, llama.name, now, running=38, waiting=2, kv_cache=0.71, tokens_per_s=2_310, ttft_s=0.42)
     a_model_server(
@@ -234,13 +240,12 @@ def _its_week(node: Node, now: datetime, since: datetime) -> None:
             if number > 5:
                 a_rung_period(node, rung, since, None, "blocked", reason="by rung 5")
     label = [{"section": "labels", "key": "team", "before": None, "after": "inference"}]
-    driver = [{"section": "labels", "key": "nvidia.com/cuda.driver-version.full", "before": "570.172.08", "after": "580.95.05"}]
     plugin = [{"section": "stack", "key": "device-plugin", "before": "0.17.4", "after": "0.18.0"}]
     lost = [{"section": "allocatable", "key": "nvidia.com/gpu", "before": "8", "after": "7"}]
     moments = [
         (started, []),
         (now - timedelta(days=6, hours=3), label),
-        (upgraded, driver),
+        (upgraded, [DRIVER]),
         (now - timedelta(days=1, hours=21), plugin),
         (since, lost),
     ]
