@@ -244,8 +244,8 @@ def test_a_stale_node_says_when_its_verdict_turns_unknown(reader: Any) -> None:
 def test_hostile_texts_of_telemetry_and_history_stay_texts(reader: Any) -> None:
     bad = '"><img src=x onerror=alert(1)>'
     node = a_node(
-        verdict=bad,
-        broken_rung=bad,
+        verdict=bad[:20],
+        broken_rung=bad[:40],
         verdict_reason=bad,
         verdict_remedy=f"{bad}: kubectl {bad}",
         rungs=a_ladder(cuda_works={"reason": bad, "evidence": [{"source": bad, "key": bad, "value": bad}]}),
@@ -254,8 +254,8 @@ def test_hostile_texts_of_telemetry_and_history_stay_texts(reader: Any) -> None:
     sample = a_sample(node, 0, pods=(bad,))
     sample.sample |= {"model": bad, "index": None}
     sample.save()
-    a_model_server(node, bad[:60], kind=bad, models=[bad])
-    a_finding(node, bad, rule=bad, key=sample.uuid, severity=bad, rung=bad, remedy=bad)
+    a_model_server(node, bad[:60], models=[bad])
+    a_finding(node, bad, rule=bad[:60], key=sample.uuid, severity=bad[:20], rung=bad[:40], remedy=bad)
     html = reader.get(f"/nodes/east/{node.name}/").content.decode() + reader.get("/").content.decode()
     assert "<img" not in html
 
