@@ -31,10 +31,13 @@ _KINDS = (
 
 
 @register.simple_tag(takes_context=True)
-def node_timeline(context: Context, past: Any, numbers: Mapping[str, int], at: datetime | None = None) -> dict[str, Any]:
+def node_timeline(
+    context: Context, past: Any, numbers: Mapping[str, int], at: datetime | None = None, born: datetime | None = None
+) -> dict[str, Any]:
     """What components/_timeline.html takes of a selectors.history.NodeTimeline: {drawn, rows, sentence, more}.
 
-    `numbers` is rung id to number; `at` the moment of the past that the page shows.
+    `numbers` is rung id to number; `at` the moment of the past that the page shows; before `born` nobody
+    knew of the node, so nothing is drawn there.
     """
     now: datetime = context["now"]
     at = at or None  # a template's missing variable is an empty text
@@ -42,7 +45,7 @@ def node_timeline(context: Context, past: Any, numbers: Mapping[str, int], at: d
     axis = timeline.Axis(past.since, end)
     findings, more = timeline.pack([_finding(one) for one in past.findings], now, MOST_FINDING_ROWS)
     lanes = [
-        timeline.Lane("Verdict", _with_gaps(past, axis, now), tall=True),
+        timeline.Lane("Verdict", _with_gaps(past, axis, now, born), tall=True),
         *_rung_lanes(past, numbers),
         *(
             timeline.Lane("Findings" if not place else "", row, words="beside", title="Finding")
@@ -55,15 +58,15 @@ def node_timeline(context: Context, past: Any, numbers: Mapping[str, int], at: d
     return {
         "drawn": timeline.draw(axis, lanes, now, broke if at is None else None, at),
         "rows": _rows(past, now),
-        "sentence": _sentence(past, axis, now),
+        "sentence": _sentence(past, axis, now, born),
         "more": more,
     }
 
 
-def _with_gaps(past: Any, axis: timeline.Axis, now: datetime) -> list[timeline.Span]:
+def _with_gaps(past: Any, axis: timeline.Axis, now: datetime, born: datetime | None) -> list[timeline.Span]:
     """Verdicts, and the time in which nothing was judged: it is unknown, never a hole that reads as quiet."""
     spans: list[timeline.Span] = []
-    reached = axis.start
+    reached = max(axis.start, born) if born is not None else axis.start
     for one in past.verdicts:
         if one.since > reached + timedelta(seconds=1):
             spans.append(timeline.Span(reached, one.since, "unknown", "Not judged"))
@@ -187,9 +190,10 @@ def _changes_text(changes: Sequence[Mapping[str, Any]]) -> str:
     return told + (f" and {len(changes) - 4} more" if len(changes) > 4 else "")
 
 
-def _sentence(past: Any, axis: timeline.Axis, now: datetime) -> str:
+def _sentence(past: Any, axis: timeline.Axis, now: datetime, born: datetime | None) -> str:
     """The timeline for those who do not see it: shares of time, and how often things changed."""
-    whole = (axis.end - axis.start).total_seconds()
+    start = max(axis.start, born) if born is not None else axis.start
+    whole = max(0.0, (axis.end - start).total_seconds())
     ready = known = 0.0
     for one in past.verdicts:
         seconds = (min(one.until or now, axis.end) - max(one.since, axis.start)).total_seconds()

@@ -103,10 +103,11 @@ def headline(node: Any, ladder: Sequence[Any] = (), findings: Sequence[Any] = ()
 
 
 @register.simple_tag
-def other_remarks(node: Any) -> list[Mapping[str, Any]]:
-    """The remarks of a node that its headline does not say already."""
+def other_remarks(node: Any, findings: Sequence[Any] = ()) -> list[Mapping[str, Any]]:
+    """The remarks of a node that neither its headline nor a finding says already."""
     remarks = (node.info or {}).get("remarks") or ()
-    return [one for one in remarks if one["text"].rstrip(".") != (node.reason or "").rstrip(".")]
+    said = {text.rstrip(".") for text in (node.verdict_reason or "", *(one.text for one in findings))}
+    return [one for one in remarks if one["text"].rstrip(".") not in said]
 
 
 _SOURCES = {
@@ -142,10 +143,18 @@ def taint_words(effect: str) -> str:
 def key_labels(labels: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     """The labels that tell most about the GPUs: those with a meaning, without the many that only switch parts of the stack."""
     told = [row for row in labels if row[2] and not row[0].startswith(_SWITCHES) and not _OF_ONE_PROFILE.search(row[0])]
-    return sorted(told, key=lambda row: ("nvidia.com" not in row[0], row[0]))[:MOST_LABELS]
+    rank = {key: place for place, key in enumerate(_FIRST)}
+    return sorted(told, key=lambda row: (rank.get(row[0], len(rank)), "nvidia.com" not in row[0], row[0]))[:MOST_LABELS]
 
 
-MOST_LABELS = 18
+MOST_LABELS = 9
+_FIRST = tuple(
+    f"nvidia.com/{name}"
+    for name in (
+        "gpu.product", "gpu.count", "gpu.replicas", "gpu.sharing-strategy", "mig.strategy", "mig.config", "mig.config.state",
+        "gpu.memory", "cuda.driver-version.full",
+    )
+)  # fmt: skip
 _SWITCHES = ("nvidia.com/gpu.deploy.",)
 _OF_ONE_PROFILE = re.compile(r"nvidia\.com/mig-.+\.(?!count)")
 

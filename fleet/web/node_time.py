@@ -21,9 +21,11 @@ class Window:
     until: datetime
 
 
-def window_of(name: str, now: datetime, at: datetime | None = None) -> Window:
-    """The window of that name (7 d for any other) that ends now; for a moment before it, one around that moment."""
-    chosen, _, length = next((one for one in WINDOWS if one[0] == name), WINDOWS[1])
+def window_of(name: str, now: datetime, at: datetime | None = None, born: datetime | None = None) -> Window:
+    """The window of that name that ends now; for a moment before it, one around that moment. For any other name 7 d, or 24 h
+    for a node that is known (`born`) for less."""
+    usual = WINDOWS[0] if born is not None and now - born < WINDOWS[0][2] else WINDOWS[1]
+    chosen, _, length = next((one for one in WINDOWS if one[0] == name), usual)
     if at is None or at >= now - length * 0.98:
         return Window(chosen, now - length, now)
     until = min(now, at + length * 0.3)

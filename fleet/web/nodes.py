@@ -78,7 +78,7 @@ def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
         return _compared(request, about, min(start, end), max(start, end))
     if at is not None:
         return _at(request, about, at)
-    window = node_time.window_of(request.GET.get("window", ""), now)
+    window = node_time.window_of(request.GET.get("window", ""), now, None, node.first_seen_at)
     version = f"{clusters.data_version()}:{gpus.telemetry_version(node)}:{node.pk}:{window.name}"
     return render_page(
         request, "nodes/detail.html", "nodes/_detail.html", lambda: {**about, **_live(node, window, now)}, etag=version
