@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.utils.dateparse import parse_datetime
 
 from fleet.domain.catalog import metrics
 from fleet.models import DeviceTelemetry, Exporter, FindingRow, Gpu, Node, Pod, XidBurstRow
@@ -84,6 +83,11 @@ class GpuRow:
     curve_key: str
 
     @property
+    def broken(self) -> bool:
+        """It is lost, or a rule says that it must not be used."""
+        return self.gone or any(one.severity in ("fatal", "critical") for one in self.findings)
+
+    @property
     def squatted(self) -> bool:
         return self.unclaimed or any(pod.squatter for pod in self.pods)
 
@@ -124,12 +128,12 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
     talking = any(context.fresh(one.at) for one in samples)
     rows = []
     for place, uuid in enumerate(named):
-        one, gpu = seen.get(uuid), by_uuid.get(uuid)
-        sample = one.sample if one else {}
+        newest, gpu = seen.get(uuid), by_uuid.get(uuid)
+        sample = newest.sample if newest else {}
         index = sample.get("index")
-        silent = bool(samples) and (one is None or not context.fresh(one.at))
+        silent = bool(samples) and (newest is None or not context.fresh(newest.at))
         pods_on = context.pods(sample)
-        readings = {metric: context.reading(one, metric, silent) for metric in SHOWN}
+        readings = {metric: context.reading(newest, metric, silent) for metric in SHOWN}
         migs = tuple(context.mig(instance) for instance in instances.get(uuid, ()))
         rows.append(
             GpuRow(
@@ -138,7 +142,7 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
                 product=sample.get("model") or (gpu.product if gpu else "") or node.product,
                 memory_mib=_memory(sample.get("values") or {}) or (gpu.memory_mib if gpu else None) or node.gpu_memory_mib,
                 readings=readings,
-                at=one.at if one else None,
+                at=newest.at if newest else None,
                 silent=silent,
                 gone=silent and talking,
                 xids=bursts.get(uuid, ()),
@@ -254,8 +258,3 @@ def _by_card(findings: Iterable[FindingRow]) -> dict[str, list[FindingRow]]:
         if one.key.startswith("GPU-"):
             found[one.key.split("/")[0].split("|")[0]].append(one)
     return found
-
-
-def instant(text: str | None) -> datetime | None:
-    """A moment out of a JSON column."""
-    return parse_datetime(text) if text else None

@@ -31,12 +31,14 @@ class Event:
     """Further nodes on which the same happened."""
 
 
-def events(nodes: QuerySet[Node], since: datetime, until: datetime, *, limit: int = 8) -> tuple[list[Event], int]:
-    """Newest first, like things on many nodes as one; and how many more there were. Five queries."""
-    scope = set(nodes.order_by().values_list("cluster__name", flat=True))
+def events(
+    nodes: QuerySet[Node], since: datetime, until: datetime, *, cluster: str = "", limit: int = 8
+) -> tuple[list[Event], int]:
+    """Newest first, like things on many nodes as one; and how many more there were. `cluster` is the one whose nodes these are,
+    or empty for all. Five queries."""
     happened = [
-        *_lost(since, until, scope),
-        *_folded(_verdicts(nodes, since, until), _facts(since, until, scope)),
+        *_lost(since, until, cluster),
+        *_folded(_verdicts(nodes, since, until), _facts(since, until, cluster)),
     ]
     together = sorted(_together(happened), key=lambda event: event.at, reverse=True)
     return together[:limit], max(0, len(together) - limit)
@@ -58,16 +60,16 @@ def _verdicts(nodes: QuerySet[Node], since: datetime, until: datetime) -> Iterat
             yield Event(at, "verdict", cluster, node, was, verdict, told)
 
 
-def _facts(since: datetime, until: datetime, scope: set[str]) -> Iterator[Event]:
+def _facts(since: datetime, until: datetime, cluster: str) -> Iterator[Event]:
     for one in changes.recent_changes(since, until, limit=200):
-        if one.cluster in scope or one.kind == "left":
+        if cluster in ("", one.cluster):
             yield Event(one.at, one.kind, one.cluster, one.node, changes=one.changes)
 
 
-def _lost(since: datetime, until: datetime, scope: set[str]) -> Iterator[Event]:
+def _lost(since: datetime, until: datetime, cluster: str) -> Iterator[Event]:
     lost = Cluster.objects.filter(removed_at__isnull=True, failing_since__gt=since, failing_since__lte=until)
     for name, at, error in lost.values_list("name", "failing_since", "error"):
-        if name in scope or not scope:
+        if at is not None and cluster in ("", name):
             yield Event(at, "cluster_lost", name, detail=error)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
@@ -23,7 +24,7 @@ class Worst:
     muted: int
 
 
-def _open(now: datetime) -> QuerySet[FindingRow]:
+def _open(now: datetime) -> QuerySet[Any]:
     mutes = Mute.objects.filter(
         Q(cluster__isnull=True) | Q(cluster=OuterRef("cluster")),
         Q(node__isnull=True) | Q(node=OuterRef("node")),

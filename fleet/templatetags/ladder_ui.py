@@ -156,3 +156,11 @@ def first_optional(rungs: Sequence[Any]) -> int | None:
 def rung_number(funnel: Any, rung: str) -> int | None:
     """The number of a rung by its id, as the nodes themselves told it."""
     return next((one.number for one in funnel.rungs if one.id == rung), None)
+
+
+@register.simple_tag
+def worst_missing(missing: Iterable[Any], funnel: Any) -> list[Any]:
+    """Reasons of missing cards: the most cards first; among equals what is broken before what waits, is unknown, or is meant."""
+    rank = {verdict: place for place, verdict in enumerate(("not_ready", "degraded", "ready", "starting", "unknown", "excluded"))}
+    number = {one.id: one.number for one in funnel.rungs}
+    return sorted(missing, key=lambda one: (-one.count, rank.get(one.verdict, 9), number.get(one.broken_rung, 99)))

@@ -200,7 +200,7 @@ def _ticks(axis: Axis) -> list[dict[str, Any]]:
     step = timedelta(minutes=minutes)
     day = axis.start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     at = day + step * max(0, int((axis.start - day) / step))
-    ticks = []
+    ticks: list[dict[str, Any]] = []
     while at <= axis.end:
         if at > axis.start:
             word = f"{at:%H:%M}" if minutes < 24 * 60 else formats.moment(at).rsplit(" ", 2)[0]

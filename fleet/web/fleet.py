@@ -39,7 +39,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
         hour_from = now - timedelta(hours=1)
         groups = fleet_map.groups(present, by, now)
         worst = worst_findings.worst(now, cluster=scope)
-        events, more = last_hour.events(present, hour_from, now)
+        events, more = last_hour.events(present, hour_from, now, cluster=scope)
         return {
             "summary": select.summary(present),
             "degraded_usable": sum(

@@ -186,7 +186,7 @@ def _card(index: int, util: float | None, *pods: str, **more: Any) -> SimpleName
     told: dict[str, Any] = {
         "index": str(index), "uuid": f"GPU-{index}d4170c9f-0000-4000-8000-0000", "memory_mib": 81_559, "at": None,
         "silent": False,
-        "gone": False, "xids": (), "pods": on, "unclaimed": False, "migs": (),
+        "gone": False, "broken": bool(more.get("gone")), "findings": (), "xids": (), "pods": on, "unclaimed": False, "migs": (),
         "readings": {
             "gpu_util": _reading(util, "blank"), "fb_used": _reading(73_000.0 if util else 500.0), "gpu_temp": _reading(64.0),
             "power": _reading(612.0), "ecc_dbe_volatile": _reading(None, "not enabled", line),

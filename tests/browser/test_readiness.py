@@ -62,6 +62,7 @@ def test_from_the_funnel_to_the_node_its_past_and_what_differs(open_page: OpenPa
 def test_a_click_between_the_blocks_is_a_moment_too(open_page: OpenPage) -> None:
     page = open_page(a_broken_node(open_page))
     plot = page.locator("[data-timeline]")
+    plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * 0.97, box["y"] + 20)
