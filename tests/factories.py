@@ -12,16 +12,21 @@ from fleet.models import (
     ClassVersion,
     Cluster,
     CollectionRun,
+    DeviceTelemetry,
+    Exporter,
     FindingRow,
     Gpu,
     MigInstance,
+    ModelServerRow,
     Node,
     NodeResource,
     Pod,
     Role,
+    RungPeriod,
     Team,
     TeamMember,
     User,
+    VerdictPeriod,
     WorkloadClass,
     XidBurstRow,
 )
@@ -142,3 +147,101 @@ def a_burst(node: Node, code: int = 79, **fields: Any) -> XidBurstRow:
     number = next(_serial)
     told = {"uuid": "GPU-0", "started_at": NOON - timedelta(minutes=number), "last_at": NOON - timedelta(minutes=number)}
     return XidBurstRow.objects.create(node=node, code=code, **{"source": "gauge", **told, **fields})
+
+
+def a_rung(rung: str, number: int, status: str = "pass", **fields: Any) -> dict[str, Any]:
+    """A RungResult as a node's row keeps it."""
+    told = {"reason": "", "evidence": [], "remedy": "", "rests_on": [], "own_status": None, "waiver": None}
+    return {"id": rung, "number": number, "status": status, **told, **fields}
+
+
+RUNG_IDS = (
+    "kubelet_ready",
+    "gpu_present",
+    "driver_loaded",
+    "container_runtime",
+    "cuda_works",
+    "resources_advertised",
+    "labels_accurate",
+    "telemetry_healthy",
+    "model_server_starts",
+    "model_serves",
+)
+
+
+def a_ladder(broken: str = "", status: str = "fail", **rungs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ten rungs: those before `broken` pass, it says `status`, those behind it are blocked. `rungs` replaces fields by id."""
+    found, stopped = [], False
+    for number, rung in enumerate(RUNG_IDS):
+        said = "blocked" if stopped else "pass" if number < 8 else "not_applicable"
+        if rung == broken:
+            said, stopped = status, status in ("fail", "unknown", "waiting", "not_enabled")
+        found.append(a_rung(rung, number, **{"status": said, "reason": f"{rung} was looked at.", **rungs.get(rung, {})}))
+    return found
+
+
+def a_verdict_period(
+    node: Node, since: datetime, until: datetime | None = None, verdict: str = "ready", **fields: Any
+) -> VerdictPeriod:
+    told = {"usable": 8 if verdict in ("ready", "degraded") else 0, "expected": 8, "reason": f"It was {verdict}."}
+    return VerdictPeriod.objects.create(node=node, period=(since, until), verdict=verdict, **{**told, **fields})
+
+
+def a_rung_period(
+    node: Node, rung: str, since: datetime, until: datetime | None = None, status: str = "pass", **fields: Any
+) -> RungPeriod:
+    return RungPeriod.objects.create(node=node, rung=rung, period=(since, until), status=status, **fields)
+
+
+def a_sample(
+    node: Node, index: int = 0, at: datetime | None = None, pods: tuple[str, ...] = (), **values: float
+) -> DeviceTelemetry:
+    """The newest sample of a card: 50 % use, 40 GiB of 80; `values` by metric id; `pods` in the namespace inference."""
+    told = {"gpu_util": 50, "fb_used": 40_960, "fb_free": 40_599, "gpu_temp": 55, "power": 400, "ecc_dbe_volatile": 0}
+    at = at or datetime.now(UTC)
+    uuid = f"GPU-{index:08x}-{node.pk:04x}-4000-8000-000000000000"
+    sample = {
+        "node_name": node.name, "uuid": uuid, "index": index, "at": at.isoformat(), "values": {**told, **values},
+        "pods": [{"namespace": "inference", "pod": pod} for pod in pods],
+    }  # fmt: skip
+    return DeviceTelemetry.objects.create(node=node, uuid=uuid, at=at, source="pod-proxy", sample=sample)
+
+
+def an_exporter(node: Node, **report: Any) -> Exporter:
+    told = {
+        "node_name": node.name,
+        "outcome": "collected",
+        "metrics": ["gpu_util", "fb_used", "gpu_temp", "power", "ecc_dbe_volatile"],
+    }
+    return Exporter.objects.create(
+        cluster=node.cluster, node_name=node.name, namespace="gpu-operator", pod="dcgm-exporter", report={**told, **report}
+    )
+
+
+def a_model_server(node: Node, pod: str = "vllm-0", at: datetime | None = None, **server: Any) -> ModelServerRow:
+    told = {
+        "outcome": "collected",
+        "ready": True,
+        "models": ["llama-3.3-70b"],
+        "running": 4,
+        "waiting": 0,
+        "kv_cache": 0.5,
+        "tokens_per_s": 900,
+        "ttft_s": 0.3,
+    }
+    return ModelServerRow.objects.create(
+        node=node, namespace="inference", pod=pod, kind="vllm", at=at or datetime.now(UTC), server={**told, **server}
+    )
+
+
+def an_xid_burst(node: Node, uuid: str, code: int = 79, at: datetime | None = None, **fields: Any) -> XidBurstRow:
+    at = at or datetime.now(UTC)
+    return XidBurstRow.objects.create(node=node, uuid=uuid, code=code, **{"started_at": at, "last_at": at, **fields})
+
+
+def a_finding_saying(
+    node: Node | None, text: str, since: datetime = NOON, until: datetime | None = None, **fields: Any
+) -> FindingRow:
+    """A critical finding of a rule of its own, for tests that are about words and moments."""
+    rule = fields.pop("rule", f"rule_{next(_serial)}")
+    return a_finding(node, rule, **{"severity": "critical", "text": text, "opened": since, "resolved": until, **fields})

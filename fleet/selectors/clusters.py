@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Greatest, Least
 from django.utils import timezone
 
 from fleet.models import Cluster, CollectionRun, Node
@@ -57,6 +57,8 @@ class ClusterRow:
     nodes: int
     physical: int | None
     expected: int | None
+    usable: int | None
+    """Of ready and degraded nodes, as the fleet's own sum counts them."""
     offered: int | None
     slots_capacity: int | None
     slots_allocatable: int | None
@@ -67,6 +69,8 @@ class ClusterRow:
 
 
 _ALIVE = Q(nodes__removed_at__isnull=True)
+_EXPECTED = Greatest("nodes__expected", "nodes__physical")
+_USABLE = Least(Coalesce("nodes__usable", 0), Coalesce(_EXPECTED, 0))
 
 
 def cluster_rows(now: datetime) -> list[ClusterRow]:
@@ -74,7 +78,8 @@ def cluster_rows(now: datetime) -> list[ClusterRow]:
     rows = clusters().annotate(
         total_nodes=Count("nodes", filter=_ALIVE),
         total_physical=Sum("nodes__physical", filter=_ALIVE),
-        total_expected=Sum(Coalesce("nodes__expected", "nodes__physical"), filter=_ALIVE),
+        total_expected=Sum(_EXPECTED, filter=_ALIVE),
+        total_usable=Sum(_USABLE, filter=_ALIVE),
         total_offered=Sum("nodes__offered", filter=_ALIVE),
         total_capacity=Sum("nodes__slots_capacity", filter=_ALIVE),
         total_allocatable=Sum("nodes__slots_allocatable", filter=_ALIVE),
@@ -88,6 +93,7 @@ def cluster_rows(now: datetime) -> list[ClusterRow]:
             nodes=row.total_nodes,
             physical=row.total_physical,
             expected=row.total_expected,
+            usable=row.total_usable if row.total_expected is not None else None,
             offered=row.total_offered,
             slots_capacity=row.total_capacity,
             slots_allocatable=row.total_allocatable,

@@ -16,8 +16,11 @@ from fleet.selectors.clusters import stale_cluster_ids
 class Tile:
     cluster: str
     name: str
-    state: str
+    verdict: str
+    broken_rung: str
     reason: str
+    since: datetime | None
+    usable: int
     stale: bool
 
 
@@ -28,7 +31,7 @@ class Group:
     name: str
     detail: str
     stale: bool
-    offered: int
+    usable: int
     expected: int
     tiles: tuple[Tile, ...]
 
@@ -41,8 +44,8 @@ def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
     stale = stale_cluster_ids(now)
     members: dict[str, list[tuple]] = defaultdict(list)
     rows = nodes.order_by("name").values_list(
-        _FIELD[by], "cluster_id", "cluster__name", "name", "state", "reason", "product", "mode", "offered", "expected",
-        "physical",
+        _FIELD[by], "cluster_id", "cluster__name", "name", "verdict", "broken_rung", "verdict_reason", "verdict_since", "product",
+        "mode", "usable", "expected", "physical",
     )  # fmt: skip
     for key, *row in rows:
         members[key or "Unknown"].append(tuple(row))
@@ -50,16 +53,19 @@ def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
 
 
 def _group(name: str, rows: list[tuple], by: str, stale: frozenset[int]) -> Group:
-    tiles = tuple(Tile(cluster, node, state, reason, pk in stale) for pk, cluster, node, state, reason, *_ in rows)
-    products = sorted({row[5] for row in rows if row[5]})
-    modes = sorted({row[6] for row in rows if row[6]})
-    detail = {"cluster": products, "product": modes, "mode": products}[by]
-    expected = [max(row[8] or 0, row[9] or 0) for row in rows]
+    tiles, products, modes, expected_total = [], set(), set(), 0
+    for pk, cluster, node, verdict, rung, reason, since, product, mode, usable, expected, physical in rows:
+        most = max(expected or 0, physical or 0)
+        tiles.append(Tile(cluster, node, verdict, rung, reason, since, min(usable or 0, most), pk in stale))
+        products.add(product)
+        modes.add(mode)
+        expected_total += most
+    detail = sorted(filter(None, {"cluster": products, "product": modes, "mode": products}[by]))
     return Group(
         name=name,
         detail=" · ".join(detail[:3]) + (f" and {len(detail) - 3} more" if len(detail) > 3 else ""),
         stale=bool(tiles) and all(tile.stale for tile in tiles),
-        offered=sum(min(row[7] or 0, most) for row, most in zip(rows, expected, strict=True)),
-        expected=sum(expected),
-        tiles=tiles,
+        usable=sum(tile.usable for tile in tiles),
+        expected=expected_total,
+        tiles=tuple(tiles),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,7 +15,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
 from fleet.domain import rulebook
-from fleet.templatetags import words
+from fleet.templatetags import formats, words
 
 register = template.Library()
 
@@ -23,6 +23,8 @@ MOST_LARGE_TILES = 1500
 
 FACET_LABELS = {
     "cluster": "Cluster",
+    "verdict": "Verdict",
+    "broken_rung": "First broken rung",
     "state": "State",
     "product": "Product",
     "mode": "Sharing mode",
@@ -67,7 +69,7 @@ def facet_rows(facet: Any) -> list[dict[str, Any]]:
     """A facet's values with their words: state values by name, everything else as it stands."""
     rows = []
     for one in facet.values:
-        known = _FACET_WORDS.get(facet.name, {}).get(one.value)
+        known = _KNOWN.get(facet.name, {}).get(one.value)
         label = known.word if known else "not told" if one.value == "unknown" else one.value
         if facet.name == "rule":
             label = rulebook.title(one.value)
@@ -75,9 +77,6 @@ def facet_rows(facet: Any) -> list[dict[str, Any]]:
             label = one.value.capitalize()
         rows.append({"value": one.value, "label": label, "count": one.count, "chosen": one.chosen, "word": known})
     return rows
-
-
-_FACET_WORDS = {"state": words.STATES, "severity": words.SEVERITIES}
 
 
 @register.filter
@@ -96,16 +95,37 @@ def active_filters(params: Any) -> list[dict[str, str]]:
             without = params.copy()
             without.setlist(key, [other for other in values if other != value])
             without.pop("page", None)
-            known = words.STATES.get(value) if key == "state" else None
-            text = known.word if known else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
-            label = {"q": "Search", "missing": "Cards missing", "not_offered": "Cards not offered", "removed": "Gone"}.get(
-                key
-            ) or facet_label(key)
+            known = _KNOWN.get(key, {}).get(value)
+            text = (
+                known.word
+                if known
+                else _rung_text(value)
+                if key == "rung"
+                else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
+            )
+            label = _FILTER_LABELS.get(key) or facet_label(key)
             url = f"{reverse('nodes')}?{without.urlencode()}"
             found.append({"key": key, "label": label, "value": value, "text": text, "url": url})
     return found
 
 
+_FILTER_LABELS = {
+    "q": "Search",
+    "missing": "Cards missing",
+    "not_offered": "Cards not offered",
+    "counted": "Cards counted",
+    "excluded": "Taken out on purpose",
+    "removed": "Gone",
+}
+
+
+def _rung_text(value: str) -> str:
+    """`driver_loaded:fail` → driver_loaded: fail."""
+    rung, _, said = value.partition(":")
+    return f"{rung}: {words.word('status', said).word.lower()}"
+
+
+_KNOWN = {"state": words.STATES, "verdict": words.VERDICTS, "severity": words.SEVERITIES}
 _NO_FILTERS = frozenset({"page", "sort", "columns", "removed", "q"})
 
 
@@ -152,23 +172,35 @@ def instant(text: str | datetime | None) -> datetime | None:
 
 
 @register.simple_tag
-def tiles(rows: Sequence[Any], first: bool = False) -> SafeString:
-    """The tiles of one group: rows of `cluster`, `name`, `state`, `reason`, `stale`. Written by hand: there may be 5,000."""
+def tiles(rows: Sequence[Any], first: bool = False, at: datetime | None = None) -> SafeString:
+    """The tiles of one group (fleet_map.Tile). Written by hand: there may be 5,000."""
     # the address once, then only its two names for each tile
     pattern = reverse("node", kwargs={"cluster": "CLUSTER", "name": "NODE"})
     before, _, rest = pattern.partition("CLUSTER")
     between, _, after = rest.partition("NODE")
+    after += f"?{urlencode({'at': at.astimezone(UTC).isoformat().replace('+00:00', 'Z')})}" if at else ""
     written = []
     for place, row in enumerate(rows):
-        known = words.word("state", row.state)
+        known = words.word("verdict", row.verdict)
         url = f"{before}{quote(row.cluster, safe='')}{between}{quote(row.name, safe='')}{after}"
         label = f"{row.name}, {known.word}{', stale' if row.stale else ''}"
-        tip = f' data-tip="{escape(row.reason)}"' if row.reason else ""
+        told = _tile_tip(row)
+        tip = f' data-tip="{escape(told)}"' if told else ""
         glyph = "" if known.look == "ready" else _glyph(known.shape)
         css = f"tile v-{known.look}{' tile--stale' if row.stale else ''}"
         order = 0 if first and not place else -1
         written.append(f'<a class="{css}" href="{escape(url)}" tabindex="{order}" aria-label="{escape(label)}"{tip}>{glyph}</a>')
     return mark_safe("".join(written))  # noqa: S308  (every value above is escaped or ours)
+
+
+def _tile_tip(row: Any) -> str:
+    """Where it stops, why, and since when: what the tile's own label does not say."""
+    if row.verdict == "ready" or not (row.reason or row.broken_rung):
+        return ""
+    told = [f"{row.broken_rung}: {row.reason}" if row.broken_rung and row.reason else row.reason or row.broken_rung]
+    if row.since is not None:
+        told.append(f"since {formats.moment(row.since)}")
+    return "\n".join(told)
 
 
 def _glyph(shape: str) -> str:
@@ -183,26 +215,40 @@ def is_large(groups: Iterable[Any]) -> bool:
 
 
 @register.simple_tag
-def legend(by_state: Mapping[str, int]) -> list[dict[str, Any]]:
+def legend(by_verdict: Mapping[str, int]) -> list[dict[str, Any]]:
     """What the tiles mean, only as far as they are there."""
-    return [{"state": state, "count": count, "word": words.word("state", state)} for state, count in by_state.items() if count]
+    return [{"verdict": key, "count": count, "word": words.word("verdict", key)} for key, count in by_verdict.items() if count]
 
 
 # --- figures ------------------------------------------------------------------------------------------------------
 
 
 @register.simple_tag
-def offer_bar(summary: Any) -> list[dict[str, Any]]:
-    """Physical GPUs on offer, and those that are missing by the state of their nodes, as segments of a stacked bar."""
+def usable_bar(summary: Any, degraded: int = 0) -> list[dict[str, Any]]:
+    """Physical GPUs that are usable (`degraded` of them on degraded nodes), and the missing ones by verdict, as segments."""
     missing: dict[str, int] = {}
-    for one in summary.not_offered:
-        missing[one.state] = missing.get(one.state, 0) + one.count
-    segments = [{"count": summary.offered, "look": "v-ready", "word": "Advertised"}]
-    for state, count in missing.items():
-        known = words.word("state", state)
-        look = "degraded" if state == "full" else known.look
-        segments.append({"count": count, "look": f"v-{look}", "word": "Gone from the node" if state == "full" else known.word})
+    for one in summary.missing:
+        missing[one.verdict] = missing.get(one.verdict, 0) + one.count
+    sound = missing.pop("ready", 0) + missing.pop("degraded", 0)
+    segments = [
+        {"count": summary.usable - degraded, "look": "v-ready", "word": "Usable"},
+        {"count": degraded, "look": "v-degraded", "word": "Usable on degraded nodes"},
+        {"count": sound, "look": "v-unknown", "word": "Gone from nodes that serve"},
+    ]
+    for verdict in words.VERDICTS:
+        if verdict in missing:
+            known = words.word("verdict", verdict)
+            segments.append({"count": missing[verdict], "look": f"v-{known.look}", "word": f"Missing, {known.word.lower()}"})
     return segments
+
+
+@register.filter
+def missing_query(one: Any) -> str:
+    """The list of exactly the nodes behind one reason of the missing cards."""
+    query = {"verdict": one.verdict, "missing": "true"}
+    if one.verdict not in ("excluded", "starting"):
+        query["broken_rung"] = one.broken_rung or "unknown"
+    return f"{reverse('nodes')}?{urlencode(query)}"
 
 
 @register.simple_tag

@@ -109,6 +109,19 @@ def clock(at: datetime | None, now: datetime | None = None) -> str:
     return f"{at.day} {_MONTHS[at.month - 1]}{year} {at:%H:%M}"
 
 
+def lowered(sentence: str) -> str:
+    """A sentence behind a colon: its first letter small, unless its first word is a name or an abbreviation (GPU, Xid 79)."""
+    first = sentence.split(" ", 1)[0]
+    return (
+        sentence
+        if any(letter.isupper() or letter.isdigit() for letter in first[1:]) or first in _NAMES
+        else sentence[:1].lower() + sentence[1:]
+    )
+
+
+_NAMES = frozenset({"Kubernetes", "Xid", "Muster", "Prometheus"})
+
+
 def parts(name: str, tail: int = 6) -> tuple[str, str, str]:
     """A name in three parts (head, tail, rest) that joined give it back, for cutting where it tells least.
 

@@ -204,6 +204,12 @@ def state_word(key: str | None, text: str = "") -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/_status.html")
+def verdict_word(key: str | None) -> dict[str, Any]:
+    """The verdict of a node without a ground, for tables."""
+    return _worded("verdict", key)
+
+
+@register.inclusion_tag("components/_status.html")
 def outcome(key: str | None, text: str = "") -> dict[str, Any]:
     """How the reading of a section or cluster ended."""
     return _worded("outcome", key, text=text)

@@ -32,6 +32,7 @@ STATUSES: dict[str, Word] = {
     "not_enabled": Word("Not enabled", "slash", "unknown"),
     "not_applicable": Word("Not applicable", "dash", "unknown"),
     "blocked": Word("Blocked", "lock", "unknown"),
+    "waived": Word("Waived", "hollow", "unknown"),
 }
 
 SEVERITIES: dict[str, Word] = {

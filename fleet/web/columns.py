@@ -20,7 +20,9 @@ class Column:
 COLUMNS = (
     Column("name", "Node", "name"),
     Column("cluster", "Cluster", "cluster__name"),
-    Column("state", "State", "state"),
+    Column("verdict", "Verdict", "verdict"),
+    Column("ladder", "Ladder", "reached"),
+    Column("state", "State", "state", default=False),
     Column("product", "Product", "product"),
     Column("mode", "Mode", "mode"),
     Column("physical", "Physical GPUs", "physical", number=True),
@@ -32,7 +34,7 @@ COLUMNS = (
     Column("machine_type", "Machine type", "machine_type", default=False),
     Column("driver", "Driver", "driver_version"),
     Column("kubelet", "Kubelet", "kubelet_version", default=False),
-    Column("since", "State since", "state_since"),
+    Column("since", "Verdict since", "verdict_since"),
 )
 _BY_NAME = {column.name: column for column in COLUMNS}
 

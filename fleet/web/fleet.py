@@ -6,40 +6,69 @@ from datetime import timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from fleet.selectors import changes, clusters, fleet_map, nodes
+from fleet.selectors import clusters, fleet_map, fleet_past, ladder, last_hour, nodes, worst_findings
 from fleet.selectors import fleet as select
+from fleet.web import moments
 from fleet.web.render import render_page
 
 GROUPS = (("cluster", "Cluster"), ("product", "Product"), ("mode", "Sharing mode"))
 
 
 def fleet(request: HttpRequest) -> HttpResponse:
-    """Context: summary (selectors.fleet.Summary), clusters (list of ClusterRow), groups (list of fleet_map.Group),
-    group_by, group_choices, attention (list of Node), attention_total, changes (list of Change), hour_from, now."""
+    """Context: summary (selectors.fleet.Summary), degraded_usable, funnel (selectors.ladder.Funnel), clusters (list of
+    ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, findings (list of FindingRow), findings_total,
+    findings_muted, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past)."""
     now = timezone.now()
     chosen = request.GET.get("by", "cluster")
     by = chosen if chosen in dict(GROUPS) else "cluster"
     scope = request.GET.get("cluster", "")
+    at, odd_moment = moments.asked(request, "at", now)
+    if at is not None:
+        past = fleet_past.fleet_at(at, cluster=scope, by=by)
+        context = {"past": past, "at": at, "now": now, "scope": scope, "group_by": by, "group_choices": GROUPS}
+        context["clusters"] = clusters.cluster_rows(now)
+        return render_page(request, "fleet/detail.html", "fleet/_past.html", context)
 
-    def context() -> dict[str, Any]:
+    def live() -> dict[str, Any]:
         present = nodes.nodes().filter(removed_at__isnull=True)
         if scope:
             present = present.filter(cluster__name=scope)
-        attention = nodes.needing_attention(present)
+        hour_from = now - timedelta(hours=1)
+        groups = fleet_map.groups(present, by, now)
+        worst = worst_findings.worst(now, cluster=scope)
+        events, more = last_hour.events(present, hour_from, now, cluster=scope)
         return {
             "summary": select.summary(present),
+            "degraded_usable": sum(
+                tile.usable for group in groups for tile in group.tiles if tile.verdict == "degraded" and tile.usable
+            ),
+            "funnel": ladder.funnel(present),
             "clusters": clusters.cluster_rows(now),
-            "groups": fleet_map.groups(present, by, now),
+            "groups": groups,
             "group_by": by,
             "group_choices": GROUPS,
             "scope": scope,
-            "attention": list(attention[:8]),
-            "attention_total": attention.count(),
-            "changes": changes.recent_changes(now - timedelta(hours=1), now, limit=12),
-            "hour_from": now - timedelta(hours=1),
+            "findings": worst.rows,
+            "findings_total": worst.total,
+            "findings_muted": worst.muted,
+            "findings_url": _page("findings"),
+            "events": events,
+            "events_more": more,
+            "history_url": _page("history"),
+            "hour_from": hour_from,
+            "odd_moment": odd_moment,
             "now": now,
         }
 
-    return render_page(request, "fleet/detail.html", "fleet/_body.html", context, etag=f"{clusters.data_version()}:{by}:{scope}")
+    return render_page(request, "fleet/detail.html", "fleet/_body.html", live, etag=f"{clusters.data_version()}:{by}:{scope}")
+
+
+def _page(name: str) -> str:
+    """The address of a page that may not be there."""
+    try:
+        return reverse(name)
+    except NoReverseMatch:
+        return ""

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from fleet.templatetags import words
+from fleet.web import patterns_ladder as ladder_samples
 
 LONG = "gke-a3-ultra-inference-pool-with-a-name-up-to-the-limit-3f2c9b1e"
 HUGE_TILES = 1600
@@ -45,6 +46,7 @@ def samples(now: datetime) -> dict[str, Any]:
         "chart": _chart(),
         "issues": _issues(now),
         "hours": ((1, "1 hour"), (24, "1 day")),
+        **ladder_samples.samples(now),
     }
 
 
@@ -183,8 +185,10 @@ def _tiles(number: int, odd: dict[int, str], stale: bool = False) -> list[Simple
         SimpleNamespace(
             cluster="prod-us-east",
             name=f"node-{place:04}",
-            state=odd.get(place, "full"),
+            verdict=odd.get(place, "ready"),
+            broken_rung="resources_advertised" if odd.get(place) == "not_ready" else "",
             reason="1 of 8 slots is not allocatable" if place in odd else "",
+            since=None,
             stale=stale,
         )
         for place in range(number)
@@ -195,20 +199,20 @@ def _maps() -> list[dict[str, Any]]:
     def group(name: str, tiles: list[SimpleNamespace], stale: bool = False) -> SimpleNamespace:
         detail = "NVIDIA-H100-80GB-HBM3 · NVIDIA-H200 · NVIDIA-A100-SXM4-80GB and 4 more"
         all_of = 8 * len(tiles)
-        return SimpleNamespace(name=name, detail=detail, stale=stale, offered=max(0, all_of - 9), expected=all_of, tiles=tiles)
+        return SimpleNamespace(name=name, detail=detail, stale=stale, usable=max(0, all_of - 9), expected=all_of, tiles=tiles)
 
-    odd = {3: "partial", 9: "none", 14: "unknown", 17: "cordoned", 20: "not_ready"}
-    huge = _tiles(HUGE_TILES, dict.fromkeys(range(0, HUGE_TILES, 211), "none"))
+    odd = {3: "degraded", 9: "not_ready", 14: "unknown", 17: "excluded", 20: "starting"}
+    huge = _tiles(HUGE_TILES, dict.fromkeys(range(0, HUGE_TILES, 211), "not_ready"))
     return [
         {
             "groups": [
                 group("prod-us-east", _tiles(40, odd)),
-                group("research-onprem", _tiles(22, {**odd, 5: "partial"}, stale=True), stale=True),
+                group("research-onprem", _tiles(22, {**odd, 5: "degraded"}, stale=True), stale=True),
                 group(LONG, _tiles(1, {})),
             ],
-            "by_state": {"full": 52, "partial": 3, "none": 2, "not_ready": 2, "cordoned": 2, "unknown": 2},
+            "by_verdict": {"ready": 52, "degraded": 3, "not_ready": 2, "starting": 2, "unknown": 2, "excluded": 2},
         },
-        {"groups": [group("huge", huge)], "by_state": {"full": HUGE_TILES - 8, "none": 8}},
+        {"groups": [group("huge", huge)], "by_verdict": {"ready": HUGE_TILES - 8, "not_ready": 8}},
     ]
 
 

@@ -137,7 +137,7 @@ def test_a_badge_says_its_word_beside_its_colour() -> None:
 
 def test_texts_from_clusters_are_escaped() -> None:
     bad = '"><script>alert(1)</script>'
-    tile = SimpleNamespace(cluster=bad, name=bad, state=bad, reason=bad, stale=False)
+    tile = SimpleNamespace(cluster=bad, name=bad, verdict=bad, broken_rung=bad, reason=bad, since=NOW, stale=False)
     source = "{% load ui fleet_ui %}{% name bad %}{% tiles tiles %}{% state bad %}{{ bad|unbroken }}"
     shown = Template(source).render(Context({"bad": bad, "tiles": [tile], "now": NOW}))
     assert "<script" not in shown.lower()
@@ -183,7 +183,8 @@ def test_one_node_among_thousands_is_seen_in_a_bar() -> None:
 
 
 def test_only_the_first_tile_stands_in_the_tab_order() -> None:
-    tiles = [SimpleNamespace(cluster="c", name=f"n{i}", state="full", reason="", stale=False) for i in range(3)]
+    ready = {"verdict": "ready", "broken_rung": "", "reason": "Every rung passes.", "since": NOW, "stale": False}
+    tiles = [SimpleNamespace(cluster="c", name=f"n{i}", **ready) for i in range(3)]
     shown = render("{% tiles tiles True %}", tiles=tiles)
     assert shown.count('tabindex="0"') == 1
     assert shown.count('tabindex="-1"') == 2
@@ -205,6 +206,12 @@ def test_no_component_needs_a_script_or_a_style_in_the_page() -> None:
 def node(**given: Any) -> SimpleNamespace:
     facts: dict[str, Any] = {
         "name": "n1",
+        "verdict": "ready",
+        "broken_rung": "",
+        "verdict_reason": "",
+        "verdict_remedy": "",
+        "verdict_since": NOW,
+        "flapping": False,
         "state": "full",
         "reason": "",
         "physical": 8,
@@ -223,18 +230,40 @@ def node(**given: Any) -> SimpleNamespace:
 
 
 def test_a_well_node_has_a_quiet_line() -> None:
-    said = node_ui.headline(node())
-    assert (said["look"], said["title"]) == ("ready", "All 8 physical GPUs are advertised")
+    said = node_ui.headline(node(verdict="ready", verdict_reason="Every rung passes."))
+    assert (said["look"], said["title"]) == ("ready", "Every rung passes")
+    assert "todo" not in said
 
 
-def test_a_full_node_with_a_warning_is_not_quiet() -> None:
-    remark = {"id": "config_disagrees_with_labels", "severity": "warning", "text": "They disagree."}
-    assert node_ui.headline(node(reason="They disagree.", info={"remarks": [remark]}))["look"] == "degraded"
+@pytest.mark.parametrize("verdict", ["not_ready", "degraded", "starting", "unknown", "excluded", "a_new_one", ""])
+def test_no_other_verdict_looks_ready(verdict: str) -> None:
+    assert node_ui.headline(node(verdict=verdict))["look"] != "ready"
 
 
-@pytest.mark.parametrize("state", ["none", "partial", "not_ready", "unknown", "cordoned", "a_new_one"])
-def test_no_other_state_looks_ready(state: str) -> None:
-    assert node_ui.headline(node(state=state))["look"] != "ready"
+def test_a_broken_node_says_where_it_stops_why_and_what_to_do() -> None:
+    broken = node(
+        verdict="not_ready", broken_rung="resources_advertised", verdict_reason="7 of 8 slots are allocatable.",
+        verdict_remedy="1. Move the pods: kubectl drain n1\n2. Stop and start the instance.",
+    )  # fmt: skip
+    ladder = [
+        SimpleNamespace(number=n, id=rung, status=status)
+        for n, rung, status in ((5, "resources_advertised", "fail"), (6, "labels_accurate", "blocked"), (7, "x", "blocked"))
+    ]
+    lost = SimpleNamespace(text="GPU 5 fell off the bus.", rung="resources_advertised", muted=False)
+    said = node_ui.headline(broken, ladder, [lost])
+    assert said["title"] == "Stops at rung 5, resources_advertised: 7 of 8 slots are allocatable"
+    assert said["reason"] == "GPU 5 fell off the bus."
+    assert said["note"] == "Rungs 6 to 7 are blocked."
+    assert said["todo"] == [
+        {"text": "Move the pods:", "command": "kubectl drain n1"},
+        {"text": "Stop and start the instance.", "command": ""},
+    ]
+
+
+def test_a_long_reason_stands_below_the_title() -> None:
+    said = node_ui.headline(node(verdict="unknown", broken_rung="telemetry_healthy", verdict_reason="The exporter " + "x" * 120))
+    assert said["title"] == "Nobody can tell at telemetry_healthy"
+    assert said["reason"].startswith("The exporter")
 
 
 def test_a_gone_node_is_gone_whatever_it_last_said() -> None:

@@ -90,15 +90,16 @@ def test_a_gone_node_keeps_its_page(reader: Any) -> None:
 
 
 def test_the_missing_add_up_and_link_to_as_many_nodes(reader: Any) -> None:
-    a_node()
-    a_node(state="partial", offered=7, slots_allocatable=7)
-    a_node(state="none", offered=0, slots_allocatable=0)
-    a_node(state="cordoned", offered=0)
+    a_node(verdict="ready", usable=8)
+    a_node(verdict="degraded", usable=7, broken_rung="labels_accurate")
+    a_node(verdict="not_ready", usable=0, broken_rung="resources_advertised")
+    a_node(verdict="excluded", usable=0)
     shown = text_of(reader, "/")
     assert "15 of 32 expected" in shown
     assert "17 missing" in shown
     assert "Show 3 nodes" in shown
-    assert "3 nodes" in text_of(reader, "/nodes/?not_offered=true")
+    assert "3 nodes" in text_of(reader, "/nodes/?missing=true")
+    assert "1 node " in text_of(reader, "/nodes/?missing=true&verdict=not_ready&broken_rung=resources_advertised")
 
 
 def test_hostile_texts_stay_texts(reader: Any) -> None:

@@ -30,8 +30,14 @@ def test_only_people_who_signed_in_see_it(client: Any, db: None) -> None:
 
 def test_it_uses_every_component() -> None:
     used = "".join(path.read_text() for path in (Path(settings.BASE_DIR) / "templates" / "patterns").glob("*.html"))
-    tags = {"_badge": "{% verdict", "_status": "{% status", "_freshness": "{% freshness", "_bar_stack": "{% bar_stack"}
-    nested = {"_term": "_kv.html"}
+    tags = {
+        "_badge": "{% verdict",
+        "_status": "{% status",
+        "_freshness": "{% freshness",
+        "_bar_stack": "{% bar_stack",
+        "_spark": "{% spark",
+    }
+    nested = {"_term": "_kv.html", "_gpu_silent": "_gpu_row.html"}
     for path in COMPONENTS:
         wanted = tags.get(path.stem) or nested.get(path.stem) or path.name
         assert path.stem in _FRAME or wanted in used, f"{path.name} is not on the pattern page"
