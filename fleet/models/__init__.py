@@ -6,7 +6,7 @@ from fleet.models.findings import FindingRow, Mute
 from fleet.models.gpus import Gpu, MigInstance
 from fleet.models.nodes import Node, NodeResource
 from fleet.models.notices import Delivery, DeliveryItem, Notice, NotificationRule, NotificationTarget
-from fleet.models.periods import NodeDay, RungPeriod, VerdictPeriod
+from fleet.models.periods import GpuHour, NodeDay, RungPeriod, VerdictPeriod
 from fleet.models.pods import Pod
 from fleet.models.revisions import NodeRevision
 from fleet.models.runs import CollectionRun, RunOutcome
@@ -27,6 +27,7 @@ __all__ = [
     "Exporter",
     "FindingRow",
     "Gpu",
+    "GpuHour",
     "Maintenance",
     "MigInstance",
     "ModelServerRow",

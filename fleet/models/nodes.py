@@ -89,6 +89,12 @@ class Node(models.Model):
     pending = FactsField(default=dict)
     """Findings that need to last before they count: "rule|key" to since when they are seen."""
 
+    # bootstrap: how long it took to become good after it joined
+    kubelet_ready_at = models.DateTimeField(null=True, blank=True)
+    """When the kubelet was ready for the first time, as the node's condition says; null where nobody saw the node join."""
+    gpu_ready_at = models.DateTimeField(null=True, blank=True)
+    """When its verdict was ready or degraded for the first time after that."""
+
     # memory
     boot_id = models.CharField(max_length=64, blank=True)
     booted_at = models.DateTimeField(null=True, blank=True)

@@ -14,7 +14,7 @@ from fleet.models.nodes import Node
 class VerdictPeriod(models.Model):
     """One period in which a node's verdict and first broken rung stood. "Unknown" is a period like any other."""
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="verdict_periods")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="verdict_periods", db_index=False)
     period = DateTimeRangeField()
     """[from, to); open at the end while it is the present truth."""
     verdict = models.CharField(max_length=20)
@@ -33,6 +33,7 @@ class VerdictPeriod(models.Model):
         indexes = [
             models.Index(fields=["node"], condition=Q(period__endswith__isnull=True), name="verdict_present"),
             models.Index(Func(F("period"), function="lower"), name="verdict_by_start"),
+            models.Index(F("node"), Func(F("period"), function="lower"), name="verdict_of_node"),
         ]
 
     def __str__(self) -> str:
@@ -42,7 +43,7 @@ class VerdictPeriod(models.Model):
 class RungPeriod(models.Model):
     """One period in which a rung of a node had one status."""
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="rung_periods")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="rung_periods", db_index=False)
     rung = models.CharField(max_length=40)
     period = DateTimeRangeField()
     status = models.CharField(max_length=20)
@@ -55,7 +56,10 @@ class RungPeriod(models.Model):
             never_overlap("rung_periods_do_not_overlap", ids=("node",), texts=("rung",)),
             models.CheckConstraint(condition=Q(period__isempty=False), name="rung_period_not_empty"),
         ]
-        indexes = [models.Index(fields=["node", "rung"], condition=Q(period__endswith__isnull=True), name="rung_present")]
+        indexes = [
+            models.Index(fields=["node", "rung"], condition=Q(period__endswith__isnull=True), name="rung_present"),
+            models.Index(F("node"), F("rung"), Func(F("period"), function="lower"), name="rung_of_node"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.node} {self.rung} {self.status} from {self.period.lower}"
@@ -82,6 +86,12 @@ class NodeDay(models.Model):
     flaps = models.IntegerField(default=0)
     down_s = models.IntegerField(default=0)
     """Seconds of this day that lie within incidents."""
+    first_bad_at = models.DateTimeField(null=True, blank=True)
+    """When the first incident that began on this day began."""
+    repaired = models.IntegerField(default=0)
+    """Incidents that ended on this day with the node being good again."""
+    repair_s = models.BigIntegerField(default=0)
+    """Seconds those took from their beginning, whichever day that was."""
 
     class Meta:
         ordering = ["day", "node"]
@@ -90,3 +100,24 @@ class NodeDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node} {self.day}"
+
+
+class GpuHour(models.Model):
+    """One hour of the cards of one product in one cluster, in GPU-seconds (one card for one second): a rollup as NodeDay."""
+
+    cluster_id = models.BigIntegerField()
+    product = models.CharField(max_length=200, blank=True)
+    hour = models.DateTimeField()
+    """Its beginning, in UTC."""
+    expected_s = models.BigIntegerField(default=0)
+    usable_s = models.BigIntegerField(default=0)
+    unknown_s = models.BigIntegerField(default=0)
+    """Of nodes whose verdict was unknown: expected, and nobody knows whether usable."""
+    excluded_s = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["hour", "cluster_id", "product"]
+        constraints = [models.UniqueConstraint(fields=["hour", "cluster_id", "product"], name="gpu_hour_once")]
+
+    def __str__(self) -> str:
+        return f"{self.product} {self.hour}"

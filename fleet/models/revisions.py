@@ -15,7 +15,7 @@ class NodeRevision(models.Model):
     """One period in which a node's declared facts stood unchanged: labels, taints, capacity, allocatable, node info,
     GPU stack. The database itself forbids two periods of one node to overlap."""
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="revisions")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="revisions", db_index=False)
     period = DateTimeRangeField()
     """[from, to); open at the end while it is the present truth."""
     facts = FactsField()
@@ -38,6 +38,7 @@ class NodeRevision(models.Model):
         indexes = [
             models.Index(fields=["node"], condition=Q(period__endswith__isnull=True), name="revision_present"),
             models.Index(Func(F("period"), function="lower"), name="revision_by_start"),
+            models.Index(F("node"), Func(F("period"), function="lower"), name="revision_of_node"),
         ]
 
     def __str__(self) -> str:
