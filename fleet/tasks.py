@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from fleet.services import clusters, collection, retention, schedule
+from fleet.services import clusters, collection, retention, rollups, schedule, silence
 
 
 @shared_task(name="fleet.tasks.tick")
@@ -28,6 +28,18 @@ def collect(cluster_id: int, trigger: str) -> None:
 def retention_task() -> None:
     """Drops what is older than the settings say."""
     retention.drop_old(timezone.now())
+
+
+@shared_task(name="fleet.tasks.silence")
+def silence_task() -> None:
+    """Turns verdicts unknown where a cluster has not been read for too long."""
+    silence.sweep(timezone.now())
+
+
+@shared_task(name="fleet.tasks.rollups")
+def rollups_task() -> None:
+    """Refreshes the figures of today and yesterday."""
+    rollups.refresh(timezone.now())
 
 
 def enqueue(cluster_id: int, trigger: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -46,10 +48,20 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
     if connection_to is None:
         return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
     known = last_truth.gpu_node_names(cluster)
-    seen = collect(connection_to, now=timezone.now, known_gpu_nodes=known, deadline_s=deadline_s)
+    seen = collect(connection_to, now=_clock(cluster), known_gpu_nodes=known, deadline_s=deadline_s)
     absorb(cluster, seen, run)
     log.info("%s: %s, %s changes. %s", cluster.name, run.outcome, run.changes, run.error)
     return run
+
+
+_TICK = timedelta(milliseconds=1)
+
+
+def _clock(cluster: Cluster) -> Callable[[], datetime]:
+    """The time, but never before what was recorded of this cluster: a clock that was set back must not undo history, nor
+    stop it. Whoever holds the cluster's lock knows that nobody else records meanwhile."""
+    earliest = cluster.taken_at + _TICK if cluster.taken_at else datetime.min.replace(tzinfo=UTC)
+    return lambda: max(timezone.now(), earliest)
 
 
 def absorb(cluster: Cluster, seen: ClusterSnapshot, run: CollectionRun) -> None:

@@ -1,4 +1,5 @@
-"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions, used sign-in links."""
+"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions and periods, old figures, used
+sign-in links."""
 
 from __future__ import annotations
 
@@ -6,21 +7,46 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
-from fleet.models import CollectionRun, NodeRevision, Pod, SignInLink
+from fleet.models import (
+    AuditEntry,
+    CollectionRun,
+    FindingRow,
+    GpuHour,
+    NodeDay,
+    NodeRevision,
+    Pod,
+    RungPeriod,
+    SignInLink,
+    VerdictPeriod,
+    XidBurstRow,
+)
 
 _BATCH = 5_000
 
 
 def drop_old(now: datetime) -> dict[str, int]:
     """Deletes what is past its age and returns how many rows of each went. What is still true is never touched."""
+    history = now - settings.PERIOD_RETENTION
     return {
         "runs": _delete(CollectionRun.objects.filter(started_at__lt=now - settings.RUN_RETENTION)),
         "pods": _delete(Pod.objects.filter(removed_at__lt=now - settings.POD_RETENTION)),
-        "revisions": _delete(NodeRevision.objects.filter(period__endswith__lt=now - settings.REVISION_RETENTION)),
+        "revisions": _delete(_ended(NodeRevision, now - settings.REVISION_RETENTION)),
+        "verdicts": _delete(_ended(VerdictPeriod, history)),
+        "rungs": _delete(_ended(RungPeriod, history)),
+        "findings": _delete(_ended(FindingRow, history)),
+        "bursts": _delete(XidBurstRow.objects.filter(last_at__lt=history)),
+        "days": _delete(NodeDay.objects.filter(day__lt=history.date())),
+        "hours": _delete(GpuHour.objects.filter(hour__lt=history)),
+        "audit": _delete(AuditEntry.objects.filter(at__lt=history)),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
     }
+
+
+def _ended(model: type[Model], before: datetime) -> QuerySet:
+    """Periods that ended before; that they also began before lets the index on their beginnings find them."""
+    return model._default_manager.filter(period__startswith__lt=before, period__endswith__lt=before)
 
 
 def _delete(rows: QuerySet) -> int:
