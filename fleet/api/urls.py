@@ -12,9 +12,10 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from fleet.api.clusters import Clusters
-from fleet.api.fleet import FleetSummary
 from fleet.api.gpus import Gpus
+from fleet.api.history import Availability, BootstrapTimes, ChangeFacets, Changes
 from fleet.api.mig_instances import MigInstances
+from fleet.api.moments import NodesInTime, SummaryInTime
 from fleet.api.nodes import Nodes
 from fleet.api.problems import not_found
 from fleet.api.runs import Runs
@@ -28,10 +29,16 @@ router.register("collection-runs", Runs, basename="api-runs")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("fleet/summary/", FleetSummary.as_view(), name="api-fleet-summary"),
-    path("nodes/<str:cluster>/<str:name>/", Nodes.as_view({"get": "one"}), name="api-node"),
+    path("fleet/summary/", SummaryInTime.as_view(), name="api-fleet-summary"),
+    path("nodes/<str:cluster>/<str:name>/", NodesInTime.as_view({"get": "one"}), name="api-node"),
+    path("nodes/<str:cluster>/<str:name>/history/", NodesInTime.as_view({"get": "history"}), name="api-node-history"),
+    path("nodes/<str:cluster>/<str:name>/diff/", NodesInTime.as_view({"get": "diff"}), name="api-node-diff"),
     path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
     path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
+    path("history/availability/", Availability.as_view(), name="api-availability"),
+    path("history/changes/", Changes.as_view(), name="api-changes"),
+    path("history/changes/facets/", ChangeFacets.as_view(), name="api-changes-facets"),
+    path("history/bootstrap/", BootstrapTimes.as_view(), name="api-bootstrap"),
     path("", include(router.urls)),
 ]
 # The documentation's own script writes a style element: this page, and no other, lets it.

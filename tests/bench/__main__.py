@@ -1,6 +1,7 @@
 """Runs the benchmark on a simulated cluster, prints a table and writes $MUSTER_HOME/bench/collect.json.
 
-Options: `--nodes 5000 --pods 30000 --runs 3`. Needs a database (`make bench` brings its own).
+Options: `--nodes 5000 --pods 30000 --runs 3`. Needs a database (`make bench` brings its own). `history` as the first argument
+runs the other benchmark, of a year of history (tests/bench/history.py).
 """
 
 from __future__ import annotations
@@ -144,4 +145,9 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["history"]:
+        from tests.bench import history
+
+        history.main(sys.argv[2:])
+    else:
+        main()
