@@ -15,6 +15,7 @@ _ENTRIES = (
     # label, icon, URL name, key of the count beside it, heading above it
     ("Fleet", "layout-dashboard", "fleet", None, None),
     ("Nodes", "server", "nodes", "nodes", None),
+    ("History", "history", "history", None, None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("API docs", "braces", "api-docs", None, None),
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, clusters, fleet, health, nodes, patterns, views
+from fleet.web import accounts, clusters, fleet, health, history, nodes, patterns, views
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
     path("nodes/", nodes.node_list, name="nodes"),
     path("nodes/<str:cluster>/<str:name>/", nodes.node_detail, name="node"),
+    path("history/", history.history, name="history"),
     path("clusters/", clusters.cluster_list, name="clusters"),
     path("clusters/<str:name>/", clusters.cluster_detail, name="cluster"),
     path("clusters/<str:name>/collect/", clusters.collect_now, name="cluster-collect"),
