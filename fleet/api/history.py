@@ -25,6 +25,11 @@ from fleet.selectors.changes import ChangeLog, change_log
 
 _FORMAT = OpenApiParameter("format", str, enum=["json", "csv"], description="csv gives every row, unpaged.")
 _EXACT_DAYS = 31
+_ROW = (
+    "name", "cluster", "nodes", "availability", "unknown", "excluded", "incidents", "flaps", "mttr_s", "down_s",
+    "first_bad_at", "seconds",
+)  # fmt: skip
+_BOOTSTRAP_ROW = ("name", "nodes", "median_min", "p90_min", "waiting")
 
 
 class AvailabilityRow(serializers.Serializer):
@@ -65,7 +70,7 @@ class Availability(APIView):
         ],
     )  # fmt: skip
     def get(self, request: Request) -> Any:
-        """One row for each group, the lowest first. Whole days come from figures that are refreshed every five minutes; a
+        """One row for each group, the lowest first. Whole days come from figures that are refreshed every minute; a
         window given by `since` and `until` is exact to the second, and at most 31 days long unless it is of whole days."""
         windows.only(request, ("by", "window", "since", "until", "cluster"))
         by = windows.choice(request, "by", availability.BY, "cluster")
@@ -79,7 +84,7 @@ class Availability(APIView):
         )
         told = [{**_fields(row), "name": row.name or None, "cluster": row.cluster or None} for row in rows]
         if request.accepted_renderer.format == "csv":
-            return _csv("availability", told, [name for name in AvailabilityRow().fields if name != "seconds"])
+            return _csv("availability", told, [name for name in _ROW if name != "seconds"])
         return Response({"by": by, **_window(since, until), **_list(AvailabilityRow(told, many=True).data)})
 
 
@@ -88,7 +93,7 @@ def _is_whole(*moments: Any) -> bool:
 
 
 def _fields(row: availability.Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in AvailabilityRow().fields}
+    return {name: getattr(row, name) for name in _ROW}
 
 
 class ToldFact(serializers.Serializer):
@@ -247,9 +252,9 @@ class BootstrapTimes(APIView):
         by = windows.choice(request, "by", list(bootstrap.BY), "machine_type")
         since, until, _ = windows.window(request)
         rows = bootstrap.bootstrap_times(by, since, until, cluster=request.query_params.get("cluster", ""))
-        told = [{**{name: getattr(row, name) for name in BootstrapRow().fields}, "name": row.name or None} for row in rows]
+        told = [{**{name: getattr(row, name) for name in _BOOTSTRAP_ROW}, "name": row.name or None} for row in rows]
         if request.accepted_renderer.format == "csv":
-            return _csv("bootstrap", told, list(BootstrapRow().fields))
+            return _csv("bootstrap", told, _BOOTSTRAP_ROW)
         return Response(_list(BootstrapRow(told, many=True).data))
 
 

@@ -170,7 +170,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(MUSTER_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "fleet.tasks.tick", "schedule": 5.0, "options": {"expires": 5}},
     "silence": {"task": "fleet.tasks.silence", "schedule": 15.0, "options": {"expires": 15}},
-    "rollups": {"task": "fleet.tasks.rollups", "schedule": 300.0, "options": {"expires": 300}},
+    "rollups": {"task": "fleet.tasks.rollups", "schedule": 60.0, "options": {"expires": 60}},
     "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

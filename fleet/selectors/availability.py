@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Count, Min, QuerySet, Sum
 
 from fleet.domain.history import spans
-from fleet.models import Cluster, Node, NodeDay
+from fleet.models import Cluster, FindingRow, Node, NodeDay
 from fleet.selectors import figures
 
 GROUPS = {"cluster": "node__cluster__name", "product": "node__product", "machine_type": "node__machine_type"}
@@ -126,6 +126,27 @@ def nodes_of_day(day: date, by: str, name: str) -> list[Row]:
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
     rows = _days(since, since + timedelta(days=1), "").filter(**{GROUPS[by]: name})
     return _sorted(_of_nodes(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOfDay:
+    """Findings of one rule that stood on the nodes of a group on one day."""
+
+    rule: str
+    severity: str
+    nodes: int
+    text: str
+    """Of one of them."""
+
+
+def findings_of_day(day: date, by: str, name: str, limit: int = 12) -> list[RuleOfDay]:
+    """What stood on the nodes behind one cell, on the most nodes first."""
+    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    rows = FindingRow.objects.filter(
+        period__overlap=(since, since + timedelta(days=1)), cluster__in=_clusters(""), **{GROUPS[by]: name}
+    )
+    found = rows.values("rule", "severity").annotate(nodes=Count("node", distinct=True), text=Min("text"))
+    return [RuleOfDay(**one) for one in found.order_by("-nodes", "rule")[:limit]]
 
 
 def _days(since: datetime, until: datetime, cluster: str) -> QuerySet[NodeDay]:

@@ -105,6 +105,7 @@ def change_log(
     events += [
         Event(at, cluster, name, LEFT)
         for at, cluster, name in left.filter(removed_at__gte=complete_from).values_list("removed_at", "cluster__name", "name")
+        if at is not None
     ]
     wanted = frozenset(kinds)
     return ChangeLog(tuple(group(one for one in events if not wanted or one.step.kind in wanted)), complete_from)

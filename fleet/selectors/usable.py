@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Sum
-from django.db.models.functions import TruncHour
 
 from fleet.models import Cluster, GpuHour
 
@@ -43,19 +42,18 @@ def usable_line(since: datetime, until: datetime, *, cluster: str = "") -> Line:
     """In steps of one hour, or of as many as keep the line under 400 steps. One query, and one for the clusters."""
     clusters = Cluster.objects.filter(removed_at__isnull=True, **({"name": cluster} if cluster else {}))
     hours = max(1, -(-int((until - since).total_seconds()) // (400 * 3600)))
+    names = ("expected_s", "usable_s", "unknown_s", "excluded_s")
     rows = (
         GpuHour.objects.filter(hour__gte=since, hour__lt=until, cluster_id__in=list(clusters.values_list("pk", flat=True)))
-        .annotate(step=TruncHour("hour", tzinfo=UTC))
-        .values("step")
-        .annotate(*(Sum(name) for name in ("expected_s", "usable_s", "unknown_s", "excluded_s")))
-        .order_by("step")
+        .values_list("hour")
+        .annotate(*(Sum(name) for name in names))
+        .order_by("hour")
     )
     steps: dict[int, list[int]] = {}
-    for row in rows:
-        number = int((row["step"] - since).total_seconds()) // (3600 * hours)
-        told = steps.setdefault(number, [0, 0, 0, 0])
-        for place, name in enumerate(("expected_s", "usable_s", "unknown_s", "excluded_s")):
-            told[place] += int(row[f"{name}__sum"])
+    for hour, *sums in rows:
+        told = steps.setdefault(int((hour - since).total_seconds()) // (3600 * hours), [0] * len(names))
+        for place, value in enumerate(sums):
+            told[place] += int(value)
     step = timedelta(hours=hours)
     return Line(step, tuple(_point(since + number * step, step, *told) for number, told in sorted(steps.items())))
 

@@ -29,7 +29,9 @@ def refresh(now: datetime) -> list[date]:
 
 def rebuild(since: date, now: datetime) -> Iterator[date]:
     """Rebuilds every day from `since` to now, yielding each as it is done."""
-    day = max(since, _first_day() or since)
+    if (first := _first_day()) is None:
+        return
+    day = max(since, first)
     while day <= now.astimezone(UTC).date():
         rebuild_day(day, now)
         yield day

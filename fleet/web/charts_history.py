@@ -146,7 +146,7 @@ def _cells(heat: HeatMap, address: Address) -> list[dict[str, Any]]:
                 [address(row.name, day), f"{charts_time.shown_name(row.name)}, {charts_time.shown_day(day)}: {_figure(cell)}"]
             )
     numbers = len(heat.days) <= _MOST_NUMBERS
-    looks = [(one.word, {"color": one.fill}, one.text) for one in BANDS]
+    looks: list[tuple[str, dict[str, Any], str]] = [(one.word, {"color": one.fill}, one.text) for one in BANDS]
     looks.append(("?", {"color": "var(--surface-2)", "pattern": charts_time.PATTERN}, "var(--unknown-text)"))
     return [
         {

@@ -76,8 +76,16 @@ def line_traces(line: Line, floor: float) -> list[dict[str, Any]]:
 def line_title(text: str, top: float) -> dict[str, Any]:
     """Above the line, whose axis begins at `top` of the paper."""
     return {
-        "xref": "paper", "x": 0, "xanchor": "left", "yref": "paper", "y": top, "yanchor": "bottom", "yshift": 2,
-        "showarrow": False, "text": text, "font": {"size": 11, "color": "var(--text-3)"},
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": "paper",
+        "y": top,
+        "yanchor": "bottom",
+        "yshift": 2,
+        "showarrow": False,
+        "text": text,
+        "font": {"size": 11, "color": "var(--text-3)"},
     }
 
 
@@ -189,6 +197,7 @@ def rule_at(cause: Group, bottom: float) -> dict[str, Any]:
 
 
 def ticks(days: Sequence[date], most: int = 31) -> dict[str, Any]:
+    most = most if len(days) <= 31 else min(most, 13)  # whole dates take more room than the numbers of days
     every = max(1, -(-len(days) // most))
     shown = [day for number, day in enumerate(days) if (len(days) - 1 - number) % every == 0]
     words = [str(day.day) if day.day != 1 and number and every == 1 else shown_day(day) for number, day in enumerate(shown)]

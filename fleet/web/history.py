@@ -24,13 +24,13 @@ GOAL = charts_history.BANDS[0].at_least
 
 
 def history(request: HttpRequest) -> HttpResponse:
-    """Context: title (str), title_look, chart (Chart or None), rows (list of availability.Row), worst, bursts (list of
-    BurstSum), bootstraps (list of Bootstrap), changes (Page of Group), complete_from, kinds, kind, days, since, until, by,
-    by_choices, window_choices, scope, scopes, stale (list of ClusterRow), cell (None or {day, name, rows}), bands, csv_url,
-    grace, flap_within, now."""
+    """Context: title (str), chart (Chart or None), rows (list of availability.Row), worst, bursts (list of BurstSum),
+    bootstraps (list of Bootstrap), changes (Page of Group), complete_from, kinds, kind, days, since, until, by, by_word,
+    by_choices, window_choices, scope, scopes, stale (list of ClusterRow), cell (None or {day, name, rows, findings}),
+    bands, csv_url, grace, flap_within (seconds), now."""
     now = timezone.now()
     days = next((days for days in WINDOWS if request.GET.get("window") == f"{days}d"), 30)
-    by = request.GET.get("by") if request.GET.get("by") in dict(BY) else "cluster"
+    by = chosen if (chosen := request.GET.get("by", "")) in dict(BY) else "cluster"
     every = clusters.cluster_rows(now)
     scope = request.GET.get("cluster", "")
     scope = scope if any(row.cluster.name == scope for row in every) else ""
@@ -38,14 +38,14 @@ def history(request: HttpRequest) -> HttpResponse:
 
     def context() -> dict[str, Any]:
         since = _first_midnight(days, now)
-        rows = availability.availability(str(by), since, now, cluster=scope)
-        heat = availability.heat_map(str(by), since, now, cluster=scope)
+        rows = availability.availability(by, since, now, cluster=scope)
+        heat = availability.heat_map(by, since, now, cluster=scope)
         log = changes.change_log(since, now, clusters=[scope] if scope else [])
         shown = [one for one in log.groups if not kind or one.kind == kind]
         return {
-            "title": title(rows, dict(BY)[str(by)].lower()),
+            "title": title(rows, dict(BY)[by].lower()),
             "chart": charts_history.history(
-                heat, usable.usable_line(since, now, cluster=scope), log.groups, since, now, _address(request, str(by))
+                heat, usable.usable_line(since, now, cluster=scope), log.groups, since, now, _address(request, by)
             )
             if heat.rows
             else None,
@@ -61,13 +61,13 @@ def history(request: HttpRequest) -> HttpResponse:
             "since": since,
             "until": now,
             "by": by,
-            "by_word": dict(BY)[str(by)],
+            "by_word": dict(BY)[by],
             "by_choices": [_choice(request, "by", key, word, current=key == by) for key, word in BY],
             "window_choices": [_choice(request, "window", f"{one}d", f"{one} d", current=one == days) for one in WINDOWS],
             "scope": scope,
             "scopes": [row.cluster.name for row in every],
             "stale": [row for row in every if row.freshness.level == "stale" and scope in ("", row.cluster.name)],
-            "cell": _cell(request, str(by)),
+            "cell": _cell(request, by),
             "bands": charts_history.BANDS,
             "csv_url": "/api/v1/history/availability/?"
             + urlencode({"by": by, "window": f"{days}d", "cluster": scope, "format": "csv"}),
@@ -76,8 +76,8 @@ def history(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    # the figures of days change without a change in any cluster
-    version = f"{clusters.data_version()}:{int(now.timestamp()) // 300}:{request.GET.urlencode()}"
+    # the figures of days change every minute, without a change in any cluster
+    version = f"{clusters.data_version()}:{int(now.timestamp()) // 60}:{request.GET.urlencode()}"
     return render_page(request, "history/detail.html", "history/_body.html", context, etag=version)
 
 
@@ -136,4 +136,9 @@ def _cell(request: HttpRequest, by: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     name = request.GET.get("name", "")
-    return {"day": day, "name": name, "rows": availability.nodes_of_day(day, by, name)}
+    return {
+        "day": day,
+        "name": name,
+        "rows": availability.nodes_of_day(day, by, name),
+        "findings": availability.findings_of_day(day, by, name),
+    }

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -106,8 +107,19 @@ def test_a_refresh_goes_on_from_the_last_day_that_was_rebuilt() -> None:
     assert sorted(NodeDay.objects.values_list("ready_s", flat=True)) == [3 * 3600, *[86_400] * 5]
 
 
+def test_the_command_rebuilds_every_day_from_the_first_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    keep(a_node(), [Span(datetime.now(UTC) - timedelta(days=3), None, "ready")])
+    call_command("rebuild_days")
+    assert capsys.readouterr().out == "4 days rebuilt.\n"
+    call_command("rebuild_days", since=(datetime.now(UTC) - timedelta(days=1)).date().isoformat())
+    assert NodeDay.objects.count() == 4
+    with pytest.raises(CommandError, match="2026-11-01"):
+        call_command("rebuild_days", since="soon")
+
+
 def test_without_history_there_is_nothing_to_refresh() -> None:
     assert rollups.refresh(at(0)) == []
+    assert list(rollups.rebuild(date.min, at(0))) == []
 
 
 def test_hours_tell_cards_usable_expected_unknown_and_excluded() -> None:

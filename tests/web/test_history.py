@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from fleet.models import Node, NodeRevision, VerdictPeriod, XidBurstRow
+from fleet.models import FindingRow, Node, NodeRevision, VerdictPeriod, XidBurstRow
 from fleet.selectors import availability, usable
 from fleet.selectors.changes import change_log
 from fleet.services import rollups
@@ -44,6 +44,7 @@ def fleet() -> None:
     changes = [{"section": "labels", "key": "nvidia.com/cuda.driver-version.full", "before": "570", "after": "580"}]
     for node in Node.objects.filter(name__startswith="e"):
         NodeRevision.objects.create(node=node, period=(ago(5.6), None), facts={}, changes=changes)
+    FindingRow.objects.create(cluster=east, node=bad, rule="xid", severity="fatal", text="Xid 79.", period=(ago(5.5), ago(5.25)))
     XidBurstRow.objects.create(node=bad, uuid="GPU-1", code=79, started_at=ago(5.5), last_at=ago(5.5), count=2)
     list(rollups.rebuild(ago(20).date(), NOW))
 
@@ -140,7 +141,16 @@ def test_bands(percent: float, word: str) -> None:
 
 def test_the_page_tells_tables_bursts_changes_and_a_cell(fleet: None, reader: Any) -> None:
     shown = text_of(reader, f"/history/?window=30d&name=east&day={ago(6).date()}").replace("\N{NO-BREAK SPACE}", " ")
-    for words in ("Xid 79", "Driver 570 → 580", "3 nodes", "6 h", "Least ready nodes", "bad", "4 nodes, the least ready first"):
+    for words in (
+        "Xid 79",
+        "Driver 570 → 580",
+        "3 nodes",
+        "6 h",
+        "Least ready nodes",
+        "bad",
+        "4 nodes, the least ready first",
+        "Fatal xid",
+    ):
         assert words in shown, words
     none = text_of(reader, "/history/?kind=taints")
     assert "No change of this kind" in none

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -30,7 +31,7 @@ def turn(row: Cluster, at: datetime, *, read_now: bool) -> datetime | None:
 
 
 def _turn(cluster_id: int, turns: datetime, reason: str) -> None:
-    told = {"cluster": cluster_id, "turns": turns, "reason": reason, "remedy": REMEDY}
+    told: dict[str, Any] = {"cluster": cluster_id, "turns": turns, "reason": reason, "remedy": REMEDY}
     with connection.cursor() as cursor:
         cursor.execute(_DISBELIEVE_VERDICTS, told)
         ids = [node_id for (node_id,) in cursor.fetchall()]
