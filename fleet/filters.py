@@ -449,4 +449,18 @@ class XidBurstFilters(filters.FilterSet):
 
     class Meta:
         model = XidBurstRow
+
+
+class MomentFilters(filters.FilterSet):
+    """Which nodes, for questions about the past: only what a node does not change. Nodes that are gone are among them."""
+
+    cluster = AnyOf(field_name="cluster__name")
+    product = AnyOf(field_name="product")
+    vendor = AnyOf(field_name="vendor")
+    family = AnyOf(field_name="family")
+    zone = AnyOf(field_name="zone")
+    machine_type = AnyOf(field_name="machine_type")
+
+    class Meta:
+        model = Node
         fields: list[str] = []

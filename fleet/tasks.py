@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from fleet.services import clusters, collection, promises, request_checks, retention, schedule
+from fleet.services import clusters, collection, promises, request_checks, retention, rollups, schedule, silence
 
 
 @shared_task(name="fleet.tasks.tick")
@@ -48,6 +48,18 @@ def judge_promises() -> None:
 def check_requests() -> None:
     """Lets requests expire, and looks whether granted ones are used and would still land."""
     request_checks.keep_up(timezone.now())
+
+
+@shared_task(name="fleet.tasks.silence")
+def silence_task() -> None:
+    """Turns verdicts unknown where a cluster has not been read for too long."""
+    silence.sweep(timezone.now())
+
+
+@shared_task(name="fleet.tasks.rollups")
+def rollups_task() -> None:
+    """Refreshes the figures of today and yesterday."""
+    rollups.refresh(timezone.now())
 
 
 def enqueue(cluster_id: int, trigger: str) -> None:

@@ -16,9 +16,10 @@ from fleet.api.clusters import Clusters
 from fleet.api.decisions import NodeExpected, NodeMaintenance, Waivers
 from fleet.api.declarations import Apply, Export
 from fleet.api.findings import Findings
-from fleet.api.fleet import FleetSummary
 from fleet.api.gpus import Gpus
+from fleet.api.history import Availability, BootstrapTimes, ChangeFacets, Changes
 from fleet.api.mig_instances import MigInstances
+from fleet.api.moments import NodesInTime, SummaryInTime
 from fleet.api.nodes import Nodes
 from fleet.api.pools import Pools
 from fleet.api.problems import not_found
@@ -46,12 +47,18 @@ router.register("xids", Xids, basename="api-xids")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("fleet/summary/", FleetSummary.as_view(), name="api-fleet-summary"),
-    path("pools/apply/", Apply.as_view(), name="api-pools-apply"),
-    path("pools/export/", Export.as_view(), name="api-pools-export"),
-    path("nodes/<str:cluster>/<str:name>/", Nodes.as_view({"get": "one"}), name="api-node"),
+    path("fleet/summary/", SummaryInTime.as_view(), name="api-fleet-summary"),
+    path("nodes/<str:cluster>/<str:name>/", NodesInTime.as_view({"get": "one"}), name="api-node"),
+    path("nodes/<str:cluster>/<str:name>/history/", NodesInTime.as_view({"get": "history"}), name="api-node-history"),
+    path("nodes/<str:cluster>/<str:name>/diff/", NodesInTime.as_view({"get": "diff"}), name="api-node-diff"),
     path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
     path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
+    path("history/availability/", Availability.as_view(), name="api-availability"),
+    path("history/changes/", Changes.as_view(), name="api-changes"),
+    path("history/changes/facets/", ChangeFacets.as_view(), name="api-changes-facets"),
+    path("history/bootstrap/", BootstrapTimes.as_view(), name="api-bootstrap"),
+    path("pools/apply/", Apply.as_view(), name="api-pools-apply"),
+    path("pools/export/", Export.as_view(), name="api-pools-export"),
     path(
         "nodes/<str:cluster>/<str:name>/maintenance/",
         NodeMaintenance.as_view({"get": "show", "post": "begin", "delete": "end"}),

@@ -171,6 +171,8 @@ CELERY_BEAT_SCHEDULE = {
     "tick": {"task": "fleet.tasks.tick", "schedule": 5.0, "options": {"expires": 5}},
     "promises": {"task": "fleet.tasks.promises", "schedule": 60.0, "options": {"expires": 60}},
     "requests": {"task": "fleet.tasks.requests", "schedule": 60.0, "options": {"expires": 60}},
+    "silence": {"task": "fleet.tasks.silence", "schedule": 15.0, "options": {"expires": 15}},
+    "rollups": {"task": "fleet.tasks.rollups", "schedule": 60.0, "options": {"expires": 60}},
     "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -90,6 +90,8 @@ class Node(models.Model):
     """Findings that need to last before they count: "rule|key" to since when they are seen."""
 
     # bootstrap: how long it took to become good after it joined
+    bootstrapping = models.BooleanField(default=False)
+    """It was seen joining and has not been good yet."""
     kubelet_ready_at = models.DateTimeField(null=True, blank=True)
     """When the kubelet was ready for the first time, as the node's condition says; null where nobody saw the node join."""
     gpu_ready_at = models.DateTimeField(null=True, blank=True)

@@ -59,6 +59,7 @@ class RungPeriod(models.Model):
         indexes = [
             models.Index(fields=["node", "rung"], condition=Q(period__endswith__isnull=True), name="rung_present"),
             models.Index(F("node"), F("rung"), Func(F("period"), function="lower"), name="rung_of_node"),
+            models.Index(Func(F("period"), function="lower"), name="rung_by_start"),
         ]
 
     def __str__(self) -> str:

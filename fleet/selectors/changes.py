@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Func, Q, QuerySet
+from django.db.models import F, Func, Min, Q, QuerySet
 from django.db.models.fields import DateTimeField
 
+from fleet.domain.history.changes import JOINED, LEFT, Event, Group, group, steps
 from fleet.models import Node, NodeRevision
 
 
@@ -52,7 +54,58 @@ def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list
 
 
 def _first_readings(revisions: QuerySet) -> dict[int, datetime]:
-    from django.db.models import Min
-
     rows = Node.objects.values("cluster_id").annotate(first=Min("first_seen_at"))
     return {row["cluster_id"]: row["first"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLog:
+    """Changes of a window, nodes that changed alike together, the newest first."""
+
+    groups: tuple[Group, ...]
+    complete_from: datetime
+    """The beginning of the window, or the moment before which changes were too many to be read."""
+
+
+MOST = 20_000
+"""Revisions that are read for one log: more than anybody reads, and still a matter of a second."""
+
+
+def change_log(
+    since: datetime,
+    until: datetime,
+    *,
+    clusters: Collection[str] = (),
+    kinds: Collection[str] = (),
+    node: str = "",
+    most: int = MOST,
+) -> ChangeLog:
+    """What the nodes told anew in [since, until), with those that joined or left; empty filters leave nothing out."""
+    started = Func(F("period"), function="lower", output_field=DateTimeField())
+    revisions = NodeRevision.objects.annotate(started=started).filter(
+        started__gte=since, started__lt=until, node__cluster__removed_at__isnull=True
+    )
+    left = Node.objects.filter(removed_at__gte=since, removed_at__lt=until, cluster__removed_at__isnull=True)
+    if clusters:
+        revisions, left = revisions.filter(node__cluster__name__in=clusters), left.filter(cluster__name__in=clusters)
+    if node:
+        revisions, left = revisions.filter(node__name=node), left.filter(name=node)
+    first_readings = _first_readings(revisions)
+    rows = list(
+        revisions.order_by("-started").values_list("started", "node__cluster_id", "node__cluster__name", "node__name", "changes")[
+            : most + 1
+        ]
+    )
+    complete_from = since if len(rows) <= most else rows[-1][0]
+    events = [
+        Event(at, cluster, name, step)
+        for at, cluster_id, cluster, name, changes in rows[:most]
+        for step in (steps(changes) if changes else [JOINED] if at != first_readings.get(cluster_id) else [])
+    ]
+    events += [
+        Event(at, cluster, name, LEFT)
+        for at, cluster, name in left.filter(removed_at__gte=complete_from).values_list("removed_at", "cluster__name", "name")
+        if at is not None
+    ]
+    wanted = frozenset(kinds)
+    return ChangeLog(tuple(group(one for one in events if not wanted or one.step.kind in wanted)), complete_from)

@@ -260,7 +260,7 @@ def _neighbours(node: Node, at: datetime) -> tuple[datetime | None, datetime | N
     befores, afters = [], []
     models: tuple[type[Model], ...] = (VerdictPeriod, NodeRevision)
     for model in models:
-        starts = model._default_manager.filter(node=node).annotate(start=_START)  # type: ignore[misc]
+        starts = model._default_manager.filter(node=node).annotate(start=_START)
         befores.append(starts.filter(start__lt=at).aggregate(at=Max("start"))["at"])
         afters.append(starts.filter(start__gt=at).aggregate(at=Min("start"))["at"])
     return (

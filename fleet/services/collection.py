@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -54,7 +56,7 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
         return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
     seen = collect(
         connection_to,
-        now=timezone.now,
+        now=_clock(cluster),
         known_gpu_nodes=last_truth.gpu_node_names(cluster),
         known_pods=last_truth.pods_to_ask(cluster, is_asked),
         plan=plan_of(cluster),
@@ -64,6 +66,16 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
     absorb(cluster, seen, run)
     log.info("%s: %s, %s changes. %s", cluster.name, run.outcome, run.changes, run.error)
     return run
+
+
+_TICK = timedelta(milliseconds=1)
+
+
+def _clock(cluster: Cluster) -> Callable[[], datetime]:
+    """The time, but never before what was recorded of this cluster: a clock that was set back must not undo history, nor
+    stop it. Whoever holds the cluster's lock knows that nobody else records meanwhile."""
+    earliest = cluster.taken_at + _TICK if cluster.taken_at else datetime.min.replace(tzinfo=UTC)
+    return lambda: max(timezone.now(), earliest)
 
 
 def absorb(cluster: Cluster, seen: ClusterSnapshot, run: CollectionRun) -> None:

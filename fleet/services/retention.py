@@ -1,5 +1,5 @@
-"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions, resolved findings, mutes that ran out,
-old audit entries, used sign-in links."""
+"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions and periods, old figures, mutes that
+ran out, old audit entries, used sign-in links."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
-from fleet.models import AuditEntry, CollectionRun, FindingRow, Mute, NodeRevision, Pod, SignInLink
+from fleet.models import (
+    AuditEntry,
+    CollectionRun,
+    FindingRow,
+    GpuHour,
+    Mute,
+    NodeDay,
+    NodeRevision,
+    Pod,
+    RungPeriod,
+    SignInLink,
+    VerdictPeriod,
+    XidBurstRow,
+)
 from fleet.services import idempotency
 from fleet.services.recording import frames
 
@@ -19,17 +32,28 @@ _BATCH = 5_000
 def drop_old(now: datetime) -> dict[str, int]:
     """Deletes what is past its age and returns how many rows of each went (of frames: how many hours of them). What is still
     true is never touched."""
+    history = now - settings.PERIOD_RETENTION
     return {
         "runs": _delete(CollectionRun.objects.filter(started_at__lt=now - settings.RUN_RETENTION)),
         "pods": _delete(Pod.objects.filter(removed_at__lt=now - settings.POD_RETENTION)),
-        "revisions": _delete(NodeRevision.objects.filter(period__endswith__lt=now - settings.REVISION_RETENTION)),
+        "revisions": _delete(_ended(NodeRevision, now - settings.REVISION_RETENTION)),
         "frames": frames.drop_old(now),
-        "findings": _delete(FindingRow.objects.filter(period__endswith__lt=now - settings.PERIOD_RETENTION)),
-        "mutes": _delete(Mute.objects.filter(until__lt=now - settings.PERIOD_RETENTION)),
-        "audit": _delete(AuditEntry.objects.filter(at__lt=now - settings.PERIOD_RETENTION)),
+        "verdicts": _delete(_ended(VerdictPeriod, history)),
+        "rungs": _delete(_ended(RungPeriod, history)),
+        "findings": _delete(_ended(FindingRow, history)),
+        "bursts": _delete(XidBurstRow.objects.filter(last_at__lt=history)),
+        "days": _delete(NodeDay.objects.filter(day__lt=history.date())),
+        "hours": _delete(GpuHour.objects.filter(hour__lt=history)),
+        "mutes": _delete(Mute.objects.filter(until__lt=history)),
+        "audit": _delete(AuditEntry.objects.filter(at__lt=history)),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
         "idempotency_keys": idempotency.drop_old(now),
     }
+
+
+def _ended(model: type[Model], before: datetime) -> QuerySet:
+    """Periods that ended before; that they also began before lets the index on their beginnings find them."""
+    return model._default_manager.filter(period__startswith__lt=before, period__endswith__lt=before)
 
 
 def _delete(rows: QuerySet) -> int:

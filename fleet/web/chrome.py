@@ -17,6 +17,7 @@ _ENTRIES = (
     ("Fleet", "layout-dashboard", "fleet", None, None),
     ("Nodes", "server", "nodes", "nodes", None),
     ("Findings", "triangle-alert", "findings", "findings", None),
+    ("History", "history", "history", None, None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("Audit", "scroll-text", "audit", None, None),
     ("Xid errors", "zap", "xids", None, None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, audit, clusters, decisions, findings, fleet, health, nodes, patterns, views, xids
+from fleet.web import accounts, audit, clusters, decisions, findings, fleet, health, history, nodes, patterns, views, xids
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("findings/<int:pk>/mute/", findings.mute_finding, name="finding-mute"),
     path("mutes/<int:pk>/end/", findings.unmute, name="mute-end"),
     path("audit/", audit.audit_list, name="audit"),
+    path("history/", history.history, name="history"),
     path("clusters/", clusters.cluster_list, name="clusters"),
     path("clusters/<str:name>/", clusters.cluster_detail, name="cluster"),
     path("clusters/<str:name>/collect/", clusters.collect_now, name="cluster-collect"),

@@ -1,5 +1,6 @@
 /* Draws every `data-chart` with Plotly from the figure (JSON) beside it. Colours in a figure are written as "var(--bar)" and are
-   read from the tokens at draw time, so a chart follows the theme. */
+   read from the tokens at draw time, so a chart follows the theme. A layout may bring `meta.narrow`: what else holds on a phone,
+   where traces with `meta: "numbers"` lose their words. A point whose `customdata` begins with an address of this site leads there. */
 "use strict";
 (function () {
   const probe = document.createElement("span");
@@ -55,16 +56,28 @@
     yaxis: { ...axis, gridcolor: "var(--grid)", nticks: 5, rangemode: "tozero" },
   };
 
+  const unworded = (trace) => (trace.type === "bar" ? { textposition: "none" } : { mode: "markers" });
+
   function draw(figure) {
     const plot = figure.querySelector("[data-plot]");
     const data = figure.querySelector('script[type="application/json"]');
     if (!plot || !data || !window.Plotly) return;
     const { data: traces, layout } = JSON.parse(data.textContent);
+    const narrow = figure.clientWidth < 560;
+    const shown = narrow ? traces.map((trace) => (trace.meta === "numbers" ? { ...trace, ...unworded(trace) } : trace)) : traces;
+    const wanted = narrow && layout.meta ? merge(layout, layout.meta.narrow) : layout;
     const base = { ...look, font: { ...look.font, family: getComputedStyle(document.body).fontFamily } };
-    const dressed = resolve(merge(base, layout), figure);
+    const dressed = resolve(merge(base, wanted), figure);
     probe.remove();
-    window.Plotly.react(plot, resolve(traces, figure), dressed, { displayModeBar: false, responsive: true });
+    window.Plotly.react(plot, resolve(shown, figure), dressed, { displayModeBar: false, responsive: true });
     probe.remove();
+    if (!plot.dataset.leads) {
+      plot.dataset.leads = "yes";
+      plot.on("plotly_click", (event) => {
+        const url = [event.points[0].customdata].flat()[0];
+        if (typeof url === "string" && /^[?/](?!\/)/.test(url)) window.location.assign(url);
+      });
+    }
   }
 
   const all = () => document.querySelectorAll("[data-chart]").forEach(draw);

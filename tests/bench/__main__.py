@@ -1,6 +1,7 @@
 """Runs the benchmark on simulated clusters, prints a table and writes $MUSTER_HOME/bench/collect.json and telemetry.json.
 
 Options: `--nodes 5000 --pods 30000 --runs 3 --exporters 1000 --only telemetry`. Needs a database (`make bench` brings its own).
+`history` as the first argument runs the benchmark of a year of history (tests/bench/history.py).
 """
 
 from __future__ import annotations
@@ -170,4 +171,9 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["history"]:
+        from tests.bench import history
+
+        history.main(sys.argv[2:])
+    else:
+        main()

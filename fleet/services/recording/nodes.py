@@ -207,7 +207,7 @@ def _readiness(one: JudgedNode, before: Known | None, at: datetime) -> dict[str,
     }
 
 
-_KEPT = {"id", "cluster", "uid", "first_seen_at", "pods_fingerprint", "kubelet_ready_at", "gpu_ready_at"}
+_KEPT = {"id", "cluster", "uid", "first_seen_at", "pods_fingerprint", "bootstrapping", "kubelet_ready_at", "gpu_ready_at"}
 _UPDATED = [field.name for field in Node._meta.concrete_fields if field.name not in _KEPT]
 
 

@@ -7,7 +7,20 @@ from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory
 from fleet.models import Cluster
 from fleet.services import memberships
-from fleet.services.recording import clusters, devices, findings, nodes, notices, periods, pods, revisions, telemetry, xids
+from fleet.services.recording import (
+    bootstrap,
+    clusters,
+    devices,
+    findings,
+    nodes,
+    notices,
+    periods,
+    pods,
+    revisions,
+    silence,
+    telemetry,
+    xids,
+)
 
 
 def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, judgement: Judgement) -> int | None:
@@ -16,12 +29,14 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
     None where a newer snapshot was recorded already: an older pass that ends late writes nothing. Must run inside a
     transaction; the cluster's row is locked until it ends. Rows are removed only of sections that were read whole.
     """
-    row = Cluster.objects.select_for_update().only("taken_at").get(pk=cluster.pk)
+    row = Cluster.objects.select_for_update().only("taken_at", "read_at").get(pk=cluster.pk)
     at = snapshot.taken_at
     if row.taken_at is not None and at <= row.taken_at:
         return None
     if not snapshot.knows("nodes"):
         return 0
+    whole = snapshot.section("nodes").complete
+    silent_from = silence.turn(row, at, read_now=whole)
     known = nodes.known(cluster)
     removed = nodes.remove_gone(cluster, snapshot, judgement.nodes, known)
     pods.leave_with(removed, at)
@@ -36,9 +51,12 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
     memberships.close(removed, at)
     memberships.assign([one.pk for one in changed], at)
     periods.close(removed, at)
-    periods.record(cluster, judgement.nodes, memory, by_uid, at)
+    periods.record(changed, memory, at, silent_from if not whole else None)
+    bootstrap.record(changed, at, seen_joining=row.read_at is not None and silent_from is None)
     findings.record(cluster, judgement, by_name, at)
     xids.record(cluster, memory, by_uid)
     telemetry.record(cluster, snapshot, memory, by_name, row.taken_at)
+    if silent_from is not None and not whole:
+        notices.record(cluster, silent_from)
     notices.record(cluster, at)
     return len(removed) + len(changed) + changed_pods

@@ -1,0 +1,276 @@
+"""What the fleet did over a window: availability, changes, bootstrap times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from fleet.api import windows
+from fleet.api.lists import FACETS
+from fleet.api.renderers import csv_lines
+from fleet.domain.history.changes import KINDS, Group
+from fleet.selectors import availability, bootstrap
+from fleet.selectors.changes import ChangeLog, change_log
+
+_FORMAT = OpenApiParameter("format", str, enum=["json", "csv"], description="csv gives every row, unpaged.")
+_EXACT_DAYS = 31
+_ROW = (
+    "name", "cluster", "nodes", "availability", "unknown", "excluded", "incidents", "flaps", "mttr_s", "down_s",
+    "first_bad_at", "seconds",
+)  # fmt: skip
+_BOOTSTRAP_ROW = ("name", "nodes", "median_min", "p90_min", "waiting")
+
+
+class AvailabilityRow(serializers.Serializer):
+    """A group of nodes, or one node, over the window. Percentages are of time; null is unknown."""
+
+    name = serializers.CharField(allow_null=True)
+    cluster = serializers.CharField(allow_null=True)
+    nodes = serializers.IntegerField()
+    availability = serializers.FloatField(allow_null=True)
+    unknown = serializers.FloatField(allow_null=True)
+    excluded = serializers.FloatField(allow_null=True)
+    incidents = serializers.IntegerField()
+    flaps = serializers.IntegerField()
+    mttr_s = serializers.FloatField(allow_null=True)
+    down_s = serializers.IntegerField()
+    first_bad_at = serializers.DateTimeField(allow_null=True)
+    seconds = serializers.DictField(child=serializers.IntegerField())
+
+
+class AvailabilityList(serializers.Serializer):
+    by = serializers.CharField()
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    results = AvailabilityRow(many=True)
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+class Availability(APIView):
+    """Percent of known time in which nodes were ready or degraded; unknown and excluded time are in neither side."""
+
+    @extend_schema(
+        operation_id="history_availability",
+        responses=AvailabilityList,
+        parameters=[
+            OpenApiParameter("by", str, enum=list(availability.BY)),
+            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, _FORMAT,
+        ],
+    )  # fmt: skip
+    def get(self, request: Request) -> Any:
+        """One row for each group, the lowest first. Whole days come from figures that are refreshed every minute; a
+        window given by `since` and `until` is exact to the second, and at most 31 days long unless it is of whole days."""
+        windows.only(request, ("by", "window", "since", "until", "cluster"))
+        by = windows.choice(request, "by", availability.BY, "cluster")
+        since, until, whole = windows.window(request)
+        if not whole and not _is_whole(since, until) and (until - since).days >= _EXACT_DAYS:
+            raise ValidationError(
+                {"since": [f"A window of more than {_EXACT_DAYS} days is given in whole days (UTC midnights)."]}
+            )
+        rows = availability.availability(
+            by, since, until, cluster=request.query_params.get("cluster", ""), now=None if whole else timezone.now()
+        )
+        told = [{**_fields(row), "name": row.name or None, "cluster": row.cluster or None} for row in rows]
+        if request.accepted_renderer.format == "csv":
+            return _csv("availability", told, [name for name in _ROW if name != "seconds"])
+        return Response({"by": by, **_window(since, until), **_list(AvailabilityRow(told, many=True).data)})
+
+
+def _is_whole(*moments: Any) -> bool:
+    return all(not (at.hour or at.minute or at.second or at.microsecond) for at in moments)
+
+
+def _fields(row: availability.Row) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _ROW}
+
+
+class ToldFact(serializers.Serializer):
+    section = serializers.CharField()
+    key = serializers.CharField()
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+
+
+class ChangeGroup(serializers.Serializer):
+    """Nodes of one cluster that changed alike, one soon after the other."""
+
+    kind = serializers.CharField()
+    title = serializers.CharField()
+    cluster = serializers.CharField()
+    at = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    count = serializers.IntegerField()
+    nodes = serializers.ListField(child=serializers.CharField())
+    changes = ToldFact(many=True)
+
+
+class ChangeList(serializers.Serializer):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    complete_from = serializers.DateTimeField()
+    results = ChangeGroup(many=True)
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+_CHANGE_PARAMETERS = [
+    OpenApiParameter("kind", str, many=True, enum=list(KINDS)), OpenApiParameter("cluster", str, many=True),
+    OpenApiParameter("node", str), windows.WINDOW, windows.SINCE, windows.UNTIL,
+]  # fmt: skip
+
+
+class Changes(APIView):
+    """What nodes told Kubernetes anew: drivers, MIG geometry, taints, labels …, with nodes that changed alike together."""
+
+    @extend_schema(
+        operation_id="history_changes",
+        responses=ChangeList,
+        parameters=[*_CHANGE_PARAMETERS, OpenApiParameter("limit", int), OpenApiParameter("cursor", str), _FORMAT],
+    )
+    def get(self, request: Request) -> Any:
+        """The newest first. `complete_from` is later than `since` where there were too many changes to be read."""
+        windows.only(request, ("kind", "cluster", "node", "window", "since", "until", "limit", "cursor"))
+        since, until, log = _change_log(request)
+        limit, start = _number(request, "limit", 100, 1, 1_000), _number(request, "cursor", 0, 0, 1_000_000)
+        if request.accepted_renderer.format == "csv":
+            rows = ({**_change(one), "nodes": " ".join(one.nodes)} for one in log.groups)
+            return _csv("changes", rows, ("kind", "title", "cluster", "at", "until", "count", "nodes"))
+        shown = log.groups[start : start + limit]
+        following = start + limit if start + limit < len(log.groups) else None
+        return Response(
+            {
+                **_window(since, until),
+                "complete_from": _time(log.complete_from),
+                "results": ChangeGroup([_change(one) for one in shown], many=True).data,
+                "next": _page(request, since, until, following),
+                "previous": _page(request, since, until, max(0, start - limit) if start else None),
+            }
+        )
+
+
+class ChangeFacets(APIView):
+    """Kinds and clusters of the changes, with counts."""
+
+    @extend_schema(operation_id="history_changes_facets", responses=FACETS, parameters=_CHANGE_PARAMETERS)
+    def get(self, request: Request) -> Response:
+        """How many changes of each kind and cluster, under the current filter."""
+        windows.only(request, ("kind", "cluster", "node", "window", "since", "until"))
+        *_, log = _change_log(request)
+        counts = {"kind": Counter(one.kind for one in log.groups), "cluster": Counter(one.cluster for one in log.groups)}
+        return Response(
+            {"facets": {name: [{"value": v, "count": n} for v, n in found.most_common()] for name, found in counts.items()}}
+        )
+
+
+def _change_log(request: Request) -> tuple[Any, Any, ChangeLog]:
+    since, until, _ = windows.window(request, days=7)
+    kinds = _values(request, "kind")
+    if strangers := sorted(set(kinds) - set(KINDS)):
+        raise ValidationError({"kind": [f"There is no kind {', '.join(strangers)}. Kinds: {', '.join(KINDS)}."]})
+    node = request.query_params.get("node", "")
+    return since, until, change_log(since, until, clusters=_values(request, "cluster"), kinds=kinds, node=node)
+
+
+def _change(one: Group) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "title": one.title,
+        "cluster": one.cluster,
+        "at": one.at,
+        "until": one.until,
+        "count": len(one.nodes),
+        "nodes": list(one.nodes),
+        "changes": [dict(zip(("section", "key", "before", "after"), told, strict=True)) for told in one.told],
+    }
+
+
+def _values(request: Request, name: str) -> list[str]:
+    return [part for text in request.query_params.getlist(name) for part in text.split(",") if part]
+
+
+def _number(request: Request, name: str, default: int, at_least: int, at_most: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not at_least <= int(text) <= at_most:
+        raise ValidationError({name: [f"Write a whole number from {at_least} to {at_most}."]})
+    return int(text)
+
+
+def _page(request: Request, since: Any, until: Any, start: int | None) -> str | None:
+    """The address of a neighbouring page, with the window nailed down: what happens meanwhile must not move the pages."""
+    if start is None:
+        return None
+    params = request.query_params.copy()
+    params.pop("window", None)
+    params["since"], params["until"], params["cursor"] = since.isoformat(), until.isoformat(), str(start)
+    return str(request.build_absolute_uri(f"{request.path}?{params.urlencode()}"))
+
+
+class BootstrapRow(serializers.Serializer):
+    """Minutes from kubelet Ready to the first verdict ready or degraded, of the nodes that got there in the window."""
+
+    name = serializers.CharField(allow_null=True)
+    nodes = serializers.IntegerField()
+    median_min = serializers.FloatField()
+    p90_min = serializers.FloatField()
+    waiting = serializers.IntegerField()
+
+
+class BootstrapList(serializers.Serializer):
+    results = BootstrapRow(many=True)
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+class BootstrapTimes(APIView):
+    """How long new nodes take to become good. Nodes that nobody saw joining are in no figure."""
+
+    @extend_schema(
+        operation_id="history_bootstrap",
+        responses=BootstrapList,
+        parameters=[
+            OpenApiParameter("by", str, enum=list(bootstrap.BY)),
+            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, _FORMAT,
+        ],
+    )  # fmt: skip
+    def get(self, request: Request) -> Any:
+        """One row for each group, the slowest median first."""
+        windows.only(request, ("by", "window", "since", "until", "cluster"))
+        by = windows.choice(request, "by", list(bootstrap.BY), "machine_type")
+        since, until, _ = windows.window(request)
+        rows = bootstrap.bootstrap_times(by, since, until, cluster=request.query_params.get("cluster", ""))
+        told = [{**{name: getattr(row, name) for name in _BOOTSTRAP_ROW}, "name": row.name or None} for row in rows]
+        if request.accepted_renderer.format == "csv":
+            return _csv("bootstrap", told, _BOOTSTRAP_ROW)
+        return Response(_list(BootstrapRow(told, many=True).data))
+
+
+def _time(at: datetime) -> str:
+    return str(serializers.DateTimeField().to_representation(at))
+
+
+def _window(since: datetime, until: datetime) -> dict[str, str]:
+    return {"since": _time(since), "until": _time(until)}
+
+
+def _list(rows: Any) -> dict[str, Any]:
+    return {"results": rows, "next": None, "previous": None}
+
+
+def _csv(name: str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> StreamingHttpResponse:
+    response = StreamingHttpResponse(csv_lines(rows, columns), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="muster-{name}.csv"'
+    return response

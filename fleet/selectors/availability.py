@@ -1,0 +1,236 @@
+"""How much of the known time nodes were good, over a window: by cluster, product, machine type or node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Count, Min, QuerySet, Sum
+
+from fleet.domain.history import spans
+from fleet.models import Cluster, FindingRow, Node, NodeDay
+from fleet.selectors import figures
+
+GROUPS = {"cluster": "node__cluster__name", "product": "node__product", "machine_type": "node__machine_type"}
+BY = (*GROUPS, "node")
+_SECONDS = tuple(f"{verdict}_s" for verdict in spans.VERDICTS)
+_COUNTS = ("incidents", "flaps", "down_s", "repaired", "repair_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a group of nodes (or one node) did over the window. Shares are percent; None is unknown."""
+
+    name: str
+    """Of the cluster, product, machine type or node; empty where the nodes do not tell it."""
+    cluster: str
+    """Of a node; empty for groups."""
+    nodes: int
+    """Nodes that were there at any time in the window."""
+    seconds: dict[str, int]
+    """Node-seconds by verdict."""
+    availability: float | None
+    """Ready or degraded, of known time; unknown and excluded time are in neither side."""
+    unknown: float | None
+    """Unknown, of all time."""
+    excluded: float | None
+    incidents: int
+    flaps: int
+    down_s: int
+    repaired: int
+    mttr_s: float | None
+    """Mean time from the beginning to the repair of the incidents that were repaired in the window; None without any."""
+    first_bad_at: datetime | None
+    """When the first incident of the window began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One group on one day."""
+
+    day: date
+    availability: float | None
+    unknown: float | None
+    is_unknown: bool
+    """Nobody knows for more time than somebody does: the figure would speak for the lesser part."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    name: str
+    nodes: int
+    cells: tuple[Cell | None, ...]
+    """One for each day of the map; None where the group had no node."""
+    total: Row
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    by: str
+    days: tuple[date, ...]
+    rows: tuple[HeatRow, ...]
+
+
+def availability(by: str, since: datetime, until: datetime, *, cluster: str = "", now: datetime | None = None) -> list[Row]:
+    """One row for each group with any history in [since, until), the lowest availability first.
+
+    Whole days (UTC) come from their figures, as fresh as the last refresh; any other window is asked of the periods
+    themselves, as it stands at `now`.
+    """
+    if _midnight(since) and (_midnight(until) or now is None):
+        rows = _days(since, until, cluster)
+        return _sorted(_of_nodes(rows) if by == "node" else _of_groups(rows, by))
+    return _sorted(_exact(by, since, until, cluster, now or until))
+
+
+def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") -> HeatMap:
+    """Groups × days of [since, until), the groups by name. Two queries, whatever the number of nodes and days."""
+    rows = _days(since, until, cluster)
+    key = GROUPS[by]
+    sums = {name: Sum(name) for name in _SECONDS}
+    told: dict[str, dict[date, dict[str, int]]] = defaultdict(dict)
+    for found in rows.values(key, "day").annotate(**sums).order_by():
+        told[found[key]][found["day"]] = {verdict: found[f"{verdict}_s"] for verdict in spans.VERDICTS}
+    totals = {row.name: row for row in _of_groups(rows, by)}
+    first, last = since.astimezone(UTC).date(), _last_day(until)
+    days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+    return HeatMap(
+        by=by,
+        days=days,
+        rows=tuple(
+            HeatRow(
+                name,
+                totals[name].nodes,
+                tuple(_cell(day, told[name][day]) if day in told[name] else None for day in days),
+                totals[name],
+            )
+            for name in sorted(told)
+        ),
+    )
+
+
+def worst_nodes(since: datetime, until: datetime, *, cluster: str = "", limit: int = 5) -> list[Row]:
+    """Nodes that were good for the least of their known time, and for less than all of it."""
+    rows = _of_nodes(_days(since, until, cluster).filter(not_ready_s__gt=0))
+    names = {(row.cluster, row.name) for row in rows}
+    whole = [row for row in availability("node", since, until, cluster=cluster) if (row.cluster, row.name) in names]
+    return whole[:limit]
+
+
+def nodes_of_day(day: date, by: str, name: str) -> list[Row]:
+    """The nodes behind one cell of the heat map, the least available first; for `by` as in GROUPS."""
+    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    rows = _days(since, since + timedelta(days=1), "").filter(**{GROUPS[by]: name})
+    return _sorted(_of_nodes(rows))
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOfDay:
+    """Findings of one rule that stood on the nodes of a group on one day."""
+
+    rule: str
+    severity: str
+    nodes: int
+    text: str
+    """Of one of them."""
+
+
+def findings_of_day(day: date, by: str, name: str, limit: int = 12) -> list[RuleOfDay]:
+    """What stood on the nodes behind one cell, on the most nodes first."""
+    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    rows = FindingRow.objects.filter(
+        period__overlap=(since, since + timedelta(days=1)), cluster__in=_clusters(""), **{GROUPS[by]: name}
+    )
+    found = rows.values("rule", "severity").annotate(nodes=Count("node", distinct=True), text=Min("text"))
+    return [RuleOfDay(**one) for one in found.order_by("-nodes", "rule")[:limit]]
+
+
+def _days(since: datetime, until: datetime, cluster: str) -> QuerySet[NodeDay]:
+    ids = list(_clusters(cluster).values_list("pk", flat=True))
+    return NodeDay.objects.filter(day__gte=since.astimezone(UTC).date(), day__lte=_last_day(until), cluster_id__in=ids)
+
+
+def _clusters(name: str) -> QuerySet[Cluster]:
+    configured = Cluster.objects.filter(removed_at__isnull=True)
+    return configured.filter(name=name) if name else configured
+
+
+def _last_day(until: datetime) -> date:
+    return (until.astimezone(UTC) - timedelta(microseconds=1)).date()
+
+
+def _midnight(at: datetime) -> bool:
+    return at.astimezone(UTC).time() == datetime.min.time()
+
+
+def _of_groups(rows: QuerySet[NodeDay], by: str) -> list[Row]:
+    key = GROUPS[by]
+    sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
+    found = rows.values(key).annotate(**sums, first_bad_at=Min("first_bad_at"), nodes=Count("node", distinct=True)).order_by()
+    return [_row(one[key], "", one["nodes"], one) for one in found]
+
+
+def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
+    sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
+    found = rows.values("node__name", "node__cluster__name", "node").annotate(**sums, first_bad_at=Min("first_bad_at")).order_by()
+    return [_row(one["node__name"], one["node__cluster__name"], 1, one) for one in found]
+
+
+def _exact(by: str, since: datetime, until: datetime, cluster: str, now: datetime) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(figures.statement(), figures.arguments(since, until, now))
+        columns = [column.name for column in cursor.description]
+        told = {row[0]: dict(zip(columns, row, strict=True)) for row in cursor.fetchall()}
+    nodes = Node.objects.filter(pk__in=told, cluster__in=_clusters(cluster)).select_related("cluster")
+    nodes = nodes.only("name", "product", "machine_type", "cluster__name")
+    if by == "node":
+        return [_row(node.name, node.cluster.name, 1, told[node.pk]) for node in nodes]
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for node in nodes:
+        groups[{"cluster": node.cluster.name, "product": node.product}.get(by, node.machine_type)].append(told[node.pk])
+    return [_row(name, "", len(rows), _sum(rows)) for name, rows in groups.items()]
+
+
+def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    rows = list(rows)
+    firsts = [row["first_bad_at"] for row in rows if row["first_bad_at"] is not None]
+    return {name: sum(row[name] for row in rows) for name in (*_SECONDS, *_COUNTS)} | {"first_bad_at": min(firsts, default=None)}
+
+
+def _row(name: str, cluster: str, nodes: int, told: Mapping[str, Any]) -> Row:
+    seconds = {verdict: int(told[f"{verdict}_s"]) for verdict in spans.VERDICTS}
+    whole = sum(seconds.values())
+    return Row(
+        name=name,
+        cluster=cluster,
+        nodes=nodes,
+        seconds=seconds,
+        availability=spans.availability(seconds),
+        unknown=100 * seconds["unknown"] / whole if whole else None,
+        excluded=100 * seconds["excluded"] / whole if whole else None,
+        incidents=int(told["incidents"]),
+        flaps=int(told["flaps"]),
+        down_s=int(told["down_s"]),
+        repaired=int(told["repaired"]),
+        mttr_s=float(told["repair_s"]) / told["repaired"] if told["repaired"] else None,
+        first_bad_at=told["first_bad_at"],
+    )
+
+
+def _cell(day: date, seconds: dict[str, int]) -> Cell:
+    whole = sum(seconds.values())
+    return Cell(
+        day=day,
+        availability=spans.availability(seconds),
+        unknown=100 * seconds["unknown"] / whole if whole else None,
+        is_unknown=seconds["unknown"] > spans.known(seconds),
+    )
+
+
+def _sorted(rows: list[Row]) -> list[Row]:
+    """The lowest first; those of which nothing is known last."""
+    return sorted(rows, key=lambda row: (row.availability is None, row.availability or 0, -row.incidents, row.cluster, row.name))

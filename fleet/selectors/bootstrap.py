@@ -1,0 +1,67 @@
+"""How long new nodes take from kubelet Ready to their first good verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, FloatField, QuerySet
+from django.db.models.functions import Extract
+
+from fleet.models import Node
+
+BY = {"machine_type": "machine_type", "product": "product", "cluster": "cluster__name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """Minutes of the nodes of one group that became good in the window."""
+
+    name: str
+    nodes: int
+    median_min: float
+    p90_min: float
+    waiting: int
+    """Nodes whose kubelet is ready and that have not been good yet: in no figure."""
+
+
+class _Percentile(Aggregate):
+    function = "percentile_cont"
+    template = "%(function)s(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s)"
+    output_field = FloatField()
+
+
+_MINUTES = ExpressionWrapper(
+    Extract(ExpressionWrapper(F("gpu_ready_at") - F("kubelet_ready_at"), output_field=DurationField()), "epoch") / 60.0,
+    output_field=FloatField(),
+)
+
+
+def bootstrap_times(by: str, since: datetime, until: datetime, *, cluster: str = "") -> list[Bootstrap]:
+    """The slowest first. Nodes that nobody saw joining have no such time and are in no figure. Two queries."""
+    key = BY[by]
+    timed = _nodes(cluster).filter(gpu_ready_at__gte=since, gpu_ready_at__lt=until).annotate(minutes=_MINUTES)
+    waiting = dict(
+        _nodes(cluster)
+        .filter(bootstrapping=True, kubelet_ready_at__isnull=False, removed_at__isnull=True)
+        .values_list(key)
+        .annotate(n=Count("pk"))
+        .order_by()
+    )
+    rows = timed.values(key).annotate(
+        n=Count("pk"), median=_Percentile("minutes", share=0.5), p90=_Percentile("minutes", share=0.9)
+    )
+    found = [Bootstrap(row[key], row["n"], row["median"], row["p90"], waiting.get(row[key], 0)) for row in rows.order_by()]
+    return sorted(found, key=lambda one: (-one.median_min, one.name))
+
+
+def node_minutes(node: Node) -> float | None:
+    """Of one node; None where nobody saw it join, or it has not been good yet."""
+    if node.kubelet_ready_at is None or node.gpu_ready_at is None:
+        return None
+    return (node.gpu_ready_at - node.kubelet_ready_at).total_seconds() / 60
+
+
+def _nodes(cluster: str) -> QuerySet[Node]:
+    rows = Node.objects.filter(cluster__removed_at__isnull=True)
+    return rows.filter(cluster__name=cluster) if cluster else rows

@@ -1,0 +1,181 @@
+"""The past in the shape of the present: a node's row as it was, and the fleet's sums as they were."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from django.db import connection
+from django.db.models import QuerySet
+
+from fleet.domain.devices import NodeDevices, describe
+from fleet.domain.facts import Facts
+from fleet.domain.gpu_nodes import machine_type, zone
+from fleet.domain.history.rebuild import node_from_facts
+from fleet.domain.slots import add
+from fleet.models import Node, NodeResource, NodeRevision, VerdictPeriod
+from fleet.selectors.history import NodeMoment
+
+
+def described(name: str, uid: str, facts: Facts) -> NodeDevices:
+    """What can be said of the node's devices from its kept facts alone. Pods, device-plugin configuration and DRA devices are
+    not kept with a revision: requested and free slots are unknown then, not zero."""
+    return describe(node_from_facts(name, uid, facts), pods=None, plugin=None, devices=None, allocations=None)
+
+
+def as_node(moment: NodeMoment) -> Node:
+    """A row that is not to be saved: the node as it was. What nobody kept of that moment is empty or None."""
+    facts, now = moment.facts, moment.node
+    snapshot = node_from_facts(now.name, now.uid, facts)
+    devices, verdict = described(now.name, now.uid, facts), moment.verdict
+    ready = facts.get("conditions", {}).get("Ready")
+    node = Node(
+        id=now.pk,
+        cluster=now.cluster,
+        name=now.name,
+        uid=now.uid,
+        created_at=now.created_at,
+        machine_type=machine_type(snapshot.labels),
+        zone=zone(snapshot.labels),
+        kubelet_version=snapshot.node_info.kubelet,
+        **{name: getattr(devices, name) for name in _SAME},
+        partitioning=devices.partitioning or "",
+        sharing=devices.sharing or "",
+        expected=verdict.expected if verdict else None,
+        usable=verdict.usable if verdict else None,
+        slots_capacity=devices.slots.capacity,
+        slots_allocatable=devices.slots.allocatable,
+        state="cordoned" if snapshot.unschedulable else "not_ready" if ready in ("False", "Unknown") else devices.advertised,
+        advertised=devices.advertised,
+        reason=devices.reason,
+        kubelet_ready=None if ready is None else ready == "True",
+        schedulable=not snapshot.unschedulable,
+        labels=snapshot.labels,
+        taints=msgspec.to_builtins(snapshot.taints),
+        conditions=msgspec.to_builtins(snapshot.conditions),
+        info=msgspec.to_builtins(devices),
+        stack=facts.get("stack", {}),
+        verdict=verdict.verdict if verdict else "unknown",
+        broken_rung=verdict.broken_rung if verdict else "",
+        verdict_reason=verdict.reason if verdict else "Nothing was judged at that moment.",
+        verdict_remedy=verdict.remedy if verdict else "",
+        verdict_since=verdict.since if verdict else None,
+        rungs=[
+            {"id": rung.rung, "number": number, "status": rung.status, "reason": rung.reason, "evidence": list(rung.evidence),
+             "remedy": "", "rests_on": [], "own_status": None, "waiver": None}
+            for number, rung in enumerate(moment.rungs)
+        ],
+        first_seen_at=now.first_seen_at,
+        changed_at=moment.facts_since,
+        state_since=moment.facts_since,
+        removed_at=None,
+        fingerprint="",
+    )  # fmt: skip
+    node._prefetched_objects_cache = {"resources": _resources(node, devices)}  # type: ignore[attr-defined]
+    return node
+
+
+_SAME = (
+    "vendor", "product", "family", "gpu_memory_mib", "driver_version", "cuda_version", "physical", "physical_source",
+    "replicas", "mode", "isolation", "mig_instances", "mig_desired", "mig_state",
+)  # fmt: skip
+
+
+def _resources(node: Node, devices: NodeDevices) -> list[NodeResource]:
+    return [
+        NodeResource(
+            node=node, name=one.name, kind=one.kind, profile=one.profile, capacity=one.capacity, allocatable=one.allocatable,
+            requested=None, free=None, predicted=one.predicted,
+        )
+        for one in devices.resources
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Physical GPUs that were expected and not usable, by the verdict and the first broken rung of their node."""
+
+    verdict: str
+    broken_rung: str
+    count: int
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetMoment:
+    """The fleet's sums at one moment: physical GPUs and slots, never mixed. None where nobody knew the figure of any node."""
+
+    at: datetime
+    clusters: int
+    """That had any node then."""
+    nodes: int
+    by_verdict: dict[str, int]
+    expected: int
+    usable: int
+    physical: int | None
+    missing: tuple[Missing, ...]
+    slots_capacity: int | None
+    slots_allocatable: int | None
+    uncounted_nodes: int
+
+
+def fleet_at(nodes: QuerySet[Node], at: datetime) -> FleetMoment:
+    """Of those of `nodes` (gone ones too) that were there at `at`. Two queries; each node costs one probe of two indexes."""
+    names = dict(nodes.order_by().values_list("pk", "name"))
+    with connection.cursor() as cursor:
+        cursor.execute(_AT, {"nodes": list(names), "at": at})
+        rows = cursor.fetchall()
+    by_verdict: dict[str, int] = defaultdict(int)
+    missing: dict[tuple[str, str], list[int]] = defaultdict(list)
+    expected_sum = usable_sum = uncounted = 0
+    devices = []
+    for pk, _, facts, verdict, broken_rung, usable, expected in rows:
+        told = described(names[pk], "", msgspec.json.decode(facts))
+        devices.append(told)
+        verdict, good = verdict or "unknown", usable or 0
+        by_verdict[verdict] += 1
+        expected = max(expected or 0, told.physical or 0)
+        uncounted += not expected
+        good = min(good, expected) if verdict in ("ready", "degraded") else 0
+        expected_sum, usable_sum = expected_sum + expected, usable_sum + good
+        if good < expected:
+            missing[verdict, broken_rung or ""].append(expected - good)
+    return FleetMoment(
+        at=at,
+        clusters=len({row[1] for row in rows}),
+        nodes=len(rows),
+        by_verdict=dict(by_verdict),
+        expected=expected_sum,
+        usable=usable_sum,
+        physical=_total([one.physical for one in devices]),
+        missing=tuple(
+            Missing(verdict, rung, sum(cards), len(cards))
+            for (verdict, rung), cards in sorted(missing.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
+        ),
+        slots_capacity=_total([one.slots.capacity for one in devices]),
+        slots_allocatable=_total([one.slots.allocatable for one in devices]),
+        uncounted_nodes=uncounted,
+    )
+
+
+def _total(values: list[int | None]) -> int | None:
+    return add(value for value in values if value is not None) if any(value is not None for value in values) else None
+
+
+_AT = f"""
+    SELECT node.id, node.cluster_id, revision.facts, verdict.verdict, verdict.broken_rung, verdict.usable, verdict.expected
+    FROM {Node._meta.db_table} AS node
+    CROSS JOIN LATERAL (
+        SELECT facts, period FROM {NodeRevision._meta.db_table} WHERE node_id = node.id AND lower(period) <= %(at)s
+        ORDER BY lower(period) DESC LIMIT 1
+    ) AS revision
+    LEFT JOIN LATERAL (
+        SELECT one.* FROM (
+            SELECT verdict, broken_rung, usable, expected, period FROM {VerdictPeriod._meta.db_table}
+            WHERE node_id = node.id AND lower(period) <= %(at)s ORDER BY lower(period) DESC LIMIT 1
+        ) AS one WHERE upper(one.period) > %(at)s OR upper(one.period) IS NULL
+    ) AS verdict ON true
+    WHERE node.id = ANY(%(nodes)s) AND (upper(revision.period) > %(at)s OR upper(revision.period) IS NULL)
+"""  # noqa: S608 a table's own name

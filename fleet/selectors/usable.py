@@ -1,0 +1,68 @@
+"""Usable physical GPUs of the expected ones over time, from the figures of hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Sum
+
+from fleet.models import Cluster, GpuHour
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One step of the line: means over its time."""
+
+    at: datetime
+    """Its beginning."""
+    usable: float | None
+    """Percent of the expected physical GPUs whose state somebody knew and that were meant to serve; None where there are none."""
+    unknown: float
+    """Percent of the expected physical GPUs of which nobody knew."""
+    missing: float
+    """Physical GPUs, known and meant to serve, that were not usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    step: timedelta
+    points: tuple[Point, ...]
+
+    @property
+    def lowest(self) -> Point | None:
+        return min((point for point in self.points if point.usable is not None), key=lambda one: one.usable or 0, default=None)
+
+    @property
+    def last(self) -> Point | None:
+        return next((point for point in reversed(self.points) if point.usable is not None), None)
+
+
+def usable_line(since: datetime, until: datetime, *, cluster: str = "") -> Line:
+    """In steps of one hour, or of as many as keep the line under 400 steps. One query, and one for the clusters."""
+    clusters = Cluster.objects.filter(removed_at__isnull=True, **({"name": cluster} if cluster else {}))
+    hours = max(1, -(-int((until - since).total_seconds()) // (400 * 3600)))
+    names = ("expected_s", "usable_s", "unknown_s", "excluded_s")
+    rows = (
+        GpuHour.objects.filter(hour__gte=since, hour__lt=until, cluster_id__in=list(clusters.values_list("pk", flat=True)))
+        .values_list("hour")
+        .annotate(*(Sum(name) for name in names))
+        .order_by("hour")
+    )
+    steps: dict[int, list[int]] = {}
+    for hour, *sums in rows:
+        told = steps.setdefault(int((hour - since).total_seconds()) // (3600 * hours), [0] * len(names))
+        for place, value in enumerate(sums):
+            told[place] += int(value)
+    step = timedelta(hours=hours)
+    return Line(step, tuple(_point(since + number * step, step, *told) for number, told in sorted(steps.items())))
+
+
+def _point(at: datetime, step: timedelta, expected: int, usable: int, unknown: int, excluded: int) -> Point:
+    serving = expected - unknown - excluded
+    return Point(
+        at=at,
+        usable=100 * min(usable, serving) / serving if serving > 0 else None,
+        unknown=100 * unknown / expected if expected else 0.0,
+        missing=max(0, serving - usable) / step.total_seconds(),
+    )

@@ -1,0 +1,90 @@
+"""Days and hours in figures, rebuilt from verdict periods at will: domain/history/days.py says what each figure means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Max, Min
+from django.db.models.functions import Lower
+
+from fleet.models import GpuHour, Node, NodeDay, VerdictPeriod
+from fleet.selectors import figures
+
+_DAY = timedelta(days=1)
+
+
+def refresh(now: datetime) -> list[date]:
+    """Rebuilds today and yesterday, and every day since the last one that was rebuilt; returns them.
+
+    Oldest first, each in a transaction of its own: what is interrupted goes on where it stopped.
+    """
+    newest = NodeDay.objects.aggregate(day=Max("day"))["day"] or _first_day()
+    if newest is None:
+        return []
+    today = now.astimezone(UTC).date()
+    return list(rebuild(min(newest, today - _DAY), now))
+
+
+def rebuild(since: date, now: datetime) -> Iterator[date]:
+    """Rebuilds every day from `since` to now, yielding each as it is done."""
+    if (first := _first_day()) is None:
+        return
+    day = max(since, first)
+    while day <= now.astimezone(UTC).date():
+        rebuild_day(day, now)
+        yield day
+        day += _DAY
+
+
+@transaction.atomic
+def rebuild_day(day: date, now: datetime) -> None:
+    """Makes the figures of one day what its periods say, as far as it has passed at `now`. Twice over changes nothing."""
+    since = datetime.combine(day, time(), UTC)
+    told = {**figures.arguments(since, since + _DAY, now), "day": day}
+    with connection.cursor() as cursor:
+        cursor.execute(_DAYS, told)
+        cursor.execute(f"DELETE FROM {_DAY_TABLE} WHERE day = %(day)s AND NOT node_id = ANY(%(nodes)s)",  # noqa: S608
+                       {**told, "nodes": [node_id for (node_id,) in cursor.fetchall()]})  # fmt: skip
+        cursor.execute(f"DELETE FROM {_HOUR_TABLE} WHERE hour >= %(since)s AND hour < %(since)s + interval '1 day'", told)  # noqa: S608
+        cursor.execute(_HOURS, told)
+
+
+def _first_day() -> date | None:
+    first = VerdictPeriod.objects.aggregate(at=Min(Lower("period")))["at"]
+    return first.astimezone(UTC).date() if first else None
+
+
+_DAY_TABLE, _HOUR_TABLE, _NODES = NodeDay._meta.db_table, GpuHour._meta.db_table, Node._meta.db_table
+_DAYS = f"""
+INSERT INTO {_DAY_TABLE} AS day (node_id, cluster_id, ready_s, degraded_s, not_ready_s, starting_s, unknown_s, excluded_s,
+    incidents, flaps, down_s, first_bad_at, repaired, repair_s, pool, day)
+SELECT told.*, '', %(day)s FROM ({figures.statement()}) AS told ORDER BY node_id
+ON CONFLICT (node_id, day) DO UPDATE SET ready_s = excluded.ready_s, degraded_s = excluded.degraded_s,
+    not_ready_s = excluded.not_ready_s, starting_s = excluded.starting_s, unknown_s = excluded.unknown_s,
+    excluded_s = excluded.excluded_s, incidents = excluded.incidents, flaps = excluded.flaps, down_s = excluded.down_s,
+    first_bad_at = excluded.first_bad_at, repaired = excluded.repaired, repair_s = excluded.repair_s
+RETURNING node_id
+"""  # noqa: S608 a table's own name
+
+_HOURS = f"""
+WITH spans AS ({figures.touching("since", "until")}),
+pieces AS (
+    SELECT node.cluster_id, node.product, hour.hour, one.verdict,
+        greatest(coalesce(one.expected, 0), coalesce(one.usable, 0)) AS expected, coalesce(one.usable, 0) AS usable,
+        {figures.SECONDS.format("least(coalesce(one.finish, %(until)s), %(until)s, hour.hour + interval '1 hour')")}
+            - {figures.SECONDS.format("greatest(one.start, hour.hour)")} AS within
+    FROM spans AS one JOIN {_NODES} AS node ON node.id = one.node_id
+    CROSS JOIN LATERAL generate_series(
+        date_trunc('hour', greatest(one.start, %(since)s), 'UTC'),
+        least(coalesce(one.finish, %(until)s), %(until)s) - interval '1 microsecond', interval '1 hour'
+    ) AS hour (hour)
+)
+INSERT INTO {_HOUR_TABLE} (cluster_id, product, hour, expected_s, usable_s, unknown_s, excluded_s)
+SELECT cluster_id, product, hour, sum(expected * within),
+    coalesce(sum(usable * within) FILTER (WHERE verdict IN ('ready', 'degraded')), 0),
+    coalesce(sum(expected * within) FILTER (WHERE verdict = 'unknown'), 0),
+    coalesce(sum(expected * within) FILTER (WHERE verdict = 'excluded'), 0)
+FROM pieces GROUP BY cluster_id, product, hour
+"""  # noqa: S608

@@ -1,0 +1,227 @@
+"""What the charts of history share: the line of usable cards, the changes beside it, and how a time axis is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from fleet.domain.history.changes import Group
+from fleet.selectors.usable import Line, Point
+from fleet.templatetags import formats
+
+PATTERN = {"shape": "/", "fgcolor": "var(--unknown-fill)", "bgcolor": "var(--surface-2)", "size": 6, "solidity": 0.15}
+_DIP_WITHIN = timedelta(hours=12)
+_SYMBOLS = {
+    "driver": "diamond",
+    "stack": "diamond",
+    "kernel": "diamond",
+    "mig": "square",
+    "capacity": "square",
+    "taints": "triangle-up",
+}
+
+
+# --- the line -----------------------------------------------------------------------------------------------------
+
+
+def line_floor(line: Line) -> float:
+    """Where the axis begins: a multiple of five below everything that is shown."""
+    least = min((point.usable for point in line.points if point.usable is not None), default=95)
+    return max(0.0, 5 * ((min(least, 95) - 1) // 5))
+
+
+def line_traces(line: Line, floor: float) -> list[dict[str, Any]]:
+    if not line.points:
+        return []
+    xs: list[str] = []
+    ys: list[float | None] = []
+    for point in line.points:
+        xs.append(stamp(point.at))
+        ys.append(None if point.usable is None else round(point.usable, 2))
+    xs.append(stamp(line.points[-1].at + line.step))
+    ys.append(ys[-1])
+    dark = [point for point in line.points if point.unknown >= 10]
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "x": xs,
+            "y": ys,
+            "yaxis": "y2",
+            "line": {"shape": "hv", "color": "var(--bar)", "width": 1.75},
+            "connectgaps": False,
+            "hovertemplate": "%{x|%d %b %H:%M}: %{y:.1f} % of expected physical GPUs usable<extra></extra>",
+        }
+    ]
+    if dark:
+        traces.append(
+            {
+                "type": "bar",
+                "yaxis": "y2",
+                "x": [stamp(point.at + line.step / 2) for point in dark],
+                "base": [floor] * len(dark),
+                "y": [100 - floor] * len(dark),
+                "width": line.step.total_seconds() * 1000,
+                "marker": {"color": "var(--surface-2)", "pattern": PATTERN, "line": {"width": 0}},
+                "opacity": 0.7,
+                "customdata": [["", f"{formats.percent(point.unknown)} of the expected physical GPUs unknown"] for point in dark],
+                "hovertemplate": "%{customdata[1]}<extra></extra>",
+                "textposition": "none",
+            }
+        )
+    return traces
+
+
+def line_title(text: str, top: float) -> dict[str, Any]:
+    """Above the line, whose axis begins at `top` of the paper."""
+    return {
+        "xref": "paper",
+        "x": 0,
+        "xanchor": "left",
+        "yref": "paper",
+        "y": top,
+        "yanchor": "bottom",
+        "yshift": 2,
+        "showarrow": False,
+        "text": text,
+        "font": {"size": 11, "color": "var(--text-3)"},
+    }
+
+
+def line_notes(line: Line, lowest: Point | None, until: datetime, top: float) -> list[dict[str, Any]]:
+    notes = [line_title("Usable physical GPUs, of those expected, known and meant to serve", top)]
+    if lowest and lowest.usable is not None:
+        right = lowest.at > until - (until - line.points[0].at) / 3
+        notes.append(
+            {
+                "x": stamp(lowest.at),
+                "y": lowest.usable,
+                "yref": "y2",
+                "showarrow": False,
+                "xanchor": "right" if right else "left",
+                "xshift": -8 if right else 8,
+                "yshift": 6,
+                "text": dip(lowest),
+                "font": {"size": 12, "color": "var(--text)"},
+                "bgcolor": "var(--surface)",
+            }
+        )
+    if line.last and line.last.usable is not None:
+        notes.append(
+            {
+                "xref": "paper",
+                "x": 1,
+                "xanchor": "left",
+                "xshift": 8,
+                "y": line.last.usable,
+                "yref": "y2",
+                "showarrow": False,
+                "text": formats.percent(rounded(line.last.usable)),
+                "font": {"size": 12, "color": "var(--text)"},
+            }
+        )
+    return notes
+
+
+def dip(point: Point) -> str:
+    missing = formats.plural(max(1, round(point.missing)), "physical GPU")
+    return f"{formats.percent(point.usable)}, {missing} missing at {point.at.astimezone(UTC):%H:%M}"
+
+
+# --- the changes --------------------------------------------------------------------------------------------------
+
+
+def cause_of(groups: Sequence[Group], lowest: Point | None) -> Group | None:
+    """The change with the most nodes in the hours before the lowest point; not what was only a change of labels."""
+    if lowest is None:
+        return None
+    before = [
+        one
+        for one in groups
+        if one.at <= lowest.at + timedelta(hours=1)
+        and one.until >= lowest.at - _DIP_WITHIN
+        and one.kind not in ("labels", "conditions", "joined", "left", "stack")
+    ]
+    return max(before, key=lambda one: len(one.nodes), default=None)
+
+
+def change_markers(groups: Sequence[Group], cause: Group | None, span: timedelta) -> list[dict[str, Any]]:
+    shown = sorted(groups, key=lambda one: -len(one.nodes))[:40]
+    if not shown:
+        return []
+    named: list[Group] = [cause] if cause in shown and cause is not None else []
+    for one in shown:  # the largest first, as many as stand apart
+        if len(named) < 6 and all(abs(one.at - other.at) > span / 7 for other in named):
+            named.append(one)
+    return [
+        {
+            "type": "scatter",
+            "mode": "markers+text",
+            "yaxis": "y3",
+            "x": [stamp(one.at) for one in shown],
+            "y": [0.35] * len(shown),
+            "text": [f"{one.kind}, {len(one.nodes)}" if one in named else "" for one in shown],
+            "textposition": "bottom center",
+            "textfont": {"size": 11, "color": "var(--text-2)"},
+            "cliponaxis": False,
+            "marker": {
+                "color": ["var(--degraded-fill)" if one is cause else "var(--accent)" for one in shown],
+                "size": [min(16, 7 + len(one.nodes) ** 0.5) for one in shown],
+                "symbol": [_SYMBOLS.get(one.kind, "circle") for one in shown],
+            },
+            "customdata": [["", f"{one.title}<br>{formats.plural(len(one.nodes), 'node')} of {one.cluster}"] for one in shown],
+            "hovertemplate": "%{x|%d %b %H:%M}: %{customdata[1]}<extra></extra>",
+            "meta": "numbers",
+        }
+    ]
+
+
+def rule_at(cause: Group, bottom: float) -> dict[str, Any]:
+    at = stamp(cause.at)
+    line = {"color": "var(--degraded-fill)", "width": 1.5, "dash": "dash"}
+    return {
+        "type": "line",
+        "xref": "x",
+        "yref": "paper",
+        "x0": at,
+        "x1": at,
+        "y0": bottom,
+        "y1": 1,
+        "line": line,
+        "layer": "below",
+    }
+
+
+# --- the axis of time ---
+
+
+def ticks(days: Sequence[date], most: int = 31) -> dict[str, Any]:
+    most = most if len(days) <= 31 else min(most, 13)  # whole dates take more room than the numbers of days
+    every = max(1, -(-len(days) // most))
+    shown = [day for number, day in enumerate(days) if (len(days) - 1 - number) % every == 0]
+    words = [str(day.day) if day.day != 1 and number and every == 1 else shown_day(day) for number, day in enumerate(shown)]
+    return {"tickvals": [stamp(midnight(day) + timedelta(hours=12)) for day in shown], "ticktext": words}
+
+
+def shown_name(name: str) -> str:
+    return (name.removeprefix("NVIDIA-") or "not told").replace("<", "‹")
+
+
+def shown_day(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def stamp(at: datetime) -> str:
+    """As Plotly takes a date: without a zone it is shown as it stands, and everything here is UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def rounded(percent: float, digits: int = 1) -> float:
+    """Rounded, but never up to a whole that it is not."""
+    step = 10**-digits
+    return min(round(percent, digits), 100 - step) if percent < 100 else 100.0

@@ -1,0 +1,144 @@
+"""History: who kept how much of the known time, what broke when, and what changed around it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.http import urlencode
+
+from fleet.domain.history.changes import KINDS
+from fleet.selectors import availability, bootstrap, bursts, changes, clusters, usable
+from fleet.templatetags import formats
+from fleet.web import charts_history
+from fleet.web.render import render_page
+
+WINDOWS = (7, 30, 90)
+BY = (("cluster", "Cluster"), ("product", "Product"), ("machine_type", "Machine type"))
+GOAL = charts_history.BANDS[0].at_least
+"""Percent that nobody promised: what the heat map does not remark on. A pool's own promise takes its place."""
+
+
+def history(request: HttpRequest) -> HttpResponse:
+    """Context: title (str), chart (Chart or None), rows (list of availability.Row), worst, bursts (list of BurstSum),
+    bootstraps (list of Bootstrap), changes (Page of Group), complete_from, kinds, kind, days, since, until, by, by_word,
+    by_choices, window_choices, scope, scopes, stale (list of ClusterRow), cell (None or {day, name, rows, findings}),
+    bands, csv_url, grace, flap_within (seconds), now."""
+    now = timezone.now()
+    days = next((days for days in WINDOWS if request.GET.get("window") == f"{days}d"), 30)
+    by = chosen if (chosen := request.GET.get("by", "")) in dict(BY) else "cluster"
+    every = clusters.cluster_rows(now)
+    scope = request.GET.get("cluster", "")
+    scope = scope if any(row.cluster.name == scope for row in every) else ""
+    kind = request.GET.get("kind", "") if request.GET.get("kind") in KINDS else ""
+
+    def context() -> dict[str, Any]:
+        since = _first_midnight(days, now)
+        rows = availability.availability(by, since, now, cluster=scope)
+        heat = availability.heat_map(by, since, now, cluster=scope)
+        log = changes.change_log(since, now, clusters=[scope] if scope else [])
+        shown = [one for one in log.groups if not kind or one.kind == kind]
+        return {
+            "title": title(rows, dict(BY)[by].lower()),
+            "chart": charts_history.history(
+                heat, usable.usable_line(since, now, cluster=scope), log.groups, since, now, _address(request, by)
+            )
+            if heat.rows
+            else None,
+            "rows": rows,
+            "worst": availability.worst_nodes(since, now, cluster=scope),
+            "bursts": bursts.bursts_by_code(since, now, cluster=scope),
+            "bootstraps": bootstrap.bootstrap_times("machine_type", since, now, cluster=scope),
+            "changes": Paginator(shown, 15).get_page(request.GET.get("page")),
+            "complete_from": log.complete_from if log.complete_from > since else None,
+            "kinds": [one for one in KINDS if any(group.kind == one for group in log.groups)],
+            "kind": kind,
+            "days": days,
+            "since": since,
+            "until": now,
+            "by": by,
+            "by_word": dict(BY)[by],
+            "by_choices": [_choice(request, "by", key, word, current=key == by) for key, word in BY],
+            "window_choices": [_choice(request, "window", f"{one}d", f"{one} d", current=one == days) for one in WINDOWS],
+            "scope": scope,
+            "scopes": [row.cluster.name for row in every],
+            "stale": [row for row in every if row.freshness.level == "stale" and scope in ("", row.cluster.name)],
+            "cell": _cell(request, by),
+            "bands": charts_history.BANDS,
+            "csv_url": "/api/v1/history/availability/?"
+            + urlencode({"by": by, "window": f"{days}d", "cluster": scope, "format": "csv"}),
+            "grace": settings.INCIDENT_GRACE.total_seconds(),
+            "flap_within": settings.FLAP_WITHIN.total_seconds(),
+            "now": now,
+        }
+
+    # the figures of days change every minute, without a change in any cluster
+    version = f"{clusters.data_version()}:{int(now.timestamp()) // 60}:{request.GET.urlencode()}"
+    return render_page(request, "history/detail.html", "history/_body.html", context, etag=version)
+
+
+def title(rows: list[availability.Row], noun: str) -> str:
+    """The answer in one sentence: which group is below, and by how much."""
+    known = [row for row in rows if row.availability is not None]
+    if not rows:
+        return "There is no history yet"
+    if not known:
+        return "Nothing is known of this time: no cluster could be read"
+    below = [row for row in known if (row.availability or 0) < GOAL]
+    if not below:
+        what = f"Every {noun}" if len(known) > 1 else known[0].name or f"The only {noun}"
+        return f"{what} was ready for {formats.percent(GOAL)} of the known time or more"
+    worst = below[0]
+    by_how_much = (
+        f"{formats.percent(worst.availability, 2)} ready, {formats.number(GOAL - (worst.availability or 0), 2)} points below"
+    )
+    name = worst.name or f"the {noun} that nobody tells"
+    if len(known) == 1:
+        return f"{name} is below {formats.percent(GOAL)}: {by_how_much}"
+    count = "One" if len(below) == 1 else formats.number(len(below))
+    verb = "is" if len(below) == 1 else "are"
+    lead = f"{count} of {formats.plural(len(known), noun)} {verb} below {formats.percent(GOAL)}"
+    return f"{lead}{': ' if len(below) == 1 else ', lowest '}{name}, {by_how_much}"
+
+
+def _first_midnight(days: int, now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
+
+
+def _choice(request: HttpRequest, key: str, value: str, label: str, *, current: bool) -> dict[str, Any]:
+    params = request.GET.copy()
+    for name in ("page", "day", "name"):
+        params.pop(name, None)
+    params[key] = value
+    return {"label": label, "url": f"?{params.urlencode()}", "current": current}
+
+
+def _address(request: HttpRequest, by: str) -> charts_history.Address:
+    params = request.GET.copy()
+    params.pop("page", None)
+    params["by"] = by
+
+    def address(name: str, day: date) -> str:
+        params["name"], params["day"] = name, day.isoformat()
+        return f"?{params.urlencode()}#cell"
+
+    return address
+
+
+def _cell(request: HttpRequest, by: str) -> dict[str, Any] | None:
+    """The nodes behind the cell that was chosen; None without one, or with one that cannot be."""
+    try:
+        day = date.fromisoformat(request.GET.get("day", ""))
+    except ValueError:
+        return None
+    name = request.GET.get("name", "")
+    return {
+        "day": day,
+        "name": name,
+        "rows": availability.nodes_of_day(day, by, name),
+        "findings": availability.findings_of_day(day, by, name),
+    }

@@ -1,0 +1,203 @@
+"""Time travel and history over REST."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from fleet.models import FindingRow, NodeRevision, RungPeriod, VerdictPeriod
+from fleet.services import rollups
+from tests.factories import a_cluster, a_node
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC).replace(microsecond=0)
+LABELS = {
+    "nvidia.com/gpu.present": "true", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3", "nvidia.com/gpu.count": "8",
+    "nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing",
+    "node.kubernetes.io/instance-type": "p5.48xlarge",
+}  # fmt: skip
+
+
+def ago(hours: float) -> datetime:
+    return NOW - timedelta(hours=hours)
+
+
+def text(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+@pytest.fixture
+def story() -> None:
+    node = a_node("n1", first_seen_at=ago(10), verdict="ready", rungs=[{"id": "cuda_works"}])
+    facts = {
+        "labels": LABELS, "taints": {"dedicated:NoSchedule": "x"}, "capacity": {"nvidia.com/gpu": "32"},
+        "allocatable": {"nvidia.com/gpu": "32"}, "node": {"unschedulable": "false"}, "conditions": {"Ready": "True"},
+        "stack": {}, "devices": {},
+    }  # fmt: skip
+    changes = [{"section": "labels", "key": "nvidia.com/gpu.replicas", "before": "4", "after": "1"}]
+    NodeRevision.objects.create(node=node, period=(ago(10), ago(3)), facts=facts)
+    after = {**facts, "labels": {**LABELS, "nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.sharing-strategy": "none"}}
+    NodeRevision.objects.create(node=node, period=(ago(3), None), facts=after, changes=changes)
+    VerdictPeriod.objects.create(node=node, period=(ago(10), ago(4)), verdict="ready", usable=8, expected=8)
+    VerdictPeriod.objects.create(
+        node=node,
+        period=(ago(4), ago(2)),
+        verdict="not_ready",
+        broken_rung="cuda_works",
+        reason="CUDA fails.",
+        usable=0,
+        expected=8,
+    )
+    VerdictPeriod.objects.create(node=node, period=(ago(2), None), verdict="ready", usable=8, expected=8)
+    RungPeriod.objects.create(node=node, rung="cuda_works", period=(ago(4), ago(2)), status="fail", reason="CUDA fails.")
+    FindingRow.objects.create(
+        cluster=node.cluster, node=node, rule="xid", severity="fatal", text="Xid 79.", period=(ago(4), ago(2))
+    )
+    list(rollups.rebuild(ago(10).date(), NOW))
+
+
+def test_a_node_as_it_was(story: None, reader: Any) -> None:
+    then = reader.get("/api/v1/nodes/east/n1/", {"at": text(ago(3.5))}).json()
+    assert (then["verdict"], then["broken_rung"], then["verdict_reason"]) == ("not_ready", "cuda_works", "CUDA fails.")
+    assert then["verdict_since"] == reader.get("/api/v1/nodes/east/n1/history/").json()["verdicts"][1]["since"]
+    assert (then["mode"], then["gpus"]["physical"]) == ("Time-sliced ×4", 8)
+    assert then["slots"] == {"capacity": 32, "allocatable": 32, "requested": None, "free": None}
+    assert then["resources"][0]["name"] == "nvidia.com/gpu"
+    assert then["taints"] == [{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]
+    assert [finding["rule"] for finding in then["findings"]] == ["xid"]
+    assert [(rung["id"], rung["status"]) for rung in then["rungs"]] == [("cuda_works", "fail")]
+    assert set(reader.get("/api/v1/nodes/east/n1/").json()) <= set(then)
+
+
+def test_before_it_was_known_there_is_nothing(story: None, reader: Any) -> None:
+    answer = reader.get("/api/v1/nodes/east/n1/", {"at": text(ago(11))})
+    assert answer.status_code == 404
+    assert "n1" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "field"),
+    [
+        ("nodes/east/n1/", {"at": "yesterday"}, "at"),
+        ("nodes/east/n1/", {"at": "2026-11-23T12:00:00"}, "at"),
+        ("nodes/east/n1/", {"at": "2026-13-45T12:00:00Z"}, "at"),
+        ("nodes/east/n1/", {"at": "2126-11-23T12:00:00Z"}, "at"),
+        ("nodes/east/n1/", {"when": "2026-11-23T12:00:00Z"}, "when"),
+        ("fleet/summary/", {"at": ""}, "at"),
+        ("fleet/summary/", {"at": "2025-11-23T12:00:00Z", "state": "full"}, "state"),
+        ("nodes/east/n1/diff/", {}, "from"),
+        ("nodes/east/n1/diff/", {"from": "x"}, "from"),
+        ("nodes/east/n1/history/", {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
+        ("nodes/east/n1/history/", {"since": "2016-01-02T00:00:00Z"}, "since"),
+        ("history/availability/", {"by": "colour"}, "by"),
+        ("history/availability/", {"window": "30"}, "window"),
+        ("history/availability/", {"window": "999d"}, "window"),
+        ("history/availability/", {"window": "7d", "since": "2026-01-02T00:00:00Z"}, "window"),
+        ("history/availability/", {"since": "2026-01-02T00:00:01Z", "until": "2026-06-02T00:00:00Z"}, "since"),
+        ("history/changes/", {"kind": "weather"}, "kind"),
+        ("history/changes/", {"limit": "0"}, "limit"),
+        ("history/changes/", {"cursor": "²"}, "cursor"),
+        ("history/bootstrap/", {"by": "node"}, "by"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_field(
+    story: None, reader: Any, path: str, params: dict[str, str], field: str
+) -> None:
+    answer = reader.get(f"/api/v1/{path}", params)
+    assert answer.status_code == 400
+    assert list(answer.json()["errors"]) == [field]
+
+
+def test_an_offset_whose_plus_was_lost_is_understood(story: None, reader: Any) -> None:
+    assert reader.get(f"/api/v1/nodes/east/n1/?at={ago(3.5).isoformat()}").json()["verdict"] == "not_ready"
+
+
+def test_the_history_of_a_node(story: None, reader: Any) -> None:
+    found = reader.get("/api/v1/nodes/east/n1/history/", {"since": text(ago(5)), "until": text(ago(1))}).json()
+    assert [one["verdict"] for one in found["verdicts"]] == ["ready", "not_ready", "ready"]
+    assert found["seconds"]["not_ready"] == 7200
+    assert found["availability"] == 50
+    assert [(one["flap"], one["repaired_at"] is not None) for one in found["incidents"]] == [(False, True)]
+    assert [one["rule"] for one in found["findings"]] == ["xid"]
+    assert found["changes"][0]["changes"][0]["key"] == "nvidia.com/gpu.replicas"
+    assert reader.get("/api/v1/nodes/east/nobody/history/").status_code == 404
+
+
+def test_the_difference_between_two_moments(story: None, reader: Any) -> None:
+    found = reader.get("/api/v1/nodes/east/n1/diff/", {"from": text(ago(5)), "to": text(ago(2.5))}).json()
+    assert found["verdict_changed"] is True
+    assert (found["before"]["verdict"]["verdict"], found["after"]["verdict"]["verdict"]) == ("ready", "not_ready")
+    assert {fact["key"] for fact in found["facts"]} == {"nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy"}
+    assert [(rung["rung"], rung["before"], rung["after"]["status"]) for rung in found["rungs"]] == [("cuda_works", None, "fail")]
+    assert [one["rule"] for one in found["opened"]] == ["xid"]
+    early = reader.get("/api/v1/nodes/east/n1/diff/", {"from": text(ago(20))}).json()
+    assert early["before"] is None
+    assert early["after"]["verdict"]["verdict"] == "ready"
+
+
+def test_the_fleet_as_it_was(story: None, reader: Any) -> None:
+    gone = a_node("gone", first_seen_at=ago(10), removed_at=ago(1), product="X")
+    NodeRevision.objects.create(node=gone, period=(ago(10), ago(1)), facts={"labels": LABELS})
+    then = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()
+    assert then["nodes"] == {"total": 2, "by_verdict": {"not_ready": 1, "unknown": 1}}
+    assert (then["gpus"]["expected"], then["gpus"]["usable"]) == (16, 0)
+    assert sum(one["count"] for one in then["gpus"]["missing"]) == 16
+    assert then["slots"]["requested"] is None
+    one = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5)), "product": "X"}).json()
+    assert one["nodes"]["total"] == 1
+    assert reader.get("/api/v1/fleet/summary/", {"at": text(ago(0.5))}).json()["nodes"]["by_verdict"] == {"ready": 1}
+    assert reader.get("/api/v1/fleet/summary/").json()["nodes"]["total"] == 1
+
+
+def test_availability_over_a_window_and_as_csv(story: None, reader: Any) -> None:
+    found = reader.get("/api/v1/history/availability/", {"since": text(ago(5)), "until": text(ago(1)), "by": "product"}).json()
+    assert [(row["name"], row["availability"], row["incidents"]) for row in found["results"]] == [
+        ("NVIDIA-H100-80GB-HBM3", 50, 1)
+    ]
+    days = reader.get("/api/v1/history/availability/", {"window": "7d"}).json()
+    assert days["results"][0]["availability"] == pytest.approx(80, abs=0.1)
+    assert days["results"][0]["mttr_s"] == 7200
+    csv = reader.get("/api/v1/history/availability/", {"format": "csv", "by": "node"})
+    lines = b"".join(csv.streaming_content).decode().splitlines()
+    assert lines[0].startswith("name,cluster,nodes,availability")
+    assert lines[1].startswith("n1,east,1,")
+
+
+def test_changes_are_paged_filtered_and_counted(story: None, reader: Any) -> None:
+    west = a_cluster("west", read_at=NOW)
+    for number in range(5):
+        node = a_node(f"w{number}", west, first_seen_at=ago(20))
+        changes = [{"section": "labels", "key": f"k{number}", "before": "a", "after": "b"}]
+        NodeRevision.objects.create(node=node, period=(ago(5 - number), ago(4.5 - number)), facts={}, changes=changes)
+    seen, url = [], "/api/v1/history/changes/?limit=2&window=7d"
+    while url:
+        page = reader.get(url).json()
+        seen += [one["title"] for one in page["results"]]
+        url = page["next"]
+    assert len(seen) == len(set(seen)) == 6
+    assert page["previous"]
+    only = reader.get("/api/v1/history/changes/", {"kind": "sharing"}).json()["results"]
+    assert [(one["title"], one["nodes"]) for one in only] == [("Sharing nvidia.com/gpu.replicas 4 → 1", ["n1"])]
+    facets = reader.get("/api/v1/history/changes/facets/").json()["facets"]
+    assert facets["kind"] == [{"value": "labels", "count": 5}, {"value": "sharing", "count": 1}]
+    lines = b"".join(reader.get("/api/v1/history/changes/?format=csv&cluster=east").streaming_content).decode().splitlines()
+    assert len(lines) == 2
+
+
+def test_bootstrap_times(reader: Any) -> None:
+    a_node(kubelet_ready_at=ago(1), gpu_ready_at=ago(0.5), machine_type="p5")
+    found = reader.get("/api/v1/history/bootstrap/").json()["results"]
+    assert found == [{"name": "p5", "nodes": 1, "median_min": 30.0, "p90_min": 30.0, "waiting": 0}]
+
+
+def test_nobody_reads_history_without_a_name(client: Any) -> None:
+    for path in (
+        "history/availability/",
+        "history/changes/",
+        "history/bootstrap/",
+        "nodes/east/n1/history/",
+        "nodes/east/n1/diff/",
+    ):
+        assert client.get(f"/api/v1/{path}").status_code == 401

@@ -1,0 +1,186 @@
+"""A year of history of a large fleet: how long the database takes for what the pages and the API ask of it.
+
+    manage.py bench history [--nodes 2000] [--days 365] [--changes 20]
+
+The rows are made in the database itself; the questions are those of fleet/selectors, caught and asked again with EXPLAIN.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
+PRODUCTS = ("NVIDIA-H100-80GB-HBM3", "NVIDIA-H200", "NVIDIA-A100-SXM4-80GB", "NVIDIA-L40S")
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="bench history")
+    parser.add_argument("--nodes", type=int, default=2_000)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--changes", type=int, default=20, help="changes of verdict of each node on each day")
+    parser.add_argument("--keep", action="store_true", help="ask again of what an earlier run made in the same database")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    figures: dict[str, Any] = {"nodes": options.nodes, "days": options.days, "changes": options.changes}
+    if not options.keep:
+        figures |= make(options.nodes, options.days, options.changes)
+    figures |= ask()
+    folder = Path(os.environ.get("MUSTER_HOME") or ROOT / "var") / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    for name, value in figures.items():
+        sys.stdout.write(f"{name:<28} {value}\n")
+
+
+def make(nodes: int, days: int, changes: int) -> dict[str, Any]:
+    """Clusters, nodes, their verdict periods, revisions and days. Indexes are made last, as a restore would."""
+    from django.db import connection
+
+    from fleet.models import Cluster, NodeRevision, VerdictPeriod
+    from fleet.services import rollups
+
+    for name in ("east", "north", "west"):
+        Cluster.objects.create(name=name, read_at=NOW, taken_at=NOW, outcome="ok")
+    took: dict[str, Any] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_MAKE_NODES, {"nodes": nodes, "first": NOW - timedelta(days=days), "products": list(PRODUCTS)})
+        with connection.schema_editor() as editor:
+            for part in (*VerdictPeriod._meta.constraints, *VerdictPeriod._meta.indexes):
+                (editor.remove_constraint if part in VerdictPeriod._meta.constraints else editor.remove_index)(
+                    VerdictPeriod, part
+                )  # type: ignore[operator]
+        with _timed(took, "insert_s"):
+            cursor.execute(
+                _MAKE_PERIODS.format(table=VerdictPeriod._meta.db_table),
+                {"first": NOW - timedelta(days=days), "count": days * changes, "step": timedelta(days=1) / changes},
+            )
+        took["verdict_periods"] = cursor.rowcount
+        cursor.execute("SET maintenance_work_mem = '2GB'")
+        with _timed(took, "index_s"), connection.schema_editor() as editor:
+            for part in VerdictPeriod._meta.indexes:
+                editor.add_index(VerdictPeriod, part)
+        table = NodeRevision._meta.db_table
+        cursor.execute(_MAKE_REVISIONS.format(table=table), {"first": NOW - timedelta(days=days), "days": days})
+        took["revisions"] = cursor.rowcount
+        cursor.execute("VACUUM ANALYZE")
+        with _timed(took, "rebuild_days_s"):
+            count = sum(1 for _ in rollups.rebuild((NOW - timedelta(days=days)).date(), NOW))
+        took["rebuild_one_day_ms"] = round(1000 * took["rebuild_days_s"] / count)
+        with _timed(took, "constraint_s"), connection.schema_editor() as editor:
+            for constraint in VerdictPeriod._meta.constraints:
+                editor.add_constraint(VerdictPeriod, constraint)
+        cursor.execute("VACUUM ANALYZE")
+        cursor.execute("SELECT pg_table_size(%s) / 1048576, pg_indexes_size(%s) / 1048576", [VerdictPeriod._meta.db_table] * 2)
+        took["periods_mib"], took["period_indexes_mib"] = (int(size) for size in cursor.fetchone())
+    return took
+
+
+@contextmanager
+def _timed(took: dict[str, Any], name: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    took[name] = round(time.perf_counter() - began, 1)
+    sys.stderr.write(f"{name} {took[name]}\n")
+
+
+# Most of the time ready; every node has its own rhythm of faults, and now and then a cluster is not read.
+_MAKE_NODES = """
+    INSERT INTO fleet_node (cluster_id, name, uid, machine_type, zone, vendor, product, family, driver_version, cuda_version,
+        kubelet_version, physical, physical_source, expected, partitioning, sharing, mode, isolation, mig_desired, mig_state,
+        state, advertised, reason, severity, schedulable, labels, taints, conditions, info, stack, snapshot, dra, verdict,
+        broken_rung, verdict_reason, verdict_remedy, reached, flapping, rungs, pending, boot_id, known_uuids, fingerprint,
+        pods_fingerprint, first_seen_at, changed_at, state_since, bootstrapping, kubelet_ready_at, gpu_ready_at)
+    SELECT (SELECT id FROM fleet_cluster ORDER BY id OFFSET i %% 3 LIMIT 1), 'gpu-' || i, 'uid-' || i, 'type-' || i %% 4,
+        'zone-' || i %% 3, 'nvidia', (%(products)s::text[])[1 + i %% 4], 'hopper', '580.95.05', '13.0', 'v1.36.2', 8, 'label', 8,
+        'none', 'exclusive', 'Full GPU', '', '', '', 'full', 'full', '', '', true, '{}', '[]', '[]', '{}', '{}', '{}', '{}',
+        'ready', '', '', '', 7, false, '[]', '{}', '', '[]', 'f' || i, '', %(first)s, %(first)s, %(first)s, false,
+        %(first)s, %(first)s + interval '4 minutes' + i %% 9 * interval '40 seconds'
+    FROM generate_series(1, %(nodes)s) AS i
+"""
+_MAKE_PERIODS = """
+    INSERT INTO {table} (node_id, period, verdict, broken_rung, reason, remedy, usable, expected)
+    SELECT node.id,
+        tstzrange(%(first)s + i * %(step)s + node.id %% 60 * interval '1 second',
+            CASE WHEN i < %(count)s - 1 THEN %(first)s + (i + 1) * %(step)s + node.id %% 60 * interval '1 second' END),
+        told.verdict, CASE WHEN told.verdict = 'not_ready' THEN 'cuda_works' ELSE '' END,
+        CASE WHEN told.verdict = 'ready' THEN '' ELSE 'The validator of CUDA fails on this node.' END, '',
+        CASE WHEN told.verdict = 'ready' THEN 8 ELSE 0 END, 8
+    FROM generate_series(0, %(count)s - 1) AS i CROSS JOIN fleet_node AS node
+    CROSS JOIN LATERAL (SELECT CASE WHEN (i * 7 + node.id * 13) %% 97 = 0 THEN 'not_ready'
+        WHEN (i * 5 + node.id) %% 211 = 0 THEN 'unknown' WHEN (i + node.id) %% 307 = 0 THEN 'excluded'
+        WHEN i %% 2 = 0 THEN 'ready' ELSE 'degraded' END AS verdict) AS told
+    ORDER BY i, node.id
+"""
+_MAKE_REVISIONS = """
+    INSERT INTO {table} (node_id, period, facts, changes)
+    SELECT node.id, tstzrange(%(first)s + i * interval '1 day',
+            CASE WHEN i < %(days)s - 1 THEN %(first)s + (i + 1) * interval '1 day' END),
+        jsonb_build_object('labels', jsonb_build_object('nvidia.com/gpu.product', node.product, 'nvidia.com/gpu.count', '8',
+            'nvidia.com/gpu.replicas', '1', 'nvidia.com/gpu.memory', '81559', 'day', i::text),
+            'capacity', '{{"nvidia.com/gpu": "8"}}'::jsonb, 'allocatable', '{{"nvidia.com/gpu": "8"}}'::jsonb),
+        jsonb_build_array(jsonb_build_object('section', 'labels', 'key', 'day', 'before', (i - 1)::text, 'after', i::text))
+    FROM generate_series(0, %(days)s - 1) AS i CROSS JOIN fleet_node AS node ORDER BY i, node.id
+"""
+
+
+def ask() -> dict[str, Any]:
+    """The questions of pages and API: database time in ms (planning and execution, median of five) and the plans."""
+    from fleet.models import Node
+    from fleet.selectors import availability, changes, history, moments, usable
+
+    node = Node.objects.select_related("cluster").order_by("pk")[Node.objects.count() // 2]
+    window = (NOW - timedelta(days=30), NOW)
+    questions: dict[str, Callable[[], Any]] = {
+        "heat_map_30d_ms": lambda: availability.heat_map("cluster", *window),
+        "heat_map_product_30d_ms": lambda: availability.heat_map("product", *window),
+        "heat_map_product_90d_ms": lambda: availability.heat_map("product", NOW - timedelta(days=90), NOW),
+        "heat_map_365d_ms": lambda: availability.heat_map("cluster", NOW - timedelta(days=365), NOW),
+        "availability_30d_ms": lambda: availability.availability("product", *window),
+        "worst_nodes_30d_ms": lambda: availability.worst_nodes(*window),
+        "usable_line_30d_ms": lambda: usable.usable_line(*window),
+        "node_at_ms": lambda: history.node_at(node.cluster.name, node.name, NOW - timedelta(days=180)),
+        "node_timeline_1d_ms": lambda: history.node_timeline(node, NOW - timedelta(days=181), NOW - timedelta(days=180)),
+        "fleet_at_ms": lambda: moments.fleet_at(Node.objects.all(), NOW - timedelta(days=180)),
+        "change_log_30d_ms": lambda: changes.change_log(*window),
+    }
+    return {name: _database_ms(name, question) for name, question in questions.items()}
+
+
+def _database_ms(name: str, question: Callable[[], Any]) -> float:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as caught:
+        question()
+    total, plans = 0.0, []
+    with connection.cursor() as cursor:
+        for query in caught.captured_queries:
+            times = []
+            for _ in range(5):
+                cursor.execute("EXPLAIN (ANALYZE, BUFFERS, SUMMARY) " + query["sql"].replace("%", "%%"), ())
+                lines = [line for (line,) in cursor.fetchall()]
+                times.append(
+                    sum(float(line.split()[2]) for line in lines if line.startswith(("Planning Time", "Execution Time")))
+                )
+            total += statistics.median(times)
+            plans.append("\n".join(lines))
+    if name in ("heat_map_product_30d_ms", "node_at_ms", "fleet_at_ms"):
+        sys.stdout.write(f"--- {name}\n" + "\n\n".join(plans) + "\n\n")
+    return round(total, 1)

@@ -1,0 +1,202 @@
+"""The History page: its answer, its chart, its tables, and its odd states."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+
+from fleet.models import FindingRow, Node, NodeRevision, VerdictPeriod, XidBurstRow
+from fleet.selectors import availability, usable
+from fleet.selectors.changes import change_log
+from fleet.services import rollups
+from fleet.web import charts_history
+from fleet.web.history import title
+from tests.factories import a_cluster, a_node
+from tests.web.test_pages import text_of
+
+pytestmark = pytest.mark.django_db
+NOW = datetime.now(UTC).replace(microsecond=0)
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0)
+
+
+def ago(days: float) -> datetime:
+    return MIDNIGHT - timedelta(days=days)
+
+
+def lived(node: Node, *told: tuple[float, str]) -> Node:
+    """Verdicts by how many days before this midnight each began."""
+    for (start, verdict), end in zip(told, [*(start for start, _ in told[1:]), None], strict=True):
+        period = (ago(start), None if end is None else ago(end))
+        VerdictPeriod.objects.create(node=node, period=period, verdict=verdict, usable=8 if verdict == "ready" else 0, expected=8)
+    return node
+
+
+@pytest.fixture
+def fleet() -> None:
+    east, west = a_cluster("east"), a_cluster("west", read_at=NOW)
+    for number in range(3):
+        lived(a_node(f"e{number}", east, first_seen_at=ago(40)), (20, "ready"))
+    bad = lived(a_node("bad", east), (20, "ready"), (5.5, "not_ready"), (5.25, "ready"))
+    lived(a_node("dark", west, product="NVIDIA-L40S"), (20, "ready"), (9, "unknown"), (6, "ready"))
+    changes = [{"section": "labels", "key": "nvidia.com/cuda.driver-version.full", "before": "570", "after": "580"}]
+    for node in Node.objects.filter(name__startswith="e"):
+        NodeRevision.objects.create(node=node, period=(ago(5.6), None), facts={}, changes=changes)
+    FindingRow.objects.create(cluster=east, node=bad, rule="xid", severity="fatal", text="Xid 79.", period=(ago(5.5), ago(5.25)))
+    XidBurstRow.objects.create(node=bad, uuid="GPU-1", code=79, started_at=ago(5.5), last_at=ago(5.5), count=2)
+    list(rollups.rebuild(ago(20).date(), NOW))
+
+
+def test_the_title_is_the_answer(fleet: None, reader: Any) -> None:
+    shown = text_of(reader, "/history/?window=7d").replace("\N{NO-BREAK SPACE}", " ")
+    assert "One of 2 clusters is below 99.5 %: east, 99.0" in shown
+    assert "points below" in shown
+
+
+def row(name: str, percent: float | None) -> Any:
+    return availability.Row(name, "", 1, {}, percent, 0, 0, 0, 0, 0, 0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "There is no history yet"),
+        ([row("a", None)], "Nothing is known of this time: no cluster could be read"),
+        ([row("a", 99.9), row("b", 100)], "Every cluster was ready for 99.5 % of the known time or more"),
+        ([row("a", 99.9)], "a was ready for 99.5 % of the known time or more"),
+        ([row("a", 97)], "a is below 99.5 %: 97.00 % ready, 2.50 points below"),
+        (
+            [row("a", 97), row("b", 98), row("c", 100)],
+            "2 of 3 clusters are below 99.5 %, lowest a, 97.00 % ready, 2.50 points below",
+        ),
+        (
+            [row("", 97), row("b", 100)],
+            "One of 2 clusters is below 99.5 %: the cluster that nobody tells, 97.00 % ready, 2.50 points below",
+        ),
+    ],
+)  # fmt: skip
+def test_the_title_in_every_state(rows: list[Any], said: str) -> None:
+    assert title(rows, "cluster").replace("\N{NO-BREAK SPACE}", " ") == said
+
+
+def the_chart(days: int = 30, by: str = "cluster") -> dict[str, Any]:
+    since = ago(days - 1)
+    return charts_history.history(
+        availability.heat_map(by, since, NOW), usable.usable_line(since, NOW), change_log(since, NOW).groups, since, NOW,
+        lambda name, day: f"?name={name}&day={day}",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("days", [7, 30, 90])
+def test_the_figure_is_one_that_plotly_takes(fleet: None, days: int) -> None:
+    figure = the_chart(days)["figure"]
+    go.Figure(figure)  # raises on anything it does not know
+
+
+def test_cells_stand_in_their_band_and_below_the_first_print_their_number(fleet: None) -> None:
+    traces = {trace["name"]: trace for trace in the_chart()["figure"]["data"] if "name" in trace}
+    (word,) = [name for name in traces if name not in ("99.5 % and more", "?")]
+    assert word == "90 to 95"
+    assert traces[word]["text"] == ["93.8"]
+    assert traces[word]["textposition"] == "inside"
+    assert traces["99.5 % and more"]["textposition"] == "none"
+    assert (traces["?"]["text"], traces["?"]["marker"]["pattern"]["shape"]) == (["?"] * 3, "/")
+    assert traces["?"]["customdata"][0][0] == f"?name=west&day={ago(9).date()}"
+
+
+def test_the_change_before_the_dip_is_pointed_at(fleet: None) -> None:
+    chart = the_chart()
+    assert "Driver 570 → 580" in chart["sentence"]
+    assert len(chart["figure"]["layout"]["shapes"]) == 1
+
+
+def test_the_table_says_what_the_map_shows_and_leads_to_the_nodes(fleet: None) -> None:
+    chart = the_chart(7)
+    assert chart["columns"] == ["Day", "east", "west"]
+    cells = {line[0]: line[1:] for line in chart["rows"]}
+    assert len(cells) == 7
+    east, west = cells[f"{ago(6).date()}"]
+    assert east["text"].replace("\N{NO-BREAK SPACE}", " ") == "93.8 % ready"
+    assert east["url"].startswith("?name=east")
+    assert "100.0" in west["text"]
+
+
+@pytest.mark.parametrize(
+    ("percent", "word"),
+    [
+        (100, "99.5 % and more"),
+        (99.5, "99.5 % and more"),
+        (99.49, "98 to 99.5"),
+        (95, "95 to 98"),
+        (90, "90 to 95"),
+        (89.99, "below 90"),
+        (0, "below 90"),
+    ],
+)
+def test_bands(percent: float, word: str) -> None:
+    assert charts_history.band(percent).word == word
+
+
+def test_the_page_tells_tables_bursts_changes_and_a_cell(fleet: None, reader: Any) -> None:
+    shown = text_of(reader, f"/history/?window=30d&name=east&day={ago(6).date()}").replace("\N{NO-BREAK SPACE}", " ")
+    for words in (
+        "Xid 79",
+        "Driver 570 → 580",
+        "3 nodes",
+        "6 h",
+        "Least ready nodes",
+        "bad",
+        "4 nodes, the least ready first",
+        "Fatal xid",
+    ):
+        assert words in shown, words
+    none = text_of(reader, "/history/?kind=taints")
+    assert "No change of this kind" in none
+    assert none.count("Driver 570 → 580") == shown.count("Driver 570 → 580") - 1, "the chart shows every kind"
+    west = text_of(reader, "/history/?cluster=west&by=product").replace("\N{NO-BREAK SPACE}", " ")
+    assert "NVIDIA-L40S" in west
+    assert "H100" not in west
+
+
+def test_without_history_the_page_says_so(reader: Any) -> None:
+    assert "There is no history yet" in text_of(reader, "/history/")
+    a_cluster("east")
+    assert "There is no history yet" in text_of(reader, "/history/")
+
+
+def test_a_cluster_that_cannot_be_read_is_named(fleet: None, reader: Any) -> None:
+    a_cluster("north", read_at=NOW - timedelta(hours=2), failing_since=NOW - timedelta(hours=2))
+    assert "north cannot be read since" in text_of(reader, "/history/")
+
+
+@pytest.mark.parametrize(
+    "query", ["window=3d", "by=colour", "cluster=nowhere", "kind=x", "day=x&name=y", "day=2026-01-01&name=nobody", "page=999"]
+)
+def test_an_odd_address_is_no_error(fleet: None, reader: Any, query: str) -> None:
+    assert reader.get(f"/history/?{query}").status_code == 200
+
+
+def test_hostile_names_stay_names(reader: Any) -> None:
+    bad = '"><img src=x onerror=alert(1)>'
+    cluster = a_cluster(bad)
+    lived(a_node(cluster=cluster, product=bad), (3, "ready"))
+    rollups.rebuild_day(ago(0).date(), NOW)
+    rollups.rebuild_day(ago(1).date(), NOW)
+    page = reader.get("/history/?by=product").content.decode() + reader.get("/history/").content.decode()
+    assert "<img" not in page
+
+
+def test_the_page_asks_as_often_for_many_nodes(fleet: None, reader: Any, django_assert_max_num_queries: Any) -> None:
+    for number in range(10):
+        lived(a_node(f"x{number}"), (3, "ready"))
+    list(rollups.rebuild(ago(3).date(), NOW))
+    with django_assert_max_num_queries(34):
+        reader.get("/history/")
+
+
+def test_unchanged_it_is_not_sent_again(fleet: None, reader: Any) -> None:
+    answer = reader.get("/history/", headers={"HX-Request": "true"})
+    assert "<html" not in answer.content.decode()
+    assert reader.get("/history/", headers={"HX-Request": "true", "If-None-Match": answer["ETag"]}).status_code == 304
