@@ -126,3 +126,10 @@ def test_alike_nodes_are_judged_once() -> None:
 def test_an_empty_fleet_has_no_room() -> None:
     assert room(ask(1)).replicas == 0
     assert place([ask(1)], Fleet([]), 1) == ()
+
+
+def test_a_requirement_without_a_pool_takes_what_is_left_anywhere() -> None:
+    nodes = [bare("a", pools=("a",)), bare("b")]
+    found = headroom([ask(8, pool="a"), ask(8)], Fleet(nodes))
+    assert [pool.replicas for pool in found.pools] == [1, 1]
+    assert [group.nodes[0].name for group in found.pools[1].excluded] == ["a"]
