@@ -73,7 +73,10 @@ def _requirement(term: re.Match[str]) -> Requirement:
 
 def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
     """Whether an object with these labels is selected: every requirement holds."""
-    return all(holds(requirement, labels.get(requirement.key)) for requirement in requirements)
+    for requirement in requirements:  # no generator here: a fleet of nodes asks this a hundred thousand times
+        if not holds(requirement, labels.get(requirement.key)):  # noqa: SIM110
+            return False
+    return True
 
 
 def holds(requirement: Requirement, value: str | None) -> bool:

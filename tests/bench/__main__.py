@@ -1,6 +1,7 @@
-"""Runs the benchmark on a simulated cluster, prints a table and writes $MUSTER_HOME/bench/collect.json.
+"""Runs the benchmark, prints a table and writes $MUSTER_HOME/bench/collect.json and headroom.json.
 
-Options: `--nodes 5000 --pods 30000 --runs 3`. Needs a database (`make bench` brings its own).
+Options: `--part collect|headroom --nodes 5000 --pods 30000 --runs 3`. The part `collect` runs on a simulated cluster and needs a
+database (`make bench` brings its own).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.bench import headroom
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,7 +28,15 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=5_000)
     parser.add_argument("--pods", type=int, default=30_000)
     parser.add_argument("--runs", type=int, default=3, help="each way is run so often, in turn; medians are printed")
+    parser.add_argument("--part", choices=["all", "collect", "headroom"], default="all")
     options = parser.parse_args()
+    if options.part in ("all", "headroom"):
+        headroom.main(options.nodes)
+    if options.part != "headroom":
+        _collect(options)
+
+
+def _collect(options: argparse.Namespace) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
     home = Path(os.environ.get("MUSTER_HOME") or ROOT / "var")
     folder = home / "bench"

@@ -40,7 +40,7 @@ class ReasonGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolRoom(msgspec.Struct, frozen=True, kw_only=True):
-    """Room for one requirement in its pool (or anywhere, where it names none)."""
+    """Room for one requirement in its pool (or anywhere, where it names none), without what pools before it take."""
 
     pool: str
     requirement: PodRequirement
@@ -107,12 +107,11 @@ def headroom(requirements: Sequence[PodRequirement], fleet: Fleet) -> Headroom:
             if any(_shares(spot.nodes[0], later) for spot in spots):
                 _note(ledgers[when], requirement, _placements(requirement, spots, later), later)
         rooms.append(_pool_room(requirement, standings, counted, shared=shared))
-    return Headroom(
-        replicas=sum(room.replicas for room in rooms),
-        last_truth=sum(room.last_truth for room in rooms),
-        back=sum(room.back for room in rooms),
-        pools=tuple(rooms),
-    )
+    now = sum(room.replicas for room in rooms)
+    # What fits now fits when more is believed, though pools that overlap may share it out another way then.
+    last_truth = max(now, sum(room.last_truth for room in rooms))
+    back = max(last_truth, sum(room.back for room in rooms))
+    return Headroom(replicas=now, last_truth=last_truth, back=back, pools=tuple(rooms))
 
 
 def place(requirements: Sequence[PodRequirement], fleet: Fleet, replicas: int, when: When = When.NOW) -> tuple[Placement, ...]:
