@@ -73,8 +73,9 @@ def _requirement(term: re.Match[str]) -> Requirement:
 
 def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
     """Whether an object with these labels is selected: every requirement holds."""
-    for requirement in requirements:  # no generator here: a fleet of nodes asks this a hundred thousand times
-        if not holds(requirement, labels.get(requirement.key)):  # noqa: SIM110
+    # No generator here: a fleet asks this a hundred thousand times for one page.
+    for requirement in requirements:  # noqa: SIM110
+        if not holds(requirement, labels.get(requirement.key)):
             return False
     return True
 
