@@ -73,7 +73,11 @@ def _requirement(term: re.Match[str]) -> Requirement:
 
 def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
     """Whether an object with these labels is selected: every requirement holds."""
-    return all(holds(requirement, labels.get(requirement.key)) for requirement in requirements)
+    # No generator here: a fleet asks this a hundred thousand times for one page.
+    for requirement in requirements:  # noqa: SIM110
+        if not holds(requirement, labels.get(requirement.key)):
+            return False
+    return True
 
 
 def holds(requirement: Requirement, value: str | None) -> bool:

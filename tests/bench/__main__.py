@@ -1,7 +1,7 @@
-"""Runs the benchmark on simulated clusters, prints a table and writes $MUSTER_HOME/bench/collect.json and telemetry.json.
+"""Runs the benchmarks, prints a table for each and writes $MUSTER_HOME/bench/{collect,telemetry,headroom}.json.
 
-Options: `--nodes 5000 --pods 30000 --runs 3 --exporters 1000 --only telemetry`. Needs a database (`make bench` brings its own).
-`history` as the first argument runs the benchmark of a year of history (tests/bench/history.py).
+Options: `--nodes 5000 --pods 30000 --runs 3 --exporters 1000 --only collect|telemetry|headroom`. Needs a database (`make bench`
+brings its own). `history` as the first argument runs the benchmark of a year of history (tests/bench/history.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.bench import telemetry
+from tests.bench import headroom, telemetry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=30_000)
     parser.add_argument("--runs", type=int, default=3, help="each way is run so often, in turn; medians are printed")
     parser.add_argument("--exporters", type=int, default=1_000)
-    parser.add_argument("--only", choices=["collect", "telemetry"])
+    parser.add_argument("--only", choices=["collect", "telemetry", "headroom"])
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
     home = Path(os.environ.get("MUSTER_HOME") or ROOT / "var")
@@ -39,11 +39,13 @@ def main() -> None:
     import django
 
     django.setup()
-    if options.only != "telemetry":
+    if options.only in (None, "headroom"):
+        headroom.main(options.nodes)
+    if options.only in (None, "collect"):
         with _simulated(folder, options.nodes, options.pods // options.nodes) as kubeconfig:
             figures = {**_clients(kubeconfig, options.runs), **_pass(kubeconfig)}
         _tell(folder / "collect.json", {**figures, "nodes": options.nodes, "pods": options.pods, "runs": options.runs})
-    if options.only != "collect":
+    if options.only in (None, "telemetry"):
         _tell(folder / "telemetry.json", {**telemetry.parsers(), **_telemetry(folder, options.exporters)})
 
 

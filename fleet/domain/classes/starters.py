@@ -138,7 +138,7 @@ def _multi_node_training(offers: Sequence[_Offer]) -> Iterator[Starter]:
         within = "one NVLink domain" if topology == NVLINK_DOMAIN else "one cluster"
         yield _starter(
             best,
-            offers,
+            able,
             slug="multi-node-training",
             title=f"Multi-node training, 2 × {count} × {_short(best.product)}",
             purpose=f"Training over two whole nodes of {within}.",

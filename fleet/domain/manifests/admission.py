@@ -12,13 +12,12 @@ from typing import Any
 
 from fleet.domain.classes.asks import PoolAsk
 from fleet.domain.manifests.cel import (
+    ASKS_GPU,
     all_of,
-    any_of,
-    asks_gpu,
-    asks_only,
-    is_gpu,
+    asks_amount,
+    asks_no_other,
+    gpu_prefixes,
     listed,
-    quoted,
     selects,
     tolerates,
     tolerates_only,
@@ -46,85 +45,75 @@ def policy(asks: Sequence[PoolAsk], parameters: Parameters) -> list[dict[str, An
 
 
 def _variables(asks: Sequence[PoolAsk]) -> list[dict[str, str]]:
-    names = [ask.resource for ask in asks if not ask.dra]
-    claims = "has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0"
-    return [
-        {"name": "claims", "expression": claims},
-        {"name": "initContainers", "expression": "has(object.spec.initContainers) ? object.spec.initContainers : []"},
-        {
-            "name": "asking",
-            "expression": f"object.spec.containers.filter(c, {asks_gpu('c', names)}) + "
-            f"variables.initContainers.filter(c, {asks_gpu('c', names)})",
-        },
-        {"name": "gpu", "expression": "size(variables.asking) > 0 || variables.claims"},
-        {
-            "name": "terms",
-            "expression": "has(object.spec.affinity) && has(object.spec.affinity.nodeAffinity) && "
-            f"has({_TERMS}) ? {_TERMS}.nodeSelectorTerms : []",
-        },
-        {"name": "tolerations", "expression": "has(object.spec.tolerations) ? object.spec.tolerations : []"},
-    ]
+    promise = asks[0].promise
+    amounts = [count // promise.nodes for count in promise.choices]
+    told = {
+        "gpus": gpu_prefixes(ask.resource for ask in asks if not ask.dra),
+        "claims": "has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0",
+        "asking": f"object.spec.containers.filter(c, {ASKS_GPU})",
+        "askingFirst": f"has(object.spec.initContainers) ? object.spec.initContainers.filter(c, {ASKS_GPU}) : []",
+        "gpu": "size(variables.asking) > 0 || size(variables.askingFirst) > 0 || variables.claims",
+        "terms": f"has(object.spec.affinity) && has(object.spec.affinity.nodeAffinity) && has({_TERMS}) ? "
+        f"{_TERMS}.nodeSelectorTerms : []",
+        "tolerations": "has(object.spec.tolerations) ? object.spec.tolerations : []",
+    }
+    # For each pool, each variable holds where the one before it does and one thing more is right.
+    for number, ask in enumerate(asks):
+        told[f"way{number}"] = _way(ask)
+        told[f"amount{number}"] = f"variables.way{number} && {_amount(ask, amounts)}"
+        told[f"place{number}"] = f"variables.amount{number} && ({all_of([selects(one) for one in ask.expressions])})"
+        told[f"pool{number}"] = f"variables.place{number} && ({_passes(ask)})"
+    return [{"name": name, "expression": expression} for name, expression in told.items()]
 
 
 def _pod_validations(asks: Sequence[PoolAsk]) -> list[dict[str, str]]:
+    """One step after the other, so that the first message that comes is the one to act on."""
     promise = asks[0].promise
-    amounts = [count // promise.nodes for count in promise.choices]
-    names = list(dict.fromkeys(ask.resource for ask in asks if not ask.dra))
-    whose = [_way(ask, names) for ask in asks]
-    count = [_amount(ask, amounts, names) for ask in asks]
-    where = [all_of([selects(one) for one in ask.expressions]) for ask in asks]
-    passes = [_passes(ask) for ask in asks]
     title = promise.title or promise.slug
-    numbers = " or ".join(str(one) for one in amounts)
+    numbers = " or ".join(str(count // promise.nodes) for count in promise.choices)
     pools = " or ".join(ask.pool.slug for ask in asks)
     offered = " or ".join(dict.fromkeys("a resource claim" if ask.dra else ask.resource for ask in asks))
-    # Each check repeats those before it for the same pool, so that the first message that comes is the one to act on.
-    return [
-        _unless_none(any_of(whose), f"{title} is asked for as {offered}, and nothing else that is a GPU."),
-        _unless_none(
-            any_of([all_of(parts) for parts in zip(whose, count, strict=True)]),
-            f"One container of the pod, and no init container, asks for {numbers} of it.",
-        ),
-        _unless_none(
-            any_of([all_of(parts) for parts in zip(whose, count, where, strict=True)]),
-            f"The pod must select the nodes of pool {pools}: copy the node affinity of the class.",
-        ),
-        _unless_none(
-            any_of([all_of(parts) for parts in zip(whose, count, where, passes, strict=True)]),
-            f"The pod must tolerate the taints of pool {pools}, and no others.",
-        ),
-        _unless_none(
-            '!has(object.spec.nodeName) || object.spec.nodeName == ""',
-            "The pod must not name its node: that goes past the scheduler.",
-        ),
-    ]
+    steps = {
+        "way": f"{title} is asked for as {offered}, and nothing else that is a GPU.",
+        "amount": f"One container of the pod, and no init container, asks for {numbers} of it.",
+        "place": f"The pod must select the nodes of pool {pools}: copy the node affinity of the class.",
+        "pool": f"The pod must tolerate the taints of pool {pools}, and no others.",
+    }
+    found = []
+    for step, message in steps.items():
+        any_pool = [f"variables.{step}{number}" for number in range(len(asks))]
+        found.append({"expression": " || ".join(["!variables.gpu", *any_pool]), "message": message, "reason": "Forbidden"})
+    found.append(
+        {
+            "expression": '!variables.gpu || !has(object.spec.nodeName) || object.spec.nodeName == ""',
+            "message": "The pod must not name its node: that goes past the scheduler.",
+            "reason": "Forbidden",
+        }
+    )
+    return found
 
 
-def _unless_none(expression: str, message: str) -> dict[str, str]:
-    return {"expression": f"!variables.gpu || ({expression})", "message": message, "reason": "Forbidden"}
-
-
-def _way(ask: PoolAsk, names: Sequence[str]) -> str:
+def _way(ask: PoolAsk) -> str:
     """Whether the pod asks in the way of this pool: by its resource name, or through claims."""
     if ask.dra:
-        return "variables.claims && size(variables.asking) == 0"
-    other = f"name == {quoted(ask.resource)} || !({is_gpu('name', names)})"
-    return f"!variables.claims && variables.asking.all(c, c.resources.limits.all(name, {other}))"
+        return "variables.claims && size(variables.asking) == 0 && size(variables.askingFirst) == 0"
+    other = asks_no_other(ask.resource)
+    return f"!variables.claims && variables.asking.all(c, {other}) && variables.askingFirst.all(c, {other})"
 
 
-def _amount(ask: PoolAsk, amounts: Sequence[int], names: Sequence[str]) -> str:
+def _amount(ask: PoolAsk, amounts: Sequence[int]) -> str:
     if ask.dra:
         return "size(object.spec.resourceClaims) == 1 && has(object.spec.resourceClaims[0].resourceClaimTemplateName)"
-    inits = f"!variables.initContainers.exists(c, {asks_gpu('c', names)})"
-    return f"size(variables.asking) == 1 && variables.asking.all(c, {asks_only('c', ask.resource, amounts, names)}) && {inits}"
+    right = asks_amount(ask.resource, amounts)
+    return f"size(variables.asking) == 1 && size(variables.askingFirst) == 0 && variables.asking.all(c, {right})"
 
 
 def _passes(ask: PoolAsk) -> str:
     wanted = ask.requirement.tolerations
-    needed = [tolerates(one) for one in wanted]
-    if any(not one.key for one in wanted):
-        return all_of(needed)
-    return all_of([*needed, tolerates_only([*dict.fromkeys(one.key for one in wanted), ask.resource])])
+    needed = [tolerates(one) for one in wanted if one.key]
+    if len(needed) == len(wanted):
+        needed.append(tolerates_only([*dict.fromkeys([*(one.key for one in wanted), ask.resource])]))
+    return all_of(needed)
 
 
 def _claim_validations(asks: Sequence[PoolAsk]) -> list[dict[str, str]]:

@@ -29,34 +29,35 @@ def listed(texts: Iterable[str]) -> str:
 
 
 def all_of(parts: Sequence[str]) -> str:
-    return " && ".join(f"({part})" for part in parts) if parts else "true"
+    return parts[0] if len(parts) == 1 else " && ".join(f"({part})" for part in parts) or "true"
 
 
 def any_of(parts: Sequence[str]) -> str:
-    return " || ".join(f"({part})" for part in parts) if parts else "false"
+    return parts[0] if len(parts) == 1 else " || ".join(f"({part})" for part in parts) or "false"
 
 
-def is_gpu(key: str, also: Iterable[str] = ()) -> str:
-    """Whether the variable `key` names a GPU resource: by the names plugins use, or one of `also`."""
-    starts = [f"{key}.startsWith({quoted(prefix)})" for prefix in _GPU_PREFIXES]
-    others = [name for name in also if not name.startswith(_GPU_PREFIXES)]
-    return any_of([*starts, *([f"{key} in {listed(others)}"] if others else [])])
+def gpu_prefixes(also: Iterable[str] = ()) -> str:
+    """Beginnings of the names of GPU resources: those that plugins use, and `also`. To be the variable `gpus`."""
+    return listed([*_GPU_PREFIXES, *(name for name in also if not name.startswith(_GPU_PREFIXES))])
 
 
-def asks_gpu(container: str, also: Iterable[str] = ()) -> str:
-    """Whether the variable `container` has a limit on any GPU resource."""
-    limits = f"{container}.resources.limits"
-    return f"has({container}.resources) && has({limits}) && {limits}.exists(name, {is_gpu('name', also)})"
+IS_GPU = "variables.gpus.exists(g, r.startsWith(g))"
+"""Whether the variable `r` names a GPU resource."""
+ASKS_GPU = f"has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(r, {IS_GPU})"
+"""Whether the variable `c` is a container with a limit on any GPU resource."""
 
 
-def asks_only(container: str, resource: str, amounts: Iterable[int], also: Iterable[str] = ()) -> str:
-    """Whether the variable `container` asks exactly one of these amounts of this resource, and no other GPU resource.
+def asks_no_other(resource: str) -> str:
+    """Whether the variable `c`, a container that asks for GPUs, asks for no GPU resource but this one."""
+    return f"c.resources.limits.all(r, r == {quoted(resource)} || !{IS_GPU})"
+
+
+def asks_amount(resource: str, amounts: Iterable[int]) -> str:
+    """Whether the variable `c`, a container that asks for this resource, asks one of these amounts.
 
     A quantity reaches the policy as the text the API server writes, in its canonical form.
     """
-    limits = f"{container}.resources.limits"
-    wanted = f"{quoted(resource)} in {limits} && string({limits}[{quoted(resource)}]) in {listed(str(one) for one in amounts)}"
-    return f"{wanted} && {limits}.all(name, name == {quoted(resource)} || !({is_gpu('name', also)}))"
+    return f"string(c.resources.limits[{quoted(resource)}]) in {listed(str(one) for one in amounts)}"
 
 
 def selects(requirement: Requirement) -> str:
@@ -97,8 +98,6 @@ def selects(requirement: Requirement) -> str:
 
 def tolerates(wanted: Toleration) -> str:
     """Whether the pod tolerates what this toleration stands for."""
-    if not wanted.key:
-        return "true"
     value = (
         f'(has(t.operator) && t.operator == "Exists") || ((has(t.value) ? t.value : "") == {quoted(wanted.value)})'
         if wanted.operator == "Equal"

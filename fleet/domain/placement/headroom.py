@@ -27,6 +27,8 @@ Key = tuple[str, str]
 """Cluster and name of a node."""
 Ledger = dict[tuple[Key, str], int]
 """Slots, by node and resource, that pools before this one have taken."""
+_PASSING = frozenset({"taint", "verdict", "stale"})
+"""Reasons that may be gone once a cluster is read again or a node is back; the others stay (matching.When)."""
 _TAKEN = Reason("taken", "Pools before this one in order take its free slots.")
 
 
@@ -38,7 +40,7 @@ class ReasonGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PoolRoom(msgspec.Struct, frozen=True, kw_only=True):
-    """Room for one requirement in its pool (or anywhere, where it names none)."""
+    """Room for one requirement in its pool (or anywhere, where it names none), without what pools before it take."""
 
     pool: str
     requirement: PodRequirement
@@ -74,6 +76,15 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[PlacementNode, ...]
 
 
+class _Standing(msgspec.Struct, frozen=True):
+    """A shape, and from when on only its fill decides about it; None for never."""
+
+    shape: Shape
+    reason: Reason | None
+    """The first reason that speaks against it now, whatever its fill."""
+    since: When | None
+
+
 class _Spot(msgspec.Struct, frozen=True):
     """Alike nodes that take `pods` pods each."""
 
@@ -89,18 +100,18 @@ def headroom(requirements: Sequence[PodRequirement], fleet: Fleet) -> Headroom:
         later = {other.pool for other in requirements[position + 1 :]}
         counted = {}
         shared = bool(ledgers[When.NOW])
+        standings = _stand(requirement, fleet.of_pool(requirement.pool))
         for when in When:
-            spots = list(_spots(requirement, fleet.of_pool(requirement.pool), when, ledgers[when]))
+            spots = list(_spots(requirement, standings, when, ledgers[when]))
             counted[when] = (_replicas(requirement, spots), spots)
-            if later:
+            if any(_shares(spot.nodes[0], later) for spot in spots):
                 _note(ledgers[when], requirement, _placements(requirement, spots, later), later)
-        rooms.append(_pool_room(requirement, fleet, counted, shared=shared))
-    return Headroom(
-        replicas=sum(room.replicas for room in rooms),
-        last_truth=sum(room.last_truth for room in rooms),
-        back=sum(room.back for room in rooms),
-        pools=tuple(rooms),
-    )
+        rooms.append(_pool_room(requirement, standings, counted, shared=shared))
+    now = sum(room.replicas for room in rooms)
+    # What fits now fits when more is believed, though pools that overlap may share it out another way then.
+    last_truth = max(now, sum(room.last_truth for room in rooms))
+    back = max(last_truth, sum(room.back for room in rooms))
+    return Headroom(replicas=now, last_truth=last_truth, back=back, pools=tuple(rooms))
 
 
 def place(requirements: Sequence[PodRequirement], fleet: Fleet, replicas: int, when: When = When.NOW) -> tuple[Placement, ...]:
@@ -109,7 +120,7 @@ def place(requirements: Sequence[PodRequirement], fleet: Fleet, replicas: int, w
     ledger: Ledger = {}
     for position, requirement in enumerate(requirements):
         later = {other.pool for other in requirements[position + 1 :]}
-        spots = list(_spots(requirement, fleet.of_pool(requirement.pool), when, ledger))
+        spots = list(_spots(requirement, _stand(requirement, fleet.of_pool(requirement.pool)), when, ledger))
         placed = _placements(requirement, spots, later)
         for placement in placed:
             if len(found) >= replicas:
@@ -120,10 +131,23 @@ def place(requirements: Sequence[PodRequirement], fleet: Fleet, replicas: int, w
     return tuple(found)
 
 
-def _spots(requirement: PodRequirement, shapes: Iterable[Shape], when: When, ledger: Ledger) -> Iterator[_Spot]:
+def _stand(requirement: PodRequirement, shapes: Iterable[Shape]) -> list[_Standing]:
+    found = []
     for shape in shapes:
-        if first_reason(requirement, shape.node, when) is not None:
+        reason = first_reason(requirement, shape.node)
+        since: When | None = When.NOW
+        if reason is not None:
+            later = (When.LAST_TRUTH, When.BACK) if reason.code in _PASSING else ()
+            since = next((when for when in later if first_reason(requirement, shape.node, when) is None), None)
+        found.append(_Standing(shape, reason, since))
+    return found
+
+
+def _spots(requirement: PodRequirement, standings: Iterable[_Standing], when: When, ledger: Ledger) -> Iterator[_Spot]:
+    for standing in standings:
+        if standing.since is None or standing.since > when:
             continue
+        shape = standing.shape
         if ledger and any((node.key, name) in ledger for node in shape.nodes for name, _ in requirement.resources):
             for node in shape.nodes:
                 pods = room_for(requirement, _without(node, requirement, ledger), when)
@@ -169,7 +193,7 @@ def _placements(requirement: PodRequirement, spots: Sequence[_Spot], later: set[
 
     Nodes that a later pool could use as well come last: what a group of pods leaves over is then left to that pool.
     """
-    ordered = sorted(spots, key=lambda spot: (bool(later.intersection(spot.nodes[0].pools)), spot.pods))
+    ordered = sorted(spots, key=lambda spot: (_shares(spot.nodes[0], later), spot.pods))
     if requirement.pods <= 1:
         for spot in ordered:
             for node in spot.nodes:
@@ -188,25 +212,30 @@ def _placements(requirement: PodRequirement, spots: Sequence[_Spot], later: set[
 
 
 def _note(ledger: Ledger, requirement: PodRequirement, placed: Iterable[Placement], later: set[str]) -> None:
-    """Write down what was taken on nodes that later pools share; "" among them shares every node."""
+    """Write down what was taken on nodes that later pools share."""
     for placement in placed:
         for node in placement.nodes:
-            if "" in later or later.intersection(node.pools):
+            if _shares(node, later):
                 for name, needed in requirement.resources:
                     ledger[node.key, name] = ledger.get((node.key, name), 0) + needed
 
 
+def _shares(node: PlacementNode, later: set[str]) -> bool:
+    """Whether a later pool could use this node as well; a requirement without a pool could use any."""
+    return bool(later) and ("" in later or not later.isdisjoint(node.pools))
+
+
 def _pool_room(
-    requirement: PodRequirement, fleet: Fleet, counted: dict[When, tuple[int, list[_Spot]]], *, shared: bool
+    requirement: PodRequirement, standings: Sequence[_Standing], counted: dict[When, tuple[int, list[_Spot]]], *, shared: bool
 ) -> PoolRoom:
     now, spots = counted[When.NOW]
     open_nodes = {node.key for spot in spots for node in spot.nodes} if shared else set()
     groups: dict[Reason, list[PlacementNode]] = {}
     by_free: Counter[int] = Counter()
     members = 0
-    for shape in fleet.of_pool(requirement.pool):
+    for standing in standings:
+        shape, reason = standing.shape, standing.reason
         members += len(shape.nodes)
-        reason = first_reason(requirement, shape.node)
         if reason is None:
             free = _free(requirement, shape.node)
             if free is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
 from fleet.domain.label_selectors import Requirement
@@ -71,6 +73,7 @@ class PodRequirement(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset([*told, self.domain] if self.domain else told)
 
 
+@lru_cache(maxsize=4096)
 def version(text: str) -> tuple[int, ...] | None:
     """A driver's or CUDA's version as numbers, so that 570.172.08 equals 570.172.8; None for what is none."""
     parts = text.split(".")

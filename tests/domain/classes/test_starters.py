@@ -35,6 +35,7 @@ def test_every_kind_is_offered_from_a_fleet_that_has_all_and_has_room() -> None:
     assert offered["whole-node-training"].promise.gpus == 8
     assert offered["multi-node-training"].promise.topology == "nvlink-domain"
     assert offered["multi-node-training"].promise.gpus == 8
+    assert offered["multi-node-training"].promise.pools == ("racks",), "no other pool has two nodes in one NVLink domain"
 
 
 def test_nothing_is_offered_that_is_not_there() -> None:

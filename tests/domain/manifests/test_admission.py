@@ -8,6 +8,7 @@ from typing import Any
 
 import cel
 import pytest
+from msgspec.structs import replace
 
 from fleet.domain.classes.asks import PoolAsk, asks
 from fleet.domain.label_selectors import parse
@@ -275,3 +276,12 @@ def test_the_binding_denies_in_one_namespace() -> None:
     assert binding["spec"]["validationActions"] == ["Deny"]
     assert binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "team-a"}
     assert rule["spec"]["failurePolicy"] == "Fail"
+
+
+def test_the_resource_of_one_pool_in_the_place_of_another_is_refused() -> None:
+    both = asks(replace(CLASSES["shared"], pools=("t4", "a10g")), POOLS, fleet())
+    rule, _ = manifest("policy", both, GIVEN)
+    pods = [admitted_pod(manifest("pod", [one], GIVEN)[0]["spec"]) for one in both]
+    assert [refusals(rule, pod) for pod in pods] == [[], []]
+    pods[0]["spec"]["affinity"] = pods[1]["spec"]["affinity"]
+    assert "must select the nodes of pool t4 or a10g" in refusals(rule, pods[0])[0]

@@ -11,6 +11,7 @@ from itertools import combinations_with_replacement
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.fleet import Fleet
@@ -118,6 +119,7 @@ def test_every_placement_can_be_carried_out(
     found = headroom([first, second], grouped)
     placed = place([first, second], grouped, 10_000)
     assert len(placed) == found.replicas
+    assert found.replicas <= found.last_truth <= found.back
     assert [one.pool for one in placed] == ["a"] * found.pools[0].replicas + ["b"] * found.pools[1].replicas
     touched = set()
     left = {(node.name, one.name): one.free for node in fleet for one in node.resources}
@@ -158,3 +160,13 @@ def test_grouping_changes_no_answer(fleet: tuple[PlacementNode, ...], asked: lis
     assert [(one.replicas, one.last_truth, one.back, one.by_free) for one in together.pools] == [
         (one.replicas, one.last_truth, one.back, one.by_free) for one in apart.pools
     ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(FLEETS, requirements("a"))
+def test_overlapping_pools_of_one_pod_replicas_miss_nothing(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
+    single = replace(asked, pods=1, domain="")
+    both = [single, replace(single, pool="b")]
+    members = tuple(node for node in fleet if node.pools)
+    found = headroom(both, Fleet(fleet, single.label_keys()))
+    assert found.replicas == most(replace(single, pool=""), members)

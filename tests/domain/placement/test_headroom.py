@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.headroom import Headroom, headroom, place
 from fleet.domain.placement.matching import When
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.requirement import GOOD, PodRequirement
+from fleet.domain.snapshot import Taint
 from tests.domain.placement.fleets import GPU, bare, real, slots
 
 CLIQUE = "nvidia.com/gpu.clique"
@@ -126,3 +129,39 @@ def test_alike_nodes_are_judged_once() -> None:
 def test_an_empty_fleet_has_no_room() -> None:
     assert room(ask(1)).replicas == 0
     assert place([ask(1)], Fleet([]), 1) == ()
+
+
+def test_a_requirement_without_a_pool_takes_what_is_left_anywhere() -> None:
+    nodes = [bare("a", pools=("a",)), bare("b")]
+    found = headroom([ask(8, pool="a"), ask(8)], Fleet(nodes))
+    assert [pool.replicas for pool in found.pools] == [1, 1]
+    assert [group.nodes[0].name for group in found.pools[1].excluded] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"cluster": "west"},
+        {"taints": (Taint("a", "", "NoSchedule"),)},
+        {"schedulable": False},
+        {"verdict": "degraded"},
+        {"product": "NVIDIA-L4"},
+        {"gpu_memory_mib": 1},
+        {"driver_version": "1"},
+        {"cuda_version": "1"},
+        {"partitioning": None},
+        {"sharing": None},
+        {"resources": (slots(used=1),)},
+        {"device_memory": (("1g.10gb", 1),)},
+        {"nvlink": True},
+        {"pools": ("a",)},
+        {"stale": True},
+        {"labels": {"pool": "b"}},
+    ],
+)
+def test_whatever_placement_can_see_keeps_nodes_apart(other: dict[str, Any]) -> None:
+    assert len(Fleet([bare("a"), bare("b", **other)], ["pool"]).shapes) == 2
+
+
+def test_what_it_cannot_see_does_not() -> None:
+    assert len(Fleet([bare("a"), bare("b", reason="Read a minute later.", mode="Full GPU")]).shapes) == 1

@@ -28,6 +28,24 @@ def test_slots_are_what_the_node_says(node: dict[str, object], resource: str, mo
 
 
 @pytest.mark.parametrize(
+    ("told", "offered", "mode"),
+    [
+        ({}, slots(), "full"),
+        ({}, slots(replicas=None), "full"),
+        ({"sharing": "time-slicing"}, slots(replicas=4), "time-sliced"),
+        ({"sharing": "mps"}, slots(replicas=4), "mps"),
+        ({"partitioning": "mig-single"}, slots(profile="1g.5gb"), "mig"),
+        ({"partitioning": "mig-single", "sharing": "time-slicing"}, slots(profile="1g.5gb", replicas=2), "mig-shared"),
+        ({"sharing": "time-slicing"}, slots("nvidia.com/mig-1g.10gb", replicas=2), "mig-shared"),
+        ({"partitioning": "mig-mixed"}, slots(), "full"),
+    ],
+)
+def test_a_plain_name_is_told_by_replicas_and_partitioning(told: dict[str, object], offered: object, mode: str) -> None:
+    node = bare("n1", offered, **told)
+    assert slot_mode(node, node.resources[0]) == mode
+
+
+@pytest.mark.parametrize(
     ("told", "offered"),
     [
         ({"partitioning": None}, slots()),

@@ -1,0 +1,31 @@
+"""One FilterSet per list: the page and the API filter by the same rules. One file per noun."""
+
+from fleet.filters.audit import AuditFilters
+from fleet.filters.clusters import ClusterFilters, RunFilters
+from fleet.filters.fields import label_query
+from fleet.filters.findings import FINDING_STATUSES, RESOLVED_WITHIN, FindingFilters, is_muted
+from fleet.filters.gpus import GpuFilters, MigInstanceFilters
+from fleet.filters.nodes import MomentFilters, NodeFilters
+from fleet.filters.pools import ClassFilters, PoolFilters
+from fleet.filters.requests import RequestFilters, TeamFilters
+from fleet.filters.xids import XidBurstFilters
+
+__all__ = [
+    "FINDING_STATUSES",
+    "RESOLVED_WITHIN",
+    "AuditFilters",
+    "ClassFilters",
+    "ClusterFilters",
+    "FindingFilters",
+    "GpuFilters",
+    "MigInstanceFilters",
+    "MomentFilters",
+    "NodeFilters",
+    "PoolFilters",
+    "RequestFilters",
+    "RunFilters",
+    "TeamFilters",
+    "XidBurstFilters",
+    "is_muted",
+    "label_query",
+]

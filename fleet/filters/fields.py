@@ -1,0 +1,116 @@
+"""Ways to filter that several lists share: any of these values, yes or no, a label selector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters as filters
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import IntegerField, Q, QuerySet, TextField
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+
+from fleet.domain import label_selectors
+from fleet.models import Node
+
+
+class _Values(forms.SelectMultiple):
+    """Reads a parameter that may be repeated."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:
+        values = data.getlist(name) if hasattr(data, "getlist") else data.get(name, [])
+        return [values] if isinstance(values, str) else list(values)
+
+
+class ValuesField(forms.Field):
+    widget = _Values
+
+    def clean(self, value: Any) -> list[str]:
+        return [one for one in value or [] if one]
+
+
+class AnyOf(filters.Filter):
+    """Any of these values: `?product=a&product=b`, or with a comma between them unless `split` is off (for sentences).
+
+    `unknown` also finds rows where nothing was told, which stand as empty text.
+    """
+
+    field_class = ValuesField
+
+    def __init__(self, field_name: str, *, split: bool = True, **kwargs: Any) -> None:
+        super().__init__(field_name=field_name, **kwargs)
+        self.split = split
+
+    def filter(self, qs: QuerySet, value: list[str] | None) -> QuerySet:
+        wanted = {part for one in value or [] for part in (one.split(",") if self.split else [one])}
+        if not wanted:
+            return qs
+        if "unknown" in wanted:
+            wanted.add("")
+        return qs.filter(**{f"{self.field_name}__in": sorted(wanted)})
+
+
+class _CodesField(ValuesField):
+    def clean(self, value: Any) -> list[str]:
+        codes = [part.strip() for one in super().clean(value) for part in one.split(",") if part.strip()]
+        if wrong := [code for code in codes if not (code.isascii() and code.isdecimal() and len(code) <= 9)]:
+            raise ValidationError(f"{wrong[0]!r} is no code: codes are whole numbers.")
+        return codes
+
+
+class AnyCode(AnyOf):
+    """Any of these whole numbers."""
+
+    field_class = _CodesField
+
+
+class YesNo(filters.TypedChoiceFilter):
+    """`true` or `false`, and nothing else: a misspelt answer is an error, not "unset"."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        choices = [("true", "true"), ("false", "false")]
+        super().__init__(*args, choices=choices, coerce=lambda text: text == "true", empty_value=None, **kwargs)
+
+    def filter(self, qs: QuerySet, value: bool | None) -> QuerySet:
+        return qs if value is None else qs.filter(**{self.field_name: value})
+
+
+def label_query(text: str, field: str = "labels") -> Q:
+    """A label selector as a query over a JSON column. Raises ValidationError with the sentence of the grammar."""
+    try:
+        requirements = label_selectors.parse(text)
+    except label_selectors.SelectorError as error:
+        raise ValidationError(str(error)) from error
+    query = Q()
+    for one in requirements:
+        match one.operator:
+            case "in":
+                query &= _any(Q(**{f"{field}__contains": {one.key: value}}) for value in one.values)
+            case "notin":
+                query &= ~_any(Q(**{f"{field}__contains": {one.key: value}}) for value in one.values)
+            case "exists":
+                query &= Q(**{f"{field}__has_key": one.key})
+            case "absent":
+                query &= ~Q(**{f"{field}__has_key": one.key})
+            case comparison:
+                query &= Q(pk__in=_compared(field, one.key, comparison, int(one.values[0])))
+    return query
+
+
+def _any(queries: Any) -> Q:
+    found = Q()
+    for query in queries:
+        found |= query
+    return found
+
+
+def _compared(field: str, key: str, comparison: str, value: int) -> QuerySet:
+    """Nodes whose label is a whole number above or below `value`; any other text matches neither."""
+    return (
+        Node.objects.annotate(_text=Cast(KeyTextTransform(key, field), TextField()))
+        .filter(_text__regex=r"^-?[0-9]{1,9}$")
+        .annotate(_number=Cast("_text", IntegerField()))
+        .filter(**{f"_number__{comparison}": value})
+        .values("pk")
+    )

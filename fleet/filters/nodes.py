@@ -1,0 +1,121 @@
+"""GPU nodes."""
+
+from __future__ import annotations
+
+import django_filters as filters
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce, Greatest
+
+from fleet.filters.fields import AnyOf, YesNo, label_query
+from fleet.models import Node
+
+
+def _says(rung: str, status: str) -> Q:
+    return Q(rungs__contains=[{"id": rung, "status": status}])
+
+
+class NodeFilters(filters.FilterSet):
+    cluster = AnyOf(field_name="cluster__name")
+    product = AnyOf(field_name="product")
+    vendor = AnyOf(field_name="vendor")
+    family = AnyOf(field_name="family")
+    mode = AnyOf(field_name="mode", split=False)
+    partitioning = AnyOf(field_name="partitioning")
+    sharing = AnyOf(field_name="sharing")
+    state = AnyOf(field_name="state")
+    advertised = AnyOf(field_name="advertised")
+    verdict = AnyOf(field_name="verdict")
+    broken_rung = AnyOf(field_name="broken_rung")
+    rung = AnyOf(field_name="rungs", method="with_rung", label="What a rung says, as `driver_loaded:fail`; several: any of them")
+    excluded = YesNo(method="with_excluded", label="Taken out on purpose: cordoned or in maintenance")
+    flapping = YesNo()
+    counted = YesNo(method="with_counted", label="Whether anybody could count its physical GPUs")
+    zone = AnyOf(field_name="zone")
+    machine_type = AnyOf(field_name="machine_type")
+    driver = AnyOf(field_name="driver_version")
+    resource = filters.CharFilter(method="with_resource", label="Advertises this resource name")
+    label = filters.CharFilter(method="with_label", label="Kubernetes label selector")
+    taint = filters.CharFilter(method="with_taint", label="Taint key")
+    schedulable = YesNo()
+    missing = YesNo(method="with_fewer", label="Fewer physical GPUs usable than expected")
+    not_offered = YesNo(method="with_fewer", label="Offers fewer physical GPUs than expected")
+    reason = AnyOf(field_name="reason", split=False)
+    removed = YesNo(method="with_removed", label="Nodes that are gone instead of those that are there")
+    q = filters.CharFilter(method="search", label="Words in name, product, zone or machine type; key=value for labels")
+
+    class Meta:
+        model = Node
+        fields: list[str] = []
+
+    def filter_queryset(self, queryset: QuerySet) -> QuerySet:
+        queryset = super().filter_queryset(queryset)
+        return queryset if self.form.cleaned_data.get("removed") is not None else queryset.filter(removed_at=None)
+
+    def with_resource(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(resources__name=value, resources__capacity__gt=0)
+
+    def with_label(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(label_query(value))
+
+    def with_taint(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        return queryset.filter(taints__contains=[{"key": value}])
+
+    def with_fewer(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        """By the same arithmetic as the sums of the fleet, so that a list has as many rows as its figure says."""
+        field = "usable" if name == "missing" else "offered"
+        counted = queryset.alias(_expected=Coalesce(Greatest("expected", "physical"), 0), _have=Coalesce(F(field), 0))
+        return counted.filter(_have__lt=F("_expected")) if value else counted.filter(_have__gte=F("_expected"))
+
+    def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        """A waived rung is `waived`, whatever it would have said: the ladder's funnel counts it so."""
+        wanted = Q()
+        for one in (part for text in value for part in text.split(",")):
+            rung, _, said = one.partition(":")
+            signed = Q(rungs__contains=[{"id": rung, "waiver": {}}])
+            if said == "waived":
+                wanted |= signed & ~_says(rung, "pass") & ~_says(rung, "warn")
+            elif said in ("pass", "warn"):
+                wanted |= _says(rung, said)
+            else:
+                wanted |= _says(rung, said) & ~signed
+        return queryset.filter(wanted) if value else queryset
+
+    def with_counted(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        nobody = Q(physical__isnull=True) & (Q(expected__isnull=True) | Q(expected=0))
+        return queryset.exclude(nobody) if value else queryset.filter(nobody)
+
+    def with_excluded(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        return queryset.filter(verdict="excluded") if value else queryset.exclude(verdict="excluded")
+
+    def with_removed(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
+        return queryset.filter(removed_at__isnull=not value)
+
+    def search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
+        for word in value.split():
+            if "=" in word or word.startswith("!"):
+                queryset = queryset.filter(label_query(word))
+            else:
+                queryset = queryset.filter(
+                    Q(name__icontains=word)
+                    | Q(product__icontains=word)
+                    | Q(zone__icontains=word)
+                    | Q(machine_type__icontains=word)
+                    | Q(mode__icontains=word)
+                    | Q(labels__has_key=word)
+                )
+        return queryset
+
+
+class MomentFilters(filters.FilterSet):
+    """Which nodes, for questions about the past: only what a node does not change. Nodes that are gone are among them."""
+
+    cluster = AnyOf(field_name="cluster__name")
+    product = AnyOf(field_name="product")
+    vendor = AnyOf(field_name="vendor")
+    family = AnyOf(field_name="family")
+    zone = AnyOf(field_name="zone")
+    machine_type = AnyOf(field_name="machine_type")
+
+    class Meta:
+        model = Node
+        fields: list[str] = []
