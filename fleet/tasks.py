@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from fleet.services import clusters, collection, retention, schedule
+from fleet.services.notifications import send
 
 
 @shared_task(name="fleet.tasks.tick")
@@ -22,6 +23,12 @@ def collect(cluster_id: int, trigger: str) -> None:
     """One pass over one cluster."""
     schedule.start_turn(cluster_id)
     collection.collect_by_id(cluster_id, trigger=trigger)
+
+
+@shared_task(name="fleet.tasks.notify")
+def notify() -> None:
+    """Tells people what waits to be told."""
+    send.notify()
 
 
 @shared_task(name="fleet.tasks.retention")

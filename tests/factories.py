@@ -6,7 +6,22 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node, NodeResource, Pod
+from fleet.models import (
+    Cluster,
+    CollectionRun,
+    Delivery,
+    FindingRow,
+    Gpu,
+    MigInstance,
+    Node,
+    NodeResource,
+    Notice,
+    NotificationRule,
+    NotificationTarget,
+    Pod,
+    VerdictPeriod,
+)
+from fleet.services.notifications.secrets import seal
 
 _serial = count(1)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -87,3 +102,45 @@ def a_pod(node: Node | None, name: str = "", **fields: Any) -> Pod:
 def a_run(cluster: Cluster | None = None, **fields: Any) -> CollectionRun:
     told = {"trigger": "schedule", "started_at": NOON, "finished_at": NOON, "outcome": "ok", "nodes": 1, "pods": 2}
     return CollectionRun.objects.create(cluster=cluster or a_cluster(), **{**told, **fields})
+
+
+def a_verdict_period(node: Node, verdict: str, began: datetime, ended: datetime | None = None, **fields: Any) -> VerdictPeriod:
+    """[began, ended) of one verdict; open at the end without `ended`."""
+    return VerdictPeriod.objects.create(node=node, verdict=verdict, period=(began, ended), **fields)
+
+
+def a_finding(node: Node | None = None, opened: datetime = NOON, resolved: datetime | None = None, **fields: Any) -> FindingRow:
+    """A critical finding of a node; `cluster` alone makes it the cluster's."""
+    told: dict[str, Any] = {"rule": "a_rule", "severity": "critical", "text": "Something is wrong.", "remedy": "Mend it."}
+    cluster = fields.pop("cluster", None) or (node.cluster if node else a_cluster())
+    return FindingRow.objects.create(cluster=cluster, node=node, period=(opened, resolved), **{**told, **fields})
+
+
+def a_notice(kind: str = "finding", at: datetime = NOON, **fields: Any) -> Notice:
+    number = next(_serial)
+    told: dict[str, Any] = {"key": f"{kind}:{number}", "title": f"Notice {number}", "severity": "critical"}
+    if "node" in fields and "cluster" not in fields:
+        told |= {"cluster": fields["node"].cluster, "product": fields["node"].product}
+    return Notice.objects.create(kind=kind, at=at, **{**told, **fields})
+
+
+def a_target(name: str = "", address: str = "https://hooks.example.com/x", kind: str = "webhook", **fields: Any) -> NotificationTarget:
+    """A webhook whose signing secret is `s3cret-s3cret-s3cret`, not looked at by the guard."""
+    told = {"address": seal(address), "secret": seal("s3cret-s3cret-s3cret"), "shown": "https://hooks.example.com/…"}
+    return NotificationTarget.objects.create(
+        name=name or f"target-{next(_serial)}", kind=kind, created_at=NOON, **{**told, **fields}
+    )
+
+
+def a_rule(name: str = "", target: NotificationTarget | None = None, **fields: Any) -> NotificationRule:
+    """A rule that tells everything to its target at once."""
+    told = {"group_s": 0, "min_severity": "info", "created_at": NOON}
+    return NotificationRule.objects.create(
+        name=name or f"rule-{next(_serial)}", target=target or a_target(), **{**told, **fields}
+    )
+
+
+def a_delivery(rule: NotificationRule | None = None, at: datetime = NOON, **fields: Any) -> Delivery:
+    rule = rule or a_rule()
+    told = {"rule_name": rule.name, "target": rule.target, "target_name": rule.target.name, "created_at": at, "due_at": at}
+    return Delivery.objects.create(rule=rule, **{**told, **fields})

@@ -40,6 +40,7 @@ class FindingRow(models.Model):
         indexes = [
             models.Index(fields=["cluster", "node"], condition=Q(period__endswith__isnull=True), name="finding_open"),
             models.Index(Func(F("period"), function="lower"), name="finding_by_start"),
+            models.Index(Func(F("period"), function="upper"), name="finding_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -33,6 +33,7 @@ class VerdictPeriod(models.Model):
         indexes = [
             models.Index(fields=["node"], condition=Q(period__endswith__isnull=True), name="verdict_present"),
             models.Index(Func(F("period"), function="lower"), name="verdict_by_start"),
+            models.Index(Func(F("period"), function="upper"), name="verdict_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome
+from fleet.services.recording import notices
 from fleet.services.recording.nodes import plain
 
 
@@ -12,7 +13,7 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
     fresh = cluster.taken_at is None or snapshot.taken_at > cluster.taken_at
     if not fresh:
         return
-    at = snapshot.taken_at
+    at, failing_before = snapshot.taken_at, cluster.failing_since
     whole = [report.name for report in snapshot.sections.values() if report.complete]
     cluster.taken_at = at
     cluster.sections = run.sections
@@ -33,6 +34,7 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
         cluster.permissions = plain(snapshot.permissions)
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
+    notices.record_reachability(cluster, failing_before, at)
 
 
 _WRITTEN = (
