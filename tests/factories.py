@@ -124,7 +124,9 @@ def a_notice(kind: str = "finding", at: datetime = NOON, **fields: Any) -> Notic
     return Notice.objects.create(kind=kind, at=at, **{**told, **fields})
 
 
-def a_target(name: str = "", address: str = "https://hooks.example.com/x", kind: str = "webhook", **fields: Any) -> NotificationTarget:
+def a_target(
+    name: str = "", address: str = "https://hooks.example.com/x", kind: str = "webhook", **fields: Any
+) -> NotificationTarget:
     """A webhook whose signing secret is `s3cret-s3cret-s3cret`, not looked at by the guard."""
     told = {"address": seal(address), "secret": seal("s3cret-s3cret-s3cret"), "shown": "https://hooks.example.com/…"}
     return NotificationTarget.objects.create(

@@ -71,7 +71,7 @@ def networks(name: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
     hosts: list[str] = []
     for word in words(name):
         try:
-            nets.append(ipaddress.ip_network(word.strip("[]"), strict=False))
+            nets.append(ipaddress.ip_network(word, strict=False))
         except ValueError:
             if not re.fullmatch(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?", word) or re.fullmatch(
                 r"[0-9.]+", word

@@ -40,9 +40,7 @@ def told(*parts: tuple[str, float], still: str = "") -> dict[float, str]:
         ([("degraded", 900)], "ready", {}),
     ],
 )
-def test_only_what_outlasts_the_grace_is_news(
-    parts: list[tuple[str, float]], still: str, expected: dict[float, str]
-) -> None:
+def test_only_what_outlasts_the_grace_is_news(parts: list[tuple[str, float]], still: str, expected: dict[float, str]) -> None:
     assert told(*parts, still=still) == expected
 
 

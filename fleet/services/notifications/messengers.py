@@ -105,10 +105,10 @@ def check(address: str) -> str:
 def send(address: str, message: Message) -> Sent:
     """One try. Apprise tells whether it worked; what it logged says why not."""
     try:
-        plugin, _ = _open(address)
+        plugin, kind = _open(address)
     except AddressError as error:
         return Sent(False, str(error), lasting=True)
-    if plugin.schema == "pagerduty" and message.key and not plugin.dedup:
+    if kind.label == "PagerDuty" and message.key and not plugin.dedup:
         plugin.dedup = message.key[:255]  # the recovery resolves what the news opened
     library = _library()
     sender = library.Apprise(asset=plugin.asset)
@@ -128,34 +128,37 @@ def send(address: str, message: Message) -> Sent:
 
 
 def _open(address: str) -> tuple[Any, Kind]:
-    library = _library()
-    with _listening():
-        try:
-            parsed = library.Apprise.instantiate(address, asset=_asset(), suppress_exceptions=False)
-        except (TypeError, ValueError, AttributeError) as error:
-            raise AddressError("Apprise does not understand this address: a part of it is missing or misspelt.") from error
-    if parsed is None:
-        raise AddressError(f"This is no address of a messenger. Known are: {', '.join(known_labels())}.")
-    kind = KINDS.get(parsed.schema)
-    if kind is None:
-        raise AddressError(f"Addresses of the kind {parsed.schema}:// are not taken. Known are: {', '.join(known_labels())}.")
-    odd = sorted(_parameters(address) - kind.parameters)
-    if odd:
-        raise AddressError(f"{kind.label} addresses may not carry {', '.join(odd)}.")
-    return parsed, kind
-
-
-def _parameters(address: str) -> set[str]:
-    """Names of everything behind the question mark, as Apprise itself reads them; +name, -name and :name too."""
+    """The plugin of an address, once its kind and its parameters are known to be harmless."""
     from apprise.plugins import url_to_dict
 
-    found = url_to_dict(address) or {}
-    plain = set(found.get("qsd", {}))
-    return {name.lower() for name in plain} | {f"{sign}{name}" for sign in "+-:" for name in found.get(f"qsd{sign}", {})}
+    library = _library()
+    with _listening():
+        parsed = url_to_dict(address)
+        if not parsed:
+            raise AddressError(f"This is no address of a messenger. Known are: {', '.join(known_labels())}.")
+        kind = KINDS.get(parsed["schema"])
+        if kind is None:
+            raise AddressError(f"Addresses of this kind are not taken. Known are: {', '.join(known_labels())}.")
+        odd = sorted(_parameters(parsed) - kind.parameters)
+        if odd:
+            raise AddressError(f"{kind.label} addresses may not carry {', '.join(odd)}.")
+        try:
+            plugin = library.Apprise.instantiate(parsed, asset=_asset(), suppress_exceptions=False)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise AddressError(f"This is not a whole {kind.label} address. It looks like {kind.example}.") from error
+    if plugin is None:
+        raise AddressError(f"{kind.label} cannot be used here: a library it needs is not installed.")
+    return plugin, kind
+
+
+def _parameters(parsed: dict[str, Any]) -> set[str]:
+    """Names of everything behind the question mark, as Apprise itself reads them; +name, -name and :name too."""
+    plain = {str(name).lower() for name in parsed.get("qsd") or ()}
+    return plain | {f"{sign}{name}" for sign in "+-:" for name in parsed.get(f"qsd{sign}") or ()}
 
 
 def _host(plugin: Any, kind: Kind) -> str:
-    if not kind.host_field or (plugin.schema.startswith("ntfy") and plugin.mode != "private"):
+    if not kind.host_field or getattr(plugin, "mode", "") == "cloud":
         return ""
     return str(getattr(plugin, kind.host_field, "") or "")
 

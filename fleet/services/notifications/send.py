@@ -104,6 +104,8 @@ def _deliver(delivery: Delivery, now: datetime) -> Sent:
     except UnreadableError as error:
         return Sent(False, str(error), lasting=True)
     message = compose(delivery)
+    if not delivery.is_test and not message.body["notices"]:
+        return Sent(False, "What it told of is gone with its node or cluster.", lasting=True)
     if delivery.target.kind == "webhook":
         return webhooks.send(address, secret, message, now)
     return messengers.send(address, message)

@@ -183,7 +183,9 @@ def test_a_finding_of_the_whole_cluster() -> None:
     assert Notice.objects.get().title == "east: No exporter answers."
 
 
-@pytest.mark.parametrize(("before", "after", "told"), [("warning", "fatal", 1), ("fatal", "warning", 0), ("warning", "warning", 0)])
+@pytest.mark.parametrize(
+    ("before", "after", "told"), [("warning", "fatal", 1), ("fatal", "warning", 0), ("warning", "warning", 0)]
+)
 def test_a_finding_that_changes_is_news_only_when_it_gets_worse(before: str, after: str, told: int) -> None:
     node = a_node()
     a_finding(node, at(-60), NOON, severity=before)
