@@ -38,6 +38,12 @@ PROGRAMS: dict[str, Program] = {
             "kubernetes-client",
             "install kubectl (Debian: `apt install kubernetes-client`; else https://kubernetes.io/docs/tasks/tools/)",
         ),
+        Program(
+            "promtool",
+            ("promtool",),
+            "prometheus",
+            "install Prometheus' promtool (Debian: `apt install prometheus`; else https://prometheus.io/download/)",
+        ),
     )
 }
 
