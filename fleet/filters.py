@@ -12,7 +12,16 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from fleet.domain import label_selectors
-from fleet.models import Cluster, CollectionRun, Gpu, MigInstance, Node
+from fleet.models import (
+    Cluster,
+    CollectionRun,
+    Delivery,
+    Gpu,
+    MigInstance,
+    Node,
+    NotificationRule,
+    NotificationTarget,
+)
 
 
 class _Values(forms.SelectMultiple):
@@ -214,4 +223,36 @@ class ClusterFilters(filters.FilterSet):
 
     class Meta:
         model = Cluster
+        fields: list[str] = []
+
+
+class DeliveryFilters(filters.FilterSet):
+    state = AnyOf(field_name="state")
+    target = AnyOf(field_name="target_name", split=False)
+    rule = AnyOf(field_name="rule_name", split=False)
+    test = YesNo(field_name="is_test")
+    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Delivery
+        fields: list[str] = []
+
+
+class NotificationTargetFilters(filters.FilterSet):
+    name = AnyOf(field_name="name", split=False)
+    kind = AnyOf(field_name="kind")
+
+    class Meta:
+        model = NotificationTarget
+        fields: list[str] = []
+
+
+class NotificationRuleFilters(filters.FilterSet):
+    name = AnyOf(field_name="name", split=False)
+    target = AnyOf(field_name="target__name", split=False)
+    enabled = YesNo()
+
+    class Meta:
+        model = NotificationRule
         fields: list[str] = []

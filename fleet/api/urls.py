@@ -12,10 +12,13 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from fleet.api.clusters import Clusters
+from fleet.api.deliveries import Deliveries
 from fleet.api.fleet import FleetSummary
 from fleet.api.gpus import Gpus
 from fleet.api.mig_instances import MigInstances
 from fleet.api.nodes import Nodes
+from fleet.api.notification_rules import NotificationRules
+from fleet.api.notification_targets import NotificationTargets
 from fleet.api.problems import not_found
 from fleet.api.runs import Runs
 
@@ -25,6 +28,9 @@ router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
 router.register("collection-runs", Runs, basename="api-runs")
+router.register("notification-targets", NotificationTargets, basename="api-notification-targets")
+router.register("notification-rules", NotificationRules, basename="api-notification-rules")
+router.register("deliveries", Deliveries, basename="api-deliveries")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

@@ -99,7 +99,8 @@ def _nodes(present: QuerySet) -> Iterator[Metric]:
     yield states
     flapping = GaugeMetricFamily("muster_nodes_flapping", "GPU nodes whose verdict changes again and again.", labels=["cluster"])
     counted = present.filter(flapping=True).values_list("place").annotate(n=Count("pk"))
-    flaps = dict.fromkeys((where[0] for where in found), 0) | dict(counted)
+    flaps: dict[str, int] = {cluster: 0 for cluster, _, _ in found}
+    flaps.update(counted)
     for cluster, count in flaps.items():
         flapping.add_metric([cluster], count)
     yield flapping

@@ -16,8 +16,10 @@ _ENTRIES = (
     ("Fleet", "layout-dashboard", "fleet", None, None),
     ("Nodes", "server", "nodes", "nodes", None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
+    ("Notifications", "bell", "notifications", None, None),
     ("API docs", "braces", "api-docs", None, None),
 )
+_FOR_OPERATORS = {"notifications"}
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
@@ -37,5 +39,6 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
             "current": here == reverse(name) or (name != "fleet" and here.startswith(reverse(name))),
         }
         for label, icon, name, key, heading in _ENTRIES
+        if name not in _FOR_OPERATORS or request.user.may("operator")
     ]
     return {**common, "nav": nav, "simulated": settings.IS_SIMULATED}

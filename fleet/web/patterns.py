@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from fleet.templatetags import words
+from fleet.web.notification_forms import RuleForm
 
 LONG = "gke-a3-ultra-inference-pool-with-a-name-up-to-the-limit-3f2c9b1e"
 HUGE_TILES = 1600
@@ -43,6 +44,7 @@ def samples(now: datetime) -> dict[str, Any]:
         "segments": [{"label": word, "url": "#", "current": word == "Pool"} for word in ("Pool", "Cluster", "Product")],
         "page": Paginator(range(5000), 50).page(2),
         "chart": _chart(),
+        "form": _form(),
     }
 
 
@@ -231,6 +233,12 @@ def _key_values() -> list[dict[str, Any]]:
         {"label": "Slot", "value": "one whole card", "tip": "One advertised unit of an extended resource."},
         {"label": "Provider id", "value": f"aws:///us-east-1b/{LONG}", "mono": True},
     ]
+
+
+def _form() -> RuleForm:
+    """A form that was sent with two mistakes in it."""
+    given = {"name": "On call", "target": "1", "min_severity": "awful", "group_s": "soon", "repeat_s": "0", "clusters": ["east"]}
+    return RuleForm(given, targets=[(1, "Pager")], clusters=["east", "west", LONG], products=[])
 
 
 def _chart() -> dict[str, Any]:
