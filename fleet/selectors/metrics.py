@@ -99,8 +99,9 @@ def _nodes(present: QuerySet) -> Iterator[Metric]:
     yield states
     flapping = GaugeMetricFamily("muster_nodes_flapping", "GPU nodes whose verdict changes again and again.", labels=["cluster"])
     counted = present.filter(flapping=True).values_list("place").annotate(n=Count("pk"))
-    flaps: dict[str, int] = {cluster: 0 for cluster, _, _ in found}
-    flaps.update(counted)
+    flaps = {cluster: 0 for cluster, _, _ in found}
+    for cluster, count in counted:
+        flaps[cluster] = count
     for cluster, count in flaps.items():
         flapping.add_metric([cluster], count)
     yield flapping

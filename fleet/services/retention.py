@@ -1,4 +1,4 @@
-"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions, used sign-in links."""
+"""Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions, used sign-in links, what was told."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from fleet.models import CollectionRun, NodeRevision, Pod, SignInLink
+from fleet.models import CollectionRun, Delivery, DeliveryItem, NodeRevision, Notice, Pod, SignInLink
 
 _BATCH = 5_000
 
@@ -19,7 +19,18 @@ def drop_old(now: datetime) -> dict[str, int]:
         "runs": _delete(CollectionRun.objects.filter(started_at__lt=now - settings.RUN_RETENTION)),
         "pods": _delete(Pod.objects.filter(removed_at__lt=now - settings.POD_RETENTION)),
         "revisions": _delete(NodeRevision.objects.filter(period__endswith__lt=now - settings.REVISION_RETENTION)),
+        **_told(now - settings.NOTICE_RETENTION),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
+    }
+
+
+def _told(before: datetime) -> dict[str, int]:
+    """Messages that have ended, then notices that no message holds any more; what still waits stays, however old."""
+    old = Delivery.objects.filter(created_at__lt=before, ended_at__isnull=False)
+    _delete(DeliveryItem.objects.filter(delivery__in=old))
+    return {
+        "deliveries": _delete(old),
+        "notices": _delete(Notice.objects.filter(at__lt=before, matched_at__isnull=False, items__isnull=True)),
     }
 
 

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from fleet import tasks
@@ -18,6 +19,7 @@ from fleet.web.people import demand, person
 TEMPLATE = "notifications/target.html"
 
 
+@never_cache
 def add(request: HttpRequest) -> HttpResponse:
     """Context: form, target (None), examples ([(label, address)]); after a webhook was made: target, secret (shown once)."""
     demand(request, "admin")

@@ -237,7 +237,7 @@ def _key_values() -> list[dict[str, Any]]:
 
 def _form() -> RuleForm:
     """A form that was sent with two mistakes in it."""
-    given = {"name": "On call", "target": "1", "min_severity": "awful", "group_s": "soon", "repeat_s": "0", "clusters": ["east"]}
+    given = {"name": "On call", "target": "1", "min_severity": "awful", "group_s": "", "repeat_s": "0", "clusters": ["east"]}
     return RuleForm(given, targets=[(1, "Pager")], clusters=["east", "west", LONG], products=[])
 
 

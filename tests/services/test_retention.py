@@ -23,7 +23,7 @@ def test_what_is_past_its_age_goes_and_the_rest_stays() -> None:
     start = NOON - settings.REVISION_RETENTION - 3 * DAY
     NodeRevision.objects.create(node=node, period=DateTimeTZRange(start, start + DAY), facts={})
     NodeRevision.objects.create(node=node, period=DateTimeTZRange(start + DAY, None), facts={})
-    assert drop_old(NOON) == {"runs": 1, "pods": 1, "revisions": 1, "links": 0}
+    assert drop_old(NOON) == {"runs": 1, "pods": 1, "revisions": 1, "deliveries": 0, "notices": 0, "links": 0}
     assert CollectionRun.objects.count() == 1
     assert Pod.objects.get().name == "alive"
     assert NodeRevision.objects.get().period.upper is None
