@@ -90,8 +90,8 @@ def _nodes(present: QuerySet) -> Iterator[Metric]:
     for *place, verdict, count in present.values_list("place", "pool_slug", "product", "verdict").annotate(n=Count("pk")):
         found.setdefault((place[0], place[1], place[2]), {})[verdict] = count
     for where, counts in found.items():
-        for verdict in {**dict.fromkeys(Verdict, 0), **counts}:
-            verdicts.add_metric([*where, str(verdict)], counts.get(verdict, 0))
+        for verdict in sorted({*map(str, Verdict), *counts}):
+            verdicts.add_metric([*where, verdict], counts.get(verdict, 0))
     yield verdicts
     states = GaugeMetricFamily("muster_node_states", "GPU nodes by what they offer the scheduler.", labels=[*_PLACE, "state"])
     for *labels, count in present.values_list("place", "pool_slug", "product", "state").annotate(n=Count("pk")):
