@@ -31,17 +31,18 @@ def settle(now: datetime) -> list[int]:
     """Decides every bad verdict whose grace is over: ids of those that are news; what was shorter is taken out of the outbox.
 
     The grace is over for good once a pass later than it was recorded: until then a pass on its way may still say otherwise.
-    Where none comes, its cluster's verdicts turn unknown, and that is on record, after STALE_AFTER.
+    Where none comes, its cluster's verdicts turn unknown, and that is on record, after STALE_AFTER. Nodes that are unknown
+    because their cluster cannot be read are no news of their own: the cluster is.
     """
     waiting = Notice.objects.filter(kind="verdict", recovery=False, matched_at__isnull=True).select_related("cluster")
     due = [notice for notice in waiting if _is_decided(notice, now)]
     if not due:
         return []
     told = _news_of({notice.node_id for notice in due if notice.node_id}, min(notice.at for notice in due))
-    gone, stays = [], []
+    gone, stays, silent = [], [], _Silences({notice.cluster_id for notice in due})
     for notice in due:
         verdict = told.get(notice.node_id or 0, {}).get(notice.at)
-        if verdict is None:
+        if verdict is None or (verdict == "unknown" and silent.at(notice.cluster_id, notice.at)):
             gone.append(notice.pk)
             continue
         if verdict != notice.detail.get("verdict"):
@@ -74,6 +75,20 @@ def told(node_ids: Collection[int], at: datetime) -> dict[int, Told]:
         if known:
             found[node_id] = Told(known[0][0], tuple(verdict for _, verdict in known))
     return found
+
+
+class _Silences:
+    """When clusters could not be read, as far as that was told."""
+
+    def __init__(self, cluster_ids: Collection[int | None]) -> None:
+        self._turns: dict[int | None, list[tuple[datetime, bool]]] = defaultdict(list)
+        rows = Notice.objects.filter(kind="cluster", cluster_id__in=cluster_ids).order_by("at", "id")
+        for cluster_id, at, recovery in rows.values_list("cluster_id", "at", "recovery"):
+            self._turns[cluster_id].append((at, not recovery))
+
+    def at(self, cluster_id: int | None, moment: datetime) -> bool:
+        """Whether the cluster was silent then."""
+        return next((silent for at, silent in reversed(self._turns[cluster_id]) if at <= moment), False)
 
 
 def _is_decided(notice: Notice, now: datetime) -> bool:

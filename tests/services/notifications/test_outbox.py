@@ -237,6 +237,20 @@ def test_a_cluster_that_stays_silent_is_told_once_and_so_is_its_return(settings:
     assert "No answer after 10 s." in Notice.objects.get(recovery=False).text
 
 
+@pytest.mark.parametrize(("verdict", "news"), [("unknown", []), ("not_ready", ["n1 is not ready"])])
+def test_nodes_of_a_silent_cluster_are_told_of_as_the_cluster(verdict: str, news: list[str]) -> None:
+    story = Story()
+    notices.add("cluster", f"cluster:{story.cluster.pk}", at(-900), "silent", cluster=story.cluster)
+    story.turn(0, verdict)
+    story.passes(600)
+    assert settled(600) == news
+    notices.add("cluster", f"cluster:{story.cluster.pk}", at(700), "back", cluster=story.cluster, recovery=True)
+    story.turn(700, "ready")
+    story.turn(1000, "unknown")
+    story.passes(2000)
+    assert settled(2000)[-1] == "n1 is unknown: nobody can tell whether it is ready"
+
+
 def test_a_short_silence_is_no_news() -> None:
     reading = Reading()
     reading.passed(0, ok=False)
