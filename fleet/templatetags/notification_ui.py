@@ -80,12 +80,6 @@ def _seconds(seconds: int) -> str:
     return f"{seconds // 60} min" if seconds % 60 == 0 else f"{seconds} s"
 
 
-@register.simple_tag
-def option_id(field: Any, value: Any) -> str:
-    """The id of one check box of a field."""
-    return f"id_{field.name}_{value}"
-
-
 @register.filter
 def holds(field: Any, value: Any) -> bool:
     """Whether a bound field's value is, or holds, this one."""

@@ -39,7 +39,7 @@ def settle(now: datetime) -> list[int]:
     if not due:
         return []
     told = _news_of({notice.node_id for notice in due if notice.node_id}, min(notice.at for notice in due))
-    gone, stays, silent = [], [], _Silences({notice.cluster_id for notice in due})
+    gone, stays, silent = [], [], _Silences({notice.cluster_id for notice in due if notice.cluster_id})
     for notice in due:
         verdict = told.get(notice.node_id or 0, {}).get(notice.at)
         if verdict is None or (verdict == "unknown" and silent.at(notice.cluster_id, notice.at)):
@@ -80,7 +80,7 @@ def told(node_ids: Collection[int], at: datetime) -> dict[int, Told]:
 class _Silences:
     """When clusters could not be read, as far as that was told."""
 
-    def __init__(self, cluster_ids: Collection[int | None]) -> None:
+    def __init__(self, cluster_ids: Collection[int]) -> None:
         self._turns: dict[int | None, list[tuple[datetime, bool]]] = defaultdict(list)
         rows = Notice.objects.filter(kind="cluster", cluster_id__in=cluster_ids).order_by("at", "id")
         for cluster_id, at, recovery in rows.values_list("cluster_id", "at", "recovery"):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from fleet.models import Delivery, NotificationTarget, User
 from fleet.services.audit import audit
 from fleet.services.notifications import guard, messengers, webhooks
-from fleet.services.notifications.secrets import UnreadableError, seal, unseal
+from fleet.services.notifications.secrets import seal, unseal
 
 KINDS = ("apprise", "webhook")
 _LONGEST_ADDRESS = 2_000
@@ -71,15 +71,6 @@ def drop_waiting(deliveries: Any, why: str) -> None:
 def open_address(target: NotificationTarget) -> tuple[str, str]:
     """Address and secret in clear. Raises secrets.UnreadableError."""
     return unseal(target.address), unseal(target.secret)
-
-
-def is_readable(target: NotificationTarget) -> bool:
-    """Whether the present keys open it."""
-    try:
-        open_address(target)
-    except UnreadableError:
-        return False
-    return True
 
 
 def _kind(kind: str) -> str:
