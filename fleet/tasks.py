@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from fleet.services import clusters, collection, promises, request_checks, retention, rollups, schedule, silence
+from fleet.services.notifications import send
 
 
 @shared_task(name="fleet.tasks.tick")
@@ -30,6 +34,12 @@ def collect(cluster_id: int, trigger: str) -> None:
 def collect_telemetry(cluster_id: int) -> None:
     """Exporters and model servers of one cluster, between two whole passes."""
     collection.collect_by_id(cluster_id, trigger=collection.TELEMETRY)
+
+
+@shared_task(name="fleet.tasks.notify")
+def notify() -> None:
+    """Tells people what waits to be told."""
+    send.notify()
 
 
 @shared_task(name="fleet.tasks.retention")
@@ -65,3 +75,9 @@ def rollups_task() -> None:
 def enqueue(cluster_id: int, trigger: str) -> None:
     """Puts one pass into the queue; the message expires when the next turn is due anyway."""
     collect.apply_async((cluster_id, trigger), expires=settings.COLLECT_INTERVAL.total_seconds())
+
+
+def wake_notify() -> None:
+    """Lets a worker send now what is due. Without a broker the next beat does, so nobody has to hear of it."""
+    with contextlib.suppress(OperationalError, OSError):
+        notify.apply_async(expires=5, retry=False)

@@ -12,6 +12,7 @@ from fleet.models import (
     ClassVersion,
     Cluster,
     CollectionRun,
+    Delivery,
     DeviceTelemetry,
     Exporter,
     FindingRow,
@@ -20,6 +21,9 @@ from fleet.models import (
     ModelServerRow,
     Node,
     NodeResource,
+    Notice,
+    NotificationRule,
+    NotificationTarget,
     Pod,
     Role,
     RungPeriod,
@@ -30,6 +34,7 @@ from fleet.models import (
     WorkloadClass,
     XidBurstRow,
 )
+from fleet.services.notifications.secrets import seal
 
 _serial = count(1)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -245,3 +250,49 @@ def a_finding_saying(
     """A critical finding of a rule of its own, for tests that are about words and moments."""
     rule = fields.pop("rule", f"rule_{next(_serial)}")
     return a_finding(node, rule, **{"severity": "critical", "text": text, "opened": since, "resolved": until, **fields})
+
+
+def a_spell(node: Node, verdict: str, began: datetime, ended: datetime | None = None, **fields: Any) -> VerdictPeriod:
+    """[began, ended) of one verdict; open at the end without `ended`."""
+    return VerdictPeriod.objects.create(node=node, verdict=verdict, period=(began, ended), **fields)
+
+
+def a_critical_finding(
+    node: Node | None = None, opened: datetime = NOON, resolved: datetime | None = None, **fields: Any
+) -> FindingRow:
+    """A critical finding of a node; `cluster` alone makes it the cluster's."""
+    told: dict[str, Any] = {"rule": "a_rule", "severity": "critical", "text": "Something is wrong.", "remedy": "Mend it."}
+    cluster = fields.pop("cluster", None) or (node.cluster if node else a_cluster())
+    return FindingRow.objects.create(cluster=cluster, node=node, period=(opened, resolved), **{**told, **fields})
+
+
+def a_notice(kind: str = "finding", at: datetime = NOON, **fields: Any) -> Notice:
+    number = next(_serial)
+    told: dict[str, Any] = {"key": f"{kind}:{number}", "title": f"Notice {number}", "severity": "critical"}
+    if "node" in fields and "cluster" not in fields:
+        told |= {"cluster": fields["node"].cluster, "product": fields["node"].product}
+    return Notice.objects.create(kind=kind, at=at, **{**told, **fields})
+
+
+def a_target(
+    name: str = "", address: str = "https://hooks.example.com/x", kind: str = "webhook", **fields: Any
+) -> NotificationTarget:
+    """A webhook whose signing secret is `s3cret-s3cret-s3cret`, not looked at by the guard."""
+    told = {"address": seal(address), "secret": seal("s3cret-s3cret-s3cret"), "shown": "https://hooks.example.com/…"}
+    return NotificationTarget.objects.create(
+        name=name or f"target-{next(_serial)}", kind=kind, created_at=NOON, **{**told, **fields}
+    )
+
+
+def a_rule(name: str = "", target: NotificationTarget | None = None, **fields: Any) -> NotificationRule:
+    """A rule that tells everything to its target at once."""
+    told = {"group_s": 0, "min_severity": "info", "created_at": NOON}
+    return NotificationRule.objects.create(
+        name=name or f"rule-{next(_serial)}", target=target or a_target(), **{**told, **fields}
+    )
+
+
+def a_delivery(rule: NotificationRule | None = None, at: datetime = NOON, **fields: Any) -> Delivery:
+    rule = rule or a_rule()
+    told = {"rule_name": rule.name, "target": rule.target, "target_name": rule.target.name, "created_at": at, "due_at": at}
+    return Delivery.objects.create(rule=rule, **{**told, **fields})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from fleet.models import ApiToken, Role
+from fleet.models import ApiToken, Role, User
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
@@ -25,6 +25,11 @@ def role_of(request: Request) -> Role | None:
     if not request.user or not request.user.is_authenticated:
         return None
     return request.auth.effective_role if isinstance(request.auth, ApiToken) else Role(request.user.role)
+
+
+def caller(request: Request) -> User:
+    """Who asks, where a role was demanded and so somebody does."""
+    return cast("User", request.user)
 
 
 class _BearerScheme(OpenApiAuthenticationExtension):

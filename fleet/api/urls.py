@@ -15,12 +15,15 @@ from fleet.api.audit import Audit
 from fleet.api.clusters import Clusters
 from fleet.api.decisions import NodeExpected, NodeMaintenance, Waivers
 from fleet.api.declarations import Apply, Export
+from fleet.api.deliveries import Deliveries
 from fleet.api.findings import Findings
 from fleet.api.gpus import Gpus
 from fleet.api.history import Availability, BootstrapTimes, ChangeFacets, Changes
 from fleet.api.mig_instances import MigInstances
 from fleet.api.moments import NodesInTime, SummaryInTime
 from fleet.api.nodes import Nodes
+from fleet.api.notification_rules import NotificationRules
+from fleet.api.notification_targets import NotificationTargets
 from fleet.api.pools import Pools
 from fleet.api.problems import not_found
 from fleet.api.requests import Requests
@@ -44,6 +47,9 @@ router.register("requests", Requests, basename="api-requests")
 router.register("teams", Teams, basename="api-teams")
 router.register("xid-bursts", XidBursts, basename="api-xid-bursts")
 router.register("xids", Xids, basename="api-xids")
+router.register("notification-targets", NotificationTargets, basename="api-notification-targets")
+router.register("notification-rules", NotificationRules, basename="api-notification-rules")
+router.register("deliveries", Deliveries, basename="api-deliveries")
 
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

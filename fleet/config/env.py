@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,6 +60,27 @@ def words(name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
     """A comma-separated list."""
     raw = text(name)
     return tuple(word.strip() for word in raw.split(",") if word.strip()) if raw else default
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(name: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
+    """A comma-separated list of addresses and networks, and beside them the host names in it (lower case)."""
+    nets: list[Network] = []
+    hosts: list[str] = []
+    for word in words(name):
+        try:
+            nets.append(ipaddress.ip_network(word, strict=False))
+        except ValueError:
+            if not re.fullmatch(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?", word) or re.fullmatch(
+                r"[0-9.]+", word
+            ):
+                raise ImproperlyConfigured(
+                    f"{name} holds {word!r}: give networks (10.20.0.0/16), addresses or host names, separated by commas."
+                ) from None
+            hosts.append(word.lower())
+    return tuple(nets), tuple(hosts)
 
 
 def url(name: str, default: str, schemes: tuple[str, ...]) -> str:

@@ -25,6 +25,8 @@ DEBUG = env.boolean("DEBUG", default=False)
 # A key made up here holds for this process only: `manage.py run` and the image's entry point hand every process the same one.
 SECRET_KEY = env.text("SECRET_KEY") or secrets.token_urlsafe(50)
 SECRET_KEY_IS_GIVEN = bool(env.text("SECRET_KEY"))
+# Earlier keys: what they signed and encrypted is still understood.
+SECRET_KEY_FALLBACKS = list(env.words("SECRET_KEY_FALLBACKS"))
 ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]")))
 CSRF_TRUSTED_ORIGINS = list(env.words("CSRF_TRUSTED_ORIGINS"))
 BEHIND_TLS = env.boolean("BEHIND_TLS", default=False)
@@ -173,6 +175,7 @@ CELERY_BEAT_SCHEDULE = {
     "requests": {"task": "fleet.tasks.requests", "schedule": 60.0, "options": {"expires": 60}},
     "silence": {"task": "fleet.tasks.silence", "schedule": 15.0, "options": {"expires": 15}},
     "rollups": {"task": "fleet.tasks.rollups", "schedule": 60.0, "options": {"expires": 60}},
+    "notify": {"task": "fleet.tasks.notify", "schedule": 5.0, "options": {"expires": 5}},
     "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
@@ -202,6 +205,13 @@ PERIOD_RETENTION = timedelta(days=env.integer("MUSTER_HISTORY_DAYS", 400, at_lea
 REVISION_RETENTION = timedelta(days=env.integer("MUSTER_REVISION_DAYS", 400, at_least=1, at_most=3650))
 RUN_RETENTION = timedelta(days=env.integer("MUSTER_RUN_DAYS", 14, at_least=1, at_most=3650))
 POD_RETENTION = timedelta(days=env.integer("MUSTER_POD_DAYS", 14, at_least=1, at_most=3650))
+NOTICE_RETENTION = timedelta(days=env.integer("MUSTER_NOTICE_DAYS", 90, at_least=1, at_most=3650))
+
+# --- notifications and metrics --------------------------------------------------------------------------------------
+
+PUBLIC_URL = env.url("MUSTER_URL", "", ("http", "https")).rstrip("/")
+NOTIFY_ALLOWED_NETWORKS, NOTIFY_ALLOWED_HOSTS = env.networks("MUSTER_NOTIFY_ALLOW_PRIVATE")
+METRICS_TOKEN = env.text("MUSTER_METRICS_TOKEN")
 
 # --- pages, API, files --------------------------------------------------------------------------------------------
 

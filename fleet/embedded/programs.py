@@ -44,6 +44,12 @@ PROGRAMS: dict[str, Program] = {
             "prometheus",
             "install Prometheus (Debian: `apt install prometheus`; else https://prometheus.io/download/)",
         ),
+        Program(
+            "promtool",
+            ("promtool",),
+            "prometheus",
+            "install Prometheus' promtool (Debian: `apt install prometheus`; else https://prometheus.io/download/)",
+        ),
     )
 }
 

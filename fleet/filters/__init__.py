@@ -6,6 +6,7 @@ from fleet.filters.fields import label_query
 from fleet.filters.findings import FINDING_STATUSES, RESOLVED_WITHIN, FindingFilters, is_muted
 from fleet.filters.gpus import GpuFilters, MigInstanceFilters
 from fleet.filters.nodes import MomentFilters, NodeFilters
+from fleet.filters.notifications import DeliveryFilters, NotificationRuleFilters, NotificationTargetFilters
 from fleet.filters.pools import ClassFilters, PoolFilters
 from fleet.filters.requests import RequestFilters, TeamFilters
 from fleet.filters.xids import XidBurstFilters
@@ -16,11 +17,14 @@ __all__ = [
     "AuditFilters",
     "ClassFilters",
     "ClusterFilters",
+    "DeliveryFilters",
     "FindingFilters",
     "GpuFilters",
     "MigInstanceFilters",
     "MomentFilters",
     "NodeFilters",
+    "NotificationRuleFilters",
+    "NotificationTargetFilters",
     "PoolFilters",
     "RequestFilters",
     "RunFilters",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import models
 from django.db.models import Q
 
@@ -14,7 +16,7 @@ class Notice(models.Model):
 
     at = models.DateTimeField()
     kind = models.CharField(max_length=40)
-    """verdict, finding, cluster, request …"""
+    """verdict, finding, cluster, test, request …: an open set."""
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True)
     node = models.ForeignKey(Node, on_delete=models.CASCADE, null=True, blank=True)
     pool = models.CharField(max_length=63, blank=True)
@@ -33,7 +35,10 @@ class Notice(models.Model):
     class Meta:
         ordering = ["at", "id"]
         constraints = [models.UniqueConstraint(fields=["kind", "key", "at", "recovery"], name="notice_once")]
-        indexes = [models.Index(fields=["id"], condition=Q(matched_at__isnull=True), name="notice_waiting")]
+        indexes = [
+            models.Index(fields=["id"], condition=Q(matched_at__isnull=True), name="notice_waiting"),
+            models.Index(fields=["key", "at"], name="notice_by_key"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -61,7 +66,7 @@ class NotificationTarget(models.Model):
 
 
 class NotificationRule(models.Model):
-    """Which notices go to a target."""
+    """Which notices go to a target. A notice must fit every part: an empty part fits all."""
 
     name = models.CharField(max_length=100, unique=True)
     target = models.ForeignKey(NotificationTarget, on_delete=models.CASCADE, related_name="rules")
@@ -75,13 +80,15 @@ class NotificationRule(models.Model):
     verdicts = models.JSONField(default=list)
     """For verdict notices: the verdicts a node turned to; empty for every one."""
     min_severity = models.CharField(max_length=20, default="critical")
+    """For findings: the mildest severity that is told."""
     group_s = models.IntegerField(default=60)
     """Notices within so many seconds go out as one message."""
     quiet_from = models.TimeField(null=True, blank=True)
     """From then until `quiet_until` (UTC) only fatal notices go out; the others wait."""
     quiet_until = models.TimeField(null=True, blank=True)
     repeat_s = models.IntegerField(default=0)
-    """A notice with the same key is not sent again within so many seconds; 0 sends every one."""
+    """News with the same key waits until so many seconds have passed since the last, and goes out only if it still stands;
+    0 sends every one."""
     recoveries = models.BooleanField(default=True)
     created_at = models.DateTimeField()
 
@@ -93,7 +100,10 @@ class NotificationRule(models.Model):
 
 
 class Delivery(models.Model):
-    """One message of one rule, and how its sending goes. A notice is in one delivery of a rule, never in two."""
+    """One message of one rule, and how its sending goes. A notice is in one delivery of a rule, never in two.
+
+    The log outlives its rule and its target: their names are kept beside them.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"
@@ -102,30 +112,45 @@ class Delivery(models.Model):
         """Given up after the last try."""
         SUPPRESSED = "suppressed"
 
-    rule = models.ForeignKey(NotificationRule, on_delete=models.CASCADE, related_name="deliveries")
+    uid = models.UUIDField(default=uuid.uuid4, editable=False)
+    """Tells a receiver that a message is the same one again; stable over every try."""
+    rule = models.ForeignKey(NotificationRule, on_delete=models.SET_NULL, related_name="deliveries", null=True, blank=True)
+    rule_name = models.CharField(max_length=100, blank=True)
+    target = models.ForeignKey(NotificationTarget, on_delete=models.SET_NULL, related_name="deliveries", null=True, blank=True)
+    target_name = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField()
     due_at = models.DateTimeField()
+    """When it is sent, or tried again. A worker that takes it moves this behind the time it can live."""
     state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
     tries = models.IntegerField(default=0)
     error = models.TextField(blank=True)
+    """Why the last try failed, or why it was not sent."""
     sent_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    """When it was sent, given up or suppressed; null while it waits."""
+    held = models.BooleanField(default=False)
+    """It repeats what was told a short while ago, and waits to see whether it lasts."""
     is_test = models.BooleanField(default=False)
 
     class Meta:
         verbose_name_plural = "deliveries"
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["due_at"], condition=Q(state="waiting"), name="delivery_due")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="waiting"), name="delivery_due"),
+            models.Index(fields=["-created_at", "-id"], name="delivery_newest_first"),
+            models.Index(fields=["-ended_at"], condition=Q(ended_at__isnull=False), name="delivery_ended"),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.rule} {self.created_at}"
+        return f"{self.rule_name or self.target_name} {self.created_at}"
 
 
 class DeliveryItem(models.Model):
     """A notice within a delivery. (rule, notice) is unique: that is what makes a notice go out once."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="items")
-    rule = models.ForeignKey(NotificationRule, on_delete=models.CASCADE)
-    notice = models.ForeignKey(Notice, on_delete=models.CASCADE)
+    rule = models.ForeignKey(NotificationRule, on_delete=models.SET_NULL, null=True, blank=True)
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="items")
 
     class Meta:
         ordering = ["notice"]

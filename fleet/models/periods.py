@@ -34,6 +34,7 @@ class VerdictPeriod(models.Model):
             models.Index(fields=["node"], condition=Q(period__endswith__isnull=True), name="verdict_present"),
             models.Index(Func(F("period"), function="lower"), name="verdict_by_start"),
             models.Index(F("node"), Func(F("period"), function="lower"), name="verdict_of_node"),
+            models.Index(Func(F("period"), function="upper"), name="verdict_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Least
 from django.utils import timezone
 
@@ -115,6 +115,18 @@ def stale_cluster_ids(now: datetime) -> frozenset[int]:
 def runs() -> QuerySet[CollectionRun]:
     """Collection runs of every cluster that ever was, newest first."""
     return CollectionRun.objects.select_related("cluster").order_by("-started_at", "-id")
+
+
+def newest_runs() -> list[tuple[str, float]]:
+    """(cluster, seconds) of each configured cluster's newest ended pass; one query."""
+    newest = (
+        CollectionRun.objects.filter(cluster=OuterRef("pk"), finished_at__isnull=False)
+        .order_by("-started_at", "-id")
+        .annotate(took=F("finished_at") - F("started_at"))
+        .values("took")[:1]
+    )
+    rows = clusters().annotate(took=Subquery(newest)).values_list("name", "took")
+    return [(name, took.total_seconds()) for name, took in rows if took is not None]
 
 
 def data_version() -> str:

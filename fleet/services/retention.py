@@ -1,5 +1,5 @@
 """Forgetting, by the ages in the settings: run rows, pods that are gone, ended revisions and periods, old figures, mutes that
-ran out, old audit entries, used sign-in links."""
+ran out, old audit entries, used sign-in links, what was told."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from django.db.models import Model, QuerySet
 from fleet.models import (
     AuditEntry,
     CollectionRun,
+    Delivery,
+    DeliveryItem,
     FindingRow,
     GpuHour,
     Mute,
     NodeDay,
     NodeRevision,
+    Notice,
     Pod,
     RungPeriod,
     SignInLink,
@@ -46,6 +49,7 @@ def drop_old(now: datetime) -> dict[str, int]:
         "hours": _delete(GpuHour.objects.filter(hour__lt=history)),
         "mutes": _delete(Mute.objects.filter(until__lt=history)),
         "audit": _delete(AuditEntry.objects.filter(at__lt=history)),
+        **_told(now - settings.NOTICE_RETENTION),
         "links": _delete(SignInLink.objects.filter(expires_at__lt=now)),
         "idempotency_keys": idempotency.drop_old(now),
     }
@@ -54,6 +58,16 @@ def drop_old(now: datetime) -> dict[str, int]:
 def _ended(model: type[Model], before: datetime) -> QuerySet:
     """Periods that ended before; that they also began before lets the index on their beginnings find them."""
     return model._default_manager.filter(period__startswith__lt=before, period__endswith__lt=before)
+
+
+def _told(before: datetime) -> dict[str, int]:
+    """Messages that have ended, then notices that no message holds any more; what still waits stays, however old."""
+    old = Delivery.objects.filter(created_at__lt=before, ended_at__isnull=False)
+    _delete(DeliveryItem.objects.filter(delivery__in=old))
+    return {
+        "deliveries": _delete(old),
+        "notices": _delete(Notice.objects.filter(at__lt=before, matched_at__isnull=False, items__isnull=True)),
+    }
 
 
 def _delete(rows: QuerySet) -> int:

@@ -76,6 +76,14 @@ OUTCOMES: dict[str, Word] = {
     "skipped": Word("Not asked", "slash", "unknown"),
 }
 
+DELIVERIES: dict[str, Word] = {
+    "waiting": Word("Waiting", "half", "starting"),
+    "retrying": Word("Trying again", "triangle", "degraded"),
+    "sent": Word("Sent", "check", "ready"),
+    "failed": Word("Failed", "cross", "not_ready"),
+    "suppressed": Word("Left out", "dash", "excluded"),
+}
+
 SECTIONS = {
     "version": "Server version",
     "permissions": "Own permissions",
@@ -93,6 +101,7 @@ SETS: dict[str, dict[str, Word]] = {
     "severity": SEVERITIES,
     "state": STATES,
     "outcome": OUTCOMES,
+    "delivery": DELIVERIES,
 }
 
 

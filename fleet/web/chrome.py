@@ -21,9 +21,10 @@ _ENTRIES = (
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("Audit", "scroll-text", "audit", None, None),
     ("Xid errors", "zap", "xids", None, None),
+    ("Notifications", "bell", "notifications", None, None),
     ("API docs", "braces", "api-docs", None, None),
 )
-_NEEDS = {"audit": "operator"}
+_NEEDS = {"audit": "operator", "notifications": "operator"}
 """URL name to the role without which an entry is not shown."""
 _ALERTS = frozenset({"findings"})
 """Counts of what is wrong: in alert colour, and not shown at all while there is nothing."""

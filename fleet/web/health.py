@@ -1,6 +1,9 @@
-"""Health endpoints for probes and for Prometheus. They need no sign-in and tell no names but those of clusters."""
+"""Health endpoints for probes and for Prometheus. They need no sign-in; with MUSTER_METRICS_TOKEN set they tell names of
+clusters and products only to whoever brings it."""
 
 from __future__ import annotations
+
+import hmac
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -29,7 +32,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Database, broker, and the age in seconds of each cluster's newest reading; 503 where the first two fail."""
+    """Database, broker, and the age in seconds of each cluster's newest reading; 503 where the first two fail.
+
+    Without the token, where one is set: only whether it is ready, and the names of what is not.
+    """
     problems: dict[str, str] = {}
     ages: dict[str, float | None] = {}
     try:
@@ -44,7 +50,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
             broker.ensure_connection(max_retries=1, timeout=2)
     except (BrokerError, OSError) as error:
         problems["broker"] = str(error)
-    body = {"ready": not problems, "problems": problems, "collection_age_seconds": ages}
+    body: dict[str, object] = {"ready": not problems, "problems": problems, "collection_age_seconds": ages}
+    if not _may_see_names(request):
+        body = {"ready": not problems, "problems": dict.fromkeys(problems, "It does not answer.")}
     return JsonResponse(body, status=503 if problems else 200)
 
 
@@ -53,6 +61,17 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text: read from Postgres at each scrape, so that any web process answers for all."""
+    if not _may_see_names(request):
+        refusal = "Set the bearer token of MUSTER_METRICS_TOKEN in the scrape configuration.\n"
+        return HttpResponse(refusal, status=401, content_type="text/plain", headers={"WWW-Authenticate": "Bearer"})
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FleetCollector())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_see_names(request: HttpRequest) -> bool:
+    token = settings.METRICS_TOKEN
+    if not token:
+        return True
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from fleet.templatetags import words
 from fleet.web import patterns_ladder as ladder_samples
+from fleet.web.notification_forms import RuleForm
 
 LONG = "gke-a3-ultra-inference-pool-with-a-name-up-to-the-limit-3f2c9b1e"
 HUGE_TILES = 1600
@@ -47,6 +48,7 @@ def samples(now: datetime) -> dict[str, Any]:
         "issues": _issues(now),
         "hours": ((1, "1 hour"), (24, "1 day")),
         **ladder_samples.samples(now),
+        "form": _form(),
     }
 
 
@@ -237,6 +239,12 @@ def _key_values() -> list[dict[str, Any]]:
         {"label": "Slot", "value": "one whole card", "tip": "One advertised unit of an extended resource."},
         {"label": "Provider id", "value": f"aws:///us-east-1b/{LONG}", "mono": True},
     ]
+
+
+def _form() -> RuleForm:
+    """A form that was sent with two mistakes in it."""
+    given = {"name": "On call", "target": "1", "min_severity": "awful", "group_s": "", "repeat_s": "0", "clusters": ["east"]}
+    return RuleForm(given, targets=[(1, "Pager")], clusters=["east", "west", LONG], products=[])
 
 
 def _chart() -> dict[str, Any]:

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from django.urls import path
 
-from fleet.web import accounts, audit, clusters, decisions, findings, fleet, health, history, nodes, patterns, views, xids
+from fleet.web import (
+    accounts,
+    audit,
+    clusters,
+    decisions,
+    findings,
+    fleet,
+    health,
+    history,
+    nodes,
+    notification_rules,
+    notification_targets,
+    notifications,
+    patterns,
+    views,
+    xids,
+)
 
 urlpatterns = [
     path("", fleet.fleet, name="fleet"),
@@ -28,6 +44,16 @@ urlpatterns = [
     path("nodes/<str:cluster>/<str:name>/expected-gpus/learn/", decisions.withdraw_expected, name="node-expected-withdraw"),
     path("clusters/<str:name>/waivers/", decisions.waive, name="waiver-grant"),
     path("clusters/<str:name>/waivers/<str:rung>/withdraw/", decisions.withdraw_waiver, name="waiver-withdraw"),
+    path("notifications/", notifications.overview, name="notifications"),
+    path("notifications/deliveries/", notifications.delivery_list, name="deliveries"),
+    path("notifications/deliveries/<int:pk>/", notifications.delivery_detail, name="delivery"),
+    path("notifications/targets/new/", notification_targets.add, name="notification-target-add"),
+    path("notifications/targets/<int:pk>/", notification_targets.change, name="notification-target"),
+    path("notifications/targets/<int:pk>/delete/", notification_targets.delete, name="notification-target-delete"),
+    path("notifications/targets/<int:pk>/test/", notification_targets.test, name="notification-target-test"),
+    path("notifications/rules/new/", notification_rules.add, name="notification-rule-add"),
+    path("notifications/rules/<int:pk>/", notification_rules.change, name="notification-rule"),
+    path("notifications/rules/<int:pk>/delete/", notification_rules.delete, name="notification-rule-delete"),
     path("saved-views/", views.save_view, name="saved-views"),
     path("saved-views/<int:pk>/delete/", views.delete_view, name="saved-view-delete"),
     path("patterns/", patterns.patterns, name="patterns"),

@@ -9,7 +9,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from fleet.models import AuditEntry, CollectionRun, FindingRow, Mute, NodeRevision, Pod, User
 from fleet.services.audit import audit
 from fleet.services.retention import drop_old
-from tests.factories import NOON, a_finding, a_node, a_pod, a_run
+from tests.factories import NOON, a_critical_finding, a_node, a_pod, a_run
 
 pytestmark = pytest.mark.django_db
 DAY = timedelta(days=1)
@@ -32,9 +32,9 @@ def test_what_is_past_its_age_goes_and_the_rest_stays() -> None:
 
 def test_findings_mutes_and_the_audit_log_last_as_long_as_the_history(operator: User) -> None:
     node, age = a_node("n1"), settings.PERIOD_RETENTION
-    a_finding(node, "old", opened=NOON - age - 3 * DAY, resolved=NOON - age - DAY)
-    a_finding(node, "kept", opened=NOON - age - 3 * DAY, resolved=NOON - age + DAY)
-    a_finding(node, "stands", opened=NOON - 5000 * DAY)
+    a_critical_finding(node, "old", opened=NOON - age - 3 * DAY, resolved=NOON - age - DAY)
+    a_critical_finding(node, "kept", opened=NOON - age - 3 * DAY, resolved=NOON - age + DAY)
+    a_critical_finding(node, "stands", opened=NOON - 5000 * DAY)
     for until in (NOON - age - DAY, NOON - DAY, NOON + DAY):
         Mute.objects.create(rule="x", reason="x", by=operator, created_at=NOON - 2 * age, until=until)
     audit(operator, "finding.mute", "old", at=NOON - age - DAY)

@@ -8,6 +8,7 @@ from fleet.domain.findings import Status
 from fleet.domain.judgement import JudgedNode
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome
+from fleet.services.recording import notices
 from fleet.services.recording.nodes import plain
 
 
@@ -19,7 +20,7 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
     fresh = cluster.taken_at is None or snapshot.taken_at > cluster.taken_at
     if not fresh:
         return
-    at = snapshot.taken_at
+    at, failing_before = snapshot.taken_at, cluster.failing_since
     whole = [report.name for report in snapshot.sections.values() if report.complete]
     cluster.taken_at = at
     if "nodes" not in snapshot.sections:
@@ -49,6 +50,7 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
         cluster.incomplete_pools = plain(snapshot.slices.incomplete_pools)
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
+    notices.record_reachability(cluster, failing_before, at)
 
 
 def learn_proved(cluster: Cluster, judged: Sequence[JudgedNode]) -> None:

@@ -1,0 +1,52 @@
+"""The outbox: anything worth telling somebody is added here, in the transaction in which it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from fleet.models import Cluster, Node, Notice
+
+
+def draft(
+    kind: str,
+    key: str,
+    at: datetime,
+    title: str,
+    text: str = "",
+    *,
+    cluster: Cluster | None = None,
+    node: Node | None = None,
+    pool: str = "",
+    product: str = "",
+    severity: str = "",
+    recovery: bool = False,
+    detail: dict[str, Any] | None = None,
+) -> Notice:
+    """One notice, not yet written. `key` is the same for bad news and for its recovery; a node brings its cluster and product."""
+    return Notice(
+        kind=kind,
+        key=key,
+        at=at,
+        title=title if len(title) <= 300 else f"{title[:299]}…",
+        text=text,
+        cluster=cluster or (node.cluster if node else None),
+        node=node,
+        pool=pool,
+        product=product or (node.product if node else ""),
+        severity=severity,
+        recovery=recovery,
+        detail=detail or {},
+    )
+
+
+def add_all(drafts: Iterable[Notice]) -> None:
+    """Writes them; one that is there already (same kind, key, moment and recovery) is left as it is, so that nothing is told
+    twice whoever repeats what."""
+    Notice.objects.bulk_create(drafts, ignore_conflicts=True)
+
+
+def add(kind: str, key: str, at: datetime, title: str, text: str = "", **more: Any) -> None:
+    """Adds one notice; arguments as of `draft`. Call it inside the transaction that makes it true."""
+    add_all([draft(kind, key, at, title, text, **more)])

@@ -1,0 +1,173 @@
+"""Nothing that people enter as a target may make Muster talk into its own network (SSRF).
+
+While `only_outside` holds, every connection that this thread of control makes is looked at in the moment it is made, at the
+address it really goes to: an audit hook of the interpreter sees it, whichever library opens the socket. A name that leads
+outside when it is checked and inside when it is used (DNS rebinding), a redirect, a second host that a library looks up by
+itself: all meet the same question. There is nothing between the check and the use.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# IANA's registries of special-purpose addresses, without what is reachable from everywhere.
+_INSIDE: dict[str, tuple[str, ...]] = {
+    "this machine": ("0.0.0.0/8", "127.0.0.0/8", "::1/128", "::/128"),
+    "a private network": ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fec0::/10"),
+    "a carrier's or cloud's shared network": ("100.64.0.0/10",),
+    "a link-local address": ("169.254.0.0/16", "fe80::/10"),
+    "a multicast or broadcast address": ("224.0.0.0/4", "255.255.255.255/32", "ff00::/8"),
+    "a reserved address": (
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4"),
+        *("::/96", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32", "3fff::/20", "5f00::/16"),
+        "64:ff9b:1::/48",
+    ),
+}
+_NETWORKS = [(ipaddress.ip_network(net), word) for word, nets in _INSIDE.items() for net in nets]
+# Where clouds hand out the machine's own credentials. No setting opens these.
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        (
+            *("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
+            *("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+        ),
+    )
+)
+# IPv6 forms that carry an IPv4 address: (network, bits to the right of it).
+_CARRIERS = (
+    (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
+    (ipaddress.IPv6Network("::ffff:0:0:0/96"), 0),
+    (ipaddress.IPv6Network("64:ff9b::/96"), 0),
+    (ipaddress.IPv6Network("::/96"), 0),
+    (ipaddress.IPv6Network("2002::/16"), 80),
+)
+
+
+class RefusedError(OSError):
+    """A connection that must not be made. Its text is a sentence for people."""
+
+
+def refusal(address: Address) -> str:
+    """Why this address must not be spoken to, as words that complete "… is"; empty where it may."""
+    forms = [address, *_carried(address)]
+    if any(form in _METADATA for form in forms):
+        return "a metadata service of a cloud"
+    if any(_is_in(form, settings.NOTIFY_ALLOWED_NETWORKS) for form in forms):
+        return ""
+    return next((word for form in forms for net, word in _NETWORKS if form.version == net.version and form in net), "")
+
+
+def check_host(host: str) -> None:
+    """Looks a host up and raises RefusedError where any of its addresses is not to be spoken to, or where there is none."""
+    name = host.strip("[]").rstrip(".").lower()
+    try:
+        found = {str(row[4][0]) for row in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError) as error:
+        raise RefusedError(f"The host {host} cannot be found.") from error
+    for text in sorted(found):
+        address = parse(text)
+        if address is None or (why := _why(address, name)):
+            raise RefusedError(_sentence(host, text, why if address else "no address of the internet"))
+
+
+@contextmanager
+def only_outside() -> Iterator[Watch]:
+    """While it lasts, connections into Muster's own network fail with RefusedError. Yields what was refused."""
+    _listen()
+    watch = Watch()
+    token = _WATCH.set(watch)
+    try:
+        yield watch
+    finally:
+        _WATCH.reset(token)
+
+
+@dataclass
+class Watch:
+    """What the hook saw: the host that was looked up last, and the sentence of the first refusal."""
+
+    host: str = ""
+    refused: str = ""
+
+
+_WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
+_listening = False
+
+
+def _listen() -> None:
+    """Adds the hook, once a process and only where something is sent: it cannot be taken away again."""
+    global _listening
+    if not _listening:
+        sys.addaudithook(_hook)
+        _listening = True
+
+
+def _hook(event: str, arguments: tuple[Any, ...]) -> None:
+    if not event.startswith("socket."):
+        return
+    watch = _WATCH.get()
+    if watch is None:
+        return
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+        watch.host = (host.decode() if isinstance(host, bytes) else str(host or "")).rstrip(".").lower()
+    elif event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        _judge(watch, arguments[1])
+
+
+def _judge(watch: Watch, to: Any) -> None:
+    """Raises RefusedError. Only numbers can be judged: a socket file, or a name that the system would look up, is refused too."""
+    if to is None:  # sendmsg on a socket that is connected, which was judged then
+        return
+    text = str(to[0]) if isinstance(to, tuple) and to else "a socket file"
+    address = parse(text)
+    why = "no address of the internet" if address is None else _why(address, watch.host)
+    if why:
+        watch.refused = watch.refused or _sentence(watch.host or text, text, why)
+        raise RefusedError(watch.refused)
+
+
+def _why(address: Address, host: str) -> str:
+    why = refusal(address)
+    if why and host in settings.NOTIFY_ALLOWED_HOSTS and "metadata" not in why:
+        return ""
+    return why
+
+
+def _sentence(host: str, text: str, why: str) -> str:
+    leads = f"{host} is" if host == text else f"{host} leads to {text}, which is"
+    return f"{leads} {why}. Messages do not go there unless MUSTER_NOTIFY_ALLOW_PRIVATE names it."
+
+
+def parse(text: str) -> Address | None:
+    """An address out of a socket's text; the zone of a link-local one (%eth0) does not matter."""
+    try:
+        return ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _carried(address: Address) -> list[Address]:
+    if not isinstance(address, ipaddress.IPv6Address):
+        return []
+    return [
+        ipaddress.IPv4Address((int(address) >> shift) & 0xFFFFFFFF)
+        for net, shift in _CARRIERS
+        if address in net and int(address) > 1
+    ]
+
+
+def _is_in(address: Address, networks: Any) -> bool:
+    return any(address.version == net.version and address in net for net in networks)

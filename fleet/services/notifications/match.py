@@ -1,0 +1,172 @@
+"""Rules × notices → deliveries: what is told to whom, what goes out together, what waits, and what is not told again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from fleet.domain.findings import Severity
+from fleet.models import Delivery, DeliveryItem, Mute, Notice, NotificationRule
+from fleet.services.notifications import grace
+
+_ALONE = 7002
+_BATCH = 500
+_State = Delivery.State
+
+
+@transaction.atomic
+def match(now: datetime) -> int:
+    """Puts every decided notice of the outbox into the deliveries of the rules it fits; how many notices were decided.
+
+    One worker at a time, so that what belongs together meets; the others go on without it. All or nothing: a worker that
+    dies here leaves the outbox as it was.
+    """
+    if not _alone():
+        return 0
+    news = grace.settle(now)
+    waiting = (
+        Notice.objects.filter(matched_at__isnull=True)
+        .filter(~Q(kind="verdict") | Q(recovery=True) | Q(pk__in=news))
+        .select_related("cluster", "node")
+        .order_by("at", "id")[:_BATCH]
+    )
+    notices = list(waiting)
+    rules = list(NotificationRule.objects.filter(enabled=True).select_related("target")) if notices else []
+    if rules:
+        mutes = list(Mute.objects.filter(until__gt=now))
+        desk = _Desk(rules, notices, now)
+        for notice in notices:
+            if not _is_muted(notice, mutes):
+                for rule in rules:
+                    if fits(rule, notice):
+                        desk.take(rule, notice)
+    Notice.objects.filter(pk__in=[notice.pk for notice in notices]).update(matched_at=now)
+    return len(notices)
+
+
+def fits(rule: NotificationRule, notice: Notice) -> bool:
+    """Whether a rule asks for a notice; severities are asked of findings, verdicts of bad verdicts."""
+    if rule.kinds and notice.kind not in rule.kinds:
+        return False
+    if rule.clusters and (notice.cluster is None or notice.cluster.name not in rule.clusters):
+        return False
+    if rule.pools and notice.pool not in rule.pools:
+        return False
+    if rule.products and notice.product not in rule.products:
+        return False
+    if notice.kind == "finding" and _rank(notice.severity) < _rank(rule.min_severity):
+        return False
+    if notice.kind == "verdict" and rule.verdicts and not notice.recovery:
+        return notice.detail.get("verdict") in rule.verdicts
+    return rule.recoveries or not notice.recovery
+
+
+def quiet_until(rule: NotificationRule, notice: Notice, now: datetime) -> datetime | None:
+    """When the rule's quiet time ends, if `now` lies in it and the notice is not fatal."""
+    begins, ends = rule.quiet_from, rule.quiet_until
+    if begins is None or ends is None or begins == ends or notice.severity == Severity.FATAL:
+        return None
+    clock = now.time()
+    inside = begins <= clock < ends if begins < ends else clock >= begins or clock < ends
+    if not inside:
+        return None
+    until = now.replace(hour=ends.hour, minute=ends.minute, second=ends.second, microsecond=0)
+    return until if until > now else until + timedelta(days=1)
+
+
+class _Desk:
+    """One round of sorting. It knows which news of the same keys each rule has had, in order."""
+
+    def __init__(self, rules: Sequence[NotificationRule], notices: Sequence[Notice], now: datetime) -> None:
+        self.now = now
+        self.told: dict[tuple[int, str], list[tuple[Notice, Delivery]]] = defaultdict(list)
+        had = (
+            DeliveryItem.objects.filter(rule__in=rules, notice__key__in={notice.key for notice in notices})
+            .filter(notice__recovery=False)
+            .exclude(delivery__state=_State.SUPPRESSED)
+            .select_related("notice", "delivery")
+            .order_by("notice__at", "id")
+        )
+        for item in had:
+            self.told[item.rule_id or 0, item.notice.key].append((item.notice, item.delivery))
+
+    def take(self, rule: NotificationRule, notice: Notice) -> None:
+        """One notice that fits the rule."""
+        had = self.told[rule.pk, notice.key]
+        if notice.recovery:
+            self._take_recovery(rule, notice, had)
+            return
+        if rule.repeat_s and had:
+            free = had[-1][1].created_at + timedelta(seconds=rule.repeat_s)
+            if free > self.now:
+                had.append((notice, self._new(rule, notice, max(free, self._due(rule, notice)), held=True)))
+                return
+        had.append((notice, self._join(rule, notice)))
+
+    def _take_recovery(self, rule: NotificationRule, notice: Notice, had: list[tuple[Notice, Delivery]]) -> None:
+        """Told to whoever was told the news; news that is still held for its repetition goes together with its recovery."""
+        if not had:
+            return
+        news, delivery = had[-1]
+        if delivery.held:
+            gone = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=0).update(
+                state=_State.SUPPRESSED,
+                ended_at=self.now,
+                error="It repeats what was told, and was good again before it was due.",
+            )
+            if gone:
+                had.pop()
+                return
+        if news.at <= notice.at:
+            self._join(rule, notice)
+
+    def _due(self, rule: NotificationRule, notice: Notice) -> datetime:
+        return quiet_until(rule, notice, self.now) or self.now + timedelta(seconds=rule.group_s)
+
+    def _join(self, rule: NotificationRule, notice: Notice) -> Delivery:
+        """Adds to the message that waits for company, or opens one."""
+        due = self._due(rule, notice)
+        open_one = Delivery.objects.select_for_update().filter(
+            rule=rule, state=_State.WAITING, tries=0, held=False, is_test=False, due_at__gt=self.now
+        )
+        quiet = quiet_until(rule, notice, self.now)
+        same = open_one.filter(due_at=due) if quiet else open_one.filter(due_at__lte=due)
+        delivery = same.order_by("due_at").first()
+        if delivery is None:
+            return self._new(rule, notice, due)
+        DeliveryItem.objects.create(delivery=delivery, rule=rule, notice=notice)
+        return delivery
+
+    def _new(self, rule: NotificationRule, notice: Notice, due: datetime, *, held: bool = False) -> Delivery:
+        delivery = Delivery.objects.create(
+            rule=rule, rule_name=rule.name, target=rule.target, target_name=rule.target.name,
+            created_at=self.now, due_at=due, held=held,
+        )  # fmt: skip
+        DeliveryItem.objects.create(delivery=delivery, rule=rule, notice=notice)
+        return delivery
+
+
+def _is_muted(notice: Notice, mutes: Sequence[Mute]) -> bool:
+    """Muted findings are not told, and neither is their end."""
+    return notice.kind == "finding" and any(
+        mute.rule == notice.detail.get("rule")
+        and mute.key in ("", notice.detail.get("key"))
+        and mute.node_id in (None, notice.node_id)
+        and mute.cluster_id in (None, notice.cluster_id)
+        for mute in mutes
+    )
+
+
+def _rank(severity: str) -> int:
+    return Severity(severity).rank if severity in set(Severity) else -1
+
+
+def _alone() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_ALONE, 0])
+        (got,) = cursor.fetchone()
+    return bool(got)

@@ -1,0 +1,111 @@
+"""Deliveries on their way: claimed by one worker, sent, marked; tried again with growing pauses, given up in the end.
+
+Claim, send and mark are three steps. A worker that dies between the last two leaves a message that was sent and is not
+marked: it goes out once more when the claim has run out. Receivers of webhooks tell it by its Muster-Delivery.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from fleet.models import Delivery
+from fleet.services.notifications import match, messengers, targets, webhooks
+from fleet.services.notifications.messages import compose
+from fleet.services.notifications.outcomes import Sent
+from fleet.services.notifications.secrets import UnreadableError
+
+MOST_TRIES = 8
+FIRST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_WAIT_S = 15.0, 900.0, 3600.0
+LEASE = timedelta(seconds=settings.COLLECT_HARD_LIMIT_S + 30)
+"""Longer than any task lives: what a living worker has claimed nobody else takes."""
+TOO_OLD = timedelta(days=2)
+_State = Delivery.State
+
+
+def notify(clock: Callable[[], datetime] = timezone.now, budget_s: float = 60.0) -> int:
+    """One round: sorts the outbox, then sends what is due, one after the other, for as long as the budget lasts; how many
+    were tried. The next round comes in seconds, and rounds of several workers share the work."""
+    while match.match(clock()):
+        pass
+    deadline, tried = time.monotonic() + budget_s, 0
+    while time.monotonic() < deadline and (delivery := claim(clock())) is not None:
+        tried += 1
+        mark(delivery, _deliver(delivery, clock()), clock())
+    return tried
+
+
+def claim(now: datetime) -> Delivery | None:
+    """The next delivery that is due, ours alone until the lease is over; what has had its tries is given up on the way.
+
+    A target that fails holds back what came after, so that a recovery never overtakes its news; tests go at once.
+    """
+    while True:
+        with transaction.atomic():
+            delivery = _next(now)
+            if delivery is None:
+                return None
+            if delivery.tries < MOST_TRIES and now - delivery.created_at <= TOO_OLD:
+                delivery.tries, delivery.due_at = delivery.tries + 1, now + LEASE
+                delivery.save(update_fields=["tries", "due_at"])
+                return delivery
+            why = delivery.error or "No try came to an end: the worker died each time."
+            delivery.state, delivery.ended_at = _State.FAILED, now
+            delivery.error = (
+                f"Given up, {delivery.tries} tries in {(now - delivery.created_at).total_seconds() / 60:.0f} min. {why}"
+            )
+            delivery.save(update_fields=["state", "ended_at", "error"])
+
+
+def _next(now: datetime) -> Delivery | None:
+    earlier = Delivery.objects.filter(
+        target=OuterRef("target"), state=_State.WAITING, is_test=False, tries__gt=0, pk__lt=OuterRef("pk")
+    )
+    return (
+        Delivery.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(state=_State.WAITING, due_at__lte=now)
+        .exclude(Exists(earlier), is_test=False)
+        .order_by("due_at", "pk")
+        .select_related("target")
+        .first()
+    )
+
+
+def mark(delivery: Delivery, sent: Sent, now: datetime) -> None:
+    """Writes how the try ended, unless the claim has run out and another try began meanwhile."""
+    mine = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=delivery.tries)
+    if sent.ok:
+        mine.update(state=_State.SENT, sent_at=now, ended_at=now, error="")
+    elif sent.lasting or delivery.tries >= MOST_TRIES or delivery.is_test:
+        mine.update(state=_State.FAILED, ended_at=now, error=sent.error)
+    else:
+        mine.update(due_at=now + timedelta(seconds=pause(delivery.tries, sent.wait_s)), error=sent.error)
+
+
+def pause(tries: int, asked_s: float | None) -> float:
+    """Seconds until the next try: doubled each time, with a tenth of chance so that many do not come back at once; never
+    sooner than the receiver asked, within reason."""
+    own = min(FIRST_PAUSE_S * 2 ** (tries - 1), LONGEST_PAUSE_S) * random.uniform(0.9, 1.1)  # noqa: S311 nothing to guess
+    return max(own, min(asked_s or 0.0, LONGEST_WAIT_S))
+
+
+def _deliver(delivery: Delivery, now: datetime) -> Sent:
+    if delivery.target is None:
+        return Sent(False, "Its target is gone.", lasting=True)
+    try:
+        address, secret = targets.open_address(delivery.target)
+    except UnreadableError as error:
+        return Sent(False, str(error), lasting=True)
+    message = compose(delivery)
+    if not delivery.is_test and not message.body["notices"]:
+        return Sent(False, "What it told of is gone with its node or cluster.", lasting=True)
+    if delivery.target.kind == "webhook":
+        return webhooks.send(address, secret, message, now)
+    return messengers.send(address, message)

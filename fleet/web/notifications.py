@@ -1,0 +1,64 @@
+"""Notifications: targets, rules and the delivery log at a glance, and the whole log. Operators see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+
+from fleet.filters import DeliveryFilters
+from fleet.selectors import notifications as select
+from fleet.web.people import demand, person
+from fleet.web.render import render_page
+
+STATES = (("", "All"), ("waiting", "Waiting"), ("sent", "Sent"), ("failed", "Failed"), ("suppressed", "Left out"))
+NEWEST, PER_PAGE = 12, 50
+
+
+def overview(request: HttpRequest) -> HttpResponse:
+    """Context: targets ([NotificationTarget], last_state …), rules ([NotificationRule]), deliveries (newest), may_change, now."""
+    demand(request, "operator")
+
+    def context() -> dict[str, Any]:
+        return {
+            "targets": list(select.targets()),
+            "rules": list(select.rules()),
+            "deliveries": list(select.deliveries()[:NEWEST]),
+            "may_change": person(request).may("admin"),
+            "now": timezone.now(),
+        }
+
+    return render_page(request, "notifications/overview.html", "notifications/_overview.html", context)
+
+
+def delivery_list(request: HttpRequest) -> HttpResponse:
+    """Context: page (Page of Delivery), errors, states (choices), state, target, now."""
+    demand(request, "operator")
+
+    def context() -> dict[str, Any]:
+        filterset = DeliveryFilters(request.GET, queryset=select.deliveries())
+        valid = filterset.is_valid()
+        found = filterset.qs if valid else select.deliveries().none()
+        return {
+            "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+            "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
+            "states": STATES,
+            "state": request.GET.get("state", ""),
+            "target": request.GET.get("target", ""),
+            "rule": request.GET.get("rule", ""),
+            "now": timezone.now(),
+        }
+
+    return render_page(request, "notifications/deliveries.html", "notifications/_deliveries.html", context)
+
+
+def delivery_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Context: delivery (with its items), most_tries, now."""
+    demand(request, "operator")
+    delivery = select.get_delivery(pk)
+    if delivery is None:
+        raise Http404
+    context = {"delivery": delivery, "now": timezone.now()}
+    return render_page(request, "notifications/delivery.html", "notifications/_delivery.html", context)
