@@ -40,17 +40,24 @@ class ClusterRule(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(rules: Iterable[Rule], subject: NodeSubject) -> list[RuleResult]:
     """What every rule says of one node, in order. Never raises."""
-    return [_ask(rule.id, rule.needs, rule.check, subject, subject) for rule in rules]
+    unread: dict[str, bool] = {}
+    return [_ask(rule.id, rule.needs, rule.check, subject, subject, unread) for rule in rules]
 
 
 def run_cluster(rules: Iterable[ClusterRule], subjects: Sequence[NodeSubject]) -> list[RuleResult]:
     """What every rule says of a cluster with at least one GPU node, in order. Never raises."""
-    return [_ask(rule.id, rule.needs, rule.check, subjects, subjects[0]) for rule in rules] if subjects else []
+    unread: dict[str, bool] = {}
+    return [_ask(rule.id, rule.needs, rule.check, subjects, subjects[0], unread) for rule in rules] if subjects else []
 
 
-def _ask(rule: str, needs: Sequence[str], check: Callable[[T], RuleResult], asked: T, one: NodeSubject) -> RuleResult:
+def _ask(
+    rule: str, needs: Sequence[str], check: Callable[[T], RuleResult], asked: T, one: NodeSubject, unread: dict[str, bool]
+) -> RuleResult:
+    """`unread` remembers from rule to rule which sections could not be read."""
     for section in needs:
-        if not one.snapshot.knows(section):
+        if section not in unread:
+            unread[section] = not one.snapshot.knows(section)
+        if unread[section]:
             report = one.snapshot.section(section)
             reason = report.reason or f"The section {section} was not read."
             return RuleResult(rule=rule, status=Status.UNKNOWN, reason=reason)
