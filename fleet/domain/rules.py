@@ -15,6 +15,13 @@ from fleet.domain.subject import NodeSubject
 SILENT = frozenset({Status.UNKNOWN, Status.NOT_ENABLED, Status.WAITING})
 """A rule that answers so neither opens nor resolves findings."""
 
+
+def could_look(result: RuleResult) -> bool:
+    """Whether what this result does not find is not there. A rule that is unknown because it was blind to some keys, and names
+    them, has looked at all others."""
+    return result.status not in SILENT or (result.status == Status.UNKNOWN and bool(result.blind))
+
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -84,7 +91,7 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
                 pending[name] = since
             if (subject.now - since).total_seconds() >= finding.sustain_s:
                 lasting.append(finding)
-        if result.status in SILENT:
+        if not could_look(result):
             pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}
         blind = (f"{result.rule}|{key}" for key in result.blind)
         pending |= {name: before[name] for name in blind if name in before}

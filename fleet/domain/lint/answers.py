@@ -17,7 +17,7 @@ _RESOURCES = frozenset({"capacity", "allocatable"})
 
 def answer(rule: str, findings: Iterable[Finding], *, blind: Iterable[str] = ()) -> RuleResult:
     """`fail` where a finding is critical or worse, `warn` where one is less, else `pass`. With keys it is blind to and no
-    finding it is `unknown`: what it saw was well, but it did not see everything."""
+    finding it is `unknown`: what it saw was well, but it did not see everything (domain.rules.could_look)."""
     found, unseen = tuple(findings), tuple(blind)
     if not found and unseen:
         return RuleResult(rule=rule, status=Status.UNKNOWN, reason="Not everything could be seen.", blind=unseen)

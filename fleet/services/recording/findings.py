@@ -14,7 +14,7 @@ from django.db.models.fields import DateTimeField
 from fleet.domain import rulebook
 from fleet.domain.findings import Finding, RuleResult
 from fleet.domain.judgement import Judgement
-from fleet.domain.rules import SILENT
+from fleet.domain.rules import could_look
 from fleet.models import Cluster, FindingRow
 from fleet.services.recording.nodes import plain
 
@@ -74,7 +74,7 @@ def _is_over(one: _Open, places: Mapping[int | None, Sequence[RuleResult]], *, n
     if one.node_id is None and nobody_to_ask:
         return True
     result = next((result for result in places.get(one.node_id, ()) if result.rule == one.rule), None)
-    return result is not None and result.status not in SILENT and all(key[:_LONGEST_KEY] != one.key for key in result.blind)
+    return result is not None and could_look(result) and all(key[:_LONGEST_KEY] != one.key for key in result.blind)
 
 
 def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, Finding]:
@@ -82,7 +82,7 @@ def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, F
     seen: dict[Identity, Finding] = {}
     for node_id, results in places.items():
         for result in results:
-            if not result.findings or result.status in SILENT:
+            if not result.findings or not could_look(result):
                 continue
             for finding in result.findings:
                 identity = (node_id, result.rule, finding.key[:_LONGEST_KEY])

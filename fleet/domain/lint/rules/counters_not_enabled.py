@@ -19,8 +19,6 @@ from fleet.domain.rules import ClusterRule
 from fleet.domain.subject import NodeSubject
 
 ID = "counters_not_enabled"
-LASTS_S = 900
-"""An exporter that has just started, or one beside a profiler, lacks series for a while."""
 _NVLINK = re.compile(r"SXM|HBM3|NVL|H200|H20\b|B200|B300|GB\d|V100", re.ASCII)
 _STACKED = re.compile(r"A100|A800|A30\b|H100|H800|H200|H20\b|B200|B300|GB\d|GH\d", re.ASCII)
 _WHERE = (
@@ -109,7 +107,6 @@ def _finding(key: str, text: str, counters: Sequence[Counter]) -> Finding:
         evidence=tuple(Evidence("exporter", one.wire, f"{one.title}: not exported") for one in counters),
         remedy="\n".join((_WHERE, *(one.csv for one in counters))),
         rung="telemetry_healthy",
-        sustain_s=LASTS_S if key else 0,
     )
 
 
