@@ -85,7 +85,8 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not `pass`; empty where the findings say it."""
     findings: tuple[Finding, ...] = ()
     blind: tuple[str, ...] = ()
-    """Keys it could say nothing about this time, though it could about others: their findings stay as they are."""
+    """Keys it could say nothing about this time, though it could about others: their findings stay as they are. With status
+    unknown they are all that is unknown."""
 
 
 def worst_severity(remarks: Iterable[Remark]) -> str:

@@ -15,6 +15,13 @@ from fleet.domain.subject import NodeSubject
 SILENT = frozenset({Status.UNKNOWN, Status.NOT_ENABLED, Status.WAITING})
 """A rule that answers so neither opens nor resolves findings."""
 
+
+def could_look(result: RuleResult) -> bool:
+    """Whether what this result does not find is not there. A rule that is unknown because it was blind to some keys, and names
+    them, has looked at all others."""
+    return result.status not in SILENT or (result.status == Status.UNKNOWN and bool(result.blind))
+
+
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -40,17 +47,24 @@ class ClusterRule(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(rules: Iterable[Rule], subject: NodeSubject) -> list[RuleResult]:
     """What every rule says of one node, in order. Never raises."""
-    return [_ask(rule.id, rule.needs, rule.check, subject, subject) for rule in rules]
+    unread: dict[str, bool] = {}
+    return [_ask(rule.id, rule.needs, rule.check, subject, subject, unread) for rule in rules]
 
 
 def run_cluster(rules: Iterable[ClusterRule], subjects: Sequence[NodeSubject]) -> list[RuleResult]:
     """What every rule says of a cluster with at least one GPU node, in order. Never raises."""
-    return [_ask(rule.id, rule.needs, rule.check, subjects, subjects[0]) for rule in rules] if subjects else []
+    unread: dict[str, bool] = {}
+    return [_ask(rule.id, rule.needs, rule.check, subjects, subjects[0], unread) for rule in rules] if subjects else []
 
 
-def _ask(rule: str, needs: Sequence[str], check: Callable[[T], RuleResult], asked: T, one: NodeSubject) -> RuleResult:
+def _ask(
+    rule: str, needs: Sequence[str], check: Callable[[T], RuleResult], asked: T, one: NodeSubject, unread: dict[str, bool]
+) -> RuleResult:
+    """`unread` remembers from rule to rule which sections could not be read."""
     for section in needs:
-        if not one.snapshot.knows(section):
+        if section not in unread:
+            unread[section] = not one.snapshot.knows(section)
+        if unread[section]:
             report = one.snapshot.section(section)
             reason = report.reason or f"The section {section} was not read."
             return RuleResult(rule=rule, status=Status.UNKNOWN, reason=reason)
@@ -77,7 +91,7 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
                 pending[name] = since
             if (subject.now - since).total_seconds() >= finding.sustain_s:
                 lasting.append(finding)
-        if result.status in SILENT:
+        if not could_look(result):
             pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}
         blind = (f"{result.rule}|{key}" for key in result.blind)
         pending |= {name: before[name] for name in blind if name in before}

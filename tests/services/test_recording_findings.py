@@ -119,6 +119,13 @@ def test_a_key_the_rule_was_blind_to_stays_and_the_others_go(east: Cluster) -> N
     assert (spans(key="a"), spans(key="b"), spans(key="c")) == ([(0, None)], [(0, 60)], [(60, None)])
 
 
+def test_a_rule_that_was_blind_to_one_key_only_resolves_the_others(east: Cluster) -> None:
+    factories.a_node("n1", east)
+    write(east, judged({"n1": [warns(finding(key="a"), finding(key="b"))]}))
+    write(east, judged({"n1": [RuleResult(rule="one", status=Status.UNKNOWN, blind=("a",))]}), 60)
+    assert (spans(key="a"), spans(key="b")) == ([(0, None)], [(0, 60)])
+
+
 def test_changed_words_change_the_open_row_in_place(east: Cluster) -> None:
     factories.a_node("n1", east)
     write(east, judged({"n1": [warns(finding())]}))
@@ -210,8 +217,10 @@ def test_an_unchanged_fleet_costs_one_query_whatever_its_size(east: Cluster) -> 
 
 
 statuses = st.sampled_from([Status.PASS, Status.NOT_APPLICABLE, *sorted(SILENT)])
+some_keys = st.sets(st.sampled_from(["a", "b"]), min_size=1)
 answers = st.one_of(
-    st.sets(st.sampled_from(["a", "b"]), min_size=1).map(lambda keys: ("sees", keys)),
+    some_keys.map(lambda keys: ("sees", keys)),
+    some_keys.map(lambda keys: ("is blind to", keys)),
     statuses.map(lambda status: ("says", status)),
 )
 passes = st.lists(
@@ -238,10 +247,12 @@ def test_whatever_rules_say_periods_never_overlap_and_are_open_iff_last_seen(eas
         for (name, rule), (kind, what) in told.items():
             if kind == "sees":
                 results[name].append(warns(*(finding(rule, key) for key in sorted(what)), rule=rule))
+            elif kind == "is blind to":
+                results[name].append(RuleResult(rule=rule, status=Status.UNKNOWN, blind=tuple(sorted(what))))
             else:
                 results[name].append(says(rule, what))
-            if kind == "sees" or what not in SILENT:
-                for key in ("a", "b"):
+            for key in ("a", "b"):
+                if kind == "sees" or (kind == "is blind to" and key not in what) or (kind == "says" and what not in SILENT):
                     expected[name, rule, key] = kind == "sees" and key in what
         write(east, judged(results), at)
         at += pause

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from fleet.domain import labels
 from fleet.domain.findings import Evidence, Finding, Remark, RuleResult, Severity, Status
-from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.requests import gpu_requests
+from fleet.domain.snapshot import NodeSnapshot, PodSnapshot
 from fleet.domain.sources import gfd
 from fleet.domain.subject import NodeSubject
 
+_LOOKED = frozenset({"label", "resource_slice", "dcgm"})
 _RESOURCES = frozenset({"capacity", "allocatable"})
 
 
 def answer(rule: str, findings: Iterable[Finding], *, blind: Iterable[str] = ()) -> RuleResult:
     """`fail` where a finding is critical or worse, `warn` where one is less, else `pass`. With keys it is blind to and no
-    finding it is `unknown`: what it saw was well, but it did not see everything."""
+    finding it is `unknown`: what it saw was well, but it did not see everything (domain.rules.could_look)."""
     found, unseen = tuple(findings), tuple(blind)
     if not found and unseen:
         return RuleResult(rule=rule, status=Status.UNKNOWN, reason="Not everything could be seen.", blind=unseen)
@@ -75,15 +77,30 @@ def _resource_of(remark: Remark) -> str:
 
 
 def labels_of(subject: NodeSubject) -> gfd.Gfd:
-    """GFD's labels; nothing is found where `nvidia.com/gpu.present=false` says they are leftovers."""
-    if subject.node.labels.get(labels.GPU_PRESENT) == "false":
-        return gfd.Gfd()
-    return gfd.read(subject.node.labels)
+    """GFD's labels; nothing is found where `nvidia.com/gpu.present=false` says they are leftovers.
+
+    Several rules ask for the same node one after the other: the newest answer is kept.
+    """
+    global _newest
+    node, told = _newest
+    if node is not subject.node:
+        gone = subject.node.labels.get(labels.GPU_PRESENT) == "false"
+        told = gfd.Gfd() if gone else gfd.read(subject.node.labels)
+        _newest = (subject.node, told)
+    return told
+
+
+_newest: tuple[NodeSnapshot | None, gfd.Gfd] = (None, gfd.Gfd())
+
+
+def asks_for_gpu(pod: PodSnapshot) -> bool:
+    """Whether the pod asks for a GPU or a part of one, by resource or by claim. Most pods on a GPU node ask for nothing."""
+    return bool(pod.claims) or (any(container.requests for container in pod.containers) and bool(gpu_requests(pod)))
 
 
 def counted_one_by_one(subject: NodeSubject) -> bool:
-    """Whether somebody looked at the devices themselves (GFD, a DRA driver), and not only at what was ordered or offered."""
-    return subject.devices.physical is not None and subject.devices.physical_source in ("label", "resource_slice")
+    """Whether somebody looked at the devices themselves, and not only at what was ordered, offered or known before."""
+    return subject.devices.physical is not None and subject.devices.physical_source in _LOOKED
 
 
 def owner_of(pod: PodSnapshot) -> str:

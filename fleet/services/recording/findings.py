@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from django.db.models.fields import DateTimeField
 from fleet.domain import rulebook
 from fleet.domain.findings import Finding, RuleResult
 from fleet.domain.judgement import Judgement
-from fleet.domain.rules import SILENT
+from fleet.domain.rules import could_look
 from fleet.models import Cluster, FindingRow
 from fleet.services.recording.nodes import plain
 
@@ -45,11 +45,12 @@ class _Open(NamedTuple):
 def record(cluster: Cluster, judgement: Judgement, ids: Mapping[str, int], at: datetime) -> None:
     """Opens, updates and resolves findings. A rule that answered unknown, not_enabled or waiting leaves its findings as they
     are, and so does a node that is there but was not judged. One query where nothing changed, at most five else."""
-    results = list(_by_place(judgement, ids))
-    seen = _seen(results)
+    places: dict[int | None, Sequence[RuleResult]] = {ids[judged.node.name]: judged.results for judged in judgement.nodes}
+    places[None] = judgement.results
+    seen = _seen(places)
     standing = {one.identity: one for one in _standing(cluster)}
-    said = _Said(results, nobody_to_ask=not judgement.nodes)
-    over = [one for identity, one in standing.items() if identity not in seen and said.is_over(one)]
+    nobody = not judgement.nodes
+    over = [one for identity, one in standing.items() if identity not in seen and _is_over(one, places, nobody_to_ask=nobody)]
     changed = [
         (one.pk, seen[identity]) for identity, one in standing.items() if identity in seen and one.told != _told(seen[identity])
     ]
@@ -65,45 +66,29 @@ def record(cluster: Cluster, judgement: Judgement, ids: Mapping[str, int], at: d
     )
 
 
-class _Said:
-    """Which rules could look this time, and what they were blind to."""
-
-    def __init__(self, results: Iterable[tuple[int | None, RuleResult]], *, nobody_to_ask: bool) -> None:
-        self._looked: set[tuple[int | None, str]] = set()
-        self._blind: set[Identity] = set()
-        for node_id, result in results:
-            if result.status not in SILENT:
-                self._looked.add((node_id, result.rule))
-                self._blind.update((node_id, result.rule, key[:_LONGEST_KEY]) for key in result.blind)
-        self._nobody_to_ask = nobody_to_ask
-
-    def is_over(self, one: _Open) -> bool:
-        """Whether a finding that is not seen any more is really gone, and not only out of sight."""
-        rules: Mapping[str, object] = rulebook.CLUSTER_RULES if one.node_id is None else rulebook.NODE_RULES
-        if one.rule not in rules or one.node_gone:
-            return True
-        if one.node_id is None and self._nobody_to_ask:
-            return True
-        return (one.node_id, one.rule) in self._looked and one.identity not in self._blind
+def _is_over(one: _Open, places: Mapping[int | None, Sequence[RuleResult]], *, nobody_to_ask: bool) -> bool:
+    """Whether a finding that is not seen any more is really gone, and not only out of sight."""
+    rules: Mapping[str, object] = rulebook.CLUSTER_RULES if one.node_id is None else rulebook.NODE_RULES
+    if one.rule not in rules or one.node_gone:
+        return True
+    if one.node_id is None and nobody_to_ask:
+        return True
+    result = next((result for result in places.get(one.node_id, ()) if result.rule == one.rule), None)
+    return result is not None and could_look(result) and all(key[:_LONGEST_KEY] != one.key for key in result.blind)
 
 
-def _by_place(judgement: Judgement, ids: Mapping[str, int]) -> Iterator[tuple[int | None, RuleResult]]:
-    for judged in judgement.nodes:
-        for result in judged.results:
-            yield ids[judged.node.name], result
-    for result in judgement.results:
-        yield None, result
-
-
-def _seen(results: Iterable[tuple[int | None, RuleResult]]) -> dict[Identity, Finding]:
+def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, Finding]:
     """What is seen now; of two findings with one identity the worse."""
     seen: dict[Identity, Finding] = {}
-    for node_id, result in results:
-        for finding in result.findings if result.status not in SILENT else ():
-            identity = (node_id, result.rule, finding.key[:_LONGEST_KEY])
-            before = seen.get(identity)
-            if before is None or finding.severity.rank > before.severity.rank:
-                seen[identity] = finding
+    for node_id, results in places.items():
+        for result in results:
+            if not result.findings or not could_look(result):
+                continue
+            for finding in result.findings:
+                identity = (node_id, result.rule, finding.key[:_LONGEST_KEY])
+                before = seen.get(identity)
+                if before is None or finding.severity.rank > before.severity.rank:
+                    seen[identity] = finding
     return seen
 
 

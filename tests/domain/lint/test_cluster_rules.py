@@ -15,7 +15,7 @@ from tests.builders import H100, make_node
 from tests.domain.lint.subjects import ask_all, exporter, keys, subject_of
 
 DRIVER = "nvidia.com/cuda.driver-version.full"
-EVERY = tuple(metric.id for metric in load().metric)
+EVERY = (*(metric.id for metric in load().metric), *(special.field for special in load().special))
 DEFAULT = tuple(metric.id for metric in load().metric if metric.default)
 
 
@@ -72,7 +72,7 @@ def test_health_counters_that_nobody_exports() -> None:
     finding = result.findings[0]
     assert (finding.severity, finding.subject) == (Severity.INFO, "cluster")
     assert "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL, counter" in finding.remedy
-    assert {one.key for one in finding.evidence} >= {"DCGM_FI_DEV_ROW_REMAP_PENDING"}
+    assert {one.key for one in finding.evidence} >= {"DCGM_FI_DEV_ROW_REMAP_PENDING", "DCGM_EXP_GPU_HEALTH_STATUS"}
 
 
 def test_all_counters_switched_on_pass() -> None:
@@ -82,7 +82,7 @@ def test_all_counters_switched_on_pass() -> None:
 def test_exporters_that_differ_are_a_finding_of_their_own() -> None:
     result = ask_all(counters_not_enabled.RULE, heard(*EVERY), heard(*DEFAULT))
     assert keys(result) == ["some"]
-    assert result.findings[0].sustain_s > 0
+    assert result.findings[0].sustain_s == 0  # nobody remembers since when a cluster's finding is seen
 
 
 def test_hardware_without_a_part_is_not_asked_for_its_counter() -> None:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from fleet.domain.findings import Severity, Status
+from fleet.domain.findings import Remark, Severity, Status
 from fleet.domain.lint.rules import (
     config_against_labels,
     labels_disagree,
@@ -20,7 +21,7 @@ from fleet.domain.lint.rules import (
 from fleet.domain.snapshot import Taint
 from fleet.domain.subject import NodeMemory
 from tests.builders import make_node, make_plugin_config
-from tests.domain.lint.subjects import NOW, ask, keys, sample
+from tests.domain.lint.subjects import NOW, ask, keys, sample, subject_of
 
 TIMESTAMP = "nvidia.com/gfd.timestamp"
 TIMES_FOUR = make_plugin_config(sharing="time-slicing", replicas=4)
@@ -108,6 +109,16 @@ def test_the_exporter_finds_other_cards_than_the_labels_say() -> None:
     wrong = ask(models_disagree.RULE, samples=[sample(0, model="Tesla T4")])
     assert "exporter finds Tesla T4" in wrong.findings[0].text
     assert ask(models_disagree.RULE, samples=[sample(0)]).status == Status.PASS
+
+
+def test_the_exporter_tells_of_fewer_cards_than_are_counted() -> None:
+    subject = subject_of(samples=[sample(0)])
+    said = Remark(id="telemetry_sees_fewer", severity=Severity.WARNING, text="DCGM tells of 1 GPU, while 8 are counted.")
+    fewer = structs.replace(subject, devices=structs.replace(subject.devices, remarks=(said,)))
+    result = ask(models_disagree.RULE, fewer)
+    assert (result.status, keys(result)) == (Status.WARN, ["telemetry_sees_fewer"])
+    assert result.findings[0].remedy
+    assert result.findings[0].evidence
 
 
 def test_names_of_one_card_are_alike_however_they_are_written() -> None:

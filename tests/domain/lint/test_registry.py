@@ -37,6 +37,13 @@ def test_every_rule_says_what_it_is_about(rule: object) -> None:
     assert "nodes" in getattr(rule, "needs", ())
 
 
+def test_findings_of_a_cluster_never_need_to_last() -> None:
+    """Only nodes remember since when something is seen."""
+    for path in FOLDER.glob("*.py"):
+        if "ClusterRule" in path.read_text() and path.stem != "__init__":
+            assert "sustain_s" not in path.read_text(), path.name
+
+
 def test_rules_do_not_import_each_other() -> None:
     for path in FOLDER.glob("*.py"):
         if path.stem != "__init__":

@@ -31,6 +31,12 @@ def test_a_rule_that_says_nothing_keeps_what_was_pending(status: Status) -> None
     assert pending == {"r|a": NOW}
 
 
+def test_a_rule_that_was_blind_to_one_key_has_seen_that_the_others_are_gone() -> None:
+    memory = NodeMemory(pending={"r|a": NOW, "r|b": NOW})
+    _, pending = settle([RuleResult(rule="r", status=Status.UNKNOWN, blind=("a",))], subject_of(memory=memory))
+    assert pending == {"r|a": NOW}
+
+
 def test_a_key_the_rule_was_blind_to_keeps_what_was_pending() -> None:
     memory = NodeMemory(pending={"r|a": NOW, "r|b": NOW, "r|c": NOW})
     _, pending = settle([RuleResult(rule="r", status=Status.PASS, blind=("b", "d"))], subject_of(memory=memory))

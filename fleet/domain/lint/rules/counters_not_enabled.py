@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
 
-from fleet.domain.catalog.metrics import Metric, load
+from fleet.domain.catalog.metrics import load
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
 from fleet.domain.lint.answers import answer, not_applicable, not_enabled, unknown
 from fleet.domain.outcomes import Outcome
@@ -17,8 +19,6 @@ from fleet.domain.rules import ClusterRule
 from fleet.domain.subject import NodeSubject
 
 ID = "counters_not_enabled"
-LASTS_S = 900
-"""An exporter that has just started, or one beside a profiler, lacks series for a while."""
 _NVLINK = re.compile(r"SXM|HBM3|NVL|H200|H20\b|B200|B300|GB\d|V100", re.ASCII)
 _STACKED = re.compile(r"A100|A800|A30\b|H100|H800|H200|H20\b|B200|B300|GB\d|GH\d", re.ASCII)
 _WHERE = (
@@ -27,9 +27,27 @@ _WHERE = (
 )
 
 
-def expected_on(product: str) -> list[Metric]:
-    """The health metrics that an exporter could tell of cards of this product."""
-    return [metric for metric in load().metric if metric.health and metric.wires and _has(metric.id, product)]
+class Counter(NamedTuple):
+    """One line of the exporter's CSV whose absence hides something."""
+
+    id: str
+    wire: str
+    title: str
+    csv: str
+
+
+@cache
+def _known() -> tuple[Counter, ...]:
+    metrics = [Counter(one.id, one.wires[0], one.title, one.csv) for one in load().metric if one.health and one.wires]
+    # The exporter's own series; clock events are left out, because without an event it may write none.
+    own = [Counter(one.field, one.wire, one.title, one.csv) for one in load().special if one.field != "clock_events"]
+    return (*metrics, *own)
+
+
+@lru_cache(maxsize=256)
+def expected_on(product: str) -> tuple[Counter, ...]:
+    """The counters of health that an exporter could tell of cards of this product."""
+    return tuple(counter for counter in _known() if _has(counter.id, product))
 
 
 def _has(metric: str, product: str) -> bool:
@@ -56,13 +74,13 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
         if not exported:
             continue
         answered += 1
-        for metric in expected_on(subject.devices.product):
-            asked[metric.id] = asked.get(metric.id, 0) + 1
-            lacking[metric.id] = lacking.get(metric.id, 0) + (metric.id not in exported)
+        for counter in expected_on(subject.devices.product):
+            asked[counter.id] = asked.get(counter.id, 0) + 1
+            lacking[counter.id] = lacking.get(counter.id, 0) + (counter.id not in exported)
     if not answered:
         return unknown(ID, "No exporter of this cluster has answered with samples.")
-    everywhere = [metric for metric in load().metric if lacking.get(metric.id, 0) == asked.get(metric.id, -1)]
-    somewhere = [metric for metric in load().metric if 0 < lacking.get(metric.id, 0) < asked.get(metric.id, 0)]
+    everywhere = [one for one in _known() if lacking.get(one.id, 0) == asked.get(one.id, -1)]
+    somewhere = [one for one in _known() if 0 < lacking.get(one.id, 0) < asked.get(one.id, 0)]
     findings = []
     if everywhere:
         text = f"{_counters(len(everywhere))} switched off on every exporter: what they would show is unknown."
@@ -79,17 +97,16 @@ def _counters(number: int) -> str:
     return "1 counter of GPU health is" if number == 1 else f"{number} counters of GPU health are"
 
 
-def _finding(key: str, text: str, metrics: Sequence[Metric]) -> Finding:
+def _finding(key: str, text: str, counters: Sequence[Counter]) -> Finding:
     return Finding(
         rule=ID,
         severity=Severity.INFO,
         text=text,
         key=key,
         subject="cluster",
-        evidence=tuple(Evidence("exporter", metric.wires[0], f"{metric.title}: not exported") for metric in metrics),
-        remedy="\n".join((_WHERE, *(metric.csv for metric in metrics))),
+        evidence=tuple(Evidence("exporter", one.wire, f"{one.title}: not exported") for one in counters),
+        remedy="\n".join((_WHERE, *(one.csv for one in counters))),
         rung="telemetry_healthy",
-        sustain_s=LASTS_S if key else 0,
     )
 
 

@@ -7,8 +7,8 @@ parts and DaemonSets are left out: seeing every card is their work.
 from __future__ import annotations
 
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, owner_of
-from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.lint.answers import answer, asks_for_gpu, owner_of
+from fleet.domain.requests import holds
 from fleet.domain.rules import Rule
 from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
 from fleet.domain.subject import NodeSubject
@@ -21,10 +21,10 @@ _NOTHING = frozenset({"", "void", "none"})
 def check(subject: NodeSubject) -> RuleResult:
     findings: dict[str, Finding] = {}
     for pod in subject.pods:
-        if not holds(pod) or pod.component or pod.owner_kind in _DAEMONS or pod.claims or gpu_requests(pod):
+        if pod.component or pod.owner_kind in _DAEMONS or not holds(pod):
             continue
         evidence = tuple(one for container in pod.containers for one in _reaches(pod, container))
-        if evidence:
+        if evidence and not asks_for_gpu(pod):
             key = owner_of(pod)
             findings[key] = _finding(pod, key, evidence)
     return answer(ID, [findings[key] for key in sorted(findings)])

@@ -10,18 +10,25 @@ from datetime import timedelta
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, labels_of, not_enabled, unknown
+from fleet.domain.lint.answers import answer, from_remarks, labels_of, not_enabled, unknown
 from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject
 
 ID = "models_disagree"
 FRESH = timedelta(minutes=10)
+_FEWER = {
+    "telemetry_sees_fewer": "See which cards the driver finds: `nvidia-smi -L` on the node, and `lspci -d 10de:` for the "
+    "others.\nIf DCGM is right, restart GPU feature discovery; if the labels are, restart the exporter."
+}
 
 
 def check(subject: NodeSubject) -> RuleResult:
     told = labels_of(subject)
     if not subject.samples:
         return not_enabled(ID, "No exporter names this node's cards.")
+    fewer = from_remarks(subject, ID, _FEWER, rung="labels_accurate")
+    if fewer:
+        return answer(ID, fewer)
     models = sorted({sample.model for sample in subject.samples if sample.model and subject.now - sample.at <= FRESH})
     if not told.product or not models:
         return unknown(ID, "Labels or exporter do not name the cards now.")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer
-from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.lint.answers import answer, asks_for_gpu
+from fleet.domain.requests import holds
 from fleet.domain.rules import Rule
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.subject import NodeSubject
@@ -24,11 +24,7 @@ _MOST_NAMED = 5
 
 def without_gpu(pods: Iterable[PodSnapshot]) -> list[PodSnapshot]:
     """Workloads among these that occupy their node and ask for no GPU, neither by resource nor by claim."""
-    return [
-        pod
-        for pod in pods
-        if holds(pod) and not pod.component and pod.owner_kind not in _DAEMONS and not pod.claims and not gpu_requests(pod)
-    ]
+    return [pod for pod in pods if holds(pod) and not pod.component and pod.owner_kind not in _DAEMONS and not asks_for_gpu(pod)]
 
 
 def about(number: int) -> str:

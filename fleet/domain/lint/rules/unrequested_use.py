@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, not_enabled, unknown
-from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.lint.answers import answer, asks_for_gpu, not_enabled, unknown
+from fleet.domain.requests import holds
 from fleet.domain.rules import Rule
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.subject import NodeSubject
@@ -61,7 +61,7 @@ def _used(sample: DeviceSample) -> tuple[str, ...] | None:
 
 
 def _holders(pods: tuple[PodSnapshot, ...]) -> list[PodSnapshot]:
-    return [pod for pod in pods if holds(pod) and (pod.claims or gpu_requests(pod))]
+    return [pod for pod in pods if holds(pod) and asks_for_gpu(pod)]
 
 
 def _named_by_kubelet(pods: tuple[PodSnapshot, ...]) -> set[str]:
