@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ class Row:
     cluster: str
     """Of a node; empty for groups."""
     nodes: int
-    """Nodes that were there at any time in the window."""
+    """The most that were there on one day: a node that was replaced counts once."""
     seconds: dict[str, int]
     """Node-seconds by verdict."""
     availability: float | None
@@ -88,14 +88,9 @@ def availability(by: str, since: datetime, until: datetime, *, cluster: str = ""
 
 
 def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") -> HeatMap:
-    """Groups × days of [since, until), the groups by name. Two queries, whatever the number of nodes and days."""
-    rows = _days(since, until, cluster)
-    key = GROUPS[by]
-    sums = {name: Sum(name) for name in _SECONDS}
-    told: dict[str, dict[date, dict[str, int]]] = defaultdict(dict)
-    for found in rows.values(key, "day").annotate(**sums).order_by():
-        told[found[key]][found["day"]] = {verdict: found[f"{verdict}_s"] for verdict in spans.VERDICTS}
-    totals = {row.name: row for row in _of_groups(rows, by)}
+    """Groups × days of [since, until), the groups by name. One query, and one for the clusters."""
+    told = _by_day(_days(since, until, cluster), by)
+    totals = {name: _group(name, list(days.values())) for name, days in told.items()}
     first, last = since.astimezone(UTC).date(), _last_day(until)
     days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
     return HeatMap(
@@ -105,7 +100,7 @@ def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") ->
             HeatRow(
                 name,
                 totals[name].nodes,
-                tuple(_cell(day, told[name][day]) if day in told[name] else None for day in days),
+                tuple(_cell(day, _seconds(told[name][day])) if day in told[name] else None for day in days),
                 totals[name],
             )
             for name in sorted(told)
@@ -167,11 +162,23 @@ def _midnight(at: datetime) -> bool:
     return at.astimezone(UTC).time() == datetime.min.time()
 
 
-def _of_groups(rows: QuerySet[NodeDay], by: str) -> list[Row]:
+def _by_day(rows: QuerySet[NodeDay], by: str) -> dict[str, dict[date, Mapping[str, Any]]]:
+    """Sums over the nodes of each group on each day: so many rows that adding them up costs nothing, and no node has to be
+    told apart, for it has one row a day."""
     key = GROUPS[by]
     sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
-    found = rows.values(key).annotate(**sums, first_bad_at=Min("first_bad_at"), nodes=Count("node", distinct=True)).order_by()
-    return [_row(one[key], "", one["nodes"], one) for one in found]
+    found: dict[str, dict[date, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows.values(key, "day").annotate(**sums, first_bad_at=Min("first_bad_at"), nodes=Count("pk")).order_by():
+        found[row[key]][row["day"]] = row
+    return found
+
+
+def _of_groups(rows: QuerySet[NodeDay], by: str) -> list[Row]:
+    return [_group(name, list(days.values())) for name, days in _by_day(rows, by).items()]
+
+
+def _group(name: str, days: Sequence[Mapping[str, Any]]) -> Row:
+    return _row(name, "", max(day["nodes"] for day in days), _sum(days))
 
 
 def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
@@ -202,7 +209,7 @@ def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _row(name: str, cluster: str, nodes: int, told: Mapping[str, Any]) -> Row:
-    seconds = {verdict: int(told[f"{verdict}_s"]) for verdict in spans.VERDICTS}
+    seconds = _seconds(told)
     whole = sum(seconds.values())
     return Row(
         name=name,
@@ -219,6 +226,10 @@ def _row(name: str, cluster: str, nodes: int, told: Mapping[str, Any]) -> Row:
         mttr_s=float(told["repair_s"]) / told["repaired"] if told["repaired"] else None,
         first_bad_at=told["first_bad_at"],
     )
+
+
+def _seconds(told: Mapping[str, Any]) -> dict[str, int]:
+    return {verdict: int(told[f"{verdict}_s"]) for verdict in spans.VERDICTS}
 
 
 def _cell(day: date, seconds: dict[str, int]) -> Cell:

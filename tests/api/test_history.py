@@ -187,7 +187,8 @@ def test_changes_are_paged_filtered_and_counted(story: None, reader: Any) -> Non
 
 
 def test_bootstrap_times(reader: Any) -> None:
-    a_node(kubelet_ready_at=ago(1), gpu_ready_at=ago(0.5), machine_type="p5")
+    a_node("n1", kubelet_ready_at=ago(1), gpu_ready_at=ago(0.5), machine_type="p5")
+    assert reader.get("/api/v1/nodes/east/n1/history/").json()["bootstrap_min"] == 30
     found = reader.get("/api/v1/history/bootstrap/").json()["results"]
     assert found == [{"name": "p5", "nodes": 1, "median_min": 30.0, "p90_min": 30.0, "waiting": 0}]
 
