@@ -78,8 +78,8 @@ class HeatMap:
 def availability(by: str, since: datetime, until: datetime, *, cluster: str = "", now: datetime | None = None) -> list[Row]:
     """One row for each group with any history in [since, until), the lowest availability first.
 
-    Whole days (UTC) come from their figures, as fresh as the last refresh; any other window is asked of the periods
-    themselves, as it stands at `now`.
+    Without `now`, days (UTC) come from their figures, as fresh as the last refresh, the last one as far as it is there. With
+    it, the parts of a window that are no whole days are asked of the periods themselves, as they stand at `now`.
     """
     if _midnight(since) and (_midnight(until) or now is None):
         rows = _days(since, until, cluster)
@@ -188,18 +188,38 @@ def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
 
 
 def _exact(by: str, since: datetime, until: datetime, cluster: str, now: datetime) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(figures.statement(), figures.arguments(since, until, now))
-        columns = [column.name for column in cursor.description]
-        told = {row[0]: dict(zip(columns, row, strict=True)) for row in cursor.fetchall()}
+    """Every figure is a sum over time, so a window is its whole days and what is left of it at both ends."""
+    first, last = _midnight_after(since), _midnight_before(until)
+    told: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for start, end in ((since, first), (last, until)) if first <= last else ((since, until),):
+        if start < end:
+            with connection.cursor() as cursor:
+                cursor.execute(figures.statement(), figures.arguments(start, end, now))
+                columns = [column.name for column in cursor.description]
+                for row in cursor.fetchall():
+                    told[row[0]].append(dict(zip(columns, row, strict=True)))
+    if first < last:
+        sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
+        for one in _days(first, last, cluster).values("node").annotate(**sums, first_bad_at=Min("first_bad_at")).order_by():
+            told[one["node"]].append(one)
     nodes = Node.objects.filter(pk__in=told, cluster__in=_clusters(cluster)).select_related("cluster")
     nodes = nodes.only("name", "product", "machine_type", "cluster__name")
     if by == "node":
-        return [_row(node.name, node.cluster.name, 1, told[node.pk]) for node in nodes]
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        return [_row(node.name, node.cluster.name, 1, _sum(told[node.pk])) for node in nodes]
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for node in nodes:
-        groups[{"cluster": node.cluster.name, "product": node.product}.get(by, node.machine_type)].append(told[node.pk])
+        name = {"cluster": node.cluster.name, "product": node.product}.get(by, node.machine_type)
+        groups[name].append(_sum(told[node.pk]))
     return [_row(name, "", len(rows), _sum(rows)) for name, rows in groups.items()]
+
+
+def _midnight_before(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _midnight_after(at: datetime) -> datetime:
+    before = _midnight_before(at)
+    return before if before == at else before + timedelta(days=1)
 
 
 def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
