@@ -24,7 +24,6 @@ from fleet.selectors import availability, bootstrap
 from fleet.selectors.changes import ChangeLog, change_log
 
 _FORMAT = OpenApiParameter("format", str, enum=["json", "csv"], description="csv gives every row, unpaged.")
-_EXACT_DAYS = 31
 _ROW = (
     "name", "cluster", "nodes", "availability", "unknown", "excluded", "incidents", "flaps", "mttr_s", "down_s",
     "first_bad_at", "seconds",
@@ -71,14 +70,10 @@ class Availability(APIView):
     )  # fmt: skip
     def get(self, request: Request) -> Any:
         """One row for each group, the lowest first. Whole days come from figures that are refreshed every minute; a
-        window given by `since` and `until` is exact to the second, and at most 31 days long unless it is of whole days."""
+        window given by `since` and `until` is exact to the second."""
         windows.only(request, ("by", "window", "since", "until", "cluster"))
         by = windows.choice(request, "by", availability.BY, "cluster")
         since, until, whole = windows.window(request)
-        if not whole and not _is_whole(since, until) and (until - since).days >= _EXACT_DAYS:
-            raise ValidationError(
-                {"since": [f"A window of more than {_EXACT_DAYS} days is given in whole days (UTC midnights)."]}
-            )
         rows = availability.availability(
             by, since, until, cluster=request.query_params.get("cluster", ""), now=None if whole else timezone.now()
         )
@@ -86,10 +81,6 @@ class Availability(APIView):
         if request.accepted_renderer.format == "csv":
             return _csv("availability", told, [name for name in _ROW if name != "seconds"])
         return Response({"by": by, **_window(since, until), **_list(AvailabilityRow(told, many=True).data)})
-
-
-def _is_whole(*moments: Any) -> bool:
-    return all(not (at.hour or at.minute or at.second or at.microsecond) for at in moments)
 
 
 def _fields(row: availability.Row) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer
 from fleet.domain.history import spans
 from fleet.domain.history.incidents import stretches
 from fleet.filters import MomentFilters
-from fleet.selectors import history, moments
+from fleet.selectors import bootstrap, history, moments
 from fleet.selectors import nodes as select
 from fleet.selectors.history import NodeMoment
 
@@ -104,6 +104,9 @@ class NodeHistorySerializer(serializers.Serializer):
     incidents = IncidentSerializer(many=True)
     seconds = serializers.DictField(child=serializers.IntegerField())
     availability = serializers.FloatField(allow_null=True)
+    bootstrap_min = serializers.FloatField(
+        allow_null=True, help_text="Minutes from kubelet Ready to the first good verdict; null where nobody saw the node join."
+    )
 
 
 class RungDifferenceSerializer(serializers.Serializer):
@@ -181,6 +184,7 @@ class NodesInTime(Nodes):
                     ],
                     "seconds": seconds,
                     "availability": spans.availability(seconds),
+                    "bootstrap_min": bootstrap.node_minutes(node),
                 }
             ).data
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ class Row:
     cluster: str
     """Of a node; empty for groups."""
     nodes: int
-    """Nodes that were there at any time in the window."""
+    """The most that were there on one day: a node that was replaced counts once."""
     seconds: dict[str, int]
     """Node-seconds by verdict."""
     availability: float | None
@@ -78,8 +78,8 @@ class HeatMap:
 def availability(by: str, since: datetime, until: datetime, *, cluster: str = "", now: datetime | None = None) -> list[Row]:
     """One row for each group with any history in [since, until), the lowest availability first.
 
-    Whole days (UTC) come from their figures, as fresh as the last refresh; any other window is asked of the periods
-    themselves, as it stands at `now`.
+    Without `now`, days (UTC) come from their figures, as fresh as the last refresh, the last one as far as it is there. With
+    it, the parts of a window that are no whole days are asked of the periods themselves, as they stand at `now`.
     """
     if _midnight(since) and (_midnight(until) or now is None):
         rows = _days(since, until, cluster)
@@ -88,14 +88,9 @@ def availability(by: str, since: datetime, until: datetime, *, cluster: str = ""
 
 
 def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") -> HeatMap:
-    """Groups × days of [since, until), the groups by name. Two queries, whatever the number of nodes and days."""
-    rows = _days(since, until, cluster)
-    key = GROUPS[by]
-    sums = {name: Sum(name) for name in _SECONDS}
-    told: dict[str, dict[date, dict[str, int]]] = defaultdict(dict)
-    for found in rows.values(key, "day").annotate(**sums).order_by():
-        told[found[key]][found["day"]] = {verdict: found[f"{verdict}_s"] for verdict in spans.VERDICTS}
-    totals = {row.name: row for row in _of_groups(rows, by)}
+    """Groups × days of [since, until), the groups by name. One query, and one for the clusters."""
+    told = _by_day(_days(since, until, cluster), by)
+    totals = {name: _group(name, list(days.values())) for name, days in told.items()}
     first, last = since.astimezone(UTC).date(), _last_day(until)
     days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
     return HeatMap(
@@ -105,7 +100,7 @@ def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") ->
             HeatRow(
                 name,
                 totals[name].nodes,
-                tuple(_cell(day, told[name][day]) if day in told[name] else None for day in days),
+                tuple(_cell(day, _seconds(told[name][day])) if day in told[name] else None for day in days),
                 totals[name],
             )
             for name in sorted(told)
@@ -167,11 +162,23 @@ def _midnight(at: datetime) -> bool:
     return at.astimezone(UTC).time() == datetime.min.time()
 
 
-def _of_groups(rows: QuerySet[NodeDay], by: str) -> list[Row]:
+def _by_day(rows: QuerySet[NodeDay], by: str) -> dict[str, dict[date, Mapping[str, Any]]]:
+    """Sums over the nodes of each group on each day: so many rows that adding them up costs nothing, and no node has to be
+    told apart, for it has one row a day."""
     key = GROUPS[by]
     sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
-    found = rows.values(key).annotate(**sums, first_bad_at=Min("first_bad_at"), nodes=Count("node", distinct=True)).order_by()
-    return [_row(one[key], "", one["nodes"], one) for one in found]
+    found: dict[str, dict[date, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows.values(key, "day").annotate(**sums, first_bad_at=Min("first_bad_at"), nodes=Count("pk")).order_by():
+        found[row[key]][row["day"]] = row
+    return found
+
+
+def _of_groups(rows: QuerySet[NodeDay], by: str) -> list[Row]:
+    return [_group(name, list(days.values())) for name, days in _by_day(rows, by).items()]
+
+
+def _group(name: str, days: Sequence[Mapping[str, Any]]) -> Row:
+    return _row(name, "", max(day["nodes"] for day in days), _sum(days))
 
 
 def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
@@ -181,18 +188,38 @@ def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
 
 
 def _exact(by: str, since: datetime, until: datetime, cluster: str, now: datetime) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(figures.statement(), figures.arguments(since, until, now))
-        columns = [column.name for column in cursor.description]
-        told = {row[0]: dict(zip(columns, row, strict=True)) for row in cursor.fetchall()}
+    """Every figure is a sum over time, so a window is its whole days and what is left of it at both ends."""
+    first, last = _midnight_after(since), _midnight_before(until)
+    told: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for start, end in ((since, first), (last, until)) if first <= last else ((since, until),):
+        if start < end:
+            with connection.cursor() as cursor:
+                cursor.execute(figures.statement(), figures.arguments(start, end, now))
+                columns = [column.name for column in cursor.description]
+                for row in cursor.fetchall():
+                    told[row[0]].append(dict(zip(columns, row, strict=True)))
+    if first < last:
+        sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
+        for one in _days(first, last, cluster).values("node").annotate(**sums, first_bad_at=Min("first_bad_at")).order_by():
+            told[one["node"]].append(one)
     nodes = Node.objects.filter(pk__in=told, cluster__in=_clusters(cluster)).select_related("cluster")
     nodes = nodes.only("name", "product", "machine_type", "cluster__name")
     if by == "node":
-        return [_row(node.name, node.cluster.name, 1, told[node.pk]) for node in nodes]
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        return [_row(node.name, node.cluster.name, 1, _sum(told[node.pk])) for node in nodes]
+    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for node in nodes:
-        groups[{"cluster": node.cluster.name, "product": node.product}.get(by, node.machine_type)].append(told[node.pk])
+        name = {"cluster": node.cluster.name, "product": node.product}.get(by, node.machine_type)
+        groups[name].append(_sum(told[node.pk]))
     return [_row(name, "", len(rows), _sum(rows)) for name, rows in groups.items()]
+
+
+def _midnight_before(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _midnight_after(at: datetime) -> datetime:
+    before = _midnight_before(at)
+    return before if before == at else before + timedelta(days=1)
 
 
 def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -202,7 +229,7 @@ def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _row(name: str, cluster: str, nodes: int, told: Mapping[str, Any]) -> Row:
-    seconds = {verdict: int(told[f"{verdict}_s"]) for verdict in spans.VERDICTS}
+    seconds = _seconds(told)
     whole = sum(seconds.values())
     return Row(
         name=name,
@@ -219,6 +246,10 @@ def _row(name: str, cluster: str, nodes: int, told: Mapping[str, Any]) -> Row:
         mttr_s=float(told["repair_s"]) / told["repaired"] if told["repaired"] else None,
         first_bad_at=told["first_bad_at"],
     )
+
+
+def _seconds(told: Mapping[str, Any]) -> dict[str, int]:
+    return {verdict: int(told[f"{verdict}_s"]) for verdict in spans.VERDICTS}
 
 
 def _cell(day: date, seconds: dict[str, int]) -> Cell:

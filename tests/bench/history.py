@@ -146,13 +146,15 @@ def ask() -> dict[str, Any]:
     from fleet.selectors import availability, changes, history, moments, usable
 
     node = Node.objects.select_related("cluster").order_by("pk")[Node.objects.count() // 2]
-    window = (NOW - timedelta(days=30), NOW)
+    midnight = NOW.replace(hour=0, minute=0)
+    window = (midnight - timedelta(days=29), NOW)
     questions: dict[str, Callable[[], Any]] = {
         "heat_map_30d_ms": lambda: availability.heat_map("cluster", *window),
         "heat_map_product_30d_ms": lambda: availability.heat_map("product", *window),
-        "heat_map_product_90d_ms": lambda: availability.heat_map("product", NOW - timedelta(days=90), NOW),
-        "heat_map_365d_ms": lambda: availability.heat_map("cluster", NOW - timedelta(days=365), NOW),
+        "heat_map_product_90d_ms": lambda: availability.heat_map("product", midnight - timedelta(days=89), NOW),
+        "heat_map_365d_ms": lambda: availability.heat_map("cluster", midnight - timedelta(days=364), NOW),
         "availability_30d_ms": lambda: availability.availability("product", *window),
+        "availability_exact_30d_ms": lambda: availability.availability("product", NOW - timedelta(days=30), NOW, now=NOW),
         "worst_nodes_30d_ms": lambda: availability.worst_nodes(*window),
         "usable_line_30d_ms": lambda: usable.usable_line(*window),
         "node_at_ms": lambda: history.node_at(node.cluster.name, node.name, NOW - timedelta(days=180)),

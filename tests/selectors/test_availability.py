@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from fleet.domain.history.spans import Span, seconds
 from fleet.models import Node, NodeRevision, VerdictPeriod, XidBurstRow
 from fleet.selectors import availability, bootstrap, bursts, usable
 from fleet.selectors.changes import change_log
@@ -55,6 +58,20 @@ def test_a_window_that_is_no_day_is_exact(fleet: None) -> None:
     assert (row.cluster, row.name, row.availability) == ("east", "e1", pytest.approx(100 * (3600 + 30) / 7230))
     assert row.incidents == 0, "it began before"
     assert (row.repaired, row.mttr_s) == (1, 7200)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.integers(0, 47 * 60), length=st.integers(1, 60 * 60), odd=st.integers(0, 999_999))
+def test_whole_days_and_the_rest_add_up_to_the_window(fleet: None, start: int, length: int, odd: int) -> None:
+    since = at(-24) + timedelta(minutes=start, microseconds=odd)
+    until = min(since + timedelta(minutes=length), at(24))
+    told = {row.name: row for row in availability.availability("node", since, until, now=at(24))}
+    for node in Node.objects.all():
+        periods = VerdictPeriod.objects.filter(node=node).order_by("period")
+        lived = [Span(one.period.lower, one.period.upper, one.verdict) for one in periods]
+        assert told[node.name].seconds == seconds(lived, since, until)
+    began = [node for node in ("e1",) if since <= at(6) < until]
+    assert [name for name, row in told.items() if row.incidents] == began
 
 
 def test_nodes_groups_and_one_cluster(fleet: None) -> None:

@@ -141,7 +141,8 @@ def test_a_node_that_goes_ends_and_one_that_returns_begins_anew(see: Any) -> Non
     see(0, n1="ready", n2="ready")
     see(1, n2="ready")
     see(5, n1="ready", n2="ready")
-    assert spans() == rungs() == [(0, 1, "ready"), (5, None, "ready")] or rungs() == [(0, 1, "pass"), (5, None, "pass")]
+    assert spans() == [(0, 1, "ready"), (5, None, "ready")]
+    assert rungs() == [(0, 1, "pass"), (5, None, "pass")]
     assert spans("n2") == [(0, None, "ready")]
 
 
