@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
+import msgspec
 
+from fleet.domain.attribution import is_computing
 from fleet.domain.catalog import metrics
-from fleet.models import DeviceTelemetry, Exporter, FindingRow, Gpu, Node, Pod, XidBurstRow
+from fleet.domain.measured import measure
+from fleet.domain.telemetry import DeviceSample
+from fleet.models import DeviceTelemetry, FindingRow, Gpu, Node, Pod, XidBurstRow
+from fleet.selectors import telemetry
 
 SHOWN = ("gpu_util", "fb_used", "gpu_temp", "power", "ecc_dbe_volatile")
 """Metrics of the table, in its order."""
 XID_WINDOW = timedelta(hours=24)
-BUSY_MIB = 512
-"""Memory beyond what an idle card's driver keeps: somebody computes there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Reading:
     """In a word or two, where the value is None."""
     enable: str = ""
     """The line of the exporter's counters CSV that switches it on; empty where that is not the reason."""
+    reason: str = ""
+    """Why, as one plain sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +119,7 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
         if one.gi_id:
             instances[one.uuid].append(one)
     known = list(node.gpus.all())
-    exporters = list(Exporter.objects.filter(cluster=node.cluster_id, node_name=node.name))
-    context = _Context(node, now, exporters, samples, list(pods))
+    context = _Context(node, now, samples, list(pods))
     bursts = _bursts(node, now)
     by_card = _by_card(findings)
     by_uuid = {gpu.uuid: gpu for gpu in known if gpu.uuid}
@@ -132,8 +135,8 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
         sample = newest.sample if newest else {}
         index = sample.get("index")
         silent = bool(samples) and (newest is None or not context.fresh(newest.at))
-        pods_on = context.pods(sample)
-        readings = {metric: context.reading(newest, metric, silent) for metric in SHOWN}
+        pods_on = context.pods(uuid, sample)
+        readings = context.readings(newest, SHOWN)
         migs = tuple(context.mig(instance) for instance in instances.get(uuid, ()))
         rows.append(
             GpuRow(
@@ -147,7 +150,7 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
                 gone=silent and talking,
                 xids=bursts.get(uuid, ()),
                 pods=pods_on,
-                unclaimed=not silent and not pods_on and not migs and context.names_pods and _in_use(readings),
+                unclaimed=not silent and not pods_on and not migs and context.names_pods and _computes(sample),
                 migs=migs,
                 findings=tuple(by_card.get(uuid, ())),
                 curve_key=uuid,
@@ -156,12 +159,26 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
     return GpuTable(
         rows=tuple(sorted(rows, key=lambda row: (int(row.index) if row.index.isdigit() else 10**6, row.uuid))),
         why_none="" if samples else context.why_none,
-        off=tuple((metrics.by_id()[name].title, metrics.by_id()[name].csv) for name in context.off) if samples else (),
+        off=tuple((metrics.by_id()[name].title, line) for name, line in _off(rows).items()),
         cards=tuple(known),
         newest=max((one.at for one in samples), default=None),
         sources=tuple(sorted({one.source for one in samples if one.source})),
         measured=bool(samples),
     )
+
+
+def _off(rows: Iterable[GpuRow]) -> dict[str, str]:
+    """Metrics that the exporter does not export, each with the line that switches it on."""
+    return {name: reading.enable for row in rows for name, reading in row.readings.items() if reading.enable}
+
+
+_WHY = {
+    "not_enabled": "not enabled",
+    "not_told": "not told",
+    "stale": "no sample",
+    "exporter_failed": "not read",
+    "not_collected": "not measured",
+}
 
 
 def telemetry_version(node: Node) -> str:
@@ -173,58 +190,60 @@ def telemetry_version(node: Node) -> str:
 class _Context:
     """What all cards of one node share: who reads them, how old a sample may be, which pods hold slots."""
 
-    def __init__(
-        self, node: Node, now: datetime, exporters: list[Exporter], samples: list[DeviceTelemetry], pods: list[Pod]
-    ) -> None:
+    def __init__(self, node: Node, now: datetime, samples: list[DeviceTelemetry], pods: list[Pod]) -> None:
         self.now = now
-        self.limit = 3 * settings.TELEMETRY_INTERVAL + settings.COLLECT_INTERVAL
-        answering = [one.report for one in exporters if one.report.get("outcome") == "collected"]
-        self.exported = {name for report in answering for name in report.get("metrics") or ()}
-        self.exported |= {name for one in samples for name in one.sample.get("values") or ()}
-        self.off = [name for name in SHOWN if samples and name not in self.exported]
-        failed = next((one.report for one in exporters if one.report.get("outcome") != "collected"), None)
-        self.why_none = (
-            failed.get("reason") or f"The exporter could not be read ({failed.get('outcome')})."
-            if failed
-            else "No exporter has been seen on this node, so nothing about its cards is measured."
-        )
-        self.holders = {(pod.namespace, pod.name) for pod in pods if pod.holds and pod.slots != 0}
-        self.known = {(pod.namespace, pod.name) for pod in pods}
-        self.names_pods = any(one.sample.get("pods") for one in samples)
+        self.nvidia = node.vendor in ("", "nvidia")
+        self.report = telemetry.report_of(node)
+        alive = [pod for pod in pods if pod.phase not in ("Succeeded", "Failed")]
+        self.alive = {(pod.namespace, pod.name) for pod in alive}
+        self.pods_known = node.slots_requested is not None
+        self.holders = {(pod.namespace, pod.name) for pod in alive if pod.holds and pod.slots != 0}
+        self.running = {(pod.namespace, pod.name) for pod in alive if pod.phase == "Running"}
+        self.by_kubelet: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for pod in alive:
+            for device in (pod.snapshot or {}).get("devices") or ():
+                self.by_kubelet[str(device.get("device_id", "")).partition("::")[0]].append((pod.namespace, pod.name))
+        told = bool(self.by_kubelet) or any(one.sample.get("pods") for one in samples)
+        self.names_pods = told or not any(pod.holds and pod.slots and not pod.component for pod in alive)
+        """Whether a busy card without a pod proves anything: somebody says which pod has which, or none holds any."""
+
+    @property
+    def why_none(self) -> str:
+        return self.readings(None, SHOWN[:1])[SHOWN[0]].reason
 
     def fresh(self, at: datetime | None) -> bool:
-        return at is not None and self.now - at <= self.limit
+        return at is not None and self.now - at <= telemetry.stale_after()
 
-    def reading(self, one: DeviceTelemetry | None, metric: str, silent: bool) -> Reading:
-        if one is None or silent:
-            return Reading(None, "no sample")
-        value = (one.sample.get("values") or {}).get(metric)
-        if value is not None:
-            return Reading(float(value))
-        if metric not in self.exported:
-            return Reading(None, "not enabled", metrics.by_id()[metric].csv)
-        if one.gi_id or metrics.by_id()[metric].scope == "card":
-            return Reading(None, "not told")
-        return Reading(None, "blank")
+    def readings(self, one: DeviceTelemetry | None, names: Iterable[str]) -> dict[str, Reading]:
+        """Each of these metrics of a device, or why there is none: the same words as the API's."""
+        sample = msgspec.convert(one.sample, DeviceSample, strict=False) if one and one.sample else None
+        told = measure(
+            sample, self.report, now=self.now, stale_after=telemetry.stale_after(), nvidia=self.nvidia,
+            metrics=[metrics.by_id()[name] for name in names],
+        )  # fmt: skip
+        return {each.metric.id: Reading(each.value, _WHY.get(each.why, each.why), each.turn_on, each.reason) for each in told}
 
-    def pods(self, sample: Mapping[str, Any]) -> tuple[PodOn, ...]:
-        found = []
-        for one in sample.get("pods") or ():
-            named = (one.get("namespace", ""), one.get("pod", ""))
-            found.append(PodOn(*named, squatter=named in self.known and named not in self.holders))
-        return tuple(dict.fromkeys(found))
+    def pods(self, uuid: str, sample: Mapping[str, Any]) -> tuple[PodOn, ...]:
+        """Pods on a device: by the kubelet's word, else by the exporter's, which goes on naming pods that are gone."""
+        named = [] if sample.get("gi_id") else list(self.by_kubelet.get(uuid, ()))
+        named += [(one.get("namespace", ""), one.get("pod", "")) for one in sample.get("pods") or ()]
+        return tuple(
+            PodOn(*pod, squatter=pod in self.running and pod not in self.holders)
+            for pod in dict.fromkeys(named)
+            if pod in self.alive or not self.pods_known
+        )
 
     def mig(self, one: DeviceTelemetry) -> MigRow:
-        silent = not self.fresh(one.at)
-        engine = self.reading(one, "gr_engine_active", silent)
+        readings = self.readings(one, ("gr_engine_active", "fb_used"))
+        engine = readings["gr_engine_active"]
         values = one.sample.get("values") or {}
         return MigRow(
             profile=one.sample.get("profile") or "profile not told",
             instance=one.gi_id,
-            fb_used=self.reading(one, "fb_used", silent),
+            fb_used=readings["fb_used"],
             fb_total=_memory(values),
             engine=engine if engine.value is None else Reading(100 * engine.value),
-            pods=self.pods(one.sample),
+            pods=self.pods(one.uuid, one.sample),
         )
 
 
@@ -237,9 +256,8 @@ def _memory(values: Mapping[str, float]) -> float | None:
     return None
 
 
-def _in_use(readings: Mapping[str, Reading]) -> bool:
-    used, util = readings["fb_used"].value, readings["gpu_util"].value
-    return (used is not None and used > BUSY_MIB) or (util is not None and util > 0)
+def _computes(sample: Mapping[str, Any]) -> bool:
+    return bool(sample) and bool(is_computing(msgspec.convert(sample, DeviceSample, strict=False)))
 
 
 def _bursts(node: Node, now: datetime) -> dict[str, tuple[Xid, ...]]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from fleet.models import ModelServerRow, Node
+from fleet.selectors import telemetry
 from fleet.selectors.gpus import GpuRow
 
 BUSY = 60.0
@@ -58,7 +57,7 @@ def _row(one: ModelServerRow, cards: tuple[GpuRow, ...], now: datetime) -> Serve
     mine = [card for card in cards if any(pod.name == one.pod and pod.namespace == one.namespace for pod in _pods(card))]
     used = [value for card in mine if (value := card.readings["gpu_util"].value) is not None]
     util = sum(used) / len(used) if used else None
-    fresh = one.at is not None and now - one.at <= 3 * settings.TELEMETRY_INTERVAL + settings.COLLECT_INTERVAL
+    fresh = one.at is not None and now - one.at <= telemetry.stale_after()
     silent = "" if fresh and server.get("outcome") == "collected" else server.get("reason") or "It has not been heard lately."
     told = server if not silent else {}
     kv = told.get("kv_cache")

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
+from django.db.models import Case, Q, QuerySet, Value, When
 
-from fleet.models import FindingRow, Mute, Node
+from fleet.filters import is_muted
+from fleet.models import FindingRow, Node
 
 _WORST_FIRST = Case(
     *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(("fatal", "critical", "warning", "info"))),
@@ -25,14 +26,7 @@ class Worst:
 
 
 def _open(now: datetime) -> QuerySet[Any]:
-    mutes = Mute.objects.filter(
-        Q(cluster__isnull=True) | Q(cluster=OuterRef("cluster")),
-        Q(node__isnull=True) | Q(node=OuterRef("node")),
-        Q(key="") | Q(key=OuterRef("key")),
-        rule=OuterRef("rule"),
-        until__gt=now,
-    )
-    return FindingRow.objects.filter(period__endswith__isnull=True).annotate(muted=Exists(mutes), badness=_WORST_FIRST)
+    return FindingRow.objects.filter(period__endswith__isnull=True).annotate(muted=is_muted(now), badness=_WORST_FIRST)
 
 
 def worst(now: datetime, *, cluster: str = "", limit: int = 5) -> Worst:

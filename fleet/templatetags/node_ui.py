@@ -260,7 +260,7 @@ def reading(one: Any, unit: str = "") -> SafeString:
     if one.value is not None:
         text = formats.number(float(one.value), 0)
         return format_html('{}\N{NO-BREAK SPACE}<span class="unit">{}</span>', text, unit) if unit else format_html("{}", text)
-    tip = f"Add to the exporter’s counters CSV: {one.enable}" if one.enable else ""
+    tip = one.reason + (f" Add to the exporter’s counters CSV: {one.enable}" if one.enable else "")
     return format_html(
         '<span class="unknown small"{}>{}</span>', format_html(' data-tip="{}"', tip) if tip else "", one.why or "unknown"
     )

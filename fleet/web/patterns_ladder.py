@@ -177,7 +177,7 @@ def _sparks(now: datetime) -> list[list[tuple[datetime, float | None]]]:
 
 
 def _reading(value: float | None, why: str = "", enable: str = "") -> SimpleNamespace:
-    return SimpleNamespace(value=value, why=why, enable=enable)
+    return SimpleNamespace(value=value, why=why, enable=enable, reason="")
 
 
 def _card(index: int, util: float | None, *pods: str, **more: Any) -> SimpleNamespace:

@@ -110,7 +110,7 @@ def test_a_measured_zero_is_a_zero(reader: Any) -> None:
 def test_without_an_exporter_the_page_says_why_nothing_is_measured(reader: Any) -> None:
     node = a_node()
     a_gpu(node, 0)
-    assert "No exporter has been seen on this node" in text_of(reader, f"/nodes/east/{node.name}/")
+    assert "No exporter of this node is known" in text_of(reader, f"/nodes/east/{node.name}/")
     an_exporter(node, outcome="forbidden", reason="The service account may not get pods/proxy.")
     assert "may not get pods/proxy" in text_of(reader, f"/nodes/east/{node.name}/")
 
@@ -119,12 +119,33 @@ def test_use_that_no_pod_is_named_for_is_seen_only_where_pods_are_named(reader: 
     node = a_node()
     an_exporter(node)
     a_sample(node, 0, gpu_util=40)
+    a_pod(node, "somewhere-on-the-node")
     assert "in use, no pod named" not in text_of(reader, f"/nodes/east/{node.name}/")
     a_pod(node, "vllm-0")
     a_sample(node, 1, pods=("vllm-0",))
     page = text_of(reader, f"/nodes/east/{node.name}/")
     assert "in use, no pod named" in card(page, 0)
     assert "vllm-0" in card(page, 1)
+
+
+def test_a_pod_that_finished_is_neither_named_nor_a_squatter(reader: Any) -> None:
+    """An exporter goes on naming a pod for up to half an hour after its end."""
+    node = a_node()
+    an_exporter(node)
+    a_pod(node, "batch-0", phase="Succeeded", holds=False, ready=False)
+    a_sample(node, 0, pods=("batch-0",), gpu_util=0)
+    row = card(text_of(reader, f"/nodes/east/{node.name}/"), 0)
+    assert "batch-0" not in row
+    assert "squatter" not in row
+
+
+def test_the_kubelets_word_names_a_pod_without_the_exporter(reader: Any) -> None:
+    node = a_node()
+    an_exporter(node)
+    sample = a_sample(node, 0)
+    devices = [{"resource": "nvidia.com/gpu", "device_id": f"{sample.uuid}::0", "health": ""}]
+    a_pod(node, "vllm-9", snapshot={"devices": devices})
+    assert "vllm-9" in card(text_of(reader, f"/nodes/east/{node.name}/"), 0)
 
 
 def test_mig_instances_stand_below_their_card(reader: Any) -> None:
@@ -146,6 +167,7 @@ def test_what_does_not_fit_together_is_said_beside_the_server(reader: Any) -> No
     node = a_node()
     an_exporter(node)
     a_sample(node, 0, gpu_util=97, pods=("vllm-0",))
+    a_pod(node, "vllm-0")
     a_model_server(node, tokens_per_s=0)
     assert "GPU use is 97 %, yet it generates no tokens" in text_of(reader, f"/nodes/east/{node.name}/")
 

@@ -61,8 +61,9 @@ def _make_partition(at: datetime) -> None:
         if cursor.fetchone()[0] is not None:
             return
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
-        cursor.execute("SELECT to_regclass(%s)", [name])
-        if cursor.fetchone()[0] is not None:
+        # to_regclass would answer from this session's cache, which an advisory lock does not refresh
+        cursor.execute("SELECT count(*) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)", [name])
+        if cursor.fetchone()[0]:
             return
         cursor.execute(f"CREATE TABLE {name} (LIKE {_TABLE} INCLUDING DEFAULTS)")
         cursor.execute(
