@@ -11,16 +11,14 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from fleet.collectors.components import AMD_METRICS_EXPORTER, DCGM_EXPORTER
 from fleet.collectors.kube import preload
-from fleet.collectors.model_servers import server_of
 from fleet.collectors.run import SECTIONS, TELEMETRY_SECTIONS, collect
-from fleet.collectors.telemetry import Plan
+from fleet.collectors.telemetry import PORTS, Plan
 from fleet.domain import serving
 from fleet.domain.health import xids
 from fleet.domain.judgement import judge
 from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
+from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome
 from fleet.services import clusters, last_truth, recalling, recording
 from fleet.services.locks import collection_lock
@@ -54,14 +52,15 @@ def _read(cluster: Cluster, run: CollectionRun, deadline_s: float) -> Collection
     connection_to = clusters.connections().get(cluster.name)
     if connection_to is None:
         return _fail(run, f"The configuration names no cluster {cluster.name} any more.")
+    between = run.trigger == TELEMETRY
     seen = collect(
         connection_to,
         now=_clock(cluster),
         known_gpu_nodes=last_truth.gpu_node_names(cluster),
-        known_pods=last_truth.pods_to_ask(cluster, is_asked),
+        known_pods=last_truth.pods_to_ask(cluster, PORTS),
         plan=plan_of(cluster),
-        sections=TELEMETRY_SECTIONS if run.trigger == TELEMETRY else SECTIONS,
-        deadline_s=deadline_s,
+        sections=TELEMETRY_SECTIONS if between else SECTIONS,
+        deadline_s=min(deadline_s, settings.TELEMETRY_INTERVAL.total_seconds()) if between else deadline_s,
     )
     absorb(cluster, seen, run)
     log.info("%s: %s, %s changes. %s", cluster.name, run.outcome, run.changes, run.error)
@@ -101,11 +100,6 @@ def plan_of(cluster: Cluster) -> Plan:
         timeout_s=settings.TELEMETRY_TIMEOUT_S,
         failed_before=last_truth.failed_exporters(cluster),
     )
-
-
-def is_asked(pod: PodSnapshot) -> bool:
-    """Whether telemetry asks this pod."""
-    return pod.component in (DCGM_EXPORTER, AMD_METRICS_EXPORTER) or server_of(pod) is not None
 
 
 def collect_by_id(cluster_id: int, *, trigger: str) -> CollectionRun | None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import msgspec
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from fleet.domain.devices import NodeDevices, Previous, remember
 from fleet.domain.labels import GPU_PRODUCT
@@ -199,10 +199,12 @@ def _servers(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any] | No
     return {"servers": told or known}
 
 
-def pods_to_ask(cluster: Cluster, is_wanted: Callable[[PodSnapshot], bool]) -> tuple[PodSnapshot, ...]:
-    """Exporters and model servers as they were last seen: whom a telemetry pass asks."""
-    rows = Pod.objects.filter(cluster=cluster, removed_at__isnull=True, node__isnull=False).values_list("snapshot", flat=True)
-    return tuple(pod for pod in _convert(rows, PodSnapshot) if is_wanted(pod))
+def pods_to_ask(cluster: Cluster, components: Iterable[str]) -> tuple[PodSnapshot, ...]:
+    """Exporters (pods of these components) and model servers as they were last seen: whom a telemetry pass asks."""
+    server = ModelServerRow.objects.filter(node=OuterRef("node"), namespace=OuterRef("namespace"), pod=OuterRef("name"))
+    rows = Pod.objects.filter(cluster=cluster, removed_at__isnull=True, node__isnull=False)
+    chosen = rows.filter(Q(component__in=list(components)) | Q(Exists(server)))
+    return _convert(chosen.values_list("snapshot", flat=True), PodSnapshot)
 
 
 def failed_exporters(cluster: Cluster) -> frozenset[tuple[str, str]]:

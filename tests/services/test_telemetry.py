@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
 from msgspec import structs
 
 from fleet.domain.outcomes import Outcome, SectionReport
@@ -276,3 +278,43 @@ def test_a_fleet_over_http(simulation: Simulation) -> None:
     assert run is not None
     assert run.outcome == RunOutcome.FAILED
     assert DeviceTelemetry.objects.count() == devices
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_workers_that_begin_an_hour_at_once() -> None:
+    """Each is in a transaction of its own, and all find the partition missing."""
+    at = {"first_seen_at": T0, "changed_at": T0, "state_since": T0}
+    clusters = [Cluster.objects.create(name=f"c{number}") for number in range(4)]
+    nodes = [Node.objects.create(cluster=cluster, name="n", uid=cluster.name, **at) for cluster in clusters]
+    start, problems = threading.Barrier(4), []
+
+    def work(node: Node, hour: int) -> None:
+        try:
+            with transaction.atomic():
+                Node.objects.filter(pk=node.pk).exists()
+                start.wait()
+                frames.write({node.pk: [a_sample("GPU-0")]}, T0 + timedelta(hours=hour))
+        except DatabaseError as error:
+            problems.append(error)
+
+    try:
+        for hour in range(5):
+            threads = [threading.Thread(target=_closing(work), args=(node, hour)) for node in nodes]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert problems == []
+        assert TelemetryFrame.objects.count() == 20
+    finally:
+        frames.drop_old(T0 + timedelta(days=3650))  # nobody else tidies tables that were made here
+
+
+def _closing(work: Any) -> Any:
+    def run(*arguments: Any) -> None:
+        try:
+            work(*arguments)
+        finally:
+            connection.close()
+
+    return run

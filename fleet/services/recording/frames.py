@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -57,19 +58,26 @@ def _make_partition(at: datetime) -> None:
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     name = _name(hour)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s)", [name])
-        if cursor.fetchone()[0] is not None:
+        if _is_there(cursor, name):
             return
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
         # to_regclass would answer from this session's cache, which an advisory lock does not refresh
         cursor.execute("SELECT count(*) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)", [name])
         if cursor.fetchone()[0]:
+        if _is_there(cursor, name):
             return
         cursor.execute(f"CREATE TABLE {name} (LIKE {_TABLE} INCLUDING DEFAULTS)")
         cursor.execute(
             f"ALTER TABLE {_TABLE} ATTACH PARTITION {name} FOR VALUES FROM (%s) TO (%s)",
             [hour, hour + _HOUR],
         )
+
+
+def _is_there(cursor: Any, name: str) -> bool:
+    """Asks the catalogue itself: to_regclass would go on answering no from a cache while another worker makes the table."""
+    cursor.execute("SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s)", [name])
+    (found,) = cursor.fetchone()
+    return bool(found)
 
 
 def drop_old(now: datetime) -> int:
