@@ -111,6 +111,8 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
     policies: dict[str, Policy] = {}
     """Node uid to its policy; a node that is not in it has `default_policy`."""
     default_policy: Policy = Policy()
+    had_nodes: bool = False
+    """It had GPU nodes before, if only some that are gone: one never seen before has joined since."""
     xids: dict[int, XidPolicy] = {}
     """Overrides of the Xid catalogue, by code."""
     has_pools: bool = False

@@ -41,6 +41,11 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
     return ClusterMemory(
         nodes=_nodes(cluster, snapshot, nodes),
         policies=_policies(cluster, nodes, specs, at),
+    first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
+    return ClusterMemory(
+        nodes=_nodes(cluster, snapshot, nodes, first),
+        had_nodes=first is not None,
+        policies=_policies(cluster, nodes, at),
         default_policy=Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster)),
         xids={
             row.code: XidPolicy(code=row.code, name="", severity=row.severity, action=row.action, overridden=True)
@@ -66,7 +71,7 @@ def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | Non
     return turns if turns <= snapshot.taken_at else None
 
 
-def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> dict[str, NodeMemory]:
+def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node], first: datetime | None) -> dict[str, NodeMemory]:
     at = snapshot.taken_at
     previous = last_truth.while_labels_are_away(cluster, snapshot)
     ids = [node.pk for node in nodes]
@@ -76,7 +81,6 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> di
         .values_list("node_id")
         .annotate(n=Count("pk"))
     )
-    first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
     declared = expected.declared(cluster)
     found = {}
     for node in nodes:

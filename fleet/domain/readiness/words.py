@@ -22,7 +22,12 @@ def missing_words(verdict: str, broken_rung: str) -> str:
         return "Starting"
     known = _BY_ID.get(broken_rung)
     if verdict == Verdict.UNKNOWN:
-        return f"Not proved: {rung_title(broken_rung).lower()}" if broken_rung else "Not judged yet"
+        return f"Not proved: {_inside(rung_title(broken_rung))}" if broken_rung else "Not judged yet"
     if verdict == Verdict.READY:
         return "Ready, but fewer cards than expected"
     return known.broken if known else rung_title(broken_rung) if broken_rung else "No reason recorded"
+
+
+def _inside(words: str) -> str:
+    """As it stands inside a sentence: GPUs and CUDA keep their capitals."""
+    return words if words[1:2].isupper() else words[:1].lower() + words[1:]

@@ -41,5 +41,6 @@ def test_a_rung_that_nobody_knows_any_more_still_has_words() -> None:
     assert rung_title("phase_of_moon") == "Phase of moon"
     assert missing_words("not_ready", "phase_of_moon") == "Phase of moon"
     assert missing_words("not_ready", "driver_loaded") == "The driver is not loaded"
-    assert missing_words("unknown", "cuda_works") == "Not proved: cuda works"
+    assert missing_words("unknown", "cuda_works") == "Not proved: CUDA works"
+    assert missing_words("unknown", "container_runtime") == "Not proved: runtime hands out GPUs"
     assert missing_words("excluded", "") == "Taken out on purpose"

@@ -126,8 +126,7 @@ def test_a_node_that_just_booted_is_starting_unless_it_is_good() -> None:
 
 def test_a_node_never_seen_before_on_a_known_cluster_has_just_joined() -> None:
     world = broken_driver().but(memory=NodeMemory())
-    neighbour = ClusterMemory(nodes={"uid-of-another": NodeMemory(first_seen_at=LONG_AGO)})
-    assert judge(world.snapshot(), neighbour).nodes[0].readiness.verdict == "starting"
+    assert judge(world.snapshot(), ClusterMemory(had_nodes=True)).nodes[0].readiness.verdict == "starting"
     assert judge(world.snapshot(), ClusterMemory()).nodes[0].readiness.verdict == "not_ready"
 
 
