@@ -38,14 +38,11 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
     at = snapshot.taken_at
     nodes = list(_alive(cluster))
     specs = {spec.slug: spec for spec in declarations.pool_specs()}
-    return ClusterMemory(
-        nodes=_nodes(cluster, snapshot, nodes),
-        policies=_policies(cluster, nodes, specs, at),
     first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
     return ClusterMemory(
         nodes=_nodes(cluster, snapshot, nodes, first),
         had_nodes=first is not None,
-        policies=_policies(cluster, nodes, at),
+        policies=_policies(cluster, nodes, specs, at),
         default_policy=Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster)),
         xids={
             row.code: XidPolicy(code=row.code, name="", severity=row.severity, action=row.action, overridden=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,7 +108,10 @@ def test_a_refresh_goes_on_from_the_last_day_that_was_rebuilt() -> None:
     assert sorted(NodeDay.objects.values_list("ready_s", flat=True)) == [3 * 3600, *[86_400] * 5]
 
 
-def test_the_command_rebuilds_every_day_from_the_first_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_rebuilds_every_day_from_the_first_there_is(
+    capsys: pytest.CaptureFixture[str], settings: Any, tmp_path: Path
+) -> None:
+    settings.MUSTER_HOME = tmp_path  # another folder than the tests' own: the command must not take their database for its own
     keep(a_node(), [Span(datetime.now(UTC) - timedelta(days=3), None, "ready")])
     call_command("rebuild_days")
     assert capsys.readouterr().out == "4 days rebuilt.\n"

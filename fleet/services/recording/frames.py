@@ -61,9 +61,6 @@ def _make_partition(at: datetime) -> None:
         if _is_there(cursor, name):
             return
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
-        # to_regclass would answer from this session's cache, which an advisory lock does not refresh
-        cursor.execute("SELECT count(*) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)", [name])
-        if cursor.fetchone()[0]:
         if _is_there(cursor, name):
             return
         cursor.execute(f"CREATE TABLE {name} (LIKE {_TABLE} INCLUDING DEFAULTS)")
