@@ -66,10 +66,6 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['-ended_at'], name='delivery_ended'),
         ),
         migrations.AddIndex(
-            model_name='findingrow',
-            index=models.Index(models.Func(models.F('period'), function='upper'), name='finding_by_end'),
-        ),
-        migrations.AddIndex(
             model_name='notice',
             index=models.Index(fields=['key', 'at'], name='notice_by_key'),
         ),
