@@ -277,11 +277,15 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     telemetry: Telemetry = Telemetry()
     sections: dict[str, SectionReport] = {}
     remembered: tuple[str, ...] = ()
-    """Sections that could not be read whole and were filled up with the last truth (services/last_truth.py)."""
+    """Sections that were not read whole or not asked for, and filled up with the last truth (services/last_truth.py)."""
 
     def section(self, name: str) -> SectionReport:
         """The report of a section; one that never ran answers as skipped."""
         return self.sections.get(name) or SectionReport(name=name, outcome=Outcome.SKIPPED, reason="It was not read.")
+
+    def is_fresh(self, name: str) -> bool:
+        """Whether this very look read the section whole: what is not in it is gone from the cluster."""
+        return self.section(name).complete and name not in self.remembered
 
     def knows(self, name: str) -> bool:
         """Whether this section's facts may be judged: read whole, or filled up from memory. Else they are unknown."""

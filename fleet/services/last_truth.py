@@ -68,13 +68,12 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
     asked = set(snapshot.sections)
     snapshot = _between(cluster, snapshot)
     known = [name for name in fillers if name in (cluster.section_read_at or {})]
-    remembered = [name for name in known if not snapshot.section(name).complete]
+    remembered = [name for name in known if name not in asked or not snapshot.section(name).complete]
     changes: dict[str, Any] = {"remembered": tuple(remembered)}
-    for name in known:
-        if name in remembered or name not in asked:
-            changes |= fillers[name](cluster, snapshot)
-    if "resource_slices" in asked and "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
-        changes |= _slices(cluster, snapshot)
+    for name in remembered:
+        changes |= fillers[name](cluster, snapshot)
+    if "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
+        changes |= _slices_of(cluster, snapshot, {(pool.driver, pool.pool) for pool in snapshot.slices.incomplete_pools})
     for name, filler in (("telemetry", _devices), ("model_servers", _servers)):
         filled = None if snapshot.section(name).complete else filler(cluster, snapshot)
         if filled is not None:
@@ -123,14 +122,17 @@ def _device_plugin(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any
 
 
 def _slices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
-    """Devices of pools that were not seen whole; with the section itself broken, of every pool."""
+    """Devices of every pool that this look did not see."""
+    return _slices_of(cluster, snapshot, None)
+
+
+def _slices_of(cluster: Cluster, snapshot: ClusterSnapshot, pools: set[tuple[str, str]] | None) -> dict[str, Any]:
+    """Devices remembered of these pools (driver, pool); None: of all."""
     seen = {(device.driver, device.pool, device.name) for device in snapshot.slices.devices}
-    missing = {(pool.driver, pool.pool) for pool in snapshot.slices.incomplete_pools}
-    whole_section = not snapshot.section("resource_slices").complete
     kept = tuple(
         device
         for device in _convert(_remembered_dra(cluster, "devices"), DraDevice)
-        if (device.driver, device.pool, device.name) not in seen and (whole_section or (device.driver, device.pool) in missing)
+        if (device.driver, device.pool, device.name) not in seen and (pools is None or (device.driver, device.pool) in pools)
     )
     return {
         "slices": ResourceSlices(

@@ -62,7 +62,7 @@ def _alive(cluster: Cluster) -> Any:
 
 def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:
     """When the last truth stopped being believed; None while it is, or while the nodes are being read."""
-    if snapshot.section("nodes").complete or cluster.read_at is None:
+    if snapshot.is_fresh("nodes") or cluster.read_at is None:
         return None
     turns = cluster.read_at + settings.STALE_AFTER
     return turns if turns <= snapshot.taken_at else None

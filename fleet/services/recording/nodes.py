@@ -66,7 +66,7 @@ def remove_gone(
     whose name is now borne by another uid: that one is gone for certain."""
     present = {one.node.uid for one in judged}
     reborn = {one.node.name for one in judged if one.node.uid not in remembered}
-    whole = snapshot.section("nodes").complete
+    whole = snapshot.is_fresh("nodes")
     gone = [row.pk for uid, row in remembered.items() if not row.removed and uid not in present and (whole or row.name in reborn)]
     if gone:
         Node.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at)

@@ -35,7 +35,7 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
         return None
     if not snapshot.knows("nodes"):
         return 0
-    whole = snapshot.section("nodes").complete
+    whole = snapshot.is_fresh("nodes")
     silent_from = silence.turn(row, at, read_now=whole)
     known = nodes.known(cluster)
     removed = nodes.remove_gone(cluster, snapshot, judgement.nodes, known)

@@ -50,7 +50,7 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
         unique_fields=["cluster", "uid"],
         update_fields=[field.name for field in Pod._meta.concrete_fields if field.name not in _KEPT],
     )
-    gone = [pod.pk for pod in known.values() if pod.uid not in seen] if snapshot.section("pods").complete else []
+    gone = [pod.pk for pod in known.values() if pod.uid not in seen] if snapshot.is_fresh("pods") else []
     if gone:
         Pod.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at, holds=False)
     Node.objects.bulk_update(
