@@ -86,15 +86,18 @@ def _folded(verdicts: Iterable[Event], facts: Iterable[Event]) -> Iterator[Event
 
 
 def _together(happened: Iterable[Event]) -> list[Event]:
-    """The same change on many nodes is one event, at its newest moment."""
+    """The same thing on many nodes is one event, at its newest moment: the same step of verdict for the same reason, or the same
+    first change of facts. What differs between them is left to each node's page."""
     found: dict[tuple[Any, ...], Event] = {}
     for event in sorted(happened, key=lambda one: one.at, reverse=True):
-        told = tuple((one.get("section"), one.get("key"), one.get("before"), one.get("after")) for one in event.changes)
-        key: tuple[Any, ...] = (event.kind, event.before, event.after, event.detail, str(told))
-        if event.kind == "cluster_lost":
-            key = (*key, event.cluster)
-        if key in found:
-            found[key] = replace(found[key], others=found[key].others + 1)
-        else:
+        first = event.changes[0] if event.changes and event.kind == "changed" else {}
+        told = tuple(str(first.get(name)) for name in ("section", "key", "before", "after"))
+        where = event.cluster if event.kind == "cluster_lost" else ""
+        key = (event.kind, event.before, event.after, event.detail, told, where)
+        if key not in found:
             found[key] = event
+            continue
+        same = event.changes if event.changes == found[key].changes else ()
+        shared = same or (found[key].changes[:1] if event.kind == "changed" else ())
+        found[key] = replace(found[key], others=found[key].others + 1, changes=shared)
     return list(found.values())

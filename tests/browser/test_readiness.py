@@ -50,7 +50,7 @@ def test_from_the_funnel_to_the_node_its_past_and_what_differs(open_page: OpenPa
     expect(page).to_have_url(re.compile(r"\?at="))
     expect(page.get_by_text(re.compile("^As of"))).to_be_visible()
     assert page.locator("[data-refresh-url]").count() == 0
-    page.get_by_role("link", name="back to live").click()
+    page.locator(".band--past").get_by_role("link", name="back to live").click()
     expect(page).to_have_url(node.split("?")[0])
     page.locator("summary", has_text="Compare").click()
     page.get_by_role("link", name=re.compile("The last hour")).click()

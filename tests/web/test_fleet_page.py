@@ -121,6 +121,20 @@ def test_a_verdict_and_the_fact_behind_it_stand_in_one_line(reader: Any) -> None
     assert "ready → not ready, resources_advertised; allocatable" in text_of(reader, "/")
 
 
+def test_one_step_of_verdict_on_many_nodes_is_one_line_whatever_else_they_told(reader: Any) -> None:
+    now = datetime.now(UTC)
+    for place in range(4):
+        node, at = a_node(verdict="not_ready"), now - timedelta(minutes=9 + place)
+        a_verdict_period(node, now - timedelta(days=1), at)
+        a_verdict_period(node, at, None, "not_ready", broken_rung="resources_advertised")
+        a_revision(node, at, None, [{"section": "devices", "key": f"gpu-{place}", "before": f"GPU-{place}", "after": None}])
+    html = reader.get("/").content.decode().split("Changed in the last hour")[-1]
+    assert html.count('data-key="event-') == 1
+    page = text_of(reader, "/")
+    assert "and 3 more ready → not ready, resources_advertised" in page
+    assert "gpu-0" not in page
+
+
 def test_one_cluster_alone_counts_its_own(reader: Any) -> None:
     a_busy_fleet()
     page = text_of(reader, "/?cluster=prod-eu-west")
