@@ -132,6 +132,11 @@ class Cluster(ClusterCore):
             lose_card(self, self.nodes[node], index, xid)
             self.show_node(self.nodes[node])
 
+    def tell_xid(self, node: str, xid: int, index: int = 0) -> None:
+        """The driver reports an Xid that costs no card: the exporter's gauge goes on telling it."""
+        with self.lock:
+            self.nodes[node].gpus[index].xid = xid
+
     def heal_gpu(self, node: str, index: int = 0) -> None:
         """The card is replaced or reset and the plugin restarted; DCGM remembers no XID."""
         with self.lock:

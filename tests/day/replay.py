@@ -24,10 +24,12 @@ def look(cluster_name: str, at: datetime) -> None:
     from fleet.models import Cluster
     from fleet.services import silence
     from fleet.services.collection import collect_cluster
+    from fleet.services.notifications import send
 
     with clock_at(at):
         silence.sweep(at)
         collect_cluster(Cluster.objects.get(name=cluster_name), trigger="schedule", deadline_s=20)
+        send.notify(lambda: at)
 
 
 def main() -> None:
