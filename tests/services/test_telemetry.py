@@ -16,7 +16,7 @@ from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer, Telemetry
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, Exporter, Gpu, ModelServerRow, Node, RunOutcome, TelemetryFrame
-from fleet.services import collection, last_truth, schedule
+from fleet.services import clusters, collection, last_truth, schedule
 from fleet.services.clusters import register_clusters
 from fleet.services.recording import frames
 from fleet.simulator.fleet import build_fleet
@@ -281,6 +281,20 @@ def test_a_fleet_over_http(simulation: Simulation) -> None:
     assert run is not None
     assert run.outcome == RunOutcome.FAILED
     assert DeviceTelemetry.objects.count() == devices
+
+
+@pytest.mark.django_db
+def test_a_cluster_may_be_read_another_way(settings: Any) -> None:
+    settings.TELEMETRY_SOURCE, settings.PROMETHEUS_URL, settings.PROMETHEUS_TOKEN = "pod-proxy", "http://all", "secret"
+    Cluster.objects.create(name="east")
+    assert not clusters.set_telemetry("west", "direct", "")
+    plan = collection.plan_of(Cluster.objects.get())
+    assert (plan.source, plan.prometheus_url, plan.prometheus_token) == ("pod-proxy", "http://all", "secret")
+    assert clusters.set_telemetry("east", "prometheus", "http://its-own")
+    plan = collection.plan_of(Cluster.objects.get())
+    assert (plan.source, plan.prometheus_url) == ("prometheus", "http://its-own")
+    assert clusters.set_telemetry("east", "", "")
+    assert collection.plan_of(Cluster.objects.get()).source == "pod-proxy"
 
 
 @pytest.mark.django_db(transaction=True)
