@@ -75,7 +75,7 @@ class Reader:
             reports.append(report)
             samples.extend(read)
         whole = Result(samples=_merged(samples), exporters=tuple(reports), count=len(reports))
-        return _judged(whole, [page.failure for page in pages], "exporter")
+        return _judged(whole, _of_note(pages), "exporter")
 
     def model_servers(self, pods: Sequence[PodSnapshot]) -> Result:
         """The section model_servers. With Prometheus as the source they are asked through the API server all the same."""
@@ -87,9 +87,7 @@ class Reader:
             [target for target, _ in found], lambda target, body, at: model_servers.read(target, body, servers[target.key])
         )
         told = tuple(model_servers.pod_of(page, servers[page.target.key]) for page in pages)
-        # A server that is not ready need not answer: that is told by itself, and does not make the reading a broken one.
-        failures = [page.failure for page in pages if page.failure is None or page.target.pod.ready]
-        return _judged(Result(servers=told, count=len(told)), failures, "model server")
+        return _judged(Result(servers=told, count=len(told)), _of_note(pages), "model server")
 
     def _read(self, targets: Sequence[Target], make: Callable[[Target, bytes | bytearray, datetime], object]) -> list[Page]:
         ask, idle = [], {}
@@ -195,6 +193,13 @@ def _not_running(pod: PodSnapshot) -> Failure | None:
         return None
     why = f" ({pod.reason})" if pod.reason else ""
     return Failure(Outcome.UNREACHABLE, f"The pod {pod.name} is {pod.phase.lower() or 'not scheduled'}{why}.")
+
+
+def _of_note(pages: Sequence[Page]) -> list[Failure | None]:
+    """How the askings went that say something of the way. A pod that is not ready need not answer: its own report tells that,
+    and it does not make the reading of all others a broken one."""
+    read = any(page.failure is None for page in pages)
+    return [page.failure for page in pages if page.failure is None or page.target.pod.ready or not read]
 
 
 def _judged(whole: Result, failures: Sequence[Failure | None], noun: str) -> Result:

@@ -76,10 +76,23 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         changes |= _slices_of(cluster, snapshot, {(pool.driver, pool.pool) for pool in snapshot.slices.incomplete_pools})
     for name, filler in (("telemetry", _devices), ("model_servers", _servers)):
         filled = None if snapshot.section(name).complete else filler(cluster, snapshot)
+    for name in known:
+        if name in remembered or name not in asked:
+            changes |= fillers[name](cluster, snapshot)
+    if "resource_slices" in asked and "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
+        changes |= _slices(cluster, snapshot)
+    for name, told, filler in (
+        ("telemetry", snapshot.telemetry.exporters, _devices),
+        ("model_servers", snapshot.telemetry.servers, _servers),
+    ):
+        complete = snapshot.section(name).complete
+        if complete and all(one.outcome is Outcome.COLLECTED for one in told):
+            continue
+        filled = filler(cluster, snapshot)
         if filled is not None:
             telemetry = changes.get("telemetry", snapshot.telemetry)
             changes["telemetry"] = msgspec.structs.replace(telemetry, **filled)
-            changes["remembered"] += (name,)
+            changes["remembered"] += () if complete else (name,)
     return msgspec.structs.replace(snapshot, **changes)
 
 
@@ -95,16 +108,24 @@ def _between(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         server_version=cluster.server_version,
         platform=cluster.platform,
         permissions=msgspec.convert(cluster.permissions, Permissions, strict=False),
-        slices=ResourceSlices(
-            incomplete_pools=tuple(msgspec.convert(pool, IncompletePool, strict=False) for pool in cluster.incomplete_pools)
-        ),
     )
 
 
 def _nodes(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
     seen = {node.name for node in snapshot.nodes}
     known = _alive_nodes(cluster).exclude(name__in=seen).values_list("snapshot", flat=True)
-    return {"nodes": snapshot.nodes + _convert(known, NodeSnapshot), "node_count": cluster.node_count}
+    return {"nodes": snapshot.nodes + tuple(map(_ordered, _convert(known, NodeSnapshot))), "node_count": cluster.node_count}
+
+
+def _ordered(node: NodeSnapshot) -> NodeSnapshot:
+    """The API gives keys by name, jsonb by length: what is judged of a remembered node must not differ by that."""
+    return msgspec.structs.replace(
+        node,
+        labels=dict(sorted(node.labels.items())),
+        annotations=dict(sorted(node.annotations.items())),
+        capacity=dict(sorted(node.capacity.items())),
+        allocatable=dict(sorted(node.allocatable.items())),
+    )
 
 
 def _pods(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
@@ -129,6 +150,9 @@ def _slices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
 def _slices_of(cluster: Cluster, snapshot: ClusterSnapshot, pools: set[tuple[str, str]] | None) -> dict[str, Any]:
     """Devices remembered of these pools (driver, pool); None: of all."""
     seen = {(device.driver, device.pool, device.name) for device in snapshot.slices.devices}
+    missing = {(pool.driver, pool.pool) for pool in snapshot.slices.incomplete_pools}
+    # A telemetry pass, which asks for none, bears the last pass's report; only what was read has a version.
+    whole_section = not snapshot.section("resource_slices").complete or not snapshot.slices.api_version
     kept = tuple(
         device
         for device in _convert(_remembered_dra(cluster, "devices"), DraDevice)
@@ -137,7 +161,9 @@ def _slices_of(cluster: Cluster, snapshot: ClusterSnapshot, pools: set[tuple[str
     return {
         "slices": ResourceSlices(
             devices=snapshot.slices.devices + kept,
-            incomplete_pools=snapshot.slices.incomplete_pools,
+            incomplete_pools=(
+                _convert(cluster.incomplete_pools, IncompletePool) if whole_section else snapshot.slices.incomplete_pools
+            ),
             api_version=snapshot.slices.api_version,
         )
     }

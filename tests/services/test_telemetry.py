@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,11 @@ from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer, Telemetry
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, Exporter, Gpu, ModelServerRow, Node, RunOutcome, TelemetryFrame
-from fleet.services import collection, last_truth, schedule
+from fleet.services import clusters, collection, last_truth, schedule
 from fleet.services.clusters import register_clusters
 from fleet.services.recording import frames
-from fleet.simulator.server import Simulation
+from fleet.simulator.fleet import build_fleet
+from fleet.simulator.server import Simulation, serve
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 CARDS = tuple(f"GPU-{number}" for number in range(8))
@@ -234,7 +236,8 @@ def test_one_frame_an_interval_in_a_partition_of_its_hour(cluster: Cluster) -> N
     assert frame is not None
     assert frame.values["GPU-0"] == {"gpu_temp": 40.0, "gpu_util": 50.0}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_inherits WHERE inhparent = 'fleet_telemetryframe'::regclass")
+        names = [f"fleet_telemetryframe_20261123{hour}" for hour in (12, 13)]
+        cursor.execute("SELECT count(*) FROM pg_class WHERE relname = ANY(%s)", [names])
         assert cursor.fetchone() == (2,)
 
 
@@ -279,6 +282,20 @@ def test_a_fleet_over_http(simulation: Simulation) -> None:
     assert DeviceTelemetry.objects.count() == devices
 
 
+@pytest.mark.django_db
+def test_a_cluster_may_be_read_another_way(settings: Any) -> None:
+    settings.TELEMETRY_SOURCE, settings.PROMETHEUS_URL, settings.PROMETHEUS_TOKEN = "pod-proxy", "http://all", "secret"
+    Cluster.objects.create(name="east")
+    assert not clusters.set_telemetry("west", "direct", "")
+    plan = collection.plan_of(Cluster.objects.get())
+    assert (plan.source, plan.prometheus_url, plan.prometheus_token) == ("pod-proxy", "http://all", "secret")
+    assert clusters.set_telemetry("east", "prometheus", "http://its-own")
+    plan = collection.plan_of(Cluster.objects.get())
+    assert (plan.source, plan.prometheus_url) == ("prometheus", "http://its-own")
+    assert clusters.set_telemetry("east", "", "")
+    assert collection.plan_of(Cluster.objects.get()).source == "pod-proxy"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_many_workers_that_begin_an_hour_at_once() -> None:
     """Each is in a transaction of its own, and all find the partition missing."""
@@ -304,7 +321,9 @@ def test_many_workers_that_begin_an_hour_at_once() -> None:
             for thread in threads:
                 thread.join()
         assert problems == []
-        assert TelemetryFrame.objects.count() == 20
+        assert (
+            TelemetryFrame.objects.filter(node_id__in=[node.pk for node in nodes], at__lt=T0 + timedelta(hours=5)).count() == 20
+        )
     finally:
         frames.drop_old(T0 + timedelta(days=3650))  # nobody else tidies tables that were made here
 
@@ -336,3 +355,34 @@ def test_a_telemetry_pass_forgets_no_dra_device_and_reads_no_node(simulation: An
     assert after == before
     cluster.refresh_from_db()
     assert cluster.read_at == read_at
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {},
+        {"forbidden": [("list", "resourceslices")]},
+        {"absent_groups": ["resource.k8s.io"]},
+        {"forbidden": [("list", "pods"), ("list", "daemonsets")]},
+        {"exporter_failing": ["*"]},
+        {"unreachable": "refused"},
+    ],
+    ids=["nothing", "slices", "no-dra", "pods", "exporters", "cluster"],
+)
+def test_between_two_whole_passes_the_same_is_said_of_every_kind_of_node(
+    tmp_path: Path, settings: Any, fault: dict[str, Any]
+) -> None:
+    """Else every node whose judgement rests on what a telemetry pass does not read would be written twice a minute."""
+    with serve(build_fleet(clusters=1, pods_per_node=8)) as running:
+        settings.MUSTER_KUBECONFIG, settings.IS_SIMULATED = str(running.kubeconfig(tmp_path / "kubeconfig")), False
+        (cluster,) = register_clusters()
+        collection.collect_cluster(cluster, trigger="cli")
+        running.faults(cluster.name).set(**fault)
+        collection.collect_cluster(cluster, trigger="cli", deadline_s=10)
+        told = dict(Node.objects.values_list("name", "fingerprint"))
+        for _ in range(2):
+            run = collection.collect_cluster(cluster, trigger=collection.TELEMETRY)
+            assert run is not None
+            assert run.changes == 0
+        assert dict(Node.objects.values_list("name", "fingerprint")) == told
