@@ -119,6 +119,9 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Whether any pool is declared: a node in none of them is then worth a word."""
     silent_since: datetime | None = None
     """Set when the cluster has not been read for so long that nothing it said before is believed any more."""
+    last_reached_at: datetime | None = None
+    """Set while the cluster is out of reach: when it was last read. What was measured then ages no further until it is silent:
+    it is Muster's way that is broken, not its exporters."""
     rungs_proved: frozenset[str] = frozenset()
     """Rungs that something on this cluster proved before: their absence now is no "nobody could ever prove it"."""
     boot_grace: timedelta = timedelta(minutes=5)
@@ -166,6 +169,11 @@ class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
     def component(self, *names: str) -> tuple[PodSnapshot, ...]:
         """The living pods on this node that play one of these parts in the GPU stack (collectors/components.py)."""
         return tuple(pod for pod in self.pods if pod.component in names and pod.phase not in ("Succeeded", "Failed"))
+
+    @property
+    def measured_until(self) -> datetime:
+        """The moment against which the age of a sample counts: now, or the last look that reached the cluster."""
+        return self.cluster.last_reached_at or self.now
 
     def age_of_boot(self) -> timedelta | None:
         """How long ago the node joined or rebooted, as far as Muster saw it happen; None where it did not."""

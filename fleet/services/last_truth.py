@@ -25,7 +25,6 @@ from fleet.domain.snapshot import (
     OperatorSnapshot,
     Permissions,
     PodSnapshot,
-    ResourceSlices,
 )
 from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
 from fleet.models import Cluster, DeviceTelemetry, Exporter, ModelServerRow, Node, Pod
@@ -74,13 +73,6 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         changes |= fillers[name](cluster, snapshot)
     if "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
         changes |= _slices_of(cluster, snapshot, {(pool.driver, pool.pool) for pool in snapshot.slices.incomplete_pools})
-    for name, filler in (("telemetry", _devices), ("model_servers", _servers)):
-        filled = None if snapshot.section(name).complete else filler(cluster, snapshot)
-    for name in known:
-        if name in remembered or name not in asked:
-            changes |= fillers[name](cluster, snapshot)
-    if "resource_slices" in asked and "resource_slices" not in remembered and snapshot.slices.incomplete_pools:
-        changes |= _slices(cluster, snapshot)
     for name, told, filler in (
         ("telemetry", snapshot.telemetry.exporters, _devices),
         ("model_servers", snapshot.telemetry.servers, _servers),
@@ -144,29 +136,20 @@ def _device_plugin(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any
 
 def _slices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
     """Devices of every pool that this look did not see."""
-    return _slices_of(cluster, snapshot, None)
+    filled = _slices_of(cluster, snapshot, None)["slices"]
+    incomplete = _convert(cluster.incomplete_pools, IncompletePool)
+    return {"slices": msgspec.structs.replace(filled, incomplete_pools=incomplete)}
 
 
 def _slices_of(cluster: Cluster, snapshot: ClusterSnapshot, pools: set[tuple[str, str]] | None) -> dict[str, Any]:
-    """Devices remembered of these pools (driver, pool); None: of all."""
+    """The snapshot's devices with those remembered of these pools (driver, pool); None: of all."""
     seen = {(device.driver, device.pool, device.name) for device in snapshot.slices.devices}
-    missing = {(pool.driver, pool.pool) for pool in snapshot.slices.incomplete_pools}
-    # A telemetry pass, which asks for none, bears the last pass's report; only what was read has a version.
-    whole_section = not snapshot.section("resource_slices").complete or not snapshot.slices.api_version
     kept = tuple(
         device
         for device in _convert(_remembered_dra(cluster, "devices"), DraDevice)
         if (device.driver, device.pool, device.name) not in seen and (pools is None or (device.driver, device.pool) in pools)
     )
-    return {
-        "slices": ResourceSlices(
-            devices=snapshot.slices.devices + kept,
-            incomplete_pools=(
-                _convert(cluster.incomplete_pools, IncompletePool) if whole_section else snapshot.slices.incomplete_pools
-            ),
-            api_version=snapshot.slices.api_version,
-        )
-    }
+    return {"slices": msgspec.structs.replace(snapshot.slices, devices=snapshot.slices.devices + kept)}
 
 
 def _allocations(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:

@@ -72,11 +72,11 @@ def _hardware_condition(node: Node, good: bool, reason: str, message: str, since
 # -- faults a node may be born with; each leaves the node as such a node is found ------------------------------------------
 
 
-def lose_card(cluster: ClusterCore, node: Node, index: int, xid: int = 79) -> None:
+def lose_card(cluster: ClusterCore, node: Node, index: int, xid: int, ago: timedelta = timedelta(hours=2)) -> None:
     """A card falls off the bus: the plugin marks it unhealthy, DCGM loses it, the kubelet offers less than it has."""
     node.gpus[index].healthy, node.gpus[index].xid = False, xid
     if any(entry["type"] == "AcceleratedHardwareReady" for entry in node.conditions):
-        since = (cluster.now() - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        since = (cluster.now() - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
         message = f"GPU {node.gpus[index].uuid} reported XID {xid}"
         _hardware_condition(node, False, f"NvidiaXID{xid}Error", message, since)
 
@@ -138,7 +138,7 @@ BEFORE: dict[str, Befall] = {
 """Faults that are there before anything lands on the node."""
 
 AFTER: dict[str, Befall] = {
-    "gpu-lost": lambda cluster, node: lose_card(cluster, node, 5),
+    "gpu-lost": lambda cluster, node: lose_card(cluster, node, 5, 79),
     "not-ready": silence,
     "cordoned": _cordon,
 }

@@ -129,7 +129,7 @@ class Cluster(ClusterCore):
     def fail_gpu(self, node: str, index: int = 0, xid: int = 79) -> None:
         """A card falls off the bus; pods that hold it stay bound."""
         with self.lock:
-            lose_card(self, self.nodes[node], index, xid)
+            lose_card(self, self.nodes[node], index, xid, timedelta())
             self.show_node(self.nodes[node])
 
     def tell_xid(self, node: str, xid: int, index: int = 0) -> None:
@@ -146,6 +146,11 @@ class Cluster(ClusterCore):
                 if condition["type"] == "AcceleratedHardwareReady" and all(gpu.healthy for gpu in healed.gpus):
                     condition |= {"status": "True", "reason": "NvidiaAcceleratedHardwareIsReady", "message": "healthy again"}
             self.show_node(healed)
+
+    def reboot_node(self, node: str) -> None:
+        with self.lock:
+            self.nodes[node].booted = self.now()
+            self.show_node(self.nodes[node])
 
     def reconfigure_mig(self, node: str, profiles: list[str], config: str = "", strategy: str = "") -> None:
         """Cut every card into these profiles (none: whole again) of an emptied node. What was advertised before stays at 0."""

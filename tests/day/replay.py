@@ -6,6 +6,7 @@ Run as a program it takes moments from its standard input, one a line, and answe
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,7 +21,7 @@ def clock_at(at: datetime) -> Iterator[None]:
 
 
 def look(cluster_name: str, at: datetime) -> None:
-    """One pass, the sweep for clusters that are silent, and the notices that have become due."""
+    """The sweep for clusters that are silent, one pass, and the notices that have become due."""
     from fleet.models import Cluster
     from fleet.services import silence
     from fleet.services.collection import collect_cluster
@@ -28,7 +29,8 @@ def look(cluster_name: str, at: datetime) -> None:
 
     with clock_at(at):
         silence.sweep(at)
-        collect_cluster(Cluster.objects.get(name=cluster_name), trigger="schedule", deadline_s=20)
+        while collect_cluster(Cluster.objects.get(name=cluster_name), trigger="schedule", deadline_s=20) is None:
+            time.sleep(0.05)  # the lock of a worker that was just killed
         send.notify(lambda: at)
 
 

@@ -338,6 +338,7 @@ def _closing(work: Any) -> Any:
     return run
 
 
+@pytest.mark.django_db
 def test_a_telemetry_pass_forgets_no_dra_device_and_reads_no_node(simulation: Any) -> None:
     from fleet.models import Node
     from fleet.services.clusters import register_clusters

@@ -58,7 +58,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 def cards(subject: NodeSubject) -> tuple[Card, ...]:
     """The cards of this node of which there is a fresh sample, by UUID."""
-    limit = subject.now - thresholds.load().telemetry.fresh
+    limit = subject.measured_until - thresholds.load().telemetry.fresh
     now: dict[str, list[DeviceSample]] = {}
     for sample in subject.samples:
         if sample.at >= limit and sample.uuid:

@@ -187,7 +187,7 @@ def is_running(pod: PodSnapshot) -> bool:
 
 def fresh(subject: NodeSubject) -> list[DeviceSample]:
     """Samples that tell about now."""
-    return [sample for sample in subject.samples if subject.now - sample.at <= SAMPLE_FRESH]
+    return [sample for sample in subject.samples if subject.measured_until - sample.at <= SAMPLE_FRESH]
 
 
 def at_work(subject: NodeSubject) -> bool:

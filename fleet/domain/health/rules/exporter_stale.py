@@ -37,7 +37,8 @@ def _silent(subject: NodeSubject) -> Finding | None:
     if failing:
         told = Evidence("exporter", f"{failing[0].namespace}/{failing[0].pod}".strip("/") or "outcome", failing[0].outcome.value)
         return _finding("silent", "The exporter of this node does not answer.", told)
-    if any(report.outcome is Outcome.COLLECTED for report in subject.exporters):
+    asked = subject.snapshot.section("telemetry").outcome in (Outcome.COLLECTED, Outcome.INCOMPLETE)
+    if asked and any(report.outcome is Outcome.COLLECTED for report in subject.exporters):
         return _finding(
             "stale", "The exporter of this node tells nothing new of its GPUs.", Evidence("exporter", "samples", "old")
         )

@@ -30,7 +30,7 @@ def check(subject: NodeSubject) -> RuleResult:
         return answer(subject, ID, tainted, lack=(Status.WAITING, "The node has just started; its GPUs may still come up."))
     named = {finding.key for finding in tainted}
     found = tainted + [
-        _finding(uuid, Evidence("dcgm", "UUID", "no longer reported")) for uuid in _lost(subject) if uuid not in named
+        _finding(uuid, Evidence("dcgm", uuid, "no longer reported")) for uuid in _lost(subject) if uuid not in named
     ]
     reason = short_of(subject, len(_present(subject)))
     return answer(subject, ID, found, lack=(Status.UNKNOWN, reason) if reason else None)

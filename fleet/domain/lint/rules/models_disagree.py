@@ -29,7 +29,7 @@ def check(subject: NodeSubject) -> RuleResult:
     fewer = from_remarks(subject, ID, _FEWER, rung="labels_accurate")
     if fewer:
         return answer(ID, fewer)
-    models = sorted({sample.model for sample in subject.samples if sample.model and subject.now - sample.at <= FRESH})
+    models = sorted({sample.model for sample in subject.samples if sample.model and subject.measured_until - sample.at <= FRESH})
     if not told.product or not models:
         return unknown(ID, "Labels or exporter do not name the cards now.")
     strangers = [model for model in models if not _same(model, told.product)]

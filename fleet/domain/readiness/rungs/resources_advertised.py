@@ -74,6 +74,11 @@ def _full(subject: NodeSubject) -> RungResult:
         status = Status.WARN if subject.policy.partial_nodes and devices.physical else Status.FAIL
         return RUNG.says(status, reason, _figures(subject), _plugin_remedy(subject, ()))
     slots = devices.slots.allocatable
+    predicted = any(resource.predicted is not None for resource in devices.resources)
+    if devices.physical_source == "dcgm" and not predicted and devices.physical and (slots or 0) % devices.physical:
+        on = plural(devices.physical, "GPU")
+        reason = f"{plural(slots or 0, 'slot')} allocatable on {on}, and nothing says how many those make."
+        return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
     reason = f"{plural(slots or 0, 'slot')} allocatable: as many as the devices make."
     return RUNG.says(Status.PASS, reason, _figures(subject))
 

@@ -14,7 +14,7 @@ def plain(**fields: object) -> World:
 def test_as_many_as_expected_passes_and_says_by_what() -> None:
     result = operator().rung("gpu_present")
     assert result.status == Status.PASS
-    assert ("label", "physical GPUs", "8") in [(one.source, one.key, one.value) for one in result.evidence]
+    assert ("dcgm", "physical GPUs", "8") in [(one.source, one.key, one.value) for one in result.evidence]
 
 
 def test_a_lost_card_fails_with_its_number() -> None:
