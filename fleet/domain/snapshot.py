@@ -256,6 +256,9 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     """The API server said its own answer may lack rules (webhook authorisers)."""
 
 
+_TOLD = frozenset({Outcome.COLLECTED, Outcome.ABSENT, Outcome.INCOMPLETE})
+
+
 class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One look at one cluster. What a section could not tell is empty here and explained in `sections`."""
 
@@ -282,6 +285,12 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     def section(self, name: str) -> SectionReport:
         """The report of a section; one that never ran answers as skipped."""
         return self.sections.get(name) or SectionReport(name=name, outcome=Outcome.SKIPPED, reason="It was not read.")
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the API server told the last whole pass anything. A telemetry pass bears that one's reports."""
+        reports = [report for name, report in self.sections.items() if name not in ("telemetry", "model_servers")]
+        return not reports or any(report.outcome in _TOLD for report in reports)
 
     def is_fresh(self, name: str) -> bool:
         """Whether this very look read the section whole: what is not in it is gone from the cluster."""

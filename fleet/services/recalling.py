@@ -13,7 +13,6 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 
 from fleet.domain.catalog import thresholds
-from fleet.domain.outcomes import Outcome
 from fleet.domain.pools.policy import Pool
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver, XidBurst, XidPolicy
@@ -51,7 +50,7 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
         },
         has_pools=bool(specs),
         silent_since=_silent_since(cluster, snapshot),
-        last_reached_at=None if _is_reached(snapshot) else cluster.read_at,
+        last_reached_at=None if snapshot.is_reached else cluster.read_at,
         rungs_proved=frozenset(cluster.rungs_proved),
         boot_grace=settings.BOOT_GRACE,
         flap_changes=settings.FLAP_CHANGES,
@@ -68,15 +67,6 @@ def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | Non
         return None
     turns = cluster.read_at + settings.STALE_AFTER
     return turns if turns <= snapshot.taken_at else None
-
-
-_TOLD = frozenset({Outcome.COLLECTED, Outcome.ABSENT, Outcome.INCOMPLETE})
-
-
-def _is_reached(snapshot: ClusterSnapshot) -> bool:
-    """Whether the API server told the last whole pass anything. A telemetry pass bears that one's reports."""
-    reports = [report for name, report in snapshot.sections.items() if name not in ("telemetry", "model_servers")]
-    return not reports or any(report.outcome in _TOLD for report in reports)
 
 
 def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node], first: datetime | None) -> dict[str, NodeMemory]:
