@@ -9,7 +9,7 @@ import pytest
 
 from fleet.models import FindingRow, NodeRevision, RungPeriod, VerdictPeriod
 from fleet.services import rollups
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_ladder, a_node
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -30,7 +30,7 @@ def text(at: datetime) -> str:
 
 @pytest.fixture
 def story() -> None:
-    node = a_node("n1", first_seen_at=ago(10), verdict="ready", rungs=[{"id": "cuda_works"}])
+    node = a_node("n1", first_seen_at=ago(10), verdict="ready", rungs=a_ladder())
     facts = {
         "labels": LABELS, "taints": {"dedicated:NoSchedule": "x"}, "capacity": {"nvidia.com/gpu": "32"},
         "allocatable": {"nvidia.com/gpu": "32"}, "node": {"unschedulable": "false"}, "conditions": {"Ready": "True"},
@@ -68,7 +68,10 @@ def test_a_node_as_it_was(story: None, reader: Any) -> None:
     assert then["taints"] == [{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]
     assert [finding["rule"] for finding in then["findings"]] == ["xid"]
     assert [(rung["id"], rung["status"]) for rung in then["rungs"]] == [("cuda_works", "fail")]
-    assert set(reader.get("/api/v1/nodes/east/n1/").json()) <= set(then)
+    now = reader.get("/api/v1/nodes/east/n1/").json()
+    assert set(now) <= set(then)
+    assert set(now["rungs"][0]) == set(then["rungs"][0]), "a rung of the past has the shape of one of now"
+    assert (then["rungs"][0]["number"], then["rungs"][0]["title"]) == (4, "CUDA works")
 
 
 def test_before_it_was_known_there_is_nothing(story: None, reader: Any) -> None:
