@@ -218,7 +218,8 @@ _MAKE_POOLS = """
 _MAKE_MEMBERS = """
     INSERT INTO fleet_poolmembership (pool_id, node_id, period)
     SELECT pool.id, node.id, told.period FROM fleet_node AS node CROSS JOIN LATERAL (
-        SELECT node.id %% 6 AS place, tstzrange(%(first)s, CASE WHEN node.id %% 10 = 0 THEN %(first)s + interval '180 days' END) AS period
+        SELECT node.id %% 6 AS place,
+            tstzrange(%(first)s, CASE WHEN node.id %% 10 = 0 THEN %(first)s + interval '180 days' END) AS period
         UNION ALL SELECT (node.id + 1) %% 6, tstzrange(%(first)s + interval '180 days', NULL) WHERE node.id %% 10 = 0
     ) AS told JOIN fleet_pool AS pool ON pool.slug = 'pool-' || told.place
 """
