@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db.models.functions import Cast
 
 from fleet.domain.history import spans
 from fleet.models import Cluster, FindingRow, FleetDay, Node, NodeDay
-from fleet.selectors import figures
+from fleet.selectors import declarations, figures
 
 GROUPS = {"cluster": "cluster_id", "pool": "pool", "product": "product", "machine_type": "machine_type"}
 """What nodes are grouped by, to the column of FleetDay that tells it."""
@@ -49,6 +49,13 @@ class Row:
     """Mean time from the beginning to the repair of the incidents that were repaired in the window; None without any."""
     first_bad_at: datetime | None
     """When the first incident of the window began."""
+    promise: float | None = None
+    """Percent that the pool promises; None for what is no pool, and for one that promises nothing."""
+
+    @property
+    def is_below(self) -> bool | None:
+        """Whether the pool was ready for less than it promises; None where it promises nothing, or nothing is known."""
+        return None if self.promise is None or self.availability is None else self.availability < self.promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,9 @@ class HeatMap:
     rows: tuple[HeatRow, ...]
 
 
-def availability(by: str, since: datetime, until: datetime, *, cluster: str = "", now: datetime | None = None) -> list[Row]:
+def availability(
+    by: str, since: datetime, until: datetime, *, cluster: str = "", pool: str | None = None, now: datetime | None = None
+) -> list[Row]:
     """One row for each group with any history in [since, until), the lowest availability first.
 
     Without `now`, days (UTC) come from their figures, as fresh as the last refresh, the last one as far as it is there. With
@@ -87,15 +96,15 @@ def availability(by: str, since: datetime, until: datetime, *, cluster: str = ""
     """
     if _midnight(since) and (_midnight(until) or now is None):
         if by == "node":
-            return _sorted(_of_nodes(_days(since, until, cluster)))
-        told = _by_day(since, until, cluster, by)
-        return _sorted([_group(name, list(days.values())) for name, days in told.items()])
-    return _sorted(_exact(by, since, until, cluster, now or until))
+            return _sorted(_of_nodes(_days(since, until, cluster, pool)))
+        told = _by_day(since, until, cluster, by, pool)
+        return _promised(by, _sorted([_group(name, list(days.values())) for name, days in told.items()]))
+    return _promised(by, _sorted(_exact(by, since, until, cluster, pool, now or until)))
 
 
-def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") -> HeatMap:
+def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "", pool: str | None = None) -> HeatMap:
     """Groups × days of [since, until), the groups by name. One query, and one for the clusters."""
-    told = _by_day(since, until, cluster, by)
+    told = _by_day(since, until, cluster, by, pool)
     totals = {name: _group(name, list(days.values())) for name, days in told.items()}
     first, last = since.astimezone(UTC).date(), _last_day(until)
     days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
@@ -160,12 +169,21 @@ def findings_of_day(day: date, by: str, name: str, limit: int = 12) -> list[Rule
     return [RuleOfDay(**one) for one in found.order_by("-nodes", "rule")[:limit]]
 
 
-def _days(since: datetime, until: datetime, cluster: str) -> QuerySet[NodeDay]:
-    return NodeDay.objects.filter(**_within(since, until, _clusters(cluster).values_list("pk", flat=True)))
+def _days(since: datetime, until: datetime, cluster: str, pool: str | None = None) -> QuerySet[NodeDay]:
+    return NodeDay.objects.filter(**_within(since, until, _clusters(cluster).values_list("pk", flat=True), pool))
 
 
-def _within(since: datetime, until: datetime, clusters: Iterable[int]) -> dict[str, Any]:
-    return {"day__gte": since.astimezone(UTC).date(), "day__lte": _last_day(until), "cluster_id__in": list(clusters)}
+def _within(since: datetime, until: datetime, clusters: Iterable[int], pool: str | None) -> dict[str, Any]:
+    days = {"day__gte": since.astimezone(UTC).date(), "day__lte": _last_day(until), "cluster_id__in": list(clusters)}
+    return days if pool is None else days | {"pool": pool}
+
+
+def _promised(by: str, rows: list[Row]) -> list[Row]:
+    """The rows of pools with what each promises; one query."""
+    if by != "pool":
+        return rows
+    promises = {spec.slug: spec.policy.promise_percent for spec in declarations.pool_specs()}
+    return [replace(row, promise=promises.get(row.name)) for row in rows]
 
 
 def _clusters(name: str) -> QuerySet[Cluster]:
@@ -181,10 +199,12 @@ def _midnight(at: datetime) -> bool:
     return at.astimezone(UTC).time() == datetime.min.time()
 
 
-def _by_day(since: datetime, until: datetime, cluster: str, by: str) -> dict[str, dict[date, Mapping[str, Any]]]:
+def _by_day(
+    since: datetime, until: datetime, cluster: str, by: str, pool: str | None
+) -> dict[str, dict[date, Mapping[str, Any]]]:
     """Sums over the nodes of each group on each day, the same node once a day."""
     key, names = GROUPS[by], dict(_clusters(cluster).values_list("pk", "name"))
-    rows = FleetDay.objects.filter(**_within(since, until, names))
+    rows = FleetDay.objects.filter(**_within(since, until, names, pool))
     found: dict[str, dict[date, Mapping[str, Any]]] = defaultdict(dict)
     told = rows.values(key, "day").annotate(**_sums("_sum"), n=Sum("nodes"), first=Min("first_bad_at"))
     for row in told.order_by():
@@ -209,7 +229,7 @@ def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
     return [_row(one["node__name"], one["node__cluster__name"], 1, one) for one in found]
 
 
-def _exact(by: str, since: datetime, until: datetime, cluster: str, now: datetime) -> list[Row]:
+def _exact(by: str, since: datetime, until: datetime, cluster: str, pool: str | None, now: datetime) -> list[Row]:
     """Every figure is a sum over time, so a window is its whole days and what is left of it at both ends."""
     first, last = _midnight_after(since), _midnight_before(until)
     told: dict[tuple[int, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -220,19 +240,22 @@ def _exact(by: str, since: datetime, until: datetime, cluster: str, now: datetim
                 columns = [column.name for column in cursor.description]
                 for values in cursor.fetchall():
                     row = dict(zip(columns, values, strict=True))
-                    told[row["node_id"], row["pool"] if by == "pool" else ""].append(row)
+                    if pool is None or row["pool"] == pool:
+                        told[row["node_id"], row["pool"] if by == "pool" else ""].append(row)
     if first < last:
         keys = ("node", "pool") if by == "pool" else ("node",)
-        for one in _days(first, last, cluster).values(*keys).annotate(**_sums(), first_bad_at=Min("first_bad_at")).order_by():
+        for one in (
+            _days(first, last, cluster, pool).values(*keys).annotate(**_sums(), first_bad_at=Min("first_bad_at")).order_by()
+        ):
             told[one["node"], one.get("pool", "")].append(one)
     nodes = Node.objects.filter(pk__in={pk for pk, _ in told}, cluster__in=_clusters(cluster)).select_related("cluster")
     known = nodes.only("name", "product", "machine_type", "cluster__name").in_bulk()
-    lived = [(known[pk], pool, _sum(rows)) for (pk, pool), rows in told.items() if pk in known]
+    lived = [(known[pk], its_pool, _sum(rows)) for (pk, its_pool), rows in told.items() if pk in known]
     if by == "node":
         return [_row(node.name, node.cluster.name, 1, one) for node, _, one in lived]
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for node, pool, one in lived:
-        name = {"cluster": node.cluster.name, "pool": pool, "product": node.product}.get(by, node.machine_type)
+    for node, its_pool, one in lived:
+        name = {"cluster": node.cluster.name, "pool": its_pool, "product": node.product}.get(by, node.machine_type)
         groups[name].append(one)
     return [_row(name, "", len(rows), _sum(rows)) for name, rows in groups.items()]
 
