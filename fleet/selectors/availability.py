@@ -130,8 +130,9 @@ def worst_nodes(since: datetime, until: datetime, *, cluster: str = "", limit: i
     """
     good = F("ready_s_sum") + F("degraded_s_sum")
     ready = Cast(good, FloatField()) / (good + F("not_ready_s_sum") + F("starting_s_sum"))
+    days: Any = _days(since, until, cluster)
     found = (
-        _days(since, until, cluster).values("node").annotate(**_sums("_sum"), first=Min("first_bad_at"))
+        days.values("node").annotate(**_sums("_sum"), first=Min("first_bad_at"))
         .filter(not_ready_s_sum__gt=0).annotate(ready=ready).order_by("ready", "-incidents_sum", "node")[:limit]
     )  # fmt: skip
     told = {one["node"]: {name: one[f"{name}_sum"] for name in _FIGURES} | {"first_bad_at": one["first"]} for one in found}
