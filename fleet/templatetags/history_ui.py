@@ -67,6 +67,12 @@ def kept(is_below: bool) -> dict[str, Any]:
 
 
 @register.filter
+def promised(percent: float) -> str:
+    """What a pool promises, as it was declared."""
+    return formats.promised(percent)
+
+
+@register.filter
 def exactly(percent: float | None) -> str:
     """A share of time with two decimals that never claims all of it wrongly: 99.9999 → `99.99 %`."""
     if percent is None:

@@ -122,7 +122,7 @@ def _promises(rows: list[availability.Row]) -> str:
         every = len(promising) == len([row for row in rows if row.name])
         return "Every pool keeps its promise" if every else "Every pool that promises anything keeps it"
     worst = max(below, key=lambda row: (row.promise or 0) - (row.availability or 0))
-    told = f"{worst.name}, {formats.percent(worst.availability, 2)} ready, promised {formats.percent(worst.promise, 2)}"
+    told = f"{worst.name}, {formats.percent(worst.availability, 2)} ready, promised {formats.promised(worst.promise or 0)}"
     if len(below) == 1:
         return f"One pool is below its promise: {told}"
     return f"{formats.number(len(below))} pools are below their promise, furthest {told}"
