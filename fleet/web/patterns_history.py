@@ -30,7 +30,7 @@ def _chart(name: str, heat: HeatMap, line: Line, groups: list[Group], since: dat
 
 def _hard(days: tuple[date, ...]) -> HeatMap:
     """Every band, days mostly unknown, days without a node, the longest name, and nodes in no pool."""
-    odd = {
+    odd: dict[str, dict[int, float | None]] = {
         "a100-batch": {8: 61.4, 9: 76.2, 10: 91.8, 11: 96.9},
         "h100-prod-inference": {1: 97.2, 8: 98.4, 13: 96.8},
         LONG: {4: None, 5: None, 6: 93.8},
