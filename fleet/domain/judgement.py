@@ -95,7 +95,7 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
         if node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(node, devices[name]):
             continue
         yield NodeSubject(
-            now=memory.believed_at or snapshot.taken_at,
+            now=snapshot.taken_at,
             snapshot=snapshot,
             node=node,
             devices=NOT_DESCRIBED,

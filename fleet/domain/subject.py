@@ -117,9 +117,6 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Overrides of the Xid catalogue, by code."""
     has_pools: bool = False
     """Whether any pool is declared: a node in none of them is then worth a word."""
-    believed_at: datetime | None = None
-    """Set where this look could not read the nodes: when they were last read whole. What is remembered is judged as of then,
-    so that nothing of it ages (a sample, a pod's start) until it is not believed any more at all."""
     silent_since: datetime | None = None
     """Set when the cluster has not been read for so long that nothing it said before is believed any more."""
     last_reached_at: datetime | None = None

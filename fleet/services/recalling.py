@@ -51,7 +51,6 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
             for row in XidOverride.objects.all()
         },
         has_pools=bool(specs),
-        believed_at=None if snapshot.section("nodes").complete else cluster.read_at,
         silent_since=_silent_since(cluster, snapshot),
         last_reached_at=None if _is_reached(snapshot) else cluster.read_at,
         rungs_proved=frozenset(cluster.rungs_proved),
