@@ -25,6 +25,8 @@ from fleet.models import (
     NotificationRule,
     NotificationTarget,
     Pod,
+    Pool,
+    PoolMembership,
     Role,
     RungPeriod,
     Team,
@@ -152,6 +154,15 @@ def a_burst(node: Node, code: int = 79, **fields: Any) -> XidBurstRow:
     number = next(_serial)
     told = {"uuid": "GPU-0", "started_at": NOON - timedelta(minutes=number), "last_at": NOON - timedelta(minutes=number)}
     return XidBurstRow.objects.create(node=node, code=code, **{"source": "gauge", **told, **fields})
+
+
+def a_pool(slug: str = "h100", *nodes: Node, since: datetime = NOON, **policy: Any) -> Pool:
+    """A pool with these members since `since`; `policy` as its declaration has it."""
+    told = {"slug": slug, "policy": policy}
+    pool = Pool.objects.create(slug=slug, spec=told, created_at=since, updated_at=since)
+    for node in nodes:
+        PoolMembership.objects.create(pool=pool, node=node, period=DateTimeTZRange(since, None))
+    return pool
 
 
 def a_rung(rung: str, number: int, status: str = "pass", **fields: Any) -> dict[str, Any]:

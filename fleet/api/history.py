@@ -23,16 +23,26 @@ from fleet.domain.history.changes import KINDS, Group
 from fleet.selectors import availability, bootstrap
 from fleet.selectors.changes import ChangeLog, change_log
 
+_DAYS = OpenApiParameter("days", bool, description="Each group's days too; for a window of whole days.")
 _FORMAT = OpenApiParameter("format", str, enum=["json", "csv"], description="csv gives every row, unpaged.")
 _ROW = (
     "name", "cluster", "nodes", "availability", "unknown", "excluded", "incidents", "flaps", "mttr_s", "down_s",
-    "first_bad_at", "seconds",
+    "first_bad_at", "promise", "seconds",
 )  # fmt: skip
 _BOOTSTRAP_ROW = ("name", "nodes", "median_min", "p90_min", "waiting")
 
 
+class AvailabilityDay(serializers.Serializer):
+    """One day (UTC) of a group. Percentages are of time; null is unknown."""
+
+    day = serializers.DateField()
+    availability = serializers.FloatField(allow_null=True)
+    unknown = serializers.FloatField(allow_null=True)
+
+
 class AvailabilityRow(serializers.Serializer):
-    """A group of nodes, or one node, over the window. Percentages are of time; null is unknown."""
+    """A group of nodes, or one node, over the window. Percentages are of time; null is unknown. `promise` is a pool's; `days`
+    are told where they are asked for, and hold the days on which the group had a node."""
 
     name = serializers.CharField(allow_null=True)
     cluster = serializers.CharField(allow_null=True)
@@ -45,7 +55,9 @@ class AvailabilityRow(serializers.Serializer):
     mttr_s = serializers.FloatField(allow_null=True)
     down_s = serializers.IntegerField()
     first_bad_at = serializers.DateTimeField(allow_null=True)
+    promise = serializers.FloatField(allow_null=True)
     seconds = serializers.DictField(child=serializers.IntegerField())
+    days = AvailabilityDay(many=True, allow_null=True)
 
 
 class AvailabilityList(serializers.Serializer):
@@ -65,22 +77,38 @@ class Availability(APIView):
         responses=AvailabilityList,
         parameters=[
             OpenApiParameter("by", str, enum=list(availability.BY)),
-            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, _FORMAT,
+            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, windows.POOL, _DAYS, _FORMAT,
         ],
     )  # fmt: skip
     def get(self, request: Request) -> Any:
         """One row for each group, the lowest first. Whole days come from figures that are refreshed every minute; a
-        window given by `since` and `until` is exact to the second."""
-        windows.only(request, ("by", "window", "since", "until", "cluster"))
+        window given by `since` and `until` is exact to the second. By pool, a node's day (or part of one) counts for the
+        pool that it was in for most of it; a row without a name is of nodes in no pool."""
+        windows.only(request, ("by", "window", "since", "until", "cluster", "pool", "days"))
         by = windows.choice(request, "by", availability.BY, "cluster")
         since, until, whole = windows.window(request)
-        rows = availability.availability(
-            by, since, until, cluster=request.query_params.get("cluster", ""), now=None if whole else timezone.now()
-        )
-        told = [{**_fields(row), "name": row.name or None, "cluster": row.cluster or None} for row in rows]
+        cluster, pool = request.query_params.get("cluster", ""), request.query_params.get("pool")
+        rows = availability.availability(by, since, until, cluster=cluster, pool=pool, now=None if whole else timezone.now())
+        days = _days(request, by, since, until, whole=whole, cluster=cluster, pool=pool)
+        told = [
+            {**_fields(row), "name": row.name or None, "cluster": row.cluster or None, "days": days and days.get(row.name, [])}
+            for row in rows
+        ]
         if request.accepted_renderer.format == "csv":
             return _csv("availability", told, [name for name in _ROW if name != "seconds"])
         return Response({"by": by, **_window(since, until), **_list(AvailabilityRow(told, many=True).data)})
+
+
+def _days(
+    request: Request, by: str, since: datetime, until: datetime, *, whole: bool, cluster: str, pool: str | None
+) -> dict[str, list[availability.Cell]] | None:
+    """Name of the group to its days, where they are asked for."""
+    if windows.choice(request, "days", ("true", "false"), "false") == "false":
+        return None
+    if not whole or by == "node":
+        raise ValidationError({"days": ["Days are told of groups, over a window of whole days (`window`)."]})
+    heat = availability.heat_map(by, since, until, cluster=cluster, pool=pool)
+    return {row.name: [cell for cell in row.cells if cell is not None] for row in heat.rows}
 
 
 def _fields(row: availability.Row) -> dict[str, Any]:

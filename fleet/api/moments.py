@@ -17,6 +17,7 @@ from fleet.api.fleet import FleetSummary, SummarySerializer
 from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer
 from fleet.domain.history import spans
 from fleet.domain.history.incidents import stretches
+from fleet.domain.readiness.words import rung_number, rung_title
 from fleet.filters import MomentFilters
 from fleet.selectors import bootstrap, history, moments
 from fleet.selectors import nodes as select
@@ -143,7 +144,8 @@ class NodesInTime(Nodes):
     def one(self, request: Request, cluster: str, name: str) -> Response:
         """One node: the one that bears this name now, else the last that did; with `at`, the one that bore it then, as it was.
 
-        Of the past, what pods held is not kept: requested and free slots are null.
+        Of the past, what pods held and which devices a DRA driver published is not kept: requested and free slots, and
+        cards that only ResourceSlices tell of, are null.
         """
         windows.only(request, ("at",))
         at = windows.moment(request, "at")
@@ -229,8 +231,9 @@ def as_of(found: NodeMoment) -> dict[str, Any]:
         "verdict_since": told(verdict.since) if verdict else None,
         "verdict_reason": verdict.reason if verdict else "Nothing was judged at that moment.",
         "rungs": [
-            {"id": one.rung, "status": one.status, "reason": one.reason, "evidence": list(one.evidence), "remedy": None,
-             "observed_at": told(one.since)}
+            {"id": one.rung, "number": rung_number(one.rung), "title": rung_title(one.rung), "status": one.status,
+             "own_status": None, "reason": one.reason, "evidence": list(one.evidence), "remedy": None,
+             "observed_at": told(one.since), "waiver": None}
             for one in found.rungs
         ],
         "findings": FindingStretch(found.findings, many=True).data,

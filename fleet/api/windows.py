@@ -17,6 +17,7 @@ _LOST_PLUS = re.compile(r" (?=\d\d:\d\d$)")
 SINCE = OpenApiParameter("since", datetime, description="Beginning of the window, in place of `window`.")
 UNTIL = OpenApiParameter("until", datetime, description="End of the window; now where it is not given.")
 WINDOW = OpenApiParameter("window", str, description="Whole days up to today (UTC), today among them: `7d`, `30d`, `90d`.")
+POOL = OpenApiParameter("pool", str, description="Only the time in this pool; empty for none.")
 CLUSTER = OpenApiParameter("cluster", str, description="Only this cluster.")
 
 

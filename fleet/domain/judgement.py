@@ -180,9 +180,8 @@ def _judge_node(subject: NodeSubject, allocations: tuple[DraAllocation, ...]) ->
         readiness=readiness,
         results=results,
         pending=pending | more_pending | readiness.remember,
-        fingerprint=fingerprint(
-            facts, described, state, reasons, allocations, readiness, rules.findings(results), pending, more_pending
-        ),
+        # What has not lasted long enough to count comes and goes with every look: it is remembered without being a change.
+        fingerprint=fingerprint(facts, described, state, reasons, allocations, readiness, rules.findings(results)),
         pods_fingerprint=fingerprint(sorted(subject.pods, key=lambda pod: pod.uid)),
     )
 

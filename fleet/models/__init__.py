@@ -6,7 +6,7 @@ from fleet.models.findings import FindingRow, Mute
 from fleet.models.gpus import Gpu, MigInstance
 from fleet.models.nodes import Node, NodeResource
 from fleet.models.notices import Delivery, DeliveryItem, Notice, NotificationRule, NotificationTarget
-from fleet.models.periods import GpuHour, NodeDay, RungPeriod, VerdictPeriod
+from fleet.models.periods import FleetDay, GpuHour, NodeDay, RungPeriod, VerdictPeriod
 from fleet.models.pods import Pod
 from fleet.models.pools import ClassVersion, Pool, PoolMembership, PromisePeriod, WorkloadClass
 from fleet.models.requests import ClassRequest, IdempotencyKey, RequestState, RequestStep
@@ -31,6 +31,7 @@ __all__ = [
     "ExpectedGpus",
     "Exporter",
     "FindingRow",
+    "FleetDay",
     "Gpu",
     "GpuHour",
     "IdempotencyKey",

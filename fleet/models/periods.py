@@ -104,6 +104,42 @@ class NodeDay(models.Model):
         return f"{self.node} {self.day}"
 
 
+class FleetDay(models.Model):
+    """The days of all nodes of one product and machine type in one pool of one cluster, added up: a year of them is as quickly
+    read as a month of NodeDay. Rebuilt with them."""
+
+    day = models.DateField()
+    """In UTC."""
+    cluster_id = models.BigIntegerField()
+    product = models.CharField(max_length=200, blank=True)
+    machine_type = models.CharField(max_length=200, blank=True)
+    """Product and machine type as they stood when the day was last rebuilt."""
+    pool = models.CharField(max_length=63, blank=True)
+    """As NodeDay."""
+    nodes = models.IntegerField()
+    ready_s = models.BigIntegerField(default=0)
+    degraded_s = models.BigIntegerField(default=0)
+    not_ready_s = models.BigIntegerField(default=0)
+    starting_s = models.BigIntegerField(default=0)
+    unknown_s = models.BigIntegerField(default=0)
+    excluded_s = models.BigIntegerField(default=0)
+    incidents = models.IntegerField(default=0)
+    flaps = models.IntegerField(default=0)
+    down_s = models.BigIntegerField(default=0)
+    first_bad_at = models.DateTimeField(null=True, blank=True)
+    repaired = models.IntegerField(default=0)
+    repair_s = models.BigIntegerField(default=0)
+
+    class Meta:
+        ordering = ["day", "cluster_id", "product", "machine_type", "pool"]
+        constraints = [
+            models.UniqueConstraint(fields=["day", "cluster_id", "product", "machine_type", "pool"], name="fleet_day_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product} {self.pool} {self.day}"
+
+
 class GpuHour(models.Model):
     """One hour of the cards of one product in one cluster, in GPU-seconds (one card for one second): a rollup as NodeDay."""
 

@@ -1,24 +1,27 @@
-"""How much of the known time nodes were good, over a window: by cluster, product, machine type or node."""
+"""How much of the known time nodes were good, over a window: by pool, cluster, product, machine type or node."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Min, QuerySet, Sum
+from django.db.models import Count, F, FloatField, Min, QuerySet, Sum
+from django.db.models.functions import Cast
 
 from fleet.domain.history import spans
-from fleet.models import Cluster, FindingRow, Node, NodeDay
-from fleet.selectors import figures
+from fleet.models import Cluster, FindingRow, FleetDay, Node, NodeDay
+from fleet.selectors import declarations, figures
 
-GROUPS = {"cluster": "node__cluster__name", "product": "node__product", "machine_type": "node__machine_type"}
+GROUPS = {"cluster": "cluster_id", "pool": "pool", "product": "product", "machine_type": "machine_type"}
+"""What nodes are grouped by, to the column of FleetDay that tells it."""
 BY = (*GROUPS, "node")
+_OF_NODE = {"cluster": "node__cluster__name", "product": "node__product", "machine_type": "node__machine_type"}
 _SECONDS = tuple(f"{verdict}_s" for verdict in spans.VERDICTS)
-_COUNTS = ("incidents", "flaps", "down_s", "repaired", "repair_s")
+_FIGURES = (*_SECONDS, "incidents", "flaps", "down_s", "repaired", "repair_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Row:
     """What a group of nodes (or one node) did over the window. Shares are percent; None is unknown."""
 
     name: str
-    """Of the cluster, product, machine type or node; empty where the nodes do not tell it."""
+    """Of the cluster, pool, product, machine type or node; empty where the nodes do not tell it, or were in no pool."""
     cluster: str
     """Of a node; empty for groups."""
     nodes: int
@@ -46,6 +49,13 @@ class Row:
     """Mean time from the beginning to the repair of the incidents that were repaired in the window; None without any."""
     first_bad_at: datetime | None
     """When the first incident of the window began."""
+    promise: float | None = None
+    """Percent that the pool promises; None for what is no pool, and for one that promises nothing."""
+
+    @property
+    def is_below(self) -> bool | None:
+        """Whether the pool was ready for less than it promises; None where it promises nothing, or nothing is known."""
+        return None if self.promise is None or self.availability is None else self.availability < self.promise
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +85,26 @@ class HeatMap:
     rows: tuple[HeatRow, ...]
 
 
-def availability(by: str, since: datetime, until: datetime, *, cluster: str = "", now: datetime | None = None) -> list[Row]:
+def availability(
+    by: str, since: datetime, until: datetime, *, cluster: str = "", pool: str | None = None, now: datetime | None = None
+) -> list[Row]:
     """One row for each group with any history in [since, until), the lowest availability first.
 
     Without `now`, days (UTC) come from their figures, as fresh as the last refresh, the last one as far as it is there. With
-    it, the parts of a window that are no whole days are asked of the periods themselves, as they stand at `now`.
+    it, the parts of a window that are no whole days are asked of the periods themselves, as they stand at `now`. By pool, a
+    node's day (or part of one) counts for the pool that it was in for most of it.
     """
     if _midnight(since) and (_midnight(until) or now is None):
-        rows = _days(since, until, cluster)
-        return _sorted(_of_nodes(rows) if by == "node" else _of_groups(rows, by))
-    return _sorted(_exact(by, since, until, cluster, now or until))
+        if by == "node":
+            return _sorted(_of_nodes(_days(since, until, cluster, pool)))
+        told = _by_day(since, until, cluster, by, pool)
+        return _promised(by, _sorted([_group(name, list(days.values())) for name, days in told.items()]))
+    return _promised(by, _sorted(_exact(by, since, until, cluster, pool, now or until)))
 
 
-def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") -> HeatMap:
+def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "", pool: str | None = None) -> HeatMap:
     """Groups × days of [since, until), the groups by name. One query, and one for the clusters."""
-    told = _by_day(_days(since, until, cluster), by)
+    told = _by_day(since, until, cluster, by, pool)
     totals = {name: _group(name, list(days.values())) for name, days in told.items()}
     first, last = since.astimezone(UTC).date(), _last_day(until)
     days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
@@ -109,18 +124,27 @@ def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "") ->
 
 
 def worst_nodes(since: datetime, until: datetime, *, cluster: str = "", limit: int = 5) -> list[Row]:
-    """Nodes that were good for the least of their known time, and for less than all of it."""
-    rows = _of_nodes(_days(since, until, cluster).filter(not_ready_s__gt=0))
-    names = {(row.cluster, row.name) for row in rows}
-    whole = [row for row in availability("node", since, until, cluster=cluster) if (row.cluster, row.name) in names]
-    return whole[:limit]
+    """Nodes that were good for the least of their known time, and for less than all of it. Two queries, one for the clusters.
+
+    The database sums each node's days and hands out the worst only: of a year of a large fleet these are many rows.
+    """
+    good = F("ready_s_sum") + F("degraded_s_sum")
+    ready = Cast(good, FloatField()) / (good + F("not_ready_s_sum") + F("starting_s_sum"))
+    days: Any = _days(since, until, cluster)
+    found = (
+        days.values("node").annotate(**_sums("_sum"), first=Min("first_bad_at"))
+        .filter(not_ready_s_sum__gt=0).annotate(ready=ready).order_by("ready", "-incidents_sum", "node")[:limit]
+    )  # fmt: skip
+    told = {one["node"]: {name: one[f"{name}_sum"] for name in _FIGURES} | {"first_bad_at": one["first"]} for one in found}
+    nodes = Node.objects.select_related("cluster").only("name", "cluster__name").in_bulk(list(told))
+    return [_row(nodes[pk].name, nodes[pk].cluster.name, 1, one) for pk, one in told.items()]
 
 
 def nodes_of_day(day: date, by: str, name: str) -> list[Row]:
     """The nodes behind one cell of the heat map, the least available first; for `by` as in GROUPS."""
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    rows = _days(since, since + timedelta(days=1), "").filter(**{GROUPS[by]: name})
-    return _sorted(_of_nodes(rows))
+    rows = _days(since, since + timedelta(days=1), "")
+    return _sorted(_of_nodes(rows.filter(pool=name) if by == "pool" else rows.filter(**{_OF_NODE[by]: name})))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +161,30 @@ class RuleOfDay:
 def findings_of_day(day: date, by: str, name: str, limit: int = 12) -> list[RuleOfDay]:
     """What stood on the nodes behind one cell, on the most nodes first."""
     since = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    rows = FindingRow.objects.filter(
-        period__overlap=(since, since + timedelta(days=1)), cluster__in=_clusters(""), **{GROUPS[by]: name}
-    )
+    rows = FindingRow.objects.filter(period__overlap=(since, since + timedelta(days=1)), cluster__in=_clusters(""))
+    if by == "pool":
+        rows = rows.filter(node__in=NodeDay.objects.filter(day=day, pool=name).values("node"))
+    else:
+        rows = rows.filter(**{_OF_NODE[by]: name})
     found = rows.values("rule", "severity").annotate(nodes=Count("node", distinct=True), text=Min("text"))
     return [RuleOfDay(**one) for one in found.order_by("-nodes", "rule")[:limit]]
 
 
-def _days(since: datetime, until: datetime, cluster: str) -> QuerySet[NodeDay]:
-    ids = list(_clusters(cluster).values_list("pk", flat=True))
-    return NodeDay.objects.filter(day__gte=since.astimezone(UTC).date(), day__lte=_last_day(until), cluster_id__in=ids)
+def _days(since: datetime, until: datetime, cluster: str, pool: str | None = None) -> QuerySet[NodeDay]:
+    return NodeDay.objects.filter(**_within(since, until, _clusters(cluster).values_list("pk", flat=True), pool))
+
+
+def _within(since: datetime, until: datetime, clusters: Iterable[int], pool: str | None) -> dict[str, Any]:
+    days = {"day__gte": since.astimezone(UTC).date(), "day__lte": _last_day(until), "cluster_id__in": list(clusters)}
+    return days if pool is None else days | {"pool": pool}
+
+
+def _promised(by: str, rows: list[Row]) -> list[Row]:
+    """The rows of pools with what each promises; one query."""
+    if by != "pool":
+        return rows
+    promises = {spec.slug: spec.policy.promise_percent for spec in declarations.pool_specs()}
+    return [replace(row, promise=promises.get(row.name)) for row in rows]
 
 
 def _clusters(name: str) -> QuerySet[Cluster]:
@@ -162,19 +200,23 @@ def _midnight(at: datetime) -> bool:
     return at.astimezone(UTC).time() == datetime.min.time()
 
 
-def _by_day(rows: QuerySet[NodeDay], by: str) -> dict[str, dict[date, Mapping[str, Any]]]:
-    """Sums over the nodes of each group on each day: so many rows that adding them up costs nothing, and no node has to be
-    told apart, for it has one row a day."""
-    key = GROUPS[by]
-    sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
+def _by_day(
+    since: datetime, until: datetime, cluster: str, by: str, pool: str | None
+) -> dict[str, dict[date, Mapping[str, Any]]]:
+    """Sums over the nodes of each group on each day, the same node once a day."""
+    key, names = GROUPS[by], dict(_clusters(cluster).values_list("pk", "name"))
+    rows = FleetDay.objects.filter(**_within(since, until, names, pool))
     found: dict[str, dict[date, Mapping[str, Any]]] = defaultdict(dict)
-    for row in rows.values(key, "day").annotate(**sums, first_bad_at=Min("first_bad_at"), nodes=Count("pk")).order_by():
-        found[row[key]][row["day"]] = row
+    told = rows.values(key, "day").annotate(**_sums("_sum"), n=Sum("nodes"), first=Min("first_bad_at"))
+    for row in told.order_by():
+        name = names[row[key]] if by == "cluster" else row[key]
+        figures_of_day = {one: row[f"{one}_sum"] for one in _FIGURES}
+        found[name][row["day"]] = {**figures_of_day, "nodes": row["n"], "first_bad_at": row["first"]}
     return found
 
 
-def _of_groups(rows: QuerySet[NodeDay], by: str) -> list[Row]:
-    return [_group(name, list(days.values())) for name, days in _by_day(rows, by).items()]
+def _sums(suffix: str = "") -> dict[str, Sum]:
+    return {f"{name}{suffix}": Sum(name) for name in _FIGURES}
 
 
 def _group(name: str, days: Sequence[Mapping[str, Any]]) -> Row:
@@ -182,34 +224,40 @@ def _group(name: str, days: Sequence[Mapping[str, Any]]) -> Row:
 
 
 def _of_nodes(rows: QuerySet[NodeDay]) -> list[Row]:
-    sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
-    found = rows.values("node__name", "node__cluster__name", "node").annotate(**sums, first_bad_at=Min("first_bad_at")).order_by()
+    found = (
+        rows.values("node__name", "node__cluster__name", "node").annotate(**_sums(), first_bad_at=Min("first_bad_at")).order_by()
+    )
     return [_row(one["node__name"], one["node__cluster__name"], 1, one) for one in found]
 
 
-def _exact(by: str, since: datetime, until: datetime, cluster: str, now: datetime) -> list[Row]:
+def _exact(by: str, since: datetime, until: datetime, cluster: str, pool: str | None, now: datetime) -> list[Row]:
     """Every figure is a sum over time, so a window is its whole days and what is left of it at both ends."""
     first, last = _midnight_after(since), _midnight_before(until)
-    told: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    told: dict[tuple[int, str], list[Mapping[str, Any]]] = defaultdict(list)
     for start, end in ((since, first), (last, until)) if first <= last else ((since, until),):
         if start < end:
             with connection.cursor() as cursor:
                 cursor.execute(figures.statement(), figures.arguments(start, end, now))
                 columns = [column.name for column in cursor.description]
-                for row in cursor.fetchall():
-                    told[row[0]].append(dict(zip(columns, row, strict=True)))
+                for values in cursor.fetchall():
+                    row = dict(zip(columns, values, strict=True))
+                    if pool is None or row["pool"] == pool:
+                        told[row["node_id"], row["pool"] if by == "pool" else ""].append(row)
     if first < last:
-        sums = {name: Sum(name) for name in (*_SECONDS, *_COUNTS)}
-        for one in _days(first, last, cluster).values("node").annotate(**sums, first_bad_at=Min("first_bad_at")).order_by():
-            told[one["node"]].append(one)
-    nodes = Node.objects.filter(pk__in=told, cluster__in=_clusters(cluster)).select_related("cluster")
-    nodes = nodes.only("name", "product", "machine_type", "cluster__name")
+        keys = ("node", "pool") if by == "pool" else ("node",)
+        for one in (
+            _days(first, last, cluster, pool).values(*keys).annotate(**_sums(), first_bad_at=Min("first_bad_at")).order_by()
+        ):
+            told[one["node"], one.get("pool", "")].append(one)
+    nodes = Node.objects.filter(pk__in={pk for pk, _ in told}, cluster__in=_clusters(cluster)).select_related("cluster")
+    known = nodes.only("name", "product", "machine_type", "cluster__name").in_bulk()
+    lived = [(known[pk], its_pool, _sum(rows)) for (pk, its_pool), rows in told.items() if pk in known]
     if by == "node":
-        return [_row(node.name, node.cluster.name, 1, _sum(told[node.pk])) for node in nodes]
+        return [_row(node.name, node.cluster.name, 1, one) for node, _, one in lived]
     groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for node in nodes:
-        name = {"cluster": node.cluster.name, "product": node.product}.get(by, node.machine_type)
-        groups[name].append(_sum(told[node.pk]))
+    for node, its_pool, one in lived:
+        name = {"cluster": node.cluster.name, "pool": its_pool, "product": node.product}.get(by, node.machine_type)
+        groups[name].append(one)
     return [_row(name, "", len(rows), _sum(rows)) for name, rows in groups.items()]
 
 
@@ -225,7 +273,7 @@ def _midnight_after(at: datetime) -> datetime:
 def _sum(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     rows = list(rows)
     firsts = [row["first_bad_at"] for row in rows if row["first_bad_at"] is not None]
-    return {name: sum(row[name] for row in rows) for name in (*_SECONDS, *_COUNTS)} | {"first_bad_at": min(firsts, default=None)}
+    return {name: sum(row[name] for row in rows) for name in _FIGURES} | {"first_bad_at": min(firsts, default=None)}
 
 
 def _row(name: str, cluster: str, nodes: int, told: Mapping[str, Any]) -> Row:

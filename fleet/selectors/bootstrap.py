@@ -5,12 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Aggregate, Count, DurationField, ExpressionWrapper, F, FloatField, QuerySet
-from django.db.models.functions import Extract
+from django.db.models import (
+    Aggregate,
+    Count,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Coalesce, Extract
 
-from fleet.models import Node
+from fleet.models import Node, PoolMembership
 
-BY = {"machine_type": "machine_type", "product": "product", "cluster": "cluster__name"}
+BY = {"machine_type": "machine_type", "product": "product", "cluster": "cluster__name", "pool": "in_pool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +50,18 @@ _MINUTES = ExpressionWrapper(
 
 
 def bootstrap_times(by: str, since: datetime, until: datetime, *, cluster: str = "") -> list[Bootstrap]:
-    """The slowest first. Nodes that nobody saw joining have no such time and are in no figure. Two queries."""
+    """The slowest first. Nodes that nobody saw joining have no such time and are in no figure. Two queries.
+
+    By pool: the one that a node was in when it became good, or is in while it waits; of several the first by name.
+    """
     key = BY[by]
-    timed = _nodes(cluster).filter(gpu_ready_at__gte=since, gpu_ready_at__lt=until).annotate(minutes=_MINUTES)
+    timed = (
+        _nodes(cluster, Q(period__contains=OuterRef("gpu_ready_at")))
+        .filter(gpu_ready_at__gte=since, gpu_ready_at__lt=until)
+        .annotate(minutes=_MINUTES)
+    )
     waiting = dict(
-        _nodes(cluster)
+        _nodes(cluster, Q(period__endswith__isnull=True))
         .filter(bootstrapping=True, kubelet_ready_at__isnull=False, removed_at__isnull=True)
         .values_list(key)
         .annotate(n=Count("pk"))
@@ -62,6 +81,9 @@ def node_minutes(node: Node) -> float | None:
     return (node.gpu_ready_at - node.kubelet_ready_at).total_seconds() / 60
 
 
-def _nodes(cluster: str) -> QuerySet[Node]:
+def _nodes(cluster: str, then: Q) -> QuerySet[Node]:
+    """Nodes with `in_pool`, of the memberships that are meant by `then`."""
     rows = Node.objects.filter(cluster__removed_at__isnull=True)
+    memberships = PoolMembership.objects.filter(then, node=OuterRef("pk")).order_by("pool__slug")
+    rows = rows.annotate(in_pool=Coalesce(Subquery(memberships.values("pool__slug")[:1]), Value("")))
     return rows.filter(cluster__name=cluster) if cluster else rows

@@ -9,6 +9,7 @@ from django.db.models import Case, Count, F, Max, QuerySet, Sum, When
 from django.db.models.fields import CharField
 from django.db.models.functions import Cast
 
+from fleet.domain.catalog import xids
 from fleet.models import XidBurstRow
 
 
@@ -17,6 +18,8 @@ class BurstSum:
     """Bursts of one Xid code. `events` is a lower bound: the gauge tells only the last code."""
 
     code: int
+    name: str
+    """As the catalogue has it."""
     bursts: int
     incidents: int
     """Bursts of one crash over several nodes count once."""
@@ -40,6 +43,15 @@ def bursts_by_code(since: datetime, until: datetime, *, cluster: str = "") -> li
         nodes=Count("node", distinct=True), last=Max("last_at"),
     )  # fmt: skip
     return [
-        BurstSum(row["code"], row["bursts"], row["incidents"], row["events"], row["gpus"], row["nodes"], row["last"])
+        BurstSum(
+            code=row["code"],
+            name=xids.meaning(row["code"]).name,
+            bursts=row["bursts"],
+            incidents=row["incidents"],
+            events=row["events"],
+            gpus=row["gpus"],
+            nodes=row["nodes"],
+            last_at=row["last"],
+        )
         for row in found.order_by("-bursts", "code")
     ]

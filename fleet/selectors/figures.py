@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from fleet.models import Node, VerdictPeriod
+from fleet.models import Node, Pool, PoolMembership, VerdictPeriod
 
 
 def statement() -> str:
@@ -38,6 +38,7 @@ def touching(since: str, until: str) -> str:
 
 
 _PERIODS, _NODES = VerdictPeriod._meta.db_table, Node._meta.db_table
+_POOLS, _MEMBERS = Pool._meta.db_table, PoolMembership._meta.db_table
 
 # Periods that touch a stretch of time: for each node the last that had begun before it, and those that begin in it.
 _TOUCHING = f"""
@@ -59,6 +60,26 @@ _WITHIN = SECONDS.format("least(coalesce(finish, %(until)s), %(until)s)") + " - 
 def _sum(verdict: str) -> str:
     return f"coalesce(sum(within) FILTER (WHERE verdict = '{verdict}'), 0)"
 
+
+# The pool a node was in for the most of its time in the window. Its time in no pool competes with them: a node that joined
+# a pool in the last hour of a day did not live that day in it.
+_BELONGED = f"""
+belonged AS (
+    SELECT one.node_id, pool.slug, one.period * tstzrange(%(since)s, greatest(%(since)s, %(until)s)) AS part
+    FROM {_MEMBERS} AS one JOIN {_POOLS} AS pool ON pool.id = one.pool_id
+    WHERE one.period && tstzrange(%(since)s, greatest(%(since)s, %(until)s))
+),
+shares AS (
+    SELECT node_id, slug, sum(extract(epoch FROM upper(part) - lower(part))) AS share FROM belonged GROUP BY node_id, slug
+    UNION ALL
+    SELECT figures.node_id, '', ready_s + degraded_s + not_ready_s + starting_s + unknown_s + excluded_s - pooled.share
+    FROM figures JOIN (
+        SELECT node_id, sum(extract(epoch FROM upper(part) - lower(part))) AS share
+        FROM (SELECT node_id, unnest(range_agg(part)) AS part FROM belonged GROUP BY node_id) AS parts GROUP BY node_id
+    ) AS pooled USING (node_id)
+),
+pools AS (SELECT DISTINCT ON (node_id) node_id, slug FROM shares ORDER BY node_id, share DESC, slug = '', slug)
+"""  # noqa: S608
 
 # `bad` walks back from a node's first period in sight for as long as it was already bad then: an incident that ends on
 # this day may have begun long before. `stretch` numbers the stretches of each node, `island` the stretches together with
@@ -136,9 +157,11 @@ figures AS (
             AS unknown_s,
         {_sum("excluded")} AS excluded_s
     FROM clipped GROUP BY node_id
-)
+),
+{_BELONGED}
 SELECT figures.node_id, node.cluster_id, ready_s, degraded_s, not_ready_s, starting_s, unknown_s, excluded_s,
     coalesce(incidents, 0) AS incidents, coalesce(flaps, 0) AS flaps, coalesce(down_s, 0) AS down_s, first_bad_at,
-    coalesce(repaired, 0) AS repaired, coalesce(repair_s, 0) AS repair_s
+    coalesce(repaired, 0) AS repaired, coalesce(repair_s, 0) AS repair_s, coalesce(pools.slug, '') AS pool
 FROM figures JOIN {_NODES} AS node ON node.id = figures.node_id LEFT JOIN bad_figures USING (node_id)
+    LEFT JOIN pools USING (node_id)
 """  # noqa: S608

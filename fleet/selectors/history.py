@@ -10,6 +10,7 @@ from django.db.models import F, Func, Max, Min, Model, Q, QuerySet, Subquery
 from django.db.models.fields import DateTimeField
 
 from fleet.domain.facts import Facts, diff
+from fleet.domain.readiness.words import rung_number
 from fleet.models import FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod, XidBurstRow
 
 _START = Func(F("period"), function="lower", output_field=DateTimeField())
@@ -78,7 +79,7 @@ class NodeMoment:
     verdict: Verdict | None
     """None where nothing was judged then: that is unknown, not ready."""
     rungs: tuple[Rung, ...]
-    """In the ladder's order as far as the node's row knows it."""
+    """In the ladder's order."""
     findings: tuple[Finding, ...]
     before: datetime | None
     """The last moment before this one's own at which a verdict or a fact changed, to step back to."""
@@ -146,7 +147,7 @@ def node_timeline(node: Node, since: datetime, until: datetime) -> NodeTimeline:
         rungs=tuple(
             sorted(
                 (_rung(row) for row in _overlapping(RungPeriod.objects.filter(node=node), since, until)),
-                key=lambda one: (_order(node, one.rung), one.since),
+                key=lambda one: (rung_number(one.rung), one.since),
             )
         ),
         findings=tuple(_finding(row) for row in _overlapping(FindingRow.objects.filter(node=node), since, until)),
@@ -203,7 +204,7 @@ def _moment(node: Node, revision: NodeRevision, at: datetime) -> NodeMoment:
         facts_since=revision.period.lower,
         facts_until=revision.period.upper,
         verdict=_verdict(verdict) if verdict else None,
-        rungs=tuple(sorted((_rung(row) for row in _rungs_at(node, at)), key=lambda one: _order(node, one.rung))),
+        rungs=tuple(sorted((_rung(row) for row in _rungs_at(node, at)), key=lambda one: rung_number(one.rung))),
         findings=tuple(_finding(row) for row in _standing(FindingRow.objects.filter(node=node), at)),
         before=before,
         after=after,
@@ -267,11 +268,6 @@ def _neighbours(node: Node, at: datetime) -> tuple[datetime | None, datetime | N
         max((one for one in befores if one is not None), default=None),
         min((one for one in afters if one is not None), default=None),
     )
-
-
-def _order(node: Node, rung: str) -> int:
-    """Where the ladder has it; an id that the node's row does not know stands last."""
-    return next((number for number, one in enumerate(node.rungs) if one.get("id") == rung), 99)
 
 
 def _verdict(row: VerdictPeriod) -> Verdict:

@@ -14,6 +14,7 @@ from fleet.domain.devices import NodeDevices, describe
 from fleet.domain.facts import Facts
 from fleet.domain.gpu_nodes import machine_type, zone
 from fleet.domain.history.rebuild import node_from_facts
+from fleet.domain.readiness.words import rung_number
 from fleet.domain.slots import add
 from fleet.models import Node, NodeResource, NodeRevision, VerdictPeriod
 from fleet.selectors.history import NodeMoment
@@ -63,9 +64,9 @@ def as_node(moment: NodeMoment) -> Node:
         verdict_remedy=verdict.remedy if verdict else "",
         verdict_since=verdict.since if verdict else None,
         rungs=[
-            {"id": rung.rung, "number": number, "status": rung.status, "reason": rung.reason, "evidence": list(rung.evidence),
-             "remedy": "", "rests_on": [], "own_status": None, "waiver": None}
-            for number, rung in enumerate(moment.rungs)
+            {"id": rung.rung, "number": rung_number(rung.rung), "status": rung.status, "reason": rung.reason,
+             "evidence": list(rung.evidence), "remedy": "", "rests_on": [], "own_status": None, "waiver": None}
+            for rung in moment.rungs
         ],
         first_seen_at=now.first_seen_at,
         changed_at=moment.facts_since,

@@ -197,7 +197,11 @@ def _devices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any] | No
         reports.append(report)
     asked = bool(told.exporters)
     rows = DeviceTelemetry.objects.filter(node__cluster=cluster, node__removed_at__isnull=True)
-    samples = _convert(rows.exclude(node__name__in=answered).values_list("sample", flat=True), DeviceSample)
+    # a node made anew under its name has none of the cards of the one before it
+    bearers = {node.name: node.uid for node in snapshot.nodes}
+    told_of = answered | {sample.node_name for sample in told.samples}
+    kept = rows.exclude(node__name__in=told_of).values_list("node__name", "node__uid", "sample")
+    samples = _convert((sample for name, uid, sample in kept if bearers.get(name, uid) == uid), DeviceSample)
     return {
         "source": told.source or cluster.telemetry_source,
         "samples": told.samples + samples,

@@ -37,6 +37,7 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
     """Everything the domain may remember, in a constant number of queries."""
     at = snapshot.taken_at
     nodes = list(_alive(cluster))
+    nodes += _back_again(cluster, snapshot, nodes)
     specs = {spec.slug: spec for spec in declarations.pool_specs()}
     first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
     return ClusterMemory(
@@ -59,6 +60,12 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
 
 def _alive(cluster: Cluster) -> Any:
     return Node.objects.filter(cluster=cluster, removed_at__isnull=True)
+
+
+def _back_again(cluster: Cluster, snapshot: ClusterSnapshot, alive: list[Node]) -> list[Node]:
+    """Rows of nodes that were gone and are seen again, the same object under the same uid: they are remembered too."""
+    here = {node.uid for node in snapshot.nodes} - {node.uid for node in alive}
+    return list(Node.objects.filter(cluster=cluster, removed_at__isnull=False, uid__in=here)) if here else []
 
 
 def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:

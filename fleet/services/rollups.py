@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Min
 from django.db.models.functions import Lower
 
-from fleet.models import GpuHour, Node, NodeDay, VerdictPeriod
+from fleet.models import FleetDay, GpuHour, Node, NodeDay, VerdictPeriod
 from fleet.selectors import figures
 
 _DAY = timedelta(days=1)
@@ -47,6 +47,8 @@ def rebuild_day(day: date, now: datetime) -> None:
         cursor.execute(_DAYS, told)
         cursor.execute(f"DELETE FROM {_DAY_TABLE} WHERE day = %(day)s AND NOT node_id = ANY(%(nodes)s)",  # noqa: S608
                        {**told, "nodes": [node_id for (node_id,) in cursor.fetchall()]})  # fmt: skip
+        cursor.execute(f"DELETE FROM {_FLEET_TABLE} WHERE day = %(day)s", told)  # noqa: S608
+        cursor.execute(_FLEET, told)
         cursor.execute(f"DELETE FROM {_HOUR_TABLE} WHERE hour >= %(since)s AND hour < %(since)s + interval '1 day'", told)  # noqa: S608
         cursor.execute(_HOURS, told)
 
@@ -57,16 +59,28 @@ def _first_day() -> date | None:
 
 
 _DAY_TABLE, _HOUR_TABLE, _NODES = NodeDay._meta.db_table, GpuHour._meta.db_table, Node._meta.db_table
+_FLEET_TABLE = FleetDay._meta.db_table
 _DAYS = f"""
 INSERT INTO {_DAY_TABLE} AS day (node_id, cluster_id, ready_s, degraded_s, not_ready_s, starting_s, unknown_s, excluded_s,
     incidents, flaps, down_s, first_bad_at, repaired, repair_s, pool, day)
-SELECT told.*, '', %(day)s FROM ({figures.statement()}) AS told ORDER BY node_id
+SELECT told.*, %(day)s FROM ({figures.statement()}) AS told ORDER BY node_id
 ON CONFLICT (node_id, day) DO UPDATE SET ready_s = excluded.ready_s, degraded_s = excluded.degraded_s,
     not_ready_s = excluded.not_ready_s, starting_s = excluded.starting_s, unknown_s = excluded.unknown_s,
     excluded_s = excluded.excluded_s, incidents = excluded.incidents, flaps = excluded.flaps, down_s = excluded.down_s,
-    first_bad_at = excluded.first_bad_at, repaired = excluded.repaired, repair_s = excluded.repair_s
+    first_bad_at = excluded.first_bad_at, repaired = excluded.repaired, repair_s = excluded.repair_s,
+    pool = excluded.pool
 RETURNING node_id
 """  # noqa: S608 a table's own name
+
+_SUMS = ("ready_s", "degraded_s", "not_ready_s", "starting_s", "unknown_s", "excluded_s", "incidents", "flaps", "down_s",
+    "repaired", "repair_s")  # fmt: skip
+_FLEET = f"""
+INSERT INTO {_FLEET_TABLE} (day, cluster_id, product, machine_type, pool, nodes, first_bad_at, {", ".join(_SUMS)})
+SELECT day.day, day.cluster_id, node.product, node.machine_type, day.pool, count(*), min(day.first_bad_at),
+    {", ".join(f"sum(day.{name})" for name in _SUMS)}
+FROM {_DAY_TABLE} AS day JOIN {_NODES} AS node ON node.id = day.node_id
+WHERE day.day = %(day)s GROUP BY 1, 2, 3, 4, 5
+"""  # noqa: S608
 
 _HOURS = f"""
 WITH spans AS ({figures.touching("since", "until")}),

@@ -42,6 +42,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{number(float(value), digits)}{NBSP}%"
 
 
+def promised(value: float) -> str:
+    """A promise as it was declared: 98 → `98 %`, 99.95 → `99.95 %`."""
+    return f"{value:g}{NBSP}%"
+
+
 def share(part: float | None, whole: float | None, digits: int = 1) -> str:
     """part of whole in percent. Rounding never claims all where something is missing, nor nothing where something is there."""
     if part is None or not whole:

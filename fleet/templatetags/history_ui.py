@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django import template
 
-from fleet.templatetags import formats
+from fleet.templatetags import formats, words
 
 register = template.Library()
 _ICONS = {
@@ -57,6 +58,18 @@ def kind_icon(kind: str) -> str:
 def kind_word(kind: str) -> str:
     """A kind of change in words."""
     return _WORDS.get(kind, kind.capitalize())
+
+
+@register.inclusion_tag("components/_badge.html")
+def kept(is_below: bool) -> dict[str, Any]:
+    """Whether a pool's promise was kept over a window, as a badge."""
+    return {"word": words.Word("Below", "cross", "not_ready") if is_below else words.Word("Kept", "check", "ready")}
+
+
+@register.filter
+def promised(percent: float) -> str:
+    """What a pool promises, as it was declared."""
+    return formats.promised(percent)
 
 
 @register.filter

@@ -37,6 +37,11 @@ _MOST_NUMBERS = 45  # days beyond which a cell has no room for its number
 Address = Callable[[str, date], str]
 
 
+def unnamed(by: str) -> str:
+    """What stands in the place of a group's name where the nodes tell none."""
+    return "in no pool" if by == "pool" else "not told"
+
+
 def band(percent: float) -> Band:
     return next(one for one in BANDS if percent >= one.at_least)
 
@@ -68,7 +73,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime,
             "domain": [low, 1],
             "range": [rows, 0],
             "tickvals": [number + 0.5 for number in range(rows)],
-            "ticktext": [f"{charts_time.shown_name(row.name)}  {row.nodes}" for row in heat.rows],
+            "ticktext": [f"{_shown(heat, row.name)}  {row.nodes}" for row in heat.rows],
             "showgrid": False,
             "rangemode": "normal",
         },
@@ -98,9 +103,9 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime,
         "annotations": [*_totals(heat), *charts_time.line_notes(line, lowest, until, high)],
         "meta": {
             "narrow": {
-                "margin": {"l": 4, "r": 56, "t": 26, "b": 8, "pad": 2},
+                "margin": {"l": 4, "r": 64, "t": 26, "b": 8, "pad": 2},
                 "annotations": [*_totals(heat), charts_time.line_title("Usable physical GPUs", high)],
-                "yaxis": {"ticktext": [formats.middle(charts_time.shown_name(row.name), 12) for row in heat.rows]},
+                "yaxis": {"ticktext": [formats.middle(_shown(heat, row.name), 12) for row in heat.rows]},
                 "xaxis": {"nticks": 4, **charts_time.ticks(heat.days, most=5)},
             }
         },
@@ -117,7 +122,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime,
             ],
             "layout": layout,
         },
-        "columns": ["Day", *(charts_time.shown_name(row.name) for row in heat.rows)],
+        "columns": ["Day", *(_shown(heat, row.name) for row in heat.rows)],
         "rows": [
             [f"{day:%Y-%m-%d}", *(_cell_words(row.cells[number], address(row.name, day)) for row in heat.rows)]
             for number, day in reversed(list(enumerate(heat.days)))
@@ -143,7 +148,7 @@ def _cells(heat: HeatMap, address: Address) -> list[dict[str, Any]]:
             trace["base"].append(place + 0.05)
             trace["text"].append("?" if known is None else f"{charts_time.rounded(known):.1f}")
             trace["customdata"].append(
-                [address(row.name, day), f"{charts_time.shown_name(row.name)}, {charts_time.shown_day(day)}: {_figure(cell)}"]
+                [address(row.name, day), f"{_shown(heat, row.name)}, {charts_time.shown_day(day)}: {_figure(cell)}"]
             )
     numbers = len(heat.days) <= _MOST_NUMBERS
     looks: list[tuple[str, dict[str, Any], str]] = [(one.word, {"color": one.fill}, one.text) for one in BANDS]
@@ -167,6 +172,10 @@ def _cells(heat: HeatMap, address: Address) -> list[dict[str, Any]]:
         for word, marker, colour in looks
         if word in found
     ]
+
+
+def _shown(heat: HeatMap, name: str) -> str:
+    return charts_time.shown_name(name) if name else unnamed(heat.by)
 
 
 def _totals(heat: HeatMap) -> list[dict[str, Any]]:
@@ -205,7 +214,7 @@ def _sentence(heat: HeatMap, lowest: Point | None, cause: Group | None) -> str:
     if worst is None:
         return "Of no group is any time known."
     ready = formats.percent(charts_time.rounded(worst.total.availability or 0))
-    text = f"Lowest over the {len(heat.days)} days: {charts_time.shown_name(worst.name)}, {ready} ready."
+    text = f"Lowest over the {len(heat.days)} days: {_shown(heat, worst.name)}, {ready} ready."
     if lowest:
         on = charts_time.shown_day(lowest.at.astimezone(UTC).date())
         text += f" Fewest usable cards: {charts_time.dip(lowest)} UTC on {on}."

@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from fleet.domain.history.changes import KINDS
-from fleet.selectors import availability, bootstrap, bursts, changes, clusters, usable
+from fleet.selectors import availability, bootstrap, bursts, changes, clusters, declarations, usable
 from fleet.templatetags import formats
 from fleet.web import charts_history
 from fleet.web.render import render_page
 
 WINDOWS = (7, 30, 90)
-BY = (("cluster", "Cluster"), ("product", "Product"), ("machine_type", "Machine type"))
+BY = (("pool", "Pool"), ("cluster", "Cluster"), ("product", "Product"), ("machine_type", "Machine type"))
 GOAL = charts_history.BANDS[0].at_least
 """Percent that nobody promised: what the heat map does not remark on. A pool's own promise takes its place."""
 
@@ -30,11 +30,14 @@ def history(request: HttpRequest) -> HttpResponse:
     bands, csv_url, grace, flap_within (seconds), now."""
     now = timezone.now()
     days = next((days for days in WINDOWS if request.GET.get("window") == f"{days}d"), 30)
-    by = chosen if (chosen := request.GET.get("by", "")) in dict(BY) else "cluster"
+    groupings = BY if declarations.pools() else BY[1:]
+    by = chosen if (chosen := request.GET.get("by", "")) in dict(groupings) else groupings[0][0]
     every = clusters.cluster_rows(now)
     scope = request.GET.get("cluster", "")
     scope = scope if any(row.cluster.name == scope for row in every) else ""
     kind = request.GET.get("kind", "") if request.GET.get("kind") in KINDS else ""
+
+    started = "pool" if by == "pool" else "machine_type"
 
     def context() -> dict[str, Any]:
         since = _first_midnight(days, now)
@@ -52,7 +55,8 @@ def history(request: HttpRequest) -> HttpResponse:
             "rows": rows,
             "worst": availability.worst_nodes(since, now, cluster=scope),
             "bursts": bursts.bursts_by_code(since, now, cluster=scope),
-            "bootstraps": bootstrap.bootstrap_times("machine_type", since, now, cluster=scope),
+            "bootstraps": bootstrap.bootstrap_times(started, since, now, cluster=scope),
+            "bootstrap_word": dict(BY)[started],
             "changes": Paginator(shown, 15).get_page(request.GET.get("page")),
             "complete_from": log.complete_from if log.complete_from > since else None,
             "kinds": [one for one in KINDS if any(group.kind == one for group in log.groups)],
@@ -62,7 +66,8 @@ def history(request: HttpRequest) -> HttpResponse:
             "until": now,
             "by": by,
             "by_word": dict(BY)[by],
-            "by_choices": [_choice(request, "by", key, word, current=key == by) for key, word in BY],
+            "unnamed": charts_history.unnamed(by).capitalize(),
+            "by_choices": [_choice(request, "by", key, word, current=key == by) for key, word in groupings],
             "window_choices": [_choice(request, "window", f"{one}d", f"{one} d", current=one == days) for one in WINDOWS],
             "scope": scope,
             "scopes": [row.cluster.name for row in every],
@@ -88,6 +93,8 @@ def title(rows: list[availability.Row], noun: str) -> str:
         return "There is no history yet"
     if not known:
         return "Nothing is known of this time: no cluster could be read"
+    if any(row.promise is not None for row in rows):
+        return _promises(rows)
     below = [row for row in known if (row.availability or 0) < GOAL]
     if not below:
         what = f"Every {noun}" if len(known) > 1 else known[0].name or f"The only {noun}"
@@ -103,6 +110,22 @@ def title(rows: list[availability.Row], noun: str) -> str:
     verb = "is" if len(below) == 1 else "are"
     lead = f"{count} of {formats.plural(len(known), noun)} {verb} below {formats.percent(GOAL)}"
     return f"{lead}{': ' if len(below) == 1 else ', lowest '}{name}, {by_how_much}"
+
+
+def _promises(rows: list[availability.Row]) -> str:
+    """Of pools: which of them are below what they promise."""
+    promising = [row for row in rows if row.promise is not None and row.availability is not None]
+    below = [row for row in promising if row.is_below]
+    if not promising:
+        return "Of no pool that promises anything is this time known"
+    if not below:
+        every = len(promising) == len([row for row in rows if row.name])
+        return "Every pool keeps its promise" if every else "Every pool that promises anything keeps it"
+    worst = max(below, key=lambda row: (row.promise or 0) - (row.availability or 0))
+    told = f"{worst.name}, {formats.percent(worst.availability, 2)} ready, promised {formats.promised(worst.promise or 0)}"
+    if len(below) == 1:
+        return f"One pool is below its promise: {told}"
+    return f"{formats.number(len(below))} pools are below their promise, furthest {told}"
 
 
 def _first_midnight(days: int, now: datetime) -> datetime:

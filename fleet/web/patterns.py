@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from fleet.templatetags import words
+from fleet.web import patterns_history as history_samples
 from fleet.web import patterns_ladder as ladder_samples
 from fleet.web.notification_forms import RuleForm
 
@@ -48,6 +49,7 @@ def samples(now: datetime) -> dict[str, Any]:
         "issues": _issues(now),
         "hours": ((1, "1 hour"), (24, "1 day")),
         **ladder_samples.samples(now),
+        **history_samples.samples(now),
         "form": _form(),
     }
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fleet.models import FindingRow, NodeRevision, RungPeriod, VerdictPeriod
+from fleet.models import FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod
 from fleet.services import rollups
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_ladder, a_node, a_pool
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -30,7 +30,7 @@ def text(at: datetime) -> str:
 
 @pytest.fixture
 def story() -> None:
-    node = a_node("n1", first_seen_at=ago(10), verdict="ready", rungs=[{"id": "cuda_works"}])
+    node = a_node("n1", first_seen_at=ago(10), verdict="ready", rungs=a_ladder())
     facts = {
         "labels": LABELS, "taints": {"dedicated:NoSchedule": "x"}, "capacity": {"nvidia.com/gpu": "32"},
         "allocatable": {"nvidia.com/gpu": "32"}, "node": {"unschedulable": "false"}, "conditions": {"Ready": "True"},
@@ -68,7 +68,10 @@ def test_a_node_as_it_was(story: None, reader: Any) -> None:
     assert then["taints"] == [{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]
     assert [finding["rule"] for finding in then["findings"]] == ["xid"]
     assert [(rung["id"], rung["status"]) for rung in then["rungs"]] == [("cuda_works", "fail")]
-    assert set(reader.get("/api/v1/nodes/east/n1/").json()) <= set(then)
+    now = reader.get("/api/v1/nodes/east/n1/").json()
+    assert set(now) <= set(then)
+    assert set(now["rungs"][0]) == set(then["rungs"][0]), "a rung of the past has the shape of one of now"
+    assert (then["rungs"][0]["number"], then["rungs"][0]["title"]) == (4, "CUDA works")
 
 
 def test_before_it_was_known_there_is_nothing(story: None, reader: Any) -> None:
@@ -92,6 +95,9 @@ def test_before_it_was_known_there_is_nothing(story: None, reader: Any) -> None:
         ("nodes/east/n1/history/", {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "until"),
         ("nodes/east/n1/history/", {"since": "2016-01-02T00:00:00Z"}, "since"),
         ("history/availability/", {"by": "colour"}, "by"),
+        ("history/availability/", {"days": "yes"}, "days"),
+        ("history/availability/", {"days": "true", "by": "node"}, "days"),
+        ("history/availability/", {"days": "true", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}, "days"),
         ("history/availability/", {"window": "30"}, "window"),
         ("history/availability/", {"window": "999d"}, "window"),
         ("history/availability/", {"window": "7d", "since": "2026-01-02T00:00:00Z"}, "window"),
@@ -162,6 +168,21 @@ def test_availability_over_a_window_and_as_csv(story: None, reader: Any) -> None
     lines = b"".join(csv.streaming_content).decode().splitlines()
     assert lines[0].startswith("name,cluster,nodes,availability")
     assert lines[1].startswith("n1,east,1,")
+
+
+def test_pools_tell_their_days(story: None, reader: Any) -> None:
+    a_pool("h100", Node.objects.get(), since=ago(11), promise_percent=90)
+    list(rollups.rebuild(ago(10).date(), NOW))
+    history = reader.get("/api/v1/pools/h100/history/").json()
+    assert (history["results"], history["promise_percent"]) == ([], 90)
+    assert history["ready_percent"] == pytest.approx(80, abs=0.1)
+    found = reader.get(history["availability"]).json()
+    (row,) = found["results"]
+    assert (row["name"], row["promise"], row["availability"]) == ("h100", 90, history["ready_percent"])
+    assert {day["day"] for day in row["days"]} == {ago(10).date().isoformat(), NOW.date().isoformat()}
+    assert set(row["days"][0]) == {"day", "availability", "unknown"}
+    assert reader.get("/api/v1/history/availability/?by=pool").json()["results"][0]["days"] is None
+    assert reader.get("/api/v1/history/availability/?by=pool&pool=other").json()["results"] == []
 
 
 def test_changes_are_paged_filtered_and_counted(story: None, reader: Any) -> None:

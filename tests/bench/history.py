@@ -1,8 +1,11 @@
 """A year of history of a large fleet: how long the database takes for what the pages and the API ask of it.
 
-    manage.py bench history [--nodes 2000] [--days 365] [--changes 20]
+    manage.py bench history [--nodes 2000] [--days 365] [--changes 20] [--part small|large] [--keep]
 
-The rows are made in the database itself; the questions are those of fleet/selectors, caught and asked again with EXPLAIN.
+Twice over: an eighth of the fleet with every constraint in place, and what a change of verdict costs there; then the whole
+fleet without the constraint that forbids verdict periods to overlap, because building it over so many rows at once takes
+longer than all the rest. The rows are made in the database itself; the questions are those of fleet/selectors, caught and
+asked again with EXPLAIN.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--nodes", type=int, default=2_000)
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--changes", type=int, default=20, help="changes of verdict of each node on each day")
+    parser.add_argument("--part", choices=["small", "large"], help="only the eighth, or only the whole")
     parser.add_argument("--keep", action="store_true", help="ask again of what an earlier run made in the same database")
     options = parser.parse_args(arguments)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
@@ -38,19 +42,61 @@ def main(arguments: list[str]) -> None:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    figures: dict[str, Any] = {"nodes": options.nodes, "days": options.days, "changes": options.changes}
-    if not options.keep:
-        figures |= make(options.nodes, options.days, options.changes)
-    figures |= ask()
     folder = Path(os.environ.get("MUSTER_HOME") or ROOT / "var") / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    for name, value in figures.items():
-        sys.stdout.write(f"{name:<28} {value}\n")
+    parts = {"small": max(8, options.nodes // 8), "large": options.nodes}
+    figures: dict[str, dict[str, Any]] = {}
+    for name, nodes in parts.items():
+        if options.part not in (None, name):
+            continue
+        told: dict[str, Any] = {"nodes": nodes, "days": options.days, "changes": options.changes, "constraint": name == "small"}
+        if not options.keep:
+            empty()
+            told |= make(nodes, options.days, options.changes, constrained=name == "small")
+        figures[name] = told | ask()
+        for key, value in figures[name].items():
+            sys.stdout.write(f"{name:<6} {key:<28} {value}\n")
+        sys.stdout.flush()
+        (folder / "history.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
-def make(nodes: int, days: int, changes: int) -> dict[str, Any]:
-    """Clusters, nodes, their verdict periods, revisions and days. Indexes are made last, as a restore would."""
+def empty() -> None:
+    """Away with what an earlier part made, and every constraint and index back in its place."""
+    from django.db import connection
+
+    from fleet.models import Cluster, FleetDay, GpuHour, NodeDay, Pool, VerdictPeriod
+
+    tables = ", ".join(model._meta.db_table for model in (Cluster, Pool, FleetDay, GpuHour, NodeDay))
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {tables} CASCADE")
+        known = connection.introspection.get_constraints(cursor, VerdictPeriod._meta.db_table)
+    with connection.schema_editor() as editor:
+        for part in _parts():
+            if part.name not in known:
+                _add(editor, part)
+
+
+def _parts() -> list[Any]:
+    from fleet.models import VerdictPeriod
+
+    return [*VerdictPeriod._meta.constraints, *VerdictPeriod._meta.indexes]
+
+
+def _add(editor: Any, part: Any) -> None:
+    from fleet.models import VerdictPeriod
+
+    (editor.add_constraint if part in VerdictPeriod._meta.constraints else editor.add_index)(VerdictPeriod, part)
+
+
+def _remove(editor: Any, part: Any) -> None:
+    from fleet.models import VerdictPeriod
+
+    (editor.remove_constraint if part in VerdictPeriod._meta.constraints else editor.remove_index)(VerdictPeriod, part)
+
+
+def make(nodes: int, days: int, changes: int, *, constrained: bool) -> dict[str, Any]:
+    """Clusters, nodes, pools, verdict periods, revisions and days. With constraints everything is in place from the first
+    row on; without, indexes are made last, as a restore would."""
     from django.db import connection
 
     from fleet.models import Cluster, NodeRevision, VerdictPeriod
@@ -59,37 +105,64 @@ def make(nodes: int, days: int, changes: int) -> dict[str, Any]:
     for name in ("east", "north", "west"):
         Cluster.objects.create(name=name, read_at=NOW, taken_at=NOW, outcome="ok")
     took: dict[str, Any] = {}
+    first, table = NOW - timedelta(days=days), VerdictPeriod._meta.db_table
     with connection.cursor() as cursor:
-        cursor.execute(_MAKE_NODES, {"nodes": nodes, "first": NOW - timedelta(days=days), "products": list(PRODUCTS)})
-        with connection.schema_editor() as editor:
-            for part in (*VerdictPeriod._meta.constraints, *VerdictPeriod._meta.indexes):
-                (editor.remove_constraint if part in VerdictPeriod._meta.constraints else editor.remove_index)(
-                    VerdictPeriod, part
-                )  # type: ignore[operator]
+        cursor.execute(_MAKE_NODES, {"nodes": nodes, "first": first, "products": list(PRODUCTS)})
+        cursor.execute(_MAKE_POOLS, {"first": first})
+        cursor.execute(_MAKE_MEMBERS, {"first": first})
+        if not constrained:
+            with connection.schema_editor() as editor:
+                for part in _parts():
+                    _remove(editor, part)
+        count, per_step = days * changes, max(1, 10_000 // nodes)
+        told = {"first": first, "step": timedelta(days=1) / changes}
+        by_change = 5 * per_step if constrained else 0
         with _timed(took, "insert_s"):
-            cursor.execute(
-                _MAKE_PERIODS.format(table=VerdictPeriod._meta.db_table),
-                {"first": NOW - timedelta(days=days), "count": days * changes, "step": timedelta(days=1) / changes},
-            )
+            cursor.execute(_MAKE_PERIODS.format(table=table), {**told, "count": count - by_change})
         took["verdict_periods"] = cursor.rowcount
+        if constrained:
+            took |= _changing(table, count - by_change, per_step, nodes, told)
         cursor.execute("SET maintenance_work_mem = '2GB'")
-        with _timed(took, "index_s"), connection.schema_editor() as editor:
-            for part in VerdictPeriod._meta.indexes:
-                editor.add_index(VerdictPeriod, part)
-        table = NodeRevision._meta.db_table
-        cursor.execute(_MAKE_REVISIONS.format(table=table), {"first": NOW - timedelta(days=days), "days": days})
+        if not constrained:
+            with _timed(took, "index_s"), connection.schema_editor() as editor:
+                for part in VerdictPeriod._meta.indexes:
+                    _add(editor, part)
+        cursor.execute(_MAKE_REVISIONS.format(table=NodeRevision._meta.db_table), {"first": first, "days": days})
         took["revisions"] = cursor.rowcount
         cursor.execute("VACUUM ANALYZE")
         with _timed(took, "rebuild_days_s"):
-            count = sum(1 for _ in rollups.rebuild((NOW - timedelta(days=days)).date(), NOW))
-        took["rebuild_one_day_ms"] = round(1000 * took["rebuild_days_s"] / count)
-        with _timed(took, "constraint_s"), connection.schema_editor() as editor:
-            for constraint in VerdictPeriod._meta.constraints:
-                editor.add_constraint(VerdictPeriod, constraint)
+            rebuilt = sum(1 for _ in rollups.rebuild(first.date(), NOW))
+        took["rebuild_one_day_ms"] = round(1000 * took["rebuild_days_s"] / rebuilt)
         cursor.execute("VACUUM ANALYZE")
-        cursor.execute("SELECT pg_table_size(%s) / 1048576, pg_indexes_size(%s) / 1048576", [VerdictPeriod._meta.db_table] * 2)
+        cursor.execute("SELECT pg_table_size(%s) / 1048576, pg_indexes_size(%s) / 1048576", [table] * 2)
         took["periods_mib"], took["period_indexes_mib"] = (int(size) for size in cursor.fetchone())
     return took
+
+
+def _changing(table: str, number: int, per_step: int, nodes: int, told: dict[str, Any]) -> dict[str, Any]:
+    """What 10,000 changes of verdict cost at the end of so many rows: each ends a period and begins another, as a pass does.
+    Five times over; before that the same without the constraint, and undone."""
+    from django.db import connection, transaction
+
+    from fleet.models import VerdictPeriod
+
+    def changed(batch: int) -> float:
+        began = time.perf_counter()
+        for step in range(number + batch * per_step, number + (batch + 1) * per_step):
+            cursor.execute(_CLOSE.format(table=table), {**told, "i": step})
+            cursor.execute(_OPEN.format(table=table), {**told, "i": step})
+        return 1000 * (time.perf_counter() - began) * 10_000 / (per_step * nodes)
+
+    found: dict[str, Any] = {}
+    (overlap,) = [one for one in VerdictPeriod._meta.constraints if "overlap" in one.name]
+    with connection.cursor() as cursor:
+        with transaction.atomic():
+            cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {overlap.name}")
+            found["10k_changes_without_ms"] = round(statistics.median(changed(batch) for batch in range(5)))
+            transaction.set_rollback(True)
+        cursor.execute(f"VACUUM ANALYZE {table}")
+        found["10k_changes_ms"] = round(statistics.median(changed(batch) for batch in range(5)))
+    return found
 
 
 @contextmanager
@@ -128,6 +201,28 @@ _MAKE_PERIODS = """
         WHEN i %% 2 = 0 THEN 'ready' ELSE 'degraded' END AS verdict) AS told
     ORDER BY i, node.id
 """
+_CLOSE = """
+    UPDATE {table} SET period = tstzrange(lower(period), %(first)s + %(i)s * %(step)s + node_id %% 60 * interval '1 second')
+    WHERE upper(period) IS NULL AND node_id IN (SELECT id FROM fleet_node)
+"""
+_OPEN = """
+    INSERT INTO {table} (node_id, period, verdict, broken_rung, reason, remedy, usable, expected)
+    SELECT id, tstzrange(%(first)s + %(i)s * %(step)s + id %% 60 * interval '1 second', NULL),
+        CASE WHEN %(i)s %% 2 = 0 THEN 'ready' ELSE 'degraded' END, '', '', '', 8, 8 FROM fleet_node
+"""
+# Six pools over the nodes; a tenth of the nodes moved to another in the middle of the year.
+_MAKE_POOLS = """
+    INSERT INTO fleet_pool (slug, title, purpose, owner, spec, managed_by, created_at, updated_at)
+    SELECT 'pool-' || i, '', '', '', '{}', '', %(first)s, %(first)s FROM generate_series(0, 5) AS i
+"""
+_MAKE_MEMBERS = """
+    INSERT INTO fleet_poolmembership (pool_id, node_id, period)
+    SELECT pool.id, node.id, told.period FROM fleet_node AS node CROSS JOIN LATERAL (
+        SELECT node.id %% 6 AS place,
+            tstzrange(%(first)s, CASE WHEN node.id %% 10 = 0 THEN %(first)s + interval '180 days' END) AS period
+        UNION ALL SELECT (node.id + 1) %% 6, tstzrange(%(first)s + interval '180 days', NULL) WHERE node.id %% 10 = 0
+    ) AS told JOIN fleet_pool AS pool ON pool.slug = 'pool-' || told.place
+"""
 _MAKE_REVISIONS = """
     INSERT INTO {table} (node_id, period, facts, changes)
     SELECT node.id, tstzrange(%(first)s + i * interval '1 day',
@@ -147,15 +242,20 @@ def ask() -> dict[str, Any]:
 
     node = Node.objects.select_related("cluster").order_by("pk")[Node.objects.count() // 2]
     midnight = NOW.replace(hour=0, minute=0)
-    window = (midnight - timedelta(days=29), NOW)
+    window, year = (midnight - timedelta(days=29), NOW), (midnight - timedelta(days=364), NOW)
     questions: dict[str, Callable[[], Any]] = {
         "heat_map_30d_ms": lambda: availability.heat_map("cluster", *window),
         "heat_map_product_30d_ms": lambda: availability.heat_map("product", *window),
         "heat_map_product_90d_ms": lambda: availability.heat_map("product", midnight - timedelta(days=89), NOW),
-        "heat_map_365d_ms": lambda: availability.heat_map("cluster", midnight - timedelta(days=364), NOW),
+        "heat_map_pool_30d_ms": lambda: availability.heat_map("pool", *window),
+        "heat_map_365d_ms": lambda: availability.heat_map("cluster", *year),
+        "heat_map_pool_365d_ms": lambda: availability.heat_map("pool", *year),
         "availability_30d_ms": lambda: availability.availability("product", *window),
         "availability_exact_30d_ms": lambda: availability.availability("product", NOW - timedelta(days=30), NOW, now=NOW),
+        "availability_365d_ms": lambda: availability.availability("product", *year),
         "worst_nodes_30d_ms": lambda: availability.worst_nodes(*window),
+        "worst_nodes_90d_ms": lambda: availability.worst_nodes(midnight - timedelta(days=89), NOW),
+        "worst_nodes_365d_ms": lambda: availability.worst_nodes(*year),
         "usable_line_30d_ms": lambda: usable.usable_line(*window),
         "node_at_ms": lambda: history.node_at(node.cluster.name, node.name, NOW - timedelta(days=180)),
         "node_timeline_1d_ms": lambda: history.node_timeline(node, NOW - timedelta(days=181), NOW - timedelta(days=180)),
@@ -183,6 +283,6 @@ def _database_ms(name: str, question: Callable[[], Any]) -> float:
                 )
             total += statistics.median(times)
             plans.append("\n".join(lines))
-    if name in ("heat_map_product_30d_ms", "node_at_ms", "fleet_at_ms"):
+    if name in ("heat_map_365d_ms", "worst_nodes_30d_ms", "node_at_ms", "fleet_at_ms"):
         sys.stdout.write(f"--- {name}\n" + "\n\n".join(plans) + "\n\n")
     return round(total, 1)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Muster, OpenPage
 
 PAGES = ["/", "/nodes/", "/clusters/", "/clusters/prod-us-east/", "/nodes/?q=nothing-is-called-this", "/patterns/",
-         "/notifications/", "/notifications/targets/new/"]  # fmt: skip
+         "/history/?window=7d", "/notifications/", "/notifications/targets/new/"]  # fmt: skip
 
 
 def no_sideways(page: Page) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fleet.models import Role
-from tests.factories import a_cluster, a_gpu, a_node, a_pod, a_resource, a_run, a_user
+from fleet.models import NodeRevision, Role
+from fleet.services import rollups
+from tests.factories import NOON, a_cluster, a_gpu, a_node, a_pod, a_pool, a_resource, a_run, a_user, a_verdict_period
 
 pytestmark = pytest.mark.django_db
 KEPT = Path(__file__).parent / "counts.json"
@@ -26,10 +28,17 @@ PAGES = (
     "/nodes/east/n000/",
     "/clusters/",
     "/clusters/east/",
+    "/history/",
+    "/history/?by=cluster&window=90d",
+    "/history/?by=product&name=NVIDIA-H100-80GB-HBM3&day=2026-11-23",
     "/api/v1/clusters/",
     "/api/v1/collection-runs/",
     "/api/v1/fleet/summary/",
     "/api/v1/gpus/",
+    "/api/v1/history/availability/?by=pool&days=true",
+    "/api/v1/history/availability/?by=node&since=2026-11-22T06:00:00Z&until=2026-11-24T06:00:00Z",
+    "/api/v1/history/bootstrap/?by=pool",
+    "/api/v1/history/changes/",
     "/api/v1/mig-instances/",
     "/api/v1/nodes/",
     "/api/v1/nodes/?format=csv",
@@ -37,11 +46,15 @@ PAGES = (
     "/api/v1/nodes/east/n000/",
     "/api/v1/nodes/east/n000/pods/",
     "/api/v1/nodes/east/n000/revisions/",
+    "/api/v1/pools/h100/history/",
     "/api/v1/requests/",
     "/api/v1/teams/",
     "/metrics",
     "/readyz",
 )
+
+
+CHANGES = [{"section": "labels", "key": "team", "before": "a", "after": "b"}]
 
 
 def fill(nodes: int) -> None:
@@ -53,7 +66,13 @@ def fill(nodes: int) -> None:
         a_resource(node)
         a_gpu(node)
         a_pod(node)
+        a_verdict_period(node, NOON - timedelta(days=1), NOON, "not_ready")
+        a_verdict_period(node, NOON)
+        NodeRevision.objects.create(node=node, period=(NOON, None), facts={}, changes=CHANGES)
     a_run(cluster)
+    if not first:
+        a_pool("h100", *cluster.nodes.all(), promise_percent=99)
+    list(rollups.rebuild((NOON - timedelta(days=2)).date(), NOON + timedelta(hours=2)))
 
 
 def cost(client: Any, path: str) -> int:

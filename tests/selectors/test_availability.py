@@ -15,7 +15,7 @@ from fleet.models import Node, NodeRevision, VerdictPeriod, XidBurstRow
 from fleet.selectors import availability, bootstrap, bursts, usable
 from fleet.selectors.changes import change_log
 from fleet.services import rollups
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_node, a_pool
 
 pytestmark = pytest.mark.django_db
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -82,6 +82,34 @@ def test_nodes_groups_and_one_cluster(fleet: None) -> None:
     assert [row.name for row in availability.nodes_of_day(at(0).date(), "product", "H200")] == ["e2", "w1"]
 
 
+@pytest.mark.parametrize("now", [None, at(24)])
+def test_pools_have_their_own_time_and_their_promise(now: datetime | None) -> None:
+    good, bad, moved, alone = (a_node(f"n{number}") for number in range(4))
+    for node in (good, moved, alone):
+        lived(node, (-24, "ready"))
+    lived(bad, (-24, "ready"), (6, "not_ready"), (12, "ready"))
+    a_pool("prod", good, bad, since=at(-30), promise_percent=95)
+    first = a_pool("first", since=at(-30))
+    first.memberships.create(node=moved, period=(at(-24), at(1)))
+    a_pool("second", moved, since=at(1), promise_percent=99)
+    list(rollups.rebuild(at(-24).date(), at(24)))
+    until = at(24) if now is None else at(24) - timedelta(hours=1)
+    rows = {row.name: row for row in availability.availability("pool", at(-24), until, now=now)}
+    assert set(rows) == {"prod", "first", "second", ""}
+    assert rows["prod"].availability == pytest.approx(100 * (96 - 6) / 96, abs=0.2)
+    assert (rows["prod"].nodes, rows["prod"].incidents, rows["prod"].promise, rows["prod"].is_below) == (2, 1, 95, True)
+    assert (rows["first"].promise, rows["first"].is_below) == (None, None)
+    assert (rows["second"].promise, rows["second"].is_below) == (99, False)
+    assert rows["first"].seconds["ready"] == 24 * 3600, "the day before"
+    assert rows["second"].seconds["ready"] == (24 * 3600 if now is None else 23 * 3600), "the day on which it moved, early"
+    (only,) = availability.availability("cluster", at(-24), until, pool="prod", now=now)
+    assert only.seconds == rows["prod"].seconds
+    heat = availability.heat_map("pool", at(-24), at(24))
+    assert [row.name for row in heat.rows] == ["", "first", "prod", "second"]
+    assert [row.name for row in availability.nodes_of_day(at(0).date(), "pool", "prod")] == ["n1", "n0"]
+    assert [row.name for row in availability.nodes_of_day(at(0).date(), "pool", "")] == ["n3"]
+
+
 def test_a_heat_map_has_a_cell_for_each_day_of_each_group(fleet: None) -> None:
     found = availability.heat_map("cluster", at(-48), at(24))
     assert len(found.days) == 3
@@ -133,6 +161,17 @@ def test_bootstrap_times_are_medians_of_those_that_got_there() -> None:
     assert (row.name, row.nodes, row.waiting, row.median_min) == ("p5", 3, 1, 6)
     assert row.p90_min == pytest.approx(6 + 0.8 * 14)
     assert bootstrap.bootstrap_times("cluster", at(24), at(48)) == []
+
+
+def test_bootstrap_times_by_the_pool_a_node_was_in_when_it_became_good() -> None:
+    early = a_node(kubelet_ready_at=at(0), gpu_ready_at=at(0.1))
+    late = a_node(kubelet_ready_at=at(0), gpu_ready_at=at(0.2))
+    waiting = a_node(kubelet_ready_at=at(0), bootstrapping=True)
+    a_pool("a", waiting, since=at(0)).memberships.create(node=early, period=(at(0), at(1)))
+    a_pool("b", early, since=at(1))
+    a_pool("c", late, since=at(0.2))
+    found = bootstrap.bootstrap_times("pool", at(0), at(24))
+    assert [(row.name, row.nodes, row.waiting) for row in found] == [("c", 1, 0), ("a", 1, 1)]
 
 
 def test_bursts_are_summed_by_code_and_crashes_count_once() -> None:

@@ -66,7 +66,8 @@ def see(east: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | N
                 told = readiness(*told) if isinstance(told, tuple) else readiness(told)
                 if memory.silent_since:
                     told = readiness("unknown", reason="The ladder says so too.")
-                nodes.append(structs.replace(one, readiness=told, fingerprint=fingerprint(one.fingerprint, told)))
+                # of the real ladder nothing may stay, its memory least of all: it would climb from a rung it never proved
+                nodes.append(structs.replace(one, readiness=told, pending={}, fingerprint=fingerprint(one.facts, told)))
             return structs.replace(judged, nodes=tuple(nodes))
 
         monkeypatch.setattr(collection, "judge", judging)

@@ -32,9 +32,9 @@ def test_what_is_past_its_age_goes_and_the_rest_stays() -> None:
 
 def test_findings_mutes_and_the_audit_log_last_as_long_as_the_history(operator: User) -> None:
     node, age = a_node("n1"), settings.PERIOD_RETENTION
-    a_critical_finding(node, "old", opened=NOON - age - 3 * DAY, resolved=NOON - age - DAY)
-    a_critical_finding(node, "kept", opened=NOON - age - 3 * DAY, resolved=NOON - age + DAY)
-    a_critical_finding(node, "stands", opened=NOON - 5000 * DAY)
+    a_critical_finding(node, rule="old", opened=NOON - age - 3 * DAY, resolved=NOON - age - DAY)
+    a_critical_finding(node, rule="kept", opened=NOON - age - 3 * DAY, resolved=NOON - age + DAY)
+    a_critical_finding(node, rule="stands", opened=NOON - 5000 * DAY)
     for until in (NOON - age - DAY, NOON - DAY, NOON + DAY):
         Mute.objects.create(rule="x", reason="x", by=operator, created_at=NOON - 2 * age, until=until)
     audit(operator, "finding.mute", "old", at=NOON - age - DAY)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fleet.domain.history.days import Day, day_of
 from fleet.domain.history.spans import VERDICTS, Span
-from fleet.models import Cluster, GpuHour, Node, NodeDay, VerdictPeriod
+from fleet.models import Cluster, FleetDay, GpuHour, Node, NodeDay, Pool, PoolMembership, VerdictPeriod
 from fleet.services import rollups
 from tests.factories import a_cluster, a_node
 
@@ -78,7 +78,7 @@ def test_many_nodes_at_once_have_the_figures_of_each_alone(db: None, lives: list
             if verdict and start < moment:
                 spans.append(Span(start, None if number + 1 == len(life) or end > moment else end, verdict))
             start = end
-        node = a_node(cluster=cluster)
+        node = a_node(cluster=cluster, product=("H100", "H200")[len(stories) % 2])
         keep(node, spans)
         stories[node] = spans
     for day in (TODAY - timedelta(days=1), TODAY):
@@ -86,6 +86,83 @@ def test_many_nodes_at_once_have_the_figures_of_each_alone(db: None, lives: list
             rollups.rebuild_day(day, moment)
         for node, spans in stories.items():
             assert kept(node, day) == told(spans, day, moment)
+        assert groups(day) == sums_of_nodes(day)
+
+
+FIGURES = (*(f"{verdict}_s" for verdict in VERDICTS), "incidents", "flaps", "down_s", "repaired", "repair_s")
+
+
+def groups(day: date) -> dict[tuple[Any, ...], dict[str, Any]]:
+    rows = FleetDay.objects.filter(day=day)
+    return {
+        (row.cluster_id, row.product, row.machine_type, row.pool): {
+            "nodes": row.nodes, "first_bad_at": row.first_bad_at, **{name: getattr(row, name) for name in FIGURES},
+        }
+        for row in rows
+    }  # fmt: skip
+
+
+def sums_of_nodes(day: date) -> dict[tuple[Any, ...], dict[str, Any]]:
+    found: dict[tuple[Any, ...], list[NodeDay]] = {}
+    for row in NodeDay.objects.filter(day=day).select_related("node"):
+        found.setdefault((row.cluster_id, row.node.product, row.node.machine_type, row.pool), []).append(row)
+    return {
+        key: {
+            "nodes": len(rows),
+            "first_bad_at": min((row.first_bad_at for row in rows if row.first_bad_at), default=None),
+            **{name: sum(getattr(row, name) for row in rows) for name in FIGURES},
+        }
+        for key, rows in found.items()
+    }
+
+
+def joins(node: Node, slug: str, start: float, end: float | None = None) -> None:
+    pool, _ = Pool.objects.get_or_create(slug=slug, defaults={"created_at": at(0), "updated_at": at(0)})
+    PoolMembership.objects.create(pool=pool, node=node, period=(at(start), None if end is None else at(end)))
+
+
+@pytest.mark.parametrize(
+    ("memberships", "pool"),
+    [
+        ([], ""),
+        ([("a", -600, None)], "a"),
+        ([("a", 0, 700), ("b", 700, None)], "b"),
+        ([("a", 0, 730), ("b", 730, None)], "a"),
+        ([("a", 0, 300), ("b", 300, 900), ("a", 900, None)], "a"),  # twice, and longer taken together
+        ([("a", 1000, None)], ""),  # for the most of the day it was in none
+        ([("a", 700, None)], "a"),
+        ([("b", 0, None), ("a", 0, None)], "a"),  # in two all day: the first by name
+        ([("a", -900, -1)], ""),
+    ],
+)
+def test_a_days_pool_is_the_one_a_node_was_in_for_the_most_of_it(memberships: list[Any], pool: str) -> None:
+    node = a_node()
+    keep(node, [Span(at(-2000), None, "ready")])
+    for membership in memberships:
+        joins(node, *membership)
+    rollups.rebuild_day(TODAY, at(1440))
+    assert NodeDay.objects.get().pool == pool
+    assert FleetDay.objects.get().pool == pool
+
+
+def test_time_before_a_node_was_there_counts_for_no_pool() -> None:
+    node = a_node()
+    keep(node, [Span(at(1200), None, "ready")])
+    joins(node, "a", 1210)
+    rollups.rebuild_day(TODAY, at(1440))
+    assert NodeDay.objects.get().pool == "a"
+
+
+def test_a_pool_that_changes_its_mind_changes_the_day() -> None:
+    node = a_node()
+    keep(node, [Span(at(0), None, "ready")])
+    joins(node, "a", 0)
+    rollups.rebuild_day(TODAY, at(60))
+    PoolMembership.objects.all().delete()
+    joins(node, "b", 0)
+    rollups.rebuild_day(TODAY, at(60))
+    assert [row.pool for row in NodeDay.objects.all()] == ["b"]
+    assert [row.pool for row in FleetDay.objects.all()] == ["b"]
 
 
 def test_what_is_no_longer_so_leaves_the_day() -> None:
@@ -96,6 +173,7 @@ def test_what_is_no_longer_so_leaves_the_day() -> None:
     VerdictPeriod.objects.all().delete()
     rollups.rebuild_day(TODAY, at(60))
     assert not NodeDay.objects.exists()
+    assert not FleetDay.objects.exists()
     assert not GpuHour.objects.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from fleet.selectors.changes import change_log
 from fleet.services import rollups
 from fleet.web import charts_history
 from fleet.web.history import title
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_node, a_pool
 from tests.web.test_pages import text_of
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +82,56 @@ def test_the_title_in_every_state(rows: list[Any], said: str) -> None:
     assert title(rows, "cluster").replace("\N{NO-BREAK SPACE}", " ") == said
 
 
+def pool(name: str, percent: float | None, promise: float | None) -> Any:
+    return replace(row(name, percent), promise=promise)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            [pool("a100-batch", 97.1, 98), pool("l40s", 97.2, 95)],
+            "One pool is below its promise: a100-batch, 97.10 % ready, promised 98 %",
+        ),
+        (
+            [pool("a", 80, 81), pool("b", 90, 99.5), pool("c", 99, 98)],
+            "2 pools are below their promise, furthest b, 90.00 % ready, promised 99.5 %",
+        ),
+        ([pool("a", 99, 98), pool("", 10, None)], "Every pool keeps its promise"),
+        ([pool("a", 99, 98), pool("b", 10, None)], "Every pool that promises anything keeps it"),
+        ([pool("a", None, 98), pool("b", 10, None)], "Of no pool that promises anything is this time known"),
+        ([pool("a", 97, None), pool("b", 100, None)], "One of 2 pools is below 99.5 %: a, 97.00 % ready, 2.50 points below"),
+    ],
+)  # fmt: skip
+def test_the_title_of_pools_compares_with_their_promises(rows: list[Any], said: str) -> None:
+    assert title(rows, "pool").replace("\N{NO-BREAK SPACE}", " ") == said
+
+
+def test_by_pool_where_there_are_pools(fleet: None, reader: Any) -> None:
+    a_pool("research", *Node.objects.filter(name__in=["bad", "e0"]), since=ago(30), promise_percent=99.8)
+    list(rollups.rebuild(ago(20).date(), NOW))
+    shown = text_of(reader, "/history/").replace("\N{NO-BREAK SPACE}", " ")
+    for words in (
+        "One pool is below its promise: research, 9",
+        "promised 99.8 %",
+        "Ready nodes, pool × day",
+        "In no pool",
+        "Below",
+    ):
+        assert words in shown, words
+    cell = text_of(reader, f"/history/?name=research&day={ago(6).date()}").replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 nodes, the least ready first" in cell
+    assert "Fatal xid" in cell
+    nowhere = text_of(reader, f"/history/?name=&day={ago(6).date()}").replace("\N{NO-BREAK SPACE}", " ")
+    assert "3 nodes, the least ready first" in nowhere
+    assert "Ready nodes, cluster × day" in text_of(reader, "/history/?by=cluster")
+
+
+def test_without_pools_there_is_nothing_to_group_by_pool(fleet: None, reader: Any) -> None:
+    shown = text_of(reader, "/history/?by=pool")
+    assert "Ready nodes, cluster × day" in shown
+
+
 def the_chart(days: int = 30, by: str = "cluster") -> dict[str, Any]:
     since = ago(days - 1)
     return charts_history.history(
@@ -143,6 +194,7 @@ def test_the_page_tells_tables_bursts_changes_and_a_cell(fleet: None, reader: An
     shown = text_of(reader, f"/history/?window=30d&name=east&day={ago(6).date()}").replace("\N{NO-BREAK SPACE}", " ")
     for words in (
         "Xid 79",
+        "GPU has fallen off the bus",
         "Driver 570 → 580",
         "3 nodes",
         "6 h",

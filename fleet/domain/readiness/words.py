@@ -14,6 +14,12 @@ def rung_title(rung: str) -> str:
     return known.title if known else rung.replace("_", " ").capitalize()
 
 
+def rung_number(rung: str) -> int:
+    """Its place on the ladder; behind all others for an id that nobody knows any more."""
+    known = _BY_ID.get(rung)
+    return known.number if known else len(RUNGS)
+
+
 def missing_words(verdict: str, broken_rung: str) -> str:
     """Why cards of such nodes cannot be counted on."""
     if verdict == Verdict.EXCLUDED:

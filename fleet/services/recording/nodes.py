@@ -39,6 +39,7 @@ class Known(NamedTuple):
     verdict: str
     broken_rung: str
     verdict_since: datetime | None
+    pending: dict[str, str]
     removed: bool
 
 
@@ -54,7 +55,7 @@ def known(cluster: Cluster) -> dict[str, Known]:
     """Uid to what is remembered, of every node this cluster ever had."""
     rows = Node.objects.filter(cluster=cluster).values_list(
         "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "labels_missing_since",
-        "boot_id", "booted_at", "known_uuids", "verdict", "broken_rung", "verdict_since", "removed_at",
+        "boot_id", "booted_at", "known_uuids", "verdict", "broken_rung", "verdict_since", "pending", "removed_at",
     )  # fmt: skip
     return {row[0]: Known(*row[1:-1], removed=row[-1] is not None) for row in rows}
 
@@ -93,6 +94,25 @@ def upsert_changed(
         rows, batch_size=BATCH, update_conflicts=True, unique_fields=["cluster", "uid"], update_fields=_UPDATED
     )
     return [Changed(row.pk, one, is_new=one.node.uid not in remembered) for row, one in zip(written, changed, strict=True)]
+
+
+def keep_pending(judged: Sequence[JudgedNode], remembered: Mapping[str, Known], changed: Sequence[Changed]) -> None:
+    """Writes what does not count yet of nodes that did not change: it comes and goes from look to look (a card's power that
+    two looks find the same), and is no change that anybody need see. One statement, and none where it is as it was."""
+    written = {one.judged.node.uid for one in changed}
+    differing = [
+        (remembered[one.node.uid].pk, msgspec.json.encode(one.pending).decode())
+        for one in judged
+        if one.node.uid not in written and remembered[one.node.uid].pending != plain(one.pending)
+    ]
+    if differing:
+        ids, pending = zip(*differing, strict=True)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE {Node._meta.db_table} AS node SET pending = told.pending::jsonb "  # noqa: S608 a table's own name
+                "FROM unnest(%s::bigint[], %s::text[]) AS told (id, pending) WHERE node.id = told.id",
+                [list(ids), list(pending)],
+            )
 
 
 def _differs(one: JudgedNode, row: Known | None) -> bool:

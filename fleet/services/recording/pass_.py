@@ -41,6 +41,7 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, j
     removed = nodes.remove_gone(cluster, snapshot, judgement.nodes, known)
     pods.leave_with(removed, at)
     changed = nodes.upsert_changed(cluster, snapshot, judgement.nodes, known)
+    nodes.keep_pending(judgement.nodes, known, changed)
     devices.replace(changed)
     revisions.write(changed, at)
     changed_pods = pods.record(cluster, snapshot, judgement.nodes) if snapshot.knows("pods") else 0
