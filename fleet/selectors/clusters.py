@@ -12,7 +12,7 @@ from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Greatest, Least
 from django.utils import timezone
 
-from fleet.models import Cluster, CollectionRun, Node
+from fleet.models import Cluster, CollectionRun, Node, Pool, WorkloadClass
 
 
 def clusters() -> QuerySet[Cluster]:
@@ -147,4 +147,6 @@ def counts() -> dict[str, int]:
     return {
         "nodes": Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True).count(),
         "clusters": clusters().count(),
+        "pools": Pool.objects.filter(removed_at__isnull=True).count(),
+        "classes": WorkloadClass.objects.filter(removed_at__isnull=True).count(),
     }

@@ -10,6 +10,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 
 from fleet.domain.classes.workload import WorkloadClass as Promise
 from fleet.models import Cluster, Node, PromisePeriod, Role, User, VerdictPeriod, WorkloadClass
+from fleet.selectors.promises import ready_percents
 from fleet.services import classes, pools, promises
 from tests.factories import a_user
 from tests.services.snapshots import T0, a_node, a_pod
@@ -115,7 +116,7 @@ def test_percent_ready_counts_members_for_the_time_they_were_members_and_no_unkn
         upper = None if ends is None else at(ends)
         VerdictPeriod.objects.create(node=node, period=DateTimeTZRange(at(begins), upper), verdict=verdict)
     # a member from 100 on: 100 s not ready, 300 s ready, 400 s unknown, 100 s degraded
-    assert promises.ready_percents(at(0), at(1000)) == {"h100": pytest.approx(80.0)}
+    assert ready_percents(at(0), at(1000)) == {"h100": pytest.approx(80.0)}
 
 
 def test_a_changed_class_is_a_new_version_and_the_same_one_is_not(otto: User) -> None:
