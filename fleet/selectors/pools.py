@@ -163,14 +163,7 @@ def declared_version() -> str:
 
 
 def version() -> str:
-    """A short text that changes whenever a pool, a class, or the standing of one does. One query."""
-    newest_state = PromisePeriod.objects.order_by("-pk").values("pk")[:1]
-    rows = Pool.objects.aggregate(
-        pools=Max("updated_at"),
-        removed=Max("removed_at"),
-        classes=Subquery(WorkloadClass.objects.order_by("-updated_at").values("updated_at")[:1]),
-        gone=Subquery(WorkloadClass.objects.filter(removed_at__isnull=False).order_by("-removed_at").values("removed_at")[:1]),
-        judged=Subquery(WorkloadClass.objects.order_by(F("headroom_at").desc(nulls_last=True)).values("headroom_at")[:1]),
-        state=Subquery(newest_state),
-    )
-    return "|".join(str(value) for value in rows.values())
+    """A short text that changes whenever a pool, a class, or the standing of one does. Three queries."""
+    classes = WorkloadClass.objects.aggregate(saved=Max("updated_at"), removed=Max("removed_at"), judged=Max("headroom_at"))
+    newest = PromisePeriod.objects.aggregate(pk=Max("pk"))["pk"]
+    return "|".join(map(str, [declared_version(), *classes.values(), newest]))

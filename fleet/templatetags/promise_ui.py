@@ -91,9 +91,10 @@ def selector_lines(spec: Any) -> list[dict[str, Any]]:
 def policy_lines(spec: Any) -> list[dict[str, Any]]:
     """A pool's policy in words, for components/_kv.html."""
     policy = spec.policy
-    drivers = [f"at least {policy.min_driver}"] * bool(policy.min_driver) + [f"at most {policy.max_driver}"] * bool(
-        policy.max_driver
-    )
+    bounds = (("at least", policy.min_driver), ("at most", policy.max_driver))
+    drivers = [f"{word} {bound}" for word, bound in bounds if bound]
+    percent = policy.promise_percent
+    promised = "" if percent is None else f"{percent:g}{formats.NBSP}% of node-time ready over 30 days"
     told: list[tuple[str, str]] = [
         ("One slot is", " or ".join(MODES.get(mode, mode) for mode in policy.modes) or "anything"),
         ("Products", "one" if policy.one_product else "several are allowed"),
@@ -104,10 +105,7 @@ def policy_lines(spec: Any) -> list[dict[str, Any]]:
         ("Pods without a GPU", "may run there" if policy.other_pods else "stay away"),
         ("Nodes with lost cards", "serve with the others" if policy.partial_nodes else "do not serve"),
         ("Other pools", "a node may be in no other exclusive pool" if policy.exclusive else "a node may be in others as well"),
-        (
-            "Promise",
-            promised or "none",
-        ),
+        ("Promise", promised or "none"),
         ("Ready at any time", formats.plural(policy.min_ready, "node") if policy.min_ready is not None else ""),
         ("NVLink", "joins the cards of every node, as its owner says" if policy.nvlink else ""),
         ("Priority class", policy.priority_class),
@@ -181,12 +179,14 @@ def what_you_get(opened: Sequence[Any], promise: Any) -> list[dict[str, Any]]:
     products = sorted({one for offer in opened for one in offer.products})
     memory = sorted({one for offer in opened for one in offer.memory_mib})
     drivers = sorted({one for offer in opened for one in offer.drivers})
-    modes = sorted({one for offer in opened for one in offer.modes})
+    # a pool may hold nodes of other modes as well: of shares the nodes' own words tell how many there are
+    shared = sorted({one for offer in opened for one in offer.modes}) if not is_isolated(promise.isolation) else []
+    mode = ", ".join(shared) or f"{MODES.get(promise.isolation, promise.isolation)} {promise.profile}".strip()
     least = [f"{what} {which} or newer" for what, which in (("driver", promise.min_driver), ("CUDA", promise.min_cuda)) if which]
     told: list[tuple[str, str, bool]] = [
         ("Card", ", ".join(products), True),
         ("Memory per card", _span([f"{formats.gib(one)} ({formats.number(one)} MiB)" for one in memory]), False),
-        ("Mode", ", ".join(modes) or MODES.get(promise.isolation, promise.isolation), False),
+        ("Mode", mode, False),
         ("Driver", ", ".join(drivers), False),
         ("At least", ", ".join(least), False),
         ("Priority class", promise.priority_class, True),

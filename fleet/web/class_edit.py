@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from fleet import tasks
 from fleet.domain.asking import NotNow
 from fleet.domain.classes.workload import ISOLATIONS
 from fleet.selectors import classes as select
@@ -58,6 +59,7 @@ def _edit(request: HttpRequest, row: select.ClassRow | None, initial: dict[str, 
             except NotNow as refused:
                 form.add_error(None, str(refused))
             else:
+                tasks.wake_promises()
                 messages.success(request, f"Class {promise.slug} is saved as version {saved.number}.")
                 return redirect("class", slug=promise.slug)
     context = {"form": form, "row": row, "pools": known, "isolations": list(ISOLATIONS.items())}

@@ -14,6 +14,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from fleet import tasks
 from fleet.domain.asking import NotNow
 from fleet.domain.classes.workload import sized
 from fleet.domain.manifests.parameters import Parameters
@@ -27,6 +28,7 @@ from fleet.web.render import render_page
 
 SHOW = (("", "All"), ("room", "Room now"))
 PARAMETERS = ("name", "namespace", "image", "replicas", "queue")
+KIND_LABELS = {"dra": "Claim template", "quota": "Quota", "policy": "Admission policy"}
 MOST_PERIODS, MOST_VERSIONS = 12, 12
 
 
@@ -131,7 +133,10 @@ def _manifest(request: HttpRequest, promise: Any, here: Any, now: datetime) -> d
     file_name = f"{told['name']}-{kind}.yaml"
     curl = f'curl -fsS -H "Authorization: Bearer $MUSTER_TOKEN" {shlex.quote(request.build_absolute_uri(path))}'
     return {
-        "kinds": [{"label": one.title, "url": _query(request, kind=one.id), "current": one.id == kind} for one in kinds],
+        "kinds": [
+            {"label": KIND_LABELS.get(one.id, one.title), "url": _query(request, kind=one.id), "current": one.id == kind}
+            for one in kinds
+        ],
         "kind": kind,
         "yaml": yaml,
         "problem": problem,
@@ -169,6 +174,7 @@ def adopt(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"The fleet offers no class {slug} any more.")
         return redirect("classes")
     service.save(person(request), found.promise, now)
+    tasks.wake_promises()
     messages.success(request, f"Class {found.promise.title or slug} is in the catalogue.")
     return redirect("class", slug=slug)
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 
+from fleet import tasks
 from fleet.domain.asking import NotNow
 from fleet.services import applying
 from fleet.web.people import demand, person
@@ -36,6 +37,7 @@ def apply(request: HttpRequest) -> HttpResponse:
         return render(request, "pools/apply.html", {**context, "refused": str(refused)}, status=409)
     changed = bool(done.removed) or any(change.action != "unchanged" for change in done.changes)
     if really and not done.problems:
+        tasks.wake_promises()
         messages.success(request, _said(done))
         return redirect("pools")
     status = 400 if done.problems else 200

@@ -80,6 +80,8 @@ class DeclaredForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         told = dict(super().clean() or {})
         name = self._slug or told.get("slug", "")
+        if not name:
+            self.add_error("slug", "Give it a name.")
         stream = {"apiVersion": API, "kind": self.KIND, "metadata": {"name": name}, "spec": self.document(told)}
         self.declared = read(yaml.safe_dump(stream, allow_unicode=True), self._known_pools)
         for problem in self.declared.problems:

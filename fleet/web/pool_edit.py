@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from fleet import tasks
 from fleet.domain.asking import NotNow
 from fleet.domain.placement.nodes import MODES
 from fleet.domain.pools.policy import PURPOSES
@@ -53,7 +54,8 @@ def preview(request: HttpRequest) -> HttpResponse:
     """POST the form as it stands: what saving it would change. Context: form, preview (Preview or None), names."""
     demand(request, "operator")
     row = declarations.get_pool(request.POST.get("pool", ""))
-    form = _form(request.POST, row, {})
+    # What it selects can be told before it has a name.
+    form = _form(request.POST, row, {}, slug="" if request.POST.get("slug") else "new-pool")
     form.is_valid()
     return render(request, "pools/_preview.html", {"form": form, "fields": dict(LABELS), **_preview(form)})
 
@@ -72,8 +74,8 @@ LABELS = (
 """Fields of the form in which something can be wrong, with their labels."""
 
 
-def _form(data: Any, row: Any, initial: dict[str, Any]) -> PoolForm:
-    form = PoolForm(data, initial=initial, slug=row.slug if row else "")
+def _form(data: Any, row: Any, initial: dict[str, Any], slug: str = "") -> PoolForm:
+    form = PoolForm(data, initial=initial, slug=row.slug if row else slug)
     form.offer("clusters", known.cluster_names([]))
     form.offer("products", known.product_names([]))
     return form
@@ -91,6 +93,7 @@ def _edit(request: HttpRequest, row: Any, initial: dict[str, Any]) -> HttpRespon
             except NotNow as refused:
                 form.add_error(None, str(refused))
             else:
+                tasks.wake_promises()
                 messages.success(request, f"Pool {saved.slug} was {'changed' if row else 'made'}.")
                 return redirect("pool", slug=saved.slug)
     context = {

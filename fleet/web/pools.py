@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from fleet import tasks
 from fleet.domain.asking import NotNow
 from fleet.domain.declared.documents import write
 from fleet.selectors import clusters, decisions, declarations, nodes, promises, worst_findings
@@ -96,6 +97,7 @@ def adopt(request: HttpRequest) -> HttpResponse:
         messages.error(request, f"Nothing suggests a pool {slug} any more: its nodes are in a pool by now, or gone.")
         return redirect("pools")
     service.save(person(request), found.pool, now)
+    tasks.wake_promises()
     messages.success(request, f"Pool {slug} is there, with {found.nodes} node{'' if found.nodes == 1 else 's'}.")
     return redirect("pool", slug=slug)
 
