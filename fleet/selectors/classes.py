@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -51,6 +51,15 @@ def class_rows() -> list[ClassRow]:
     """Every class, in order. Two queries."""
     standings = standings_of("class")
     return [_row(version, standings) for version in declarations.newest_versions().values()]
+
+
+def live_rows(now: datetime) -> list[ClassRow]:
+    """Every class, in order, with the room there is at this moment."""
+    here = rooms.stock(now)
+    return [
+        replace(row, room=rooms.as_json(rooms.room(row.promise, here), rooms.class_asks(row.promise, here)), room_at=here.as_of)
+        for row in class_rows()
+    ]
 
 
 def get_row(slug: str) -> ClassRow | None:

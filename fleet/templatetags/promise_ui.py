@@ -7,6 +7,7 @@ from typing import Any
 
 from django import template
 
+from fleet.domain.classes.keeping import IN_USE
 from fleet.domain.classes.workload import ISOLATIONS
 from fleet.domain.label_selectors import to_text
 from fleet.templatetags import formats, words
@@ -25,9 +26,15 @@ def promise_state(key: str | None, full: bool = False) -> dict[str, Any]:
 
 
 @register.inclusion_tag("components/_status.html")
-def promise_word(key: str | None) -> dict[str, Any]:
+def promise_word(key: str | None, full: bool = False) -> dict[str, Any]:
     """The same without a ground."""
-    return {"word": words.word("promise", key), "key": key}
+    return {"word": words.word("promise", "full" if full else key), "key": key}
+
+
+@register.filter
+def used_up(period: Any) -> bool:
+    """Whether a period at risk was only so because all that is promised was in use."""
+    return period.state == "at_risk" and period.reasons == [IN_USE]
 
 
 @register.filter

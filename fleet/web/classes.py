@@ -20,7 +20,7 @@ from fleet.domain.classes.workload import sized
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import ManifestError, to_yaml
 from fleet.selectors import classes as select
-from fleet.selectors import clusters, pools, promises, worst_findings
+from fleet.selectors import clusters, declarations, pools, promises, worst_findings
 from fleet.selectors.headroom import stock
 from fleet.services import classes as service
 from fleet.web.people import demand, person
@@ -39,12 +39,12 @@ def class_list(request: HttpRequest, slug: str = "") -> HttpResponse:
     may_operate, now; of the open class see `_opened`.
     """
     now = timezone.now()
-    found = select.class_rows()
-    if slug and all(one.promise.slug != slug for one in found):
+    if slug and declarations.get_class(slug) is None:
         raise Http404
     show = request.GET.get("show", "")
 
     def context() -> dict[str, Any]:
+        found = select.live_rows(now)
         rows = [one for one in found if show != "room" or one.room.get("replicas")]
         row = next((one for one in found if one.promise.slug == slug), None) or next(iter(rows), None)
         may_operate = person(request).may("operator")

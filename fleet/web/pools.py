@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -22,7 +23,7 @@ from fleet.services.decisions import DecisionError
 from fleet.web.people import demand, person
 from fleet.web.render import render_page
 
-MOST_MEMBERS, MOST_CHANGES, MOST_PERIODS, MOST_SQUATTERS = 50, 20, 20, 20
+MOST_MEMBERS, MOST_CHANGES, MOST_PERIODS, MOST_SQUATTERS = 25, 12, 12, 20
 
 
 def pool_list(request: HttpRequest) -> HttpResponse:
@@ -49,8 +50,8 @@ def pool_list(request: HttpRequest) -> HttpResponse:
 
 def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Context: row (PoolRow), broken (list of keeping.Broken, as of now), squatters ([(node key, pods)]), percent, members (the
-    worst of them), changes ([(moment, joined or left, Node)]), periods (list of PromisePeriod), findings (list of FindingRow),
-    classes (slugs that rest on it), waivers, waivable, yaml, may_operate, now."""
+    worst of them), changes ([{at, what (joined or left), nodes}]), periods (list of PromisePeriod), findings (list of
+    FindingRow), classes (rows that rest on it), waivers, waivable, yaml, may_operate, now."""
     now = timezone.now()
     if declarations.get_pool(slug) is None:
         raise Http404
@@ -66,7 +67,7 @@ def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "percent": percent,
             "members": list(select.worst_members(row.row)[:MOST_MEMBERS]),
             "stale_clusters": clusters.stale_cluster_ids(now),
-            "changes": select.membership_changes(row.row, MOST_CHANGES),
+            "changes": _together(select.membership_changes(row.row, 4 * MOST_MEMBERS))[:MOST_CHANGES],
             "periods": list(select.promise_history("pool", slug)[:MOST_PERIODS]),
             "findings": worst_findings.of_promise("pool", slug, now),
             "classes": [
@@ -84,6 +85,16 @@ def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:
     waived = ",".join(f"{one.rung}@{one.at.timestamp()}" for one in decisions.pool_waivers(slug))
     etag = f"{clusters.data_version()}:{select.version()}:{waived}"
     return render_page(request, "pools/detail.html", "pools/_detail.html", context, etag=etag)
+
+
+def _together(changes: list[tuple[datetime, str, Any]]) -> list[dict[str, Any]]:
+    """What happened at one moment as one change."""
+    found: list[dict[str, Any]] = []
+    for at, what, node in changes:
+        if not found or (found[-1]["at"], found[-1]["what"]) != (at, what):
+            found.append({"at": at, "what": what, "nodes": []})
+        found[-1]["nodes"].append(node)
+    return found
 
 
 @require_POST

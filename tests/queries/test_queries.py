@@ -13,8 +13,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fleet.models import Role
-from tests.factories import a_cluster, a_gpu, a_node, a_pod, a_resource, a_run, a_user
+from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.domain.pools.policy import Pool as PoolSpec
+from fleet.models import Role, User
+from fleet.services import classes, pools
+from tests.factories import NOON, a_cluster, a_gpu, a_node, a_pod, a_resource, a_run, a_user
 
 pytestmark = pytest.mark.django_db
 KEPT = Path(__file__).parent / "counts.json"
@@ -24,6 +27,10 @@ PAGES = (
     "/nodes/",
     "/nodes/?product=NVIDIA-H100-80GB-HBM3&q=n",
     "/nodes/east/n000/",
+    "/pools/",
+    "/pools/h100/",
+    "/classes/",
+    "/classes/full-h100/",
     "/clusters/",
     "/clusters/east/",
     "/api/v1/clusters/",
@@ -37,6 +44,8 @@ PAGES = (
     "/api/v1/nodes/east/n000/",
     "/api/v1/nodes/east/n000/pods/",
     "/api/v1/nodes/east/n000/revisions/",
+    "/api/v1/pools/",
+    "/api/v1/workload-classes/",
     "/api/v1/requests/",
     "/api/v1/teams/",
     "/metrics",
@@ -54,6 +63,11 @@ def fill(nodes: int) -> None:
         a_gpu(node)
         a_pod(node)
     a_run(cluster)
+    owner = User.objects.get(username="otto")
+    # saved anew, so that the new nodes are members
+    promise = Promise(slug="full-h100", title="Full H100", gpus=4, sizes=(8,), pools=("h100",))
+    pools.save(owner, PoolSpec(slug="h100", title=f"{nodes} more"), NOON)
+    classes.save(owner, promise, NOON)
 
 
 def cost(client: Any, path: str) -> int:
