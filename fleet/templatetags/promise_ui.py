@@ -230,9 +230,12 @@ def free_chart(columns: Sequence[tuple[int, int, bool]], asked: int) -> dict[str
     step = _CHART["width"] / len(columns)
     wide = min(26.0, step * 0.7)
     bars = []
+    line: float | None = None
     for place, (free, nodes, fits) in enumerate(columns):
         tall = 0 if not nodes else max(2.0, (_CHART["base"] - _CHART["top"]) * nodes / most)
         middle = step * (place + 0.5)
+        if fits and line is None:
+            line = round(middle - step / 2, 1)
         bars.append(
             {
                 "free": f"{free}+" if free == 16 else free,
@@ -245,12 +248,11 @@ def free_chart(columns: Sequence[tuple[int, int, bool]], asked: int) -> dict[str
                 "middle": round(middle, 1),
             }
         )
-    first = next((bar for bar in bars if bar["fits"]), None)
     told = ", ".join(f"{formats.plural(nodes, 'node')} with {free} free" for free, nodes, _ in columns if nodes)
     return {
         **_CHART,
         "bars": bars,
-        "line": round(first["middle"] - step / 2, 1) if first else None,
+        "line": line,
         "label": f"Ready nodes by free slots: {told or 'none'}. A pod needs {asked}.",
     }
 

@@ -118,7 +118,8 @@ def _manifest(request: HttpRequest, promise: Any, here: Any, now: datetime) -> d
     if not told["replicas"].isdecimal() or len(told["replicas"]) > 6:
         errors["replicas"] = "Write a whole number."
     elif kind:
-        parameters = Parameters(**{**told, "replicas": int(told["replicas"])})
+        texts = {name: text for name, text in told.items() if name != "replicas"}
+        parameters = Parameters(replicas=int(told["replicas"]), **texts)
         try:
             yaml = to_yaml(select.manifest_of(promise, kind, parameters, now, here=here))
         except ManifestError as error:

@@ -32,7 +32,7 @@ class Text(forms.CharField):
 class Lines(Text):
     """Several texts, one a line or with commas between them."""
 
-    def clean(self, value: Any) -> list[str]:  # type: ignore[override]  # a list is what it is cleaned to
+    def clean(self, value: Any) -> list[str]:
         return [part.strip() for line in str(value or "").splitlines() for part in line.split(",") if part.strip()]
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def fill(nodes: int) -> None:
     owner = User.objects.get(username="otto")
     # saved anew, so that the new nodes are members
     promise = Promise(slug="full-h100", title="Full H100", gpus=4, sizes=(8,), pools=("h100",))
-    pools.save(owner, PoolSpec(slug="h100", title=f"{nodes} more"), NOON)
+    pools.save(owner, PoolSpec(slug="h100", title=f"{nodes} more"), NOON + timedelta(minutes=nodes))
     classes.save(owner, promise, NOON)
 
 

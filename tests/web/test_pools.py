@@ -95,7 +95,7 @@ def test_a_pool_tells_who_joined_and_left_and_its_declaration(reader: Client, op
     look(east, a_node("n2"), after_s=60)
     page = text_of(reader, "/pools/h100/")
     assert "n1 left" in page
-    assert "n2 joined" in page
+    assert "2 nodes joined n1 , n2" in page, "what happened at one moment is one line"
     assert "apiVersion: muster/v1 kind: Pool metadata: name: h100" in page
 
 
