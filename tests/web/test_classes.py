@@ -173,7 +173,7 @@ def test_a_class_is_changed_by_the_form_as_a_new_version(reader: Client, full: W
     assert reader.post("/classes/full/edit/", given | {"max_replicas": "2"}).status_code == 302
     shown = text_of(reader, "/classes/full/")
     assert "2 versions" in shown
-    assert "maxReplicas not set 2" in shown
+    assert "maxReplicas not set → 2" in shown
     assert "automatic up to 2 replicas per team, else by an operator" in shown
 
 

@@ -220,7 +220,7 @@ def test_yaml_is_looked_at_then_applied(reader: Client, operator: User, east: Cl
     names = set(Pool.objects.filter(removed_at__isnull=True).values_list("slug", flat=True))
     assert names == {"h100", "kept-on-the-page"}, "a stream without a source removes nothing"
     changed = words(reader.post("/pools/apply/", {"text": STREAM.replace("99", "95"), "do": "look"}).content.decode())
-    assert "policy.promisePercent 99.0 95.0" in changed
+    assert "policy.promisePercent 99.0 → 95.0" in changed
 
 
 def test_bad_yaml_has_line_field_and_sentence_and_changes_nothing(reader: Client, east: Cluster) -> None:
