@@ -1,4 +1,4 @@
-"""From a fleet without pools to a manifest in the clipboard: an operator adopts and edits, a developer chooses and copies."""
+"""From a fleet without pools to a manifest in the clipboard: pools and classes adopted, edited, chosen, copied."""
 
 from __future__ import annotations
 
@@ -33,25 +33,23 @@ def adopted(_adopted: set[str], open_page: OpenPage) -> set[str]:
     return _adopted
 
 
-def kept(page: Page) -> None:
-    """A worker judges within seconds; a page looked at anew says so."""
-    for _ in range(20):
-        if page.get_by_text("Promise kept").or_(page.get_by_text("At risk")).count():
+def judged(page: Page) -> None:
+    """A worker judges within seconds, on a busy machine within the minute of the beat; a page looked at anew says so."""
+    for _ in range(70):
+        if page.locator(".page-title .badge").first.inner_text() != "Not judged yet":
             return
         page.wait_for_timeout(1_000)
         page.reload()
     pytest.fail("nobody judged the promise")
 
 
-def test_an_operator_adopts_a_pool_and_a_class_and_a_developer_copies_its_manifest(
-    adopted: set[str], open_page: OpenPage
-) -> None:
+def test_a_pool_and_a_class_are_adopted_and_a_manifest_is_copied(adopted: set[str], open_page: OpenPage) -> None:
     page = open_page(f"/pools/{POOL}/")
-    kept(page)
+    judged(page)
     page.goto(page.url.replace(f"/pools/{POOL}/", "/classes/"))
     page.get_by_role("button", name=re.compile("^Adopt Full ")).click()
     expect(page).to_have_url(re.compile("/classes/full-gpu-inference/$"))
-    kept(page)
+    judged(page)
     room = page.locator("#open-class .one-number b")
     one = room.inner_text()
     page.get_by_role("link", name=re.compile(r"^4 GPUs")).click()
