@@ -81,3 +81,9 @@ def wake_notify() -> None:
     """Lets a worker send now what is due. Without a broker the next beat does, so nobody has to hear of it."""
     with contextlib.suppress(OperationalError, OSError):
         notify.apply_async(expires=5, retry=False)
+
+
+def wake_promises() -> None:
+    """Lets a worker judge pools and classes now. Without a broker the next beat does, within a minute."""
+    with contextlib.suppress(OperationalError, OSError):
+        judge_promises.apply_async(expires=30, retry=False)

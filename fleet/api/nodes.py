@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet, prefetch_related_objects
-from django.http import Http404
+from django.http import Http404, QueryDict
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -20,9 +21,11 @@ from fleet.api.rungs import RungSerializer, rung_rows
 from fleet.domain.readiness.types import Verdict
 from fleet.filters import NodeFilters
 from fleet.models import Node, NodeResource, NodeRevision
-from fleet.selectors import findings
+from fleet.selectors import findings, pools
 from fleet.selectors import nodes as select
 from fleet.selectors.clusters import stale_cluster_ids
+from fleet.selectors.facets import Facet
+from fleet.selectors.node_facets import node_facets
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """Nodes without a verdict stand first when ordered by its age."""
@@ -149,7 +152,10 @@ class NodeSerializer(serializers.Serializer):
 
     @extend_schema_field({"type": "array", "items": {"type": "string"}})
     def get_pools(self, node: Node) -> list[str]:
-        return []
+        """Slugs of the pools it is in now."""
+        if not hasattr(node, "open_memberships"):
+            prefetch_related_objects([node], pools.of_nodes())
+        return sorted(membership.pool.slug for membership in vars(node)["open_memberships"])
 
     @extend_schema_field({"type": ["string", "null"], "format": "date-time"})
     def get_last_seen_at(self, node: Node) -> Any:
@@ -204,7 +210,7 @@ class Nodes(ListViewSet):
         "state_since": "state_since",
     }
     facet_names = ("cluster", "verdict", "broken_rung", "product", "vendor", "family", "mode", "sharing", "partitioning",
-                   "state", "zone", "machine_type", "driver")  # fmt: skip
+                   "state", "zone", "machine_type", "driver", "pool")  # fmt: skip
     csv_columns = (
         "cluster", "name", "uid", "vendor", "product", "family", "gpu_memory_mib", "driver_version", "cuda_version",
         "machine_type", "zone", "partitioning", "sharing", "replicas", "mode", "gpus.physical", "gpus.expected",
@@ -212,11 +218,14 @@ class Nodes(ListViewSet):
         "gpus.mig_instances", "slots.capacity", "slots.allocatable", "slots.requested", "slots.free",
         "verdict", "broken_rung", "verdict_since", "verdict_reason", "reached", "flapping", "state", "state_since",
         "reason", "kubelet_ready", "schedulable", "first_seen_at", "last_seen_at",
-        "removed_at", "stale",
+        "removed_at", "stale", "pools",
     )  # fmt: skip
 
     def get_queryset(self) -> QuerySet[Node]:
-        return select.with_resources(select.nodes()).prefetch_related(findings.of_nodes())
+        return select.with_resources(select.nodes()).prefetch_related(findings.of_nodes(), pools.of_nodes())
+
+    def count_facets(self, params: QueryDict) -> Sequence[Facet]:
+        return node_facets(self.facet_names, params, self.get_queryset())
 
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "stale_clusters": stale_cluster_ids(timezone.now())}

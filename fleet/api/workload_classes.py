@@ -141,11 +141,11 @@ class Classes(ListViewSet):
         It is counted at this moment over the last truth, and it is not a reservation."""
         now = timezone.now()
         try:
-            gpus = int(request.query_params["gpus"]) if "gpus" in request.query_params else None
-            room = select.live_room(self._row(slug).promise, now, gpus)
+            promise = select.sized_promise(self._row(slug).promise, request.query_params.get("gpus"))
         except ValueError as error:
-            sentence = str(error) if str(error).startswith("This class") else "Write a whole number."
-            raise ValidationError({"gpus": [sentence]}) from error
+            raise ValidationError({"gpus": [str(error)]}) from error
+        room = select.live_room(promise, now)
+        gpus = promise.gpus if "gpus" in request.query_params else None
         return Response({"class": slug, "gpus": gpus, "as_of": room.as_of, "counted_at": now, **room.as_json()})
 
     @extend_schema(
@@ -156,6 +156,7 @@ class Classes(ListViewSet):
             OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),
             *(OpenApiParameter(name, str) for name in ("name", "namespace", "image", "queue", "pool")),
             OpenApiParameter("replicas", int),
+            OpenApiParameter("gpus", int, description="Slots per replica, where the class lets you choose."),
             OpenApiParameter("format", str, enum=["json"], description="json gives the documents as a list."),
         ],
     )
@@ -171,8 +172,12 @@ class Classes(ListViewSet):
             raise ValidationError({"replicas": ["Write a whole number."]}) from error
         query = request.query_params
         try:
+            promise = select.sized_promise(self._row(slug).promise, query.get("gpus"))
+        except ValueError as error:
+            raise ValidationError({"gpus": [str(error)]}) from error
+        try:
             documents = select.manifest_of(
-                self._row(slug).promise,
+                promise,
                 query.get("kind", "pod"),
                 Parameters(replicas=replicas, **told),
                 timezone.now(),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import django_filters as filters
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest
 
 from fleet.filters.fields import AnyOf, YesNo, label_query
-from fleet.models import Node
+from fleet.models import Node, PoolMembership
 
 
 def _says(rung: str, status: str) -> Q:
@@ -33,6 +33,11 @@ class NodeFilters(filters.FilterSet):
     zone = AnyOf(field_name="zone")
     machine_type = AnyOf(field_name="machine_type")
     driver = AnyOf(field_name="driver_version")
+    pool = AnyOf(
+        field_name="pool",
+        method="with_pool",
+        label="Slug of a pool; none: nodes in no pool; clash: nodes in two pools that exclude each other",
+    )
     resource = filters.CharFilter(method="with_resource", label="Advertises this resource name")
     label = filters.CharFilter(method="with_label", label="Kubernetes label selector")
     taint = filters.CharFilter(method="with_taint", label="Taint key")
@@ -65,6 +70,20 @@ class NodeFilters(filters.FilterSet):
         field = "usable" if name == "missing" else "offered"
         counted = queryset.alias(_expected=Coalesce(Greatest("expected", "physical"), 0), _have=Coalesce(F(field), 0))
         return counted.filter(_have__lt=F("_expected")) if value else counted.filter(_have__gte=F("_expected"))
+
+    def with_pool(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        wanted = {part for one in value for part in one.split(",") if part}
+        if not wanted:
+            return queryset
+        present = PoolMembership.objects.filter(period__endswith__isnull=True, pool__removed_at__isnull=True)
+        query = Q(pk__in=present.filter(pool__slug__in=wanted).values("node"))
+        if "none" in wanted:
+            query |= ~Q(pk__in=present.values("node"))
+        if "clash" in wanted:
+            # Two exclusive pools at once: counted in the database, by the declarations themselves.
+            rivals = present.filter(pool__spec__policy__exclusive=True).values("node").annotate(n=Count("pk")).filter(n__gt=1)
+            query |= Q(pk__in=rivals.values("node"))
+        return queryset.filter(query)
 
     def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         """A waived rung is `waived`, whatever it would have said: the ladder's funnel counts it so."""

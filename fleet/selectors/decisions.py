@@ -17,6 +17,17 @@ def waivers(cluster: Cluster) -> QuerySet[WaiverRow]:
     return WaiverRow.objects.filter(cluster=cluster, pool="").select_related("by").order_by("rung")
 
 
+def pool_waivers(slug: str) -> QuerySet[WaiverRow]:
+    """Waivers for the nodes of a pool, in the order of their rungs' names."""
+    return WaiverRow.objects.filter(pool=slug).exclude(pool="").select_related("by").order_by("rung")
+
+
+def waivable_in_pool(slug: str) -> list[tuple[str, str]]:
+    """(id, title) of every rung that is not waived for the pool."""
+    signed = set(pool_waivers(slug).values_list("rung", flat=True))
+    return [(rung.id, rung.title) for rung in RUNGS if rung.id not in signed]
+
+
 def maintenance_of(node: Node, now: datetime) -> Maintenance | None:
     """The maintenance that the node is in now."""
     rows = Maintenance.objects.filter(cluster_id=node.cluster_id, node_name=node.name).select_related("by")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
-from fleet.models import Node
+from fleet.models import Node, PoolMembership
 from fleet.selectors.clusters import stale_cluster_ids
 
 
@@ -37,19 +37,33 @@ class Group:
 
 
 _FIELD = {"cluster": "cluster__name", "product": "product", "mode": "mode"}
+NO_POOL = "In no pool"
 
 
 def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
-    """Every node of `nodes` in its group: by is cluster, product or mode. Two queries."""
+    """Every node of `nodes` in its group: by is pool, cluster, product or mode. Two queries; three by pool.
+
+    A node in two pools stands in both, so that every group is as large as its pool; nodes in no pool come last.
+    """
     stale = stale_cluster_ids(now)
     members: dict[str, list[tuple]] = defaultdict(list)
     rows = nodes.order_by("name").values_list(
-        _FIELD[by], "cluster_id", "cluster__name", "name", "verdict", "broken_rung", "verdict_reason", "verdict_since", "product",
-        "mode", "usable", "expected", "physical",
+        _FIELD.get(by, "pk"), "cluster_id", "cluster__name", "name", "verdict", "broken_rung", "verdict_reason",
+        "verdict_since", "product", "mode", "usable", "expected", "physical",
     )  # fmt: skip
+    slugs = _pools() if by == "pool" else {}
     for key, *row in rows:
-        members[key or "Unknown"].append(tuple(row))
-    return [_group(name, members[name], by, stale) for name in sorted(members)]
+        for name in slugs.get(key, (NO_POOL,)) if by == "pool" else (key or "Unknown",):
+            members[name].append(tuple(row))
+    return [_group(name, members[name], by, stale) for name in sorted(members, key=lambda name: (name == NO_POOL, name))]
+
+
+def _pools() -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    present = PoolMembership.objects.filter(period__endswith__isnull=True, pool__removed_at__isnull=True)
+    for node_id, slug in present.order_by().values_list("node_id", "pool__slug"):
+        found[node_id].append(slug)
+    return found
 
 
 def _group(name: str, rows: list[tuple], by: str, stale: frozenset[int]) -> Group:
@@ -60,7 +74,8 @@ def _group(name: str, rows: list[tuple], by: str, stale: frozenset[int]) -> Grou
         products.add(product)
         modes.add(mode)
         expected_total += most
-    detail = sorted(filter(None, {"cluster": products, "product": modes, "mode": products}[by]))
+    told = [*sorted(filter(None, products)), *sorted(filter(None, modes))]
+    detail = told if by == "pool" else sorted(filter(None, {"cluster": products, "product": modes, "mode": products}[by]))
     return Group(
         name=name,
         detail=" · ".join(detail[:3]) + (f" and {len(detail) - 3} more" if len(detail) > 3 else ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +30,8 @@ class Stock:
     pools: tuple[PoolSpec, ...]
     as_of: datetime | None
     """Moment of the oldest reading it rests on."""
+    rooms: dict[Promise, Headroom] = field(default_factory=dict, compare=False)
+    """What was counted already, so that a catalogue that is looked at often is counted once for each reading."""
 
 
 _kept: dict[str, Stock] = {}
@@ -64,7 +66,10 @@ def class_asks(promise: Promise, here: Stock) -> tuple[PoolAsk, ...]:
 
 def room(promise: Promise, here: Stock) -> Headroom:
     """How many replicas of it could land, now and once broken nodes are back, per pool with every excluded node's reason."""
-    return headroom([ask.requirement for ask in class_asks(promise, here)], here.fleet)
+    found = here.rooms.get(promise)
+    if found is None:
+        found = here.rooms[promise] = headroom([ask.requirement for ask in class_asks(promise, here)], here.fleet)
+    return found
 
 
 def as_json(found: Headroom, asked: tuple[PoolAsk, ...]) -> dict[str, Any]:

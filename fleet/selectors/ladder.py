@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import F, Func, IntegerField, Max, QuerySet
 from django.db.models.fields import DateTimeField
 
+from fleet.domain.readiness.rungs import RUNGS
 from fleet.domain.subject import Policy
 from fleet.models import Node, RungPeriod
 
@@ -55,6 +56,11 @@ _COUNT = """
     WHERE fleet_node.id IN ({nodes}) AND fleet_node.verdict <> 'excluded'
     GROUP BY 1, 2, 3
 """
+
+
+def rung_titles() -> list[tuple[int, str, str]]:
+    """(number, id, title) of every rung, in order."""
+    return [(rung.number, rung.id, rung.title) for rung in RUNGS]
 
 
 def funnel(nodes: QuerySet[Node]) -> Funnel:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import CharField, Count, F, QuerySet, Sum, Value
+from django.db.models import Count, F, QuerySet, Sum
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -19,9 +19,8 @@ from fleet.domain.readiness.types import Verdict
 from fleet.models import Exporter, Node, NodeResource
 from fleet.selectors import findings_open, ladder_counts, notification_state
 from fleet.selectors.clusters import clusters, newest_runs
+from fleet.selectors.pools import primary_slug
 
-POOL = Value("", output_field=CharField())
-"""The pool of a node: empty until there are pools."""
 _PLACE = ("cluster", "pool", "product")
 _GPUS = (
     ("physical", "Physical GPUs that are there."),
@@ -51,7 +50,7 @@ class FleetCollector(Collector):
 
 
 def _placed(nodes: QuerySet) -> QuerySet:
-    return nodes.order_by().annotate(place=F("cluster__name"), pool_slug=POOL)
+    return nodes.order_by().annotate(place=F("cluster__name"), pool_slug=primary_slug("pk"))
 
 
 def _clusters(now: datetime) -> Iterator[Metric]:
@@ -111,8 +110,8 @@ def _rungs() -> Metric:
     rungs = GaugeMetricFamily(
         "muster_node_rungs", "GPU nodes by rung of the readiness ladder and what it says.", labels=[*_PLACE, "rung", "status"]
     )
-    for cluster, product, rung, status, count in ladder_counts.by_status():
-        rungs.add_metric([cluster, "", product, rung, status], count)
+    for cluster, pool, product, rung, status, count in ladder_counts.by_status():
+        rungs.add_metric([cluster, pool, product, rung, status], count)
     return rungs
 
 
@@ -137,7 +136,7 @@ def _slots() -> Metric:
     rows = (
         NodeResource.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True)
         .order_by()
-        .annotate(pool_slug=POOL)
+        .annotate(pool_slug=primary_slug("node_id"))
         .values_list("node__cluster__name", "pool_slug", "node__product", "name")
         .annotate(*(Sum(figure) for figure in figures))
     )

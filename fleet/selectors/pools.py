@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, DateTimeField, F, Func, Q, QuerySet, Sum
+from django.db.models import Case, Count, DateTimeField, F, Func, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce
 
 from fleet.domain.pools.membership import Preview, assign, preview
 from fleet.domain.pools.policy import Pool as PoolSpec
 from fleet.domain.pools.suggest import Suggestion, suggest
-from fleet.models import Node, Pool, PoolMembership, PromisePeriod
+from fleet.models import Node, Pool, PoolMembership, PromisePeriod, WorkloadClass
 from fleet.selectors import declarations
 from fleet.selectors.placement import placement_nodes, present
 
@@ -92,6 +93,32 @@ def members(pool: Pool) -> QuerySet[Node]:
     return present().filter(memberships__pool=pool, memberships__period__endswith__isnull=True).select_related("cluster")
 
 
+def worst_members(pool: Pool) -> QuerySet[Node]:
+    """The same, those that do not serve first."""
+    ranks = ("not_ready", "unknown", "starting", "degraded", "excluded", "ready")
+    badness = Case(*(When(verdict=verdict, then=rank) for rank, verdict in enumerate(ranks)), default=len(ranks))
+    return members(pool).order_by(badness, "cluster__name", "name")
+
+
+def pools_of(node: Node) -> list[Pool]:
+    """The pools that the node is in now, in order."""
+    return list(Pool.objects.filter(_OPEN, memberships__node=node, removed_at__isnull=True).order_by("slug"))
+
+
+def primary_slug(node: str) -> Coalesce:
+    """The pool that a figure of a node counts for (empty for none): the one whose policy holds for it, which is the first
+    exclusive one. `node` is the path to the node's id in the outer query."""
+    rows = PoolMembership.objects.filter(node=OuterRef(node), period__endswith__isnull=True, pool__removed_at__isnull=True)
+    shared = Case(When(pool__spec__policy__exclusive=False, then=1), default=0)
+    return Coalesce(Subquery(rows.order_by(shared, "pool__slug").values("pool__slug")[:1]), Value(""))
+
+
+def of_nodes() -> Prefetch:
+    """The present membership of each node, with its pool, as `open_memberships`: two more queries for any number of nodes."""
+    rows = PoolMembership.objects.filter(period__endswith__isnull=True, pool__removed_at__isnull=True).order_by("pool__slug")
+    return Prefetch("memberships", rows.select_related("pool"), to_attr="open_memberships")
+
+
 def membership_changes(pool: Pool, limit: int = 50) -> list[tuple[datetime, str, Node]]:
     """Who joined and who left, newest first."""
     rows = (
@@ -123,3 +150,20 @@ def outsiders(now: datetime) -> tuple[int, int]:
     """How many nodes are in no pool, and how many in two that exclude each other."""
     found = assign(declarations.pool_specs(), placement_nodes(now))
     return len(found.alone), len(found.clashes)
+
+
+def any_pool() -> bool:
+    """Whether a pool is declared."""
+    return Pool.objects.filter(removed_at__isnull=True).exists()
+
+
+def declared_version() -> str:
+    """A short text that changes whenever a pool is saved or removed. One query."""
+    return "|".join(map(str, Pool.objects.aggregate(saved=Max("updated_at"), removed=Max("removed_at")).values()))
+
+
+def version() -> str:
+    """A short text that changes whenever a pool, a class, or the standing of one does. Three queries."""
+    classes = WorkloadClass.objects.aggregate(saved=Max("updated_at"), removed=Max("removed_at"), judged=Max("headroom_at"))
+    newest = PromisePeriod.objects.aggregate(pk=Max("pk"))["pk"]
+    return "|".join(map(str, [declared_version(), *classes.values(), newest]))

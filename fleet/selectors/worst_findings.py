@@ -43,6 +43,12 @@ def worst(now: datetime, *, cluster: str = "", limit: int = 5) -> Worst:
     return Worst(tuple(rows[:limit]), muted.count(False), muted.count(True))
 
 
+def of_promise(subject: str, slug: str, now: datetime) -> list[FindingRow]:
+    """Open findings of one pool or workload class (`subject`), worst first, muted ones last; each has `muted`. One query."""
+    found = _open(now).filter(cluster__isnull=True, subject=subject, key=slug)
+    return list(found.order_by("muted", "badness", "period__startswith", "pk"))
+
+
 def of_node(node: Node, now: datetime) -> list[FindingRow]:
     """Open findings of one node, worst first, muted ones last; each has `muted`. One query."""
     return list(

@@ -26,7 +26,8 @@ class Applied:
 
 @transaction.atomic
 def apply(actor: User, text: str, source: str, now: datetime, *, dry_run: bool = False) -> Applied:
-    """Makes pools and classes what `text` declares, managed by `source` (a name people recognise: a path, a repository).
+    """Makes pools and classes what `text` declares, managed by `source` (a name people recognise: a path, a repository; empty for
+    what stays free to be changed on the pages).
 
     What the source declared earlier and leaves out now is removed. Raises NotYours for people below operator.
     """
@@ -48,6 +49,9 @@ def apply(actor: User, text: str, source: str, now: datetime, *, dry_run: bool =
 
 
 def _left_out(pool_specs: tuple, promises: tuple, source: str) -> tuple[tuple[str, str], ...]:
+    """Nothing where the stream has no source: then nobody can tell what it declared before."""
+    if not source:
+        return ()
     now_pools = {one.slug for one in pool_specs}
     now_classes = {one.slug for one in promises}
     gone = [

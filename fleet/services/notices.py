@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet.models import Cluster, Node, Notice
+from fleet.selectors.pools import primary_slug
 
 
 def draft(
@@ -44,7 +45,12 @@ def draft(
 def add_all(drafts: Iterable[Notice]) -> None:
     """Writes them; one that is there already (same kind, key, moment and recovery) is left as it is, so that nothing is told
     twice whoever repeats what."""
-    Notice.objects.bulk_create(drafts, ignore_conflicts=True)
+    told = list(drafts)
+    alone = {draft.node_id for draft in told if draft.node_id and not draft.pool}
+    pools = dict(Node.objects.filter(pk__in=alone).values_list("pk", primary_slug("pk"))) if alone else {}
+    for one in told:
+        one.pool = one.pool or pools.get(one.node_id, "")
+    Notice.objects.bulk_create(told, ignore_conflicts=True)
 
 
 def add(kind: str, key: str, at: datetime, title: str, text: str = "", **more: Any) -> None:

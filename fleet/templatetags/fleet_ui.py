@@ -23,6 +23,7 @@ MOST_LARGE_TILES = 1500
 
 FACET_LABELS = {
     "cluster": "Cluster",
+    "pool": "Pool",
     "verdict": "Verdict",
     "broken_rung": "First broken rung",
     "state": "State",
@@ -73,6 +74,8 @@ def facet_rows(facet: Any) -> list[dict[str, Any]]:
         label = known.word if known else "not told" if one.value == "unknown" else one.value
         if facet.name == "rule":
             label = rulebook.title(one.value)
+        elif facet.name == "pool":
+            label = _POOLS.get(one.value, one.value)
         elif facet.name == "status":
             label = one.value.capitalize()
         rows.append({"value": one.value, "label": label, "count": one.count, "chosen": one.chosen, "word": known})
@@ -101,6 +104,8 @@ def active_filters(params: Any) -> list[dict[str, str]]:
                 if known
                 else _rung_text(value)
                 if key == "rung"
+                else _POOLS.get(value, value)
+                if key == "pool"
                 else {"true": "yes", "false": "no", "unknown": "not told"}.get(value, value)
             )
             label = _FILTER_LABELS.get(key) or facet_label(key)
@@ -109,6 +114,7 @@ def active_filters(params: Any) -> list[dict[str, str]]:
     return found
 
 
+_POOLS = {"none": "In no pool", "clash": "In two exclusive pools"}
 _FILTER_LABELS = {
     "q": "Search",
     "missing": "Cards missing",

@@ -84,6 +84,14 @@ DELIVERIES: dict[str, Word] = {
     "suppressed": Word("Left out", "dash", "excluded"),
 }
 
+PROMISES: dict[str, Word] = {
+    "kept": Word("Promise kept", "check", "ready"),
+    "at_risk": Word("At risk", "triangle", "degraded"),
+    "broken": Word("Broken", "cross", "not_ready"),
+    "full": Word("Full", "pause", "excluded"),
+    "unknown": Word("Not judged yet", "query", "unknown"),
+}
+
 SECTIONS = {
     "version": "Server version",
     "permissions": "Own permissions",
@@ -102,6 +110,7 @@ SETS: dict[str, dict[str, Word]] = {
     "state": STATES,
     "outcome": OUTCOMES,
     "delivery": DELIVERIES,
+    "promise": PROMISES,
 }
 
 

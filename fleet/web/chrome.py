@@ -18,6 +18,8 @@ _ENTRIES = (
     ("Nodes", "server", "nodes", "nodes", None),
     ("Findings", "triangle-alert", "findings", "findings", None),
     ("History", "history", "history", None, None),
+    ("Pools", "layers", "pools", "pools", "Capacity"),
+    ("Classes", "layout-grid", "classes", "classes", "Workloads"),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("Audit", "scroll-text", "audit", None, None),
     ("Xid errors", "zap", "xids", None, None),

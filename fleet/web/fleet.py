@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from fleet.selectors import clusters, fleet_map, fleet_past, ladder, last_hour, nodes, worst_findings
+from fleet.selectors import clusters, fleet_map, fleet_past, ladder, last_hour, nodes, pools, worst_findings
 from fleet.selectors import fleet as select
 from fleet.web import moments
 from fleet.web.render import render_page
@@ -22,11 +22,13 @@ def fleet(request: HttpRequest) -> HttpResponse:
     ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, findings (list of FindingRow), findings_total,
     findings_muted, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past)."""
     now = timezone.now()
-    chosen = request.GET.get("by", "cluster")
-    by = chosen if chosen in dict(GROUPS) else "cluster"
+    groupings = (("pool", "Pool"), *GROUPS) if pools.any_pool() else GROUPS
+    chosen = request.GET.get("by", "")
+    by = chosen if chosen in dict(groupings) else groupings[0][0]
     scope = request.GET.get("cluster", "")
     at, odd_moment = moments.asked(request, "at", now)
     if at is not None:
+        by = by if by != "pool" else "cluster"  # who was in a pool then is told on the pool's page
         past = fleet_past.fleet_at(at, cluster=scope, by=by)
         context = {"past": past, "at": at, "now": now, "scope": scope, "group_by": by, "group_choices": GROUPS}
         context["clusters"] = clusters.cluster_rows(now)
@@ -43,13 +45,18 @@ def fleet(request: HttpRequest) -> HttpResponse:
         return {
             "summary": select.summary(present),
             "degraded_usable": sum(
-                tile.usable for group in groups for tile in group.tiles if tile.verdict == "degraded" and tile.usable
+                {
+                    (tile.cluster, tile.name): tile.usable
+                    for group in groups
+                    for tile in group.tiles
+                    if tile.verdict == "degraded"
+                }.values()
             ),
             "funnel": ladder.funnel(present),
             "clusters": clusters.cluster_rows(now),
             "groups": groups,
             "group_by": by,
-            "group_choices": GROUPS,
+            "group_choices": groupings,
             "scope": scope,
             "findings": worst.rows,
             "findings_total": worst.total,
@@ -63,7 +70,8 @@ def fleet(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    return render_page(request, "fleet/detail.html", "fleet/_body.html", live, etag=f"{clusters.data_version()}:{by}:{scope}")
+    version = f"{clusters.data_version()}:{pools.declared_version()}:{by}:{scope}"
+    return render_page(request, "fleet/detail.html", "fleet/_body.html", live, etag=version)
 
 
 def _page(name: str) -> str:

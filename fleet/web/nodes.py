@@ -10,13 +10,13 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
 from fleet.filters import NodeFilters
-from fleet.selectors import clusters, curves, gpus, history, ladder, model_servers, nodes, saved_views, worst_findings
-from fleet.selectors.facets import facets
+from fleet.selectors import clusters, curves, gpus, history, ladder, model_servers, nodes, pools, saved_views, worst_findings
+from fleet.selectors.node_facets import node_facets
 from fleet.web import columns, moments, node_time
 from fleet.web.render import render_page
 
 PER_PAGE = 50
-FACETS = ("cluster", "verdict", "state", "product", "mode", "zone", "driver")
+FACETS = ("cluster", "pool", "verdict", "state", "product", "mode", "zone", "driver")
 _NOT_FILTERS = ("page", "sort", "columns")
 
 
@@ -39,7 +39,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
             "page": paginator.get_page(params.get("page")),
             "total": paginator.count,
             "in_scope": everything.filter(removed_at__isnull=True).count(),
-            "facets": facets(NodeFilters, FACETS, params if valid else QueryDict(), everything),
+            "facets": node_facets(FACETS, params if valid else QueryDict(), everything),
             "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
             "filters_on": sum(1 for key, values in filters.lists() if any(values)),
             "q": params.get("q", ""),
@@ -61,10 +61,11 @@ def node_list(request: HttpRequest) -> HttpResponse:
 def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     """One node: live, at a moment (`?at=`), or compared between two (`?from=&to=`).
 
-    Context, live: node (Node), info (the judged devices as a dict), freshness, stale, ladder (list of LadderRow), table
-    (selectors.gpus.GpuTable), curves, day_ago, servers (list of ServerRow), past (history.NodeTimeline), window, windows,
-    findings (list of FindingRow), holders, others, squatters, stack_pods (lists of Pod), resources, labels, revisions (newest
-    20), before, now. At a moment: see node_time.moment_context. A comparison: difference (history.NodeDifference).
+    Context, live: node (Node), info (the judged devices as a dict), pools ([Pool]), freshness, stale, ladder (list of
+    LadderRow), table (selectors.gpus.GpuTable), curves, day_ago, servers (list of ServerRow), past (history.NodeTimeline),
+    window, windows, findings (list of FindingRow), holders, others, squatters, stack_pods (lists of Pod), resources, labels,
+    revisions (newest 20), before, now. At a moment: see node_time.moment_context. A comparison: difference
+    (history.NodeDifference).
     """
     now = timezone.now()
     at, odd = moments.asked(request, "at", now)
@@ -96,6 +97,7 @@ def _live(node: Any, window: node_time.Window, now: datetime) -> dict[str, Any]:
     day_ago = now - timedelta(hours=24)
     return {
         "info": node.info,
+        "pools": pools.pools_of(node),
         "freshness": fresh,
         "stale": fresh.level in ("stale", "never"),
         "ladder": ladder.node_ladder(node),

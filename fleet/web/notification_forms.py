@@ -15,6 +15,7 @@ KINDS = (
     ("verdict", "A node turns not ready or unknown, and its way back"),
     ("finding", "A finding is opened or resolved"),
     ("cluster", "A cluster cannot be read, and its return"),
+    ("promise", "A pool or a class is at risk or breaks its promise, and its return"),
 )
 VERDICTS = (("not_ready", "Not ready"), ("unknown", "Unknown"))
 SEVERITIES = [

@@ -268,11 +268,11 @@ def test_the_list_takes_a_constant_number_of_queries(reader: Any, django_assert_
     for _ in range(3):
         a_resource(a_node())
     reader.get("/api/v1/nodes/")
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         reader.get("/api/v1/nodes/")
     for _ in range(30):
         a_resource(a_node())
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         assert len(names(reader.get("/api/v1/nodes/"))) == 33
 
 

@@ -14,8 +14,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fleet.models import NodeRevision, Role
-from fleet.services import rollups
+from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.domain.pools.policy import Pool as PoolSpec
+from fleet.models import NodeRevision, Role, User
+from fleet.services import classes, pools, rollups
 from tests.factories import NOON, a_cluster, a_gpu, a_node, a_pod, a_pool, a_resource, a_run, a_user, a_verdict_period
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +28,10 @@ PAGES = (
     "/nodes/",
     "/nodes/?product=NVIDIA-H100-80GB-HBM3&q=n",
     "/nodes/east/n000/",
+    "/pools/",
+    "/pools/h100/",
+    "/classes/",
+    "/classes/full-h100/",
     "/clusters/",
     "/clusters/east/",
     "/history/",
@@ -47,6 +53,8 @@ PAGES = (
     "/api/v1/nodes/east/n000/pods/",
     "/api/v1/nodes/east/n000/revisions/",
     "/api/v1/pools/h100/history/",
+    "/api/v1/pools/",
+    "/api/v1/workload-classes/",
     "/api/v1/requests/",
     "/api/v1/teams/",
     "/metrics",
@@ -73,6 +81,11 @@ def fill(nodes: int) -> None:
     if not first:
         a_pool("h100", *cluster.nodes.all(), promise_percent=99)
     list(rollups.rebuild((NOON - timedelta(days=2)).date(), NOON + timedelta(hours=2)))
+    owner = User.objects.get(username="otto")
+    # saved anew, so that the new nodes are members
+    promise = Promise(slug="full-h100", title="Full H100", gpus=4, sizes=(8,), pools=("h100",))
+    pools.save(owner, PoolSpec(slug="h100", title=f"{nodes} more"), NOON + timedelta(minutes=nodes))
+    classes.save(owner, promise, NOON)
 
 
 def cost(client: Any, path: str) -> int:

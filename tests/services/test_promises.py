@@ -9,9 +9,10 @@ import pytest
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 
 from fleet.domain.classes.workload import WorkloadClass as Promise
-from fleet.models import Cluster, Node, PromisePeriod, Role, User, VerdictPeriod, WorkloadClass
-from fleet.services import classes, pools, promises
-from tests.factories import a_user
+from fleet.models import Cluster, FindingRow, Node, Notice, PromisePeriod, Role, User, VerdictPeriod, WorkloadClass
+from fleet.selectors.promises import ready_percents
+from fleet.services import classes, notices, pools, promises
+from tests.factories import a_finding, a_user
 from tests.services.snapshots import T0, a_node, a_pod
 from tests.services.test_pools import a_spec, look
 
@@ -115,7 +116,7 @@ def test_percent_ready_counts_members_for_the_time_they_were_members_and_no_unkn
         upper = None if ends is None else at(ends)
         VerdictPeriod.objects.create(node=node, period=DateTimeTZRange(at(begins), upper), verdict=verdict)
     # a member from 100 on: 100 s not ready, 300 s ready, 400 s unknown, 100 s degraded
-    assert promises.ready_percents(at(0), at(1000)) == {"h100": pytest.approx(80.0)}
+    assert ready_percents(at(0), at(1000)) == {"h100": pytest.approx(80.0)}
 
 
 def test_a_changed_class_is_a_new_version_and_the_same_one_is_not(otto: User) -> None:
@@ -123,3 +124,41 @@ def test_a_changed_class_is_a_new_version_and_the_same_one_is_not(otto: User) ->
     assert classes.save(otto, a_promise(), at(1)) == first
     second = classes.save(otto, a_promise(gpus=2), at(2))
     assert (first.number, second.number) == (1, 2)
+
+
+def test_a_promise_that_turns_is_told_once_each_way_and_a_node_s_news_name_its_pool(east: Cluster, otto: User) -> None:
+    look(east, a_node("n1"))
+    say_ready()
+    pools.save(otto, a_spec(), at(1))
+    promises.judge(at(2))
+    promises.judge(at(3))
+    assert not Notice.objects.filter(kind="promise").exists(), "a promise that is kept from the start is no news"
+    pools.save(otto, a_spec(min_ready=2), at(4))
+    promises.judge(at(5))
+    promises.judge(at(6))
+    pools.save(otto, a_spec(), at(7))
+    promises.judge(at(8))
+    told = [(one.title, one.pool, one.severity, one.recovery) for one in Notice.objects.filter(kind="promise").order_by("at")]
+    assert told == [
+        ("Pool h100 is broken", "h100", "critical", False),
+        ("Pool h100 keeps its promise again", "h100", "critical", True),
+    ]
+    notices.add("verdict", "node:1", at(9), "n1 is not ready", node=Node.objects.get())
+    assert Notice.objects.get(kind="verdict", at=at(9)).pool == "h100"
+
+
+def test_findings_of_pools_are_resolved_with_their_cause_and_touch_no_others(east: Cluster, otto: User) -> None:
+    look(east, a_node("n1"))
+    say_ready()
+    a_finding(Node.objects.get(), rule="untainted")
+    pools.save(otto, a_spec(min_ready=2), at(1))
+    promises.judge(at(2))
+    found = FindingRow.objects.get(rule="pool_too_few_ready")
+    pools.remove(otto, "h100", at(3))
+    promises.judge(at(4))
+    found.refresh_from_db()
+    assert found.period.upper == at(4)
+    assert FindingRow.objects.get(rule="untainted", period__endswith__isnull=True)
+    look(east, a_node("n1"), after_s=60)
+    found.refresh_from_db()
+    assert found.period.upper == at(4), "a pass over a cluster leaves what lies in no cluster alone"

@@ -15,6 +15,7 @@ from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.requirement import GOOD, PodRequirement, Toleration
 from fleet.domain.pools.keeping import AT_RISK, BROKEN, KEPT, Broken, state_of
 
+IN_USE = "No replica fits now: what is promised is in use."
 _WORDS = {
     "mode": "share their cards another way",
     "profile": "have another MIG profile",
@@ -64,7 +65,7 @@ def _missing_pools(promise: WorkloadClass, asks: Sequence[PoolAsk]) -> list[Brok
 
 
 def _inherited(ask: PoolAsk, broken: Sequence[Broken]) -> list[Broken]:
-    return [msgspec.structs.replace(one, text=f"Pool {ask.pool.slug}: {one.text}") for one in broken]
+    return [msgspec.structs.replace(one, text=f"Pool {ask.pool.slug}: {one.text}", pool=ask.pool.slug) for one in broken]
 
 
 def _own(ask: PoolAsk, shapes: Sequence[Shape]) -> list[Broken]:
@@ -107,7 +108,7 @@ def _room(promise: WorkloadClass, asks: Sequence[PoolAsk], fleet: Fleet, room: H
     elif room.back:
         text = "No replica fits now; once broken nodes are back, one does."
     else:
-        text = "No replica fits now: what is promised is in use."
+        text = IN_USE
     return [Broken(code="no_room", state=AT_RISK, text=text)]
 
 

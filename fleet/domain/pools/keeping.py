@@ -27,6 +27,8 @@ class Broken(msgspec.Struct, frozen=True, kw_only=True):
     """at_risk or broken."""
     text: str
     nodes: tuple[Key, ...] = ()
+    pool: str = ""
+    """The pool a class inherits it from; empty for a condition of its own."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

@@ -63,6 +63,7 @@ def finding(row: FindingRow, at: datetime, *, recovery: bool) -> Notice:
         "" if recovery else row.remedy,
         cluster=row.cluster,
         node=row.node,
+        pool=row.key if row.subject == "pool" else "",
         severity=row.severity,
         recovery=recovery,
         detail=detail,
@@ -101,6 +102,29 @@ def readable(cluster: Cluster, since: datetime, at: datetime) -> Notice:
         recovery=True,
         detail={"since": since.isoformat()},
     )
+
+
+_STATES = {"kept": "keeps its promise again", "at_risk": "is at risk", "broken": "is broken", "unknown": "is not judged"}
+
+
+def promise(kind: str, slug: str, state: str, was: str, reasons: Sequence[str], at: datetime) -> Notice:
+    """A pool (kind `pool`) or class that is kept, at risk or broken from now on; `was` is its state before, empty for none."""
+    what = "Pool" if kind == "pool" else "Class"
+    good = state == "kept"
+    return notices.draft(
+        "promise",
+        f"{kind}:{slug}",
+        at,
+        f"{what} {slug} {_STATES.get(state, state)}",
+        _lines(*reasons[:_MOST_REASONS]) if not good else f"It was {was.replace('_', ' ')}.",
+        pool=slug if kind == "pool" else "",
+        severity=Severity.CRITICAL if "broken" in (state, was if good else "") else Severity.WARNING,
+        recovery=good,
+        detail={"subject": kind, "state": state, "was": was or None, "reasons": list(reasons[:_MOST_REASONS])},
+    )
+
+
+_MOST_REASONS = 10
 
 
 def minutes(at: datetime, since: datetime) -> int:

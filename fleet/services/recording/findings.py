@@ -21,9 +21,11 @@ from fleet.services.recording.nodes import plain
 _BATCH = 500
 _TOLD = ("severity", "subject", "text", "evidence", "remedy", "rung")
 _LONGEST_KEY = 300
+_PROMISED = ("pool", "workload_class")
+"""Subjects of findings that are judged over the whole fleet."""
 
 Identity = tuple[int | None, str, str]
-"""Node row (None: the cluster), rule, key."""
+"""Node row (None: the cluster, or with no cluster a pool or class), rule, key."""
 
 
 class _Open(NamedTuple):
@@ -36,6 +38,10 @@ class _Open(NamedTuple):
     node_gone: bool
     opened_at: datetime
     told: tuple[Any, ...]
+
+    @property
+    def subject(self) -> str:
+        return str(self.told[_TOLD.index("subject")])
 
     @property
     def identity(self) -> Identity:
@@ -51,6 +57,25 @@ def record(cluster: Cluster, judgement: Judgement, ids: Mapping[str, int], at: d
     standing = {one.identity: one for one in _standing(cluster)}
     nobody = not judgement.nodes
     over = [one for identity, one in standing.items() if identity not in seen and _is_over(one, places, nobody_to_ask=nobody)]
+    _write(cluster, seen, standing, over, at)
+
+
+def record_promises(findings: Iterable[Finding], at: datetime) -> None:
+    """The same for pools and classes, whose findings lie in no cluster. `findings` are all there are: what is not among them
+    is resolved."""
+    seen: dict[Identity, Finding] = {(None, one.rule, one.key): one for one in findings}
+    standing = {one.identity: one for one in _standing(None) if one.subject in _PROMISED}
+    _write(None, seen, standing, [one for identity, one in standing.items() if identity not in seen], at)
+
+
+def _write(
+    cluster: Cluster | None,
+    seen: Mapping[Identity, Finding],
+    standing: Mapping[Identity, _Open],
+    over: Iterable[_Open],
+    at: datetime,
+) -> None:
+    """Resolves what is over, writes anew what changed, opens what is new."""
     changed = [
         (one.pk, seen[identity]) for identity, one in standing.items() if identity in seen and one.told != _told(seen[identity])
     ]
@@ -92,7 +117,7 @@ def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, F
     return seen
 
 
-def _standing(cluster: Cluster) -> list[_Open]:
+def _standing(cluster: Cluster | None) -> list[_Open]:
     rows = (
         FindingRow.objects.filter(cluster=cluster, period__endswith__isnull=True)
         .annotate(opened_at=Func(F("period"), function="lower", output_field=DateTimeField()))
@@ -109,7 +134,7 @@ def _told(finding: Finding) -> tuple[Any, ...]:
     return (finding.severity.value, finding.subject, finding.text, list(plain(finding.evidence)), finding.remedy, finding.rung)
 
 
-def _row(cluster: Cluster, identity: Identity, finding: Finding, at: datetime) -> FindingRow:
+def _row(cluster: Cluster | None, identity: Identity, finding: Finding, at: datetime) -> FindingRow:
     node_id, rule, key = identity
     told = dict(zip(_TOLD, _told(finding), strict=True))
     return FindingRow(cluster=cluster, node_id=node_id, rule=rule, key=key, period=DateTimeTZRange(at, None), **told)

@@ -204,7 +204,7 @@ def test_the_outbox_costs_a_constant_number_of_queries(django_assert_max_num_que
         a_spell(node, "ready", NOON)
         notices.add("verdict", f"node:{node.pk}", at(-600), "bad", node=node, detail={"verdict": "not_ready"})
         a_critical_finding(node, NOON)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         outbox.record(cluster, NOON)
     assert Notice.objects.filter(recovery=True).count() == 20
     assert FindingRow.objects.count() == Notice.objects.filter(kind="finding").count()

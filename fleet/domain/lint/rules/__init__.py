@@ -11,6 +11,8 @@ from fleet.domain.lint.rules import (
     driver_skew,
     driver_upgrade_failed,
     expected_not_met,
+    in_no_pool,
+    in_rival_pools,
     kubelet,
     labels_disagree,
     labels_older_than_boot,
@@ -52,6 +54,8 @@ RULES: tuple[Rule, ...] = (
     many_shares.RULE,
     two_exporters.RULE,
     untainted.RULE,
+    in_rival_pools.RULE,
+    in_no_pool.RULE,
     pods_without_gpu.RULE,
 )
 CLUSTER_RULES: tuple[ClusterRule, ...] = (driver_skew.RULE, counters_not_enabled.RULE)

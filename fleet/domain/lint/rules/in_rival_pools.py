@@ -1,0 +1,30 @@
+"""A node in two exclusive pools: two policies hold for it, and both count its slots as theirs."""
+
+from __future__ import annotations
+
+from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
+from fleet.domain.lint.answers import answer, not_applicable
+from fleet.domain.rules import Rule
+from fleet.domain.subject import NodeSubject
+
+ID = "in_rival_pools"
+
+
+def check(subject: NodeSubject) -> RuleResult:
+    rivals = subject.policy.rivals
+    if not subject.cluster.has_pools:
+        return not_applicable(ID, "No pool is declared.")
+    if len(rivals) < 2:
+        return answer(ID, ())
+    finding = Finding(
+        rule=ID,
+        severity=Severity.WARNING,
+        text=f"This node is in {len(rivals)} pools that exclude each other: {', '.join(rivals)}.",
+        evidence=tuple(Evidence("pool", slug, "exclusive") for slug in rivals),
+        remedy=f"Narrow the selector of one of them; until then the policy of {rivals[0]} holds.\n"
+        "Or declare one of them as not exclusive (policy.exclusive: false) where both are meant.",
+    )
+    return answer(ID, [finding])
+
+
+RULE = Rule(id=ID, title="Node in two exclusive pools", needs=("nodes",), check=check)

@@ -1,0 +1,133 @@
+"""Making and changing a pool, with what it would select shown while one types. Operators only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from fleet import tasks
+from fleet.domain.asking import NotNow
+from fleet.domain.placement.nodes import MODES
+from fleet.domain.pools.policy import PURPOSES
+from fleet.selectors import declarations
+from fleet.selectors import notifications as known
+from fleet.selectors import pools as select
+from fleet.selectors.ladder import rung_titles
+from fleet.services import pools as service
+from fleet.web.people import demand, person
+from fleet.web.pool_forms import PoolForm, initial_of
+
+MOST_NAMES = 12
+"""Nodes named for one effect of a change; how many there are is always told."""
+
+
+def add(request: HttpRequest) -> HttpResponse:
+    """GET, optionally with `from` (the slug of a suggestion), shows the form; POST makes the pool.
+
+    Context: form, row (Pool or None), purposes, rungs ([(number, title)]), preview (selectors.pools.Preview or None), names.
+    """
+    demand(request, "operator")
+    wanted = request.GET.get("from", "")
+    offered = next((one for one in select.suggestions(timezone.now()) if one.pool.slug == wanted), None) if wanted else None
+    return _edit(request, None, initial_of(offered.pool) if offered else {})
+
+
+def change(request: HttpRequest, slug: str) -> HttpResponse:
+    """The form of a pool; one that a file declares has none. Context as of `add`."""
+    demand(request, "operator")
+    row = declarations.get_pool(slug)
+    if row is None:
+        raise Http404
+    if row.managed_by:
+        messages.error(request, f"{slug} is declared in {row.managed_by}: change it there and apply it.")
+        return redirect("pool", slug=slug)
+    return _edit(request, row, initial_of(declarations.pool_of(row)))
+
+
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """POST the form as it stands: what saving it would change. Context: form, preview (Preview or None), names."""
+    demand(request, "operator")
+    row = declarations.get_pool(request.POST.get("pool", ""))
+    # What it selects can be told before it has a name.
+    form = _form(request.POST, row, {}, slug="" if request.POST.get("slug") else "new-pool")
+    form.is_valid()
+    return render(request, "pools/_preview.html", {"form": form, "fields": dict(LABELS), **_preview(form)})
+
+
+LABELS = (
+    ("slug", "Name"),
+    ("labels", "Labels"),
+    ("taints", "Taints"),
+    ("tolerations", "Tolerations"),
+    ("min_driver", "Oldest driver"),
+    ("max_driver", "Newest driver"),
+    ("promise_percent", "Promise"),
+    ("min_ready", "Nodes that must be ready"),
+    ("review_on", "Next review"),
+)
+"""Fields of the form in which something can be wrong, with their labels."""
+
+
+def _form(data: Any, row: Any, initial: dict[str, Any], slug: str = "") -> PoolForm:
+    form = PoolForm(data, initial=initial, slug=row.slug if row else slug)
+    form.offer("clusters", known.cluster_names([]))
+    form.offer("products", known.product_names([]))
+    return form
+
+
+def _edit(request: HttpRequest, row: Any, initial: dict[str, Any]) -> HttpResponse:
+    form = _form(request.POST if request.method == "POST" else None, row, initial)
+    if request.method == "POST" and form.is_valid() and form.spec is not None:
+        spec = form.spec
+        if row is None and declarations.get_pool(spec.slug) is not None:
+            form.add_error("slug", f"There is a pool {spec.slug} already.")
+        else:
+            try:
+                saved = service.save(person(request), spec, timezone.now())
+            except NotNow as refused:
+                form.add_error(None, str(refused))
+            else:
+                tasks.wake_promises()
+                messages.success(request, f"Pool {saved.slug} was {'changed' if row else 'made'}.")
+                return redirect("pool", slug=saved.slug)
+    context = {
+        "form": form,
+        "row": row,
+        "purposes": PURPOSES,
+        "modes": MODES,
+        "rungs": rung_titles(),
+        "fields": dict(LABELS),
+    }
+    if request.method == "POST":
+        context |= _preview(form)
+    return render(request, "pools/form.html", context, status=400 if form.errors else 200)
+
+
+def _preview(form: PoolForm) -> dict[str, Any]:
+    spec = form.spec
+    if spec is None:
+        return {"preview": None}
+    found = select.preview_of(spec, timezone.now())
+    effects = [
+        ("joins", "Join", found.joins),
+        ("leaves", "Leave", found.leaves),
+        ("alone", "Would be in no pool", found.alone),
+        ("clashes", "Would be in two exclusive pools", tuple(clash.node for clash in found.clashes)),
+    ]
+    return {
+        "preview": found,
+        "effects": [
+            {"id": name, "title": title, "count": len(keys), "nodes": keys[:MOST_NAMES], "more": max(0, len(keys) - MOST_NAMES)}
+            for name, title, keys in effects
+            if keys
+        ],
+        "members": found.members[:MOST_NAMES],
+        "more_members": max(0, len(found.members) - MOST_NAMES),
+        "rivals": sorted({slug for clash in found.clashes for slug in clash.pools if slug != spec.slug}),
+    }
