@@ -13,9 +13,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api.authentication import acting
 from fleet.api.declarations import PromisePeriodSerializer, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
-from fleet.api.requests import acting
 from fleet.filters import PoolFilters
 from fleet.models import Pool, Role
 from fleet.selectors import pools as select

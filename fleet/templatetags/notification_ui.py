@@ -45,7 +45,7 @@ def scope(rule: Any) -> str:
 @register.filter
 def asks_for(rule: Any) -> str:
     """What a rule tells, in words."""
-    kinds = rule.kinds or ["verdict", "finding", "cluster"]
+    kinds = rule.kinds or ["verdict", "finding", "cluster", "request"]
     said = []
     for kind in kinds:
         match kind:
@@ -55,6 +55,8 @@ def asks_for(rule: Any) -> str:
                 said.append(f"findings {rule.min_severity}{'' if rule.min_severity == 'fatal' else ' and worse'}")
             case "cluster":
                 said.append("clusters that cannot be read")
+            case "request":
+                said.append("requests for classes")
             case other:
                 said.append(other)
     if not rule.kinds:

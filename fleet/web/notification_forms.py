@@ -15,6 +15,7 @@ KINDS = (
     ("verdict", "A node turns not ready or unknown, and its way back"),
     ("finding", "A finding is opened or resolved"),
     ("cluster", "A cluster cannot be read, and its return"),
+    ("request", "A request for a class is made, decided, changed, expires or has no room"),
 )
 VERDICTS = (("not_ready", "Not ready"), ("unknown", "Unknown"))
 SEVERITIES = [
