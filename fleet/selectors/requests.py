@@ -134,3 +134,12 @@ def kinds_of(row: ClassRequest, now: datetime) -> tuple[Kind, ...]:
 def manifest_of(row: ClassRequest, kind: str, now: datetime) -> list[Document]:
     """Its manifest, under the version of the class it was granted. Raises manifests.ManifestError."""
     return classes.manifest_of(promised(row), kind, parameters_of(row), now)
+
+
+def newest_number(row: ClassRequest) -> int | None:
+    """The number of the class's newest version; None once it has left the catalogue."""
+    versions = ClassVersion.objects.filter(
+        workload_class=row.class_version.workload_class_id, workload_class__removed_at__isnull=True
+    )
+    found: int | None = versions.aggregate(newest=Max("number"))["newest"]
+    return found

@@ -84,6 +84,17 @@ DELIVERIES: dict[str, Word] = {
     "suppressed": Word("Left out", "dash", "excluded"),
 }
 
+REQUESTS: dict[str, Word] = {
+    "draft": Word("Draft", "dash", "excluded"),
+    "submitted": Word("Needs approval", "half", "starting"),
+    "approved": Word("Approved", "hollow", "ready"),
+    "active": Word("In use", "check", "ready"),
+    "expiring": Word("Expiring", "triangle", "degraded"),
+    "rejected": Word("Rejected", "slash", "excluded"),
+    "withdrawn": Word("Withdrawn", "dash", "excluded"),
+    "expired": Word("Expired", "pause", "excluded"),
+}
+
 SECTIONS = {
     "version": "Server version",
     "permissions": "Own permissions",
@@ -102,6 +113,7 @@ SETS: dict[str, dict[str, Word]] = {
     "state": STATES,
     "outcome": OUTCOMES,
     "delivery": DELIVERIES,
+    "request": REQUESTS,
 }
 
 
