@@ -23,6 +23,8 @@ class Outlook:
 
     promise: Promise
     """In the size that was asked."""
+    sizes: tuple[int, ...]
+    """Slots per replica that the class lets one choose."""
     room: Headroom
     asks: tuple[PoolAsk, ...]
     as_of: datetime | None
@@ -56,20 +58,22 @@ class Outlook:
 def outlook(version: ClassVersion, now: datetime, team: Team | None = None, ask: Ask | None = None) -> Outlook:
     """What would come of `ask` in the name of `team`. An ask that is wrong in a field is told so and judged as far as it goes."""
     promise = promise_of(version)
-    if ask is not None and ask.gpus in promise.choices and ask.gpus is not None:
+    sizes = promise.choices
+    if ask is not None and ask.gpus in sizes and ask.gpus is not None:
         promise = sized(promise, ask.gpus)
     here = rooms.stock(now)
     asked = rooms.class_asks(promise, here)
     room = rooms.room(promise, here)
     if team is None or ask is None:
-        return Outlook(promise, room, asked, here.as_of, ask.replicas if ask else None)
+        return Outlook(promise, sizes, room, asked, here.as_of, ask.replicas if ask else None)
     limits = limits_of(version, team)
-    found = asking.problems(ask, limits, team.name, team.namespaces, promise.choices)
+    found = asking.problems(ask, limits, team.name, team.namespaces, sizes)
     wrong = {field for field, _ in found}
     replicas = None if "replicas" in wrong else ask.replicas
     granted = granted_replicas(team, version)
     return Outlook(
         promise,
+        sizes,
         room,
         asked,
         here.as_of,

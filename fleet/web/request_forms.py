@@ -175,8 +175,8 @@ class _Form:
     def context(self) -> dict[str, Any]:
         found = self.outlook
         sizes = []
-        if found is not None and len(found.promise.choices) > 1:
-            for gpus in found.promise.choices:
+        if found is not None and len(found.sizes) > 1:
+            for gpus in found.sizes:
                 live = found.room if gpus == found.promise.gpus else classes.live_room(sized(found.promise, gpus), self.now).found
                 sizes.append((gpus, live.replicas))
         return {

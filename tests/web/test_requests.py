@@ -242,7 +242,7 @@ def test_only_what_can_be_done_is_offered(world: World) -> None:
     path = f"/requests/{row.pk}/"
     offered = lambda client: set(re.findall(rf'action="{path}([a-z-]+)/"', client.get(path).content.decode()))  # noqa: E731
     assert offered(member) == {"withdraw", "comment"}
-    assert offered(operator) == {"withdraw", "comment", "approve"}
+    assert offered(operator) == {"withdraw", "comment", "approve", "reject"}
     requests.approve(world.operator, row.pk, world.now)
     assert offered(member) == {"withdraw", "comment", "extend", "resize"}
     requests.resize(world.member, row.pk, world.now, 12)
