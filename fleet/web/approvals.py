@@ -48,7 +48,7 @@ def queue_page(request: HttpRequest, refused: Any, pk: int | None) -> HttpRespon
 
     def context() -> dict[str, Any]:
         now = timezone.now()
-        page = Paginator(select.queue(), PER_PAGE).get_page(request.GET.get("page"))
+        page: Any = Paginator(select.queue(), PER_PAGE).get_page(request.GET.get("page"))
         page.object_list = _waiting(list(page.object_list), now)
         return {"page": page, "refused": refused, "refused_pk": pk, "now": now}
 

@@ -259,9 +259,9 @@ def take_step(request: HttpRequest, pk: int, step: str) -> HttpResponse:
     except NotYours as error:
         raise PermissionDenied from error
     except (NotNow, FieldError) as error:
-        told = {name: value for name, value in request.POST.items() if name not in ("csrfmiddlewaretoken", "back")}
-        conflict = isinstance(error, NotNow)
-        refused = Refused(step, str(error), 409 if conflict else 400, "" if conflict else error.field, told)
+        told = {name: str(value) for name, value in request.POST.items() if name not in ("csrfmiddlewaretoken", "back")}
+        wrong = error.field if isinstance(error, FieldError) else ""
+        refused = Refused(step, str(error), 400 if wrong else 409, wrong, told)
         if to_queue and person(request).may("operator"):
             return approvals.queue_page(request, refused, pk)
         context = _context(request, _visible(request, pk), refused)
