@@ -17,8 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from fleet.api.authentication import acting
 from fleet.api.problems import Conflict, problem
-from fleet.api.requests import acting
 from fleet.domain.asking import NotNow, NotYours
 from fleet.models import Role
 from fleet.services import applying

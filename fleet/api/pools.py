@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api.authentication import acting
 from fleet.api.declarations import PromisePeriodSerializer, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
 from fleet.api.requests import acting

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-import msgspec
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
-from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.authentication import role_of
+from fleet.api.authentication import acting
+from fleet.api.declarations import YAML
+from fleet.api.idempotent import KEY, once
 from fleet.api.lists import ListViewSet
 from fleet.api.problems import Conflict
-from fleet.api.renderers import JSONRenderer
-from fleet.domain.asking import FieldError, NotNow, NotYours
+from fleet.domain.asking import GRANTED
+from fleet.domain.manifests.render import KINDS, ManifestError, to_yaml
 from fleet.filters import RequestFilters
 from fleet.models import ClassRequest, ClassVersion, Role, Team, User
 from fleet.selectors import requests as select
-from fleet.services import idempotency
+from fleet.selectors.request_numbers import numbers
 from fleet.services import requests as service
-
-KEY = OpenApiParameter(
-    "Idempotency-Key", str, OpenApiParameter.HEADER, description="The same key and body again give the same answer again."
-)
-
-
-def acting(request: Request) -> User:
-    """The caller with the role that counts here: a token may hold less than its user."""
-    user: User = copy.copy(request.user)  # type: ignore[assignment]  # nobody else gets past the permission class
-    user.role = role_of(request) or Role.VIEWER
-    return user
 
 
 class StepSerializer(serializers.Serializer):
@@ -63,8 +54,8 @@ class RequestSerializer(serializers.ModelSerializer):
     class Meta:
         model = ClassRequest
         fields = [
-            "id", "team", "workload_class", "class_version", "namespace", "name", "replicas", "image", "hours", "purpose",
-            "state",
+            "id", "team", "workload_class", "class_version", "namespace", "name", "replicas", "gpus", "image", "hours",
+            "purpose", "state",
             "automatic", "requested_by", "created_at", "submitted_at", "decided_at", "decided_by", "first_pod_at", "expires_at",
             "ended_at", "extension_until",
             "wanted_replicas", "latest_check", "steps",
@@ -77,8 +68,11 @@ class NewRequest(serializers.Serializer):
     team = serializers.SlugRelatedField(slug_field="slug", queryset=Team.objects.all())
     workload_class = serializers.SlugField()
     namespace = serializers.CharField(max_length=63)
-    name = serializers.RegexField(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
+    name = serializers.CharField(max_length=63)
     replicas = serializers.IntegerField()
+    gpus = serializers.IntegerField(
+        required=False, allow_null=True, help_text="Slots per replica, where the class lets you choose."
+    )
     hours = serializers.IntegerField(required=False, allow_null=True)
     image = serializers.CharField(required=False, allow_blank=True, max_length=400)
     purpose = serializers.CharField(required=False, allow_blank=True)
@@ -131,11 +125,11 @@ class Requests(ListViewSet):
     default_ordering = "-created"
     facet_names = ("state", "team", "workload_class")
     csv_columns = (
-        "id", "team", "workload_class", "class_version", "namespace", "name", "replicas", "state", "automatic", "requested_by",
-        "created_at", "submitted_at", "decided_at", "decided_by", "first_pod_at", "expires_at", "ended_at",
+        "id", "team", "workload_class", "class_version", "namespace", "name", "replicas", "gpus", "state", "automatic",
+        "requested_by", "created_at", "submitted_at", "decided_at", "decided_by", "first_pod_at", "expires_at", "ended_at",
     )  # fmt: skip
     roles = dict.fromkeys(("create", "submit", "withdraw", "extend", "resize", "comment"), Role.DEVELOPER) | dict.fromkeys(
-        ("approve", "reject", "decide_change"), Role.OPERATOR
+        ("approve", "reject", "decide_change", "numbers"), Role.OPERATOR
     )
     lookup_value_regex = "[0-9]+"
 
@@ -154,6 +148,64 @@ class Requests(ListViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         """One request with every step of its life."""
         return Response(self.get_serializer(self._visible(pk)).data)
+
+    @extend_schema(
+        operation_id="request_manifest",
+        responses={(200, YAML): OpenApiTypes.STR, (200, "application/json"): OpenApiTypes.OBJECT},
+        filters=False,
+        parameters=[
+            OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),
+            OpenApiParameter("format", str, enum=["json"], description="json gives the documents as a list."),
+        ],
+    )
+    @action(detail=True, methods=["get"])
+    def manifest(self, request: Request, pk: str) -> Response | HttpResponse:
+        """What to apply, as the version of the class says that it was granted under. 409 unless it is granted."""
+        row = self._visible(pk)
+        if row.state not in GRANTED:
+            raise Conflict(f"Only a granted request has a manifest; this one is {row.state}.")
+        try:
+            documents = select.manifest_of(row, request.query_params.get("kind", "pod"), timezone.now())
+        except ManifestError as error:
+            raise ValidationError({error.field or "pool": [str(error)]}) from error
+        if request.query_params.get("format") == "json":
+            return Response(documents)
+        return HttpResponse(to_yaml(documents), content_type=f"{YAML}; charset=utf-8")
+
+    @extend_schema(
+        operation_id="request_numbers",
+        responses=OpenApiTypes.OBJECT,
+        filters=False,
+        parameters=[OpenApiParameter("days", int, default=30, description="How far to look back: 1 to 730.")],
+    )
+    @action(detail=False, methods=["get"])
+    def numbers(self, request: Request) -> Response:
+        """The platform's own numbers: who asks for what, how long it takes, what was rejected, how many GPU pods use a class.
+        Durations are medians in seconds, null where nothing was measured; `to_decision_s` leaves out what was granted at once."""
+        text = request.query_params.get("days", "30")
+        if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 730):
+            raise ValidationError({"days": ["Write whole days from 1 to 730."]})
+        now = timezone.now()
+        found = numbers(now - timedelta(days=int(text)))
+        spans = {
+            "to_approval_s": found.to_approval,
+            "to_decision_s": found.to_decision,
+            "to_first_pod_s": found.to_first_pod,
+        }
+        return Response(
+            {
+                "since": now - timedelta(days=int(text)),
+                "requests": found.requests,
+                "by_class": dict(found.by_class),
+                "by_team": dict(found.by_team),
+                "by_state": found.by_state,
+                "automatic": found.automatic,
+                **{name: span.total_seconds() if span is not None else None for name, span in spans.items()},
+                "rejected": [{"team": team, "workload_class": slug, "why": why} for team, slug, why in found.rejected],
+                "gpu_pods": found.gpu_pods,
+                "gpu_pods_of_a_class": found.gpu_pods_of_a_class,
+            }
+        )
 
     @extend_schema(operation_id="request_create", request=NewRequest, responses={201: RequestSerializer}, parameters=[KEY])
     def create(self, request: Request) -> Response:
@@ -178,29 +230,7 @@ class Requests(ListViewSet):
 
     def _once(self, request: Request, act: Callable[[], int], done: int) -> Response:
         """Runs `act`, which gives the id of the request to answer with; with an Idempotency-Key once for that key."""
-
-        def answer() -> tuple[int, Any]:
-            rendered = self.get_serializer(self._visible(str(act()))).data
-            return done, msgspec.json.decode(JSONRenderer().render(rendered))
-
-        key = request.headers.get("Idempotency-Key", "")
-        if len(key) > idempotency.LONGEST:
-            raise ValidationError({"Idempotency-Key": [f"Use at most {idempotency.LONGEST} characters."]})
-        try:
-            if not key:
-                code, body = answer()
-                return Response(body, status=code)
-            sent = msgspec.json.encode(request.data, order="deterministic")
-            code, body, again = idempotency.once(acting(request), key, request.path, sent, timezone.now(), answer)
-        except FieldError as error:
-            raise ValidationError({error.field: [str(error)]}) from error
-        except idempotency.KeyReusedError as error:
-            raise ValidationError({"Idempotency-Key": [str(error)]}) from error
-        except NotNow as error:
-            raise Conflict(str(error)) from error
-        except NotYours as error:
-            raise PermissionDenied(str(error)) from error
-        return Response(body, status=code, headers={"Idempotent-Replayed": "true"} if again else None)
+        return once(request, acting(request), done, lambda: self.get_serializer(self._visible(str(act()))).data)
 
     @extend_schema(operation_id="request_submit", request=None, responses=RequestSerializer, parameters=[KEY])
     @action(detail=True, methods=["post"])

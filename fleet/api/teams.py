@@ -1,15 +1,25 @@
-"""Teams: your own, or every one for operators."""
+"""Teams: your own, or every one for operators, who make and change them; leads see to their members."""
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
-from rest_framework import serializers
+from typing import Any
 
+from django.db.models import QuerySet
+from django.http import Http404
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from fleet.api.authentication import acting
+from fleet.api.idempotent import KEY, once, refusals
 from fleet.api.lists import ListViewSet
-from fleet.api.requests import acting
 from fleet.filters import TeamFilters
-from fleet.models import Team
+from fleet.models import Role, Team, User
 from fleet.selectors import requests as select
+from fleet.services import teams as service
 
 
 class MemberSerializer(serializers.Serializer):
@@ -28,6 +38,26 @@ class TeamSerializer(serializers.ModelSerializer):
         fields = ["slug", "name", "namespaces", "max_replicas", "sso_group", "members", "created_at"]
 
 
+class TeamChange(serializers.Serializer):
+    """What may be changed of a team; what is left out stays."""
+
+    name = serializers.CharField(max_length=120)
+    namespaces = serializers.ListField(child=serializers.CharField())
+    max_replicas = serializers.IntegerField(allow_null=True, required=False)
+    sso_group = serializers.CharField(allow_blank=True, required=False, max_length=200)
+
+
+class NewTeam(TeamChange):
+    """A new team. `max_replicas` null: the class decides."""
+
+    slug = serializers.CharField(max_length=63)
+    namespaces = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class Lead(serializers.Serializer):
+    lead = serializers.BooleanField(default=False)
+
+
 class Teams(ListViewSet):
     """Teams you may ask for."""
 
@@ -37,8 +67,73 @@ class Teams(ListViewSet):
     orderings = {"slug": "slug", "name": "name"}
     default_ordering = "slug"
     csv_columns = ("slug", "name", "namespaces", "max_replicas")
+    lookup_field = "slug"
+    lookup_value_regex = "[a-z0-9-]+"
+    # A lead may be anybody who may ask at all; the service refuses who leads another team or none.
+    roles = {"create": Role.OPERATOR, "partial_update": Role.OPERATOR, "member": Role.DEVELOPER, "remove_member": Role.DEVELOPER}
 
     def get_queryset(self) -> QuerySet[Team]:
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
         return select.teams_of(acting(self.request))
+
+    def _team(self, slug: str) -> Team:
+        found = self.get_queryset().filter(slug=slug).first()
+        if found is None:
+            raise Http404("There is no such team among those you may see.")
+        return found
+
+    def _user(self, username: str) -> User:
+        found = select.get_user(username)
+        if found is None:
+            raise Http404(f"Nobody is called {username}.")
+        return found
+
+    @extend_schema(operation_id="team", responses=TeamSerializer)
+    def retrieve(self, request: Request, slug: str) -> Response:
+        """One team with its members."""
+        return Response(self.get_serializer(self._team(slug)).data)
+
+    @extend_schema(operation_id="team_create", request=NewTeam, responses={201: TeamSerializer}, parameters=[KEY])
+    def create(self, request: Request) -> Response:
+        """Makes a team."""
+        body = NewTeam(data=request.data)
+        body.is_valid(raise_exception=True)
+        told = {"namespaces": [], "max_replicas": None, "sso_group": "", **body.validated_data}
+
+        def act() -> Any:
+            team = service.save_team(acting(request), now=timezone.now(), new=True, **told)
+            return self.get_serializer(self._team(team.slug)).data
+
+        return once(request, acting(request), status.HTTP_201_CREATED, act)
+
+    @extend_schema(operation_id="team_change", request=TeamChange, responses=TeamSerializer)
+    def partial_update(self, request: Request, slug: str) -> Response:
+        """Changes a team; its slug stays."""
+        team = self._team(slug)
+        body = TeamChange(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        told = {name: getattr(team, name) for name in ("name", "namespaces", "max_replicas", "sso_group")} | body.validated_data
+        with refusals():
+            service.save_team(acting(request), slug, now=timezone.now(), **told)
+        return Response(self.get_serializer(self._team(slug)).data)
+
+    @extend_schema(operation_id="team_member", request=Lead, responses=TeamSerializer)
+    @action(detail=True, methods=["put"], url_path="members/(?P<username>[^/]+)")
+    def member(self, request: Request, slug: str, username: str) -> Response:
+        """Adds a member, or changes whether they lead. Operators, and leads of the team."""
+        team = self._team(slug)
+        body = Lead(data=request.data)
+        body.is_valid(raise_exception=True)
+        with refusals():
+            service.set_member(acting(request), team, self._user(username), lead=body.validated_data["lead"], now=timezone.now())
+        return Response(self.get_serializer(self._team(slug)).data)
+
+    @extend_schema(operation_id="team_member_remove", responses={204: None})
+    @member.mapping.delete
+    def remove_member(self, request: Request, slug: str, username: str) -> Response:
+        """Takes a member out; 409 where they are none. Operators, and leads of the team."""
+        team = self._team(slug)
+        with refusals():
+            service.remove_member(acting(request), team, self._user(username), timezone.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -15,10 +15,10 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api.authentication import acting
 from fleet.api.declarations import YAML, PromisePeriodSerializer, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
 from fleet.api.pools import OBJECT
-from fleet.api.requests import acting
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import KINDS, ManifestError, to_yaml
 from fleet.filters import ClassFilters

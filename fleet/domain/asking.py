@@ -6,10 +6,13 @@ the caller's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
+
+from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.parameters import problems as refused_names
 
 DRAFT, SUBMITTED, APPROVED, ACTIVE, EXPIRING = "draft", "submitted", "approved", "active", "expiring"
 REJECTED, WITHDRAWN, EXPIRED = "rejected", "withdrawn", "expired"
@@ -37,6 +40,7 @@ OF_THE_TEAM = frozenset({"edit", "submit", "withdraw", "extend", "resize", "comm
 """Steps a member of the team may take; the others are an operator's, or time's."""
 
 LONGEST_WARNING = timedelta(days=7)
+LONGEST_HOURS = 10 * 366 * 24
 
 
 class NotNow(Exception):  # noqa: N818 the caller answers 409: it is a state, not an error
@@ -48,10 +52,11 @@ class NotYours(Exception):  # noqa: N818 the caller answers 403
 
 
 class FieldError(ValueError):
-    """One field of a request cannot be as it is. `field` is its name, the text is for people."""
+    """A field cannot be as it is. `field` is its name, the text is for people; `fields` has every one that is wrong."""
 
-    def __init__(self, field: str, sentence: str) -> None:
+    def __init__(self, field: str, sentence: str, *more: tuple[str, str]) -> None:
         self.field = field
+        self.fields: tuple[tuple[str, str], ...] = ((field, sentence), *more)
         super().__init__(sentence)
 
 
@@ -62,6 +67,62 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Replicas in all, over every granted request of the team; None: everything needs approval."""
     hours: int | None = None
     """Longest duration; None: no end."""
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What a team writes into a request."""
+
+    namespace: str
+    name: str
+    replicas: int
+    image: str = ""
+    """Empty: not known yet."""
+    hours: int | None = None
+    """None: as long as the class allows."""
+    gpus: int | None = None
+    """Slots per replica, where the class lets one choose; None: as many as the class says."""
+
+
+def problems(ask: Ask, limits: Limits, team: str, namespaces: Sequence[str], sizes: Sequence[int]) -> tuple[tuple[str, str], ...]:
+    """What is wrong with an ask, as field and sentence, in the order of the form; empty where nothing is.
+
+    `namespaces` are the team's own, `sizes` what the class lets one choose. Names and image are judged as in a manifest: what is
+    granted must be something Kubernetes takes.
+    """
+    found = [_trouble(lambda: check_gpus(ask.gpus, sizes)), _trouble(lambda: check_size(ask.replicas))]
+    found.append(_trouble(lambda: check_place(ask.namespace, team, namespaces)))
+    example = Parameters()
+    told = Parameters(name=ask.name, namespace=ask.namespace or example.namespace, image=ask.image or example.image)
+    found += [one for one in refused_names(told) if one[0] in ("name", "image")]
+    found.append(_trouble(lambda: check_hours(ask.hours, limits)))
+    return tuple(one for one in found if one is not None)
+
+
+def _trouble(check: Callable[[], None]) -> tuple[str, str] | None:
+    try:
+        check()
+    except FieldError as error:
+        return error.field, str(error)
+    return None
+
+
+def check_ask(ask: Ask, limits: Limits, team: str, namespaces: Sequence[str], sizes: Sequence[int]) -> None:
+    """Raises FieldError, with every field that is wrong in it."""
+    if found := problems(ask, limits, team, namespaces, sizes):
+        raise FieldError(*found[0], *found[1:])
+
+
+def check_place(namespace: str, team: str, namespaces: Sequence[str]) -> None:
+    """Raises FieldError for a namespace that is not the team's."""
+    if namespace not in namespaces:
+        has = ", ".join(namespaces) or "none yet"
+        raise FieldError("namespace", f"{namespace or 'An empty name'} is no namespace of {team}. It has {has}.")
+
+
+def check_gpus(gpus: int | None, sizes: Sequence[int]) -> None:
+    """Raises FieldError for a number of slots per replica that the class does not have."""
+    if gpus is not None and gpus not in sizes:
+        raise FieldError("gpus", f"This class has {', '.join(map(str, sizes))} slots per replica.")
 
 
 def check_step(step: str, state: str) -> None:
@@ -106,8 +167,8 @@ def check_hours(hours: int | None, limits: Limits) -> None:
     """Raises FieldError for a duration below an hour or above the class's longest."""
     if hours is None:
         return
-    if hours < 1:
-        raise FieldError("hours", "Ask for at least one hour.")
+    if not 1 <= hours <= LONGEST_HOURS:
+        raise FieldError("hours", f"Ask for 1 to {LONGEST_HOURS:,} hours.")
     if limits.hours is not None and hours > limits.hours:
         raise FieldError("hours", f"This class is granted for at most {limits.hours} hours. Ask for less, and extend it later.")
 

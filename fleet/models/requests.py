@@ -30,6 +30,8 @@ class ClassRequest(models.Model):
     name = models.CharField(max_length=63)
     """Of the workload: names its manifest."""
     replicas = models.IntegerField()
+    gpus = models.IntegerField(null=True, blank=True)
+    """Slots per replica, where the class lets one choose; null for as many as the class says."""
     purpose = models.TextField(blank=True)
     image = models.CharField(max_length=400, blank=True)
     hours = models.IntegerField(null=True, blank=True)
@@ -52,7 +54,7 @@ class ClassRequest(models.Model):
     wanted_replicas = models.IntegerField(null=True, blank=True)
     """A change of size that was asked and not decided yet."""
     latest_check = models.JSONField(default=dict)
-    """What the newest pass said: {"fits", "reasons", "used_slots", "requested_slots", "waste", "at"}."""
+    """What the newest pass said: services.request_checks.check_all; empty before the first."""
 
     class Meta:
         ordering = ["-created_at", "-id"]

@@ -22,6 +22,8 @@ class Numbers:
     automatic: int
     to_approval: timedelta | None
     """From submission to approval; those granted at once count."""
+    to_decision: timedelta | None
+    """The same over those that a person approved."""
     to_first_pod: timedelta | None
     """From approval to the first pod that holds slots."""
     rejected: tuple[tuple[str, str, str], ...]
@@ -45,6 +47,11 @@ def numbers(since: datetime) -> Numbers:
         )
     )  # fmt: skip
     waits = [decided - asked for *_, state, _, asked, decided, _ in rows if asked and decided and state != "rejected"]
+    by_people = [
+        decided - asked
+        for *_, state, at_once, asked, decided, _ in rows
+        if asked and decided and state != "rejected" and not at_once
+    ]
     starts = [first - decided for *_, decided, first in rows if decided and first]
     steps = RequestStep.objects.filter(kind="reject", at__gte=since).select_related(
         "request__team", "request__class_version__workload_class"
@@ -57,6 +64,7 @@ def numbers(since: datetime) -> Numbers:
         by_state=dict(Counter(row[2] for row in rows)),
         automatic=sum(1 for row in rows if row[3]),
         to_approval=_median(waits),
+        to_decision=_median(by_people),
         to_first_pod=_median(starts),
         rejected=tuple(
             (step.request.team.slug, step.request.class_version.workload_class.slug, step.text)

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from collections.abc import Collection
+from datetime import datetime
 
-from fleet.models import ClassRequest, Role, Team, User
+from django.db.models import Case, Count, DateTimeField, F, Max, Q, QuerySet, Sum, When
+from django.http import QueryDict
 
+from fleet.domain.asking import GRANTED, OVER, Limits
+from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.domain.classes.workload import sized
+from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.render import Document, Kind
+from fleet.filters import RequestFilters
+from fleet.models import ClassRequest, ClassVersion, Role, Team, User
+from fleet.selectors import classes
+from fleet.selectors.declarations import promise_of
+from fleet.selectors.facets import Facet, facets
+
+WAITS = Q(state="submitted") | Q(state__in=sorted(GRANTED)) & (
+    Q(extension_until__isnull=False) | Q(wanted_replicas__isnull=False)
+)
+"""Requests that wait for a decision of an operator: the whole request, or a change of it."""
 _SELECTED = ("team", "class_version__workload_class", "requested_by", "decided_by")
 
 
@@ -25,6 +42,104 @@ def waiting(user: User) -> int:
     """How many requests wait for a decision of an operator; 0 for everybody else."""
     if not user.may(Role.OPERATOR):
         return 0
-    changes = ClassRequest.objects.filter(state__in=("approved", "active", "expiring"))
-    changed = changes.exclude(extension_until__isnull=True, wanted_replicas__isnull=True).count()
-    return ClassRequest.objects.filter(state="submitted").count() + changed
+    return ClassRequest.objects.filter(WAITS).count()
+
+
+def promised(row: ClassRequest) -> Promise:
+    """What the version it was asked under promises, in the size that was asked."""
+    promise = promise_of(row.class_version)
+    return promise if row.gpus is None else sized(promise, row.gpus)
+
+
+def limits_of(version: ClassVersion, team: Team) -> Limits:
+    """What this team may have of this version of a class without asking."""
+    promise = promise_of(version)
+    replicas = team.max_replicas if promise.max_replicas is None else promise.max_replicas
+    return Limits(replicas=replicas, hours=promise.max_hours)
+
+
+def granted_replicas(team: Team, version: ClassVersion) -> int:
+    """Replicas of the class, in any version, that the team may use now."""
+    granted = ClassRequest.objects.filter(team=team, class_version__workload_class=version.workload_class_id, state__in=GRANTED)
+    return granted.aggregate(total=Sum("replicas"))["total"] or 0
+
+
+def get_request(user: User, pk: int) -> ClassRequest | None:
+    """One of those the user may see, with its steps."""
+    return visible_to(user).filter(pk=pk).first()
+
+
+def get_team(user: User, slug: str) -> Team | None:
+    """One of the teams the user may ask for, with its members."""
+    return teams_of(user).filter(slug=slug).first()
+
+
+def get_user(username: str) -> User | None:
+    """An account that may sign in."""
+    return User.objects.filter(username=username, is_active=True).first()
+
+
+SHORT = Q(state__in=sorted(GRANTED)) & (Q(latest_check__fits=False) | Q(latest_check__reasons__0__isnull=False))
+"""Granted, and the newest check has something to say against it."""
+WAYS: dict[str, Q] = {
+    "current": ~Q(state__in=sorted(OVER)),
+    "waiting": WAITS,
+    "short": SHORT,
+    "over": Q(state__in=sorted(OVER)),
+    "all": Q(),
+}
+"""Ways to cut the list of requests."""
+
+
+def way_counts(rows: QuerySet[ClassRequest]) -> dict[str, int]:
+    """How many requests each way would show. One query."""
+    counted: dict[str, int] = rows.order_by().aggregate(
+        **{way: Count("pk", filter=cut or Q(pk__gt=0)) for way, cut in WAYS.items()}
+    )
+    return counted
+
+
+def request_facets(names: Collection[str], params: QueryDict, rows: QuerySet[ClassRequest]) -> list[Facet]:
+    """Facets of the list under its filters, over the rows that may be seen."""
+    return facets(RequestFilters, list(names), params, rows)
+
+
+def queue() -> QuerySet[ClassRequest]:
+    """What waits for an operator, the longest first; `waiting_since` is when it was asked."""
+    asked = Max("steps__at", filter=Q(steps__kind__in=("extend", "resize")))
+    since = Case(When(state="submitted", then=F("submitted_at")), default=asked, output_field=DateTimeField())
+    rows = ClassRequest.objects.filter(WAITS).select_related(*_SELECTED).prefetch_related("steps__actor", "team__members__user")
+    return rows.annotate(waiting_since=since).order_by("waiting_since", "pk")
+
+
+def granted_of(teams: Collection[int]) -> dict[int, list[ClassRequest]]:
+    """Team id → its granted requests, newest first. One query."""
+    found: dict[int, list[ClassRequest]] = {pk: [] for pk in teams}
+    for row in ClassRequest.objects.filter(team__in=teams, state__in=GRANTED).select_related("class_version__workload_class"):
+        found[row.team_id].append(row)
+    return found
+
+
+def parameters_of(row: ClassRequest) -> Parameters:
+    """What the team asked for, as a manifest takes it; without an image the example's stands there."""
+    told = Parameters(name=row.name, namespace=row.namespace, replicas=row.replicas)
+    return told if not row.image else Parameters(name=row.name, namespace=row.namespace, replicas=row.replicas, image=row.image)
+
+
+def kinds_of(row: ClassRequest, now: datetime) -> tuple[Kind, ...]:
+    """The kinds of manifest it can have; none unless it is granted, and none where its pools are gone."""
+    return classes.kinds(promised(row), now) if row.state in GRANTED else ()
+
+
+def manifest_of(row: ClassRequest, kind: str, now: datetime) -> list[Document]:
+    """Its manifest, under the version of the class it was granted. Raises manifests.ManifestError."""
+    return classes.manifest_of(promised(row), kind, parameters_of(row), now)
+
+
+def newest_number(row: ClassRequest) -> int | None:
+    """The number of the class's newest version; None once it has left the catalogue."""
+    versions = ClassVersion.objects.filter(
+        workload_class=row.class_version.workload_class_id, workload_class__removed_at__isnull=True
+    )
+    found: int | None = versions.aggregate(newest=Max("number"))["newest"]
+    return found

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from django.db import transaction
 
 from fleet.domain.asking import APPROVED, GRANTED
 from fleet.domain.classes.workload import WorkloadClass as Promise
 from fleet.domain.manifests.pods import CLASS_LABEL, NAME_LABEL
 from fleet.domain.placement.headroom import headroom
 from fleet.models import ClassRequest, Pod
-from fleet.selectors import declarations
 from fleet.selectors import headroom as rooms
+from fleet.selectors.requests import promised
 from fleet.services import requests
 
+GRACE = timedelta(minutes=3)
+"""How long a request must be without room before anybody is told."""
 Use = tuple[str, str, str]
 """Namespace, class and name of a workload, as the labels of its manifest tell them."""
 
@@ -40,21 +44,45 @@ def keep_up(now: datetime) -> None:
 def check_all(now: datetime) -> int:
     """Looks at every granted request and returns how many were told something new. A request whose first pod is seen
     becomes active with that pod's own moment."""
-    rows = list(ClassRequest.objects.filter(state__in=GRANTED).select_related("class_version__workload_class"))
+    rows = list(
+        ClassRequest.objects.filter(state__in=GRANTED).select_related("team", "requested_by", "class_version__workload_class")
+    )
     if not rows:
         return 0
     used, here = uses(), rooms.stock(now)
     told = 0
     for row in rows:
-        promise = declarations.promise_of(row.class_version)
+        promise = promised(row)
         use = used.get((row.namespace, promise.slug, row.name), Used(0, 0, None))
         if row.state == APPROVED and use.since is not None:
             requests.mark_active(row.pk, max(use.since, row.decided_at or use.since))
         found = _check(row, promise, use, here)
+        found |= _shortage(row, found, now)
         if found != {name: value for name, value in row.latest_check.items() if name != "at"}:
-            ClassRequest.objects.filter(pk=row.pk).update(latest_check={**found, "at": now.isoformat()})
+            _keep(row, found, now)
             told += 1
     return told
+
+
+def _shortage(row: ClassRequest, found: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Since when it would no longer land, and whether that was told: only after the grace, for pods come and go."""
+    before = row.latest_check
+    if found["fits"] and not found["reasons"]:
+        return {"short_since": None, "short_told": False}
+    since = before.get("short_since") or now.isoformat()
+    lasts = now - datetime.fromisoformat(since) >= GRACE
+    return {"short_since": since, "short_told": bool(before.get("short_told")) or lasts}
+
+
+@transaction.atomic
+def _keep(row: ClassRequest, found: dict[str, Any], now: datetime) -> None:
+    """The check on its row; where it is news, a step of the request and a notice with it."""
+    ClassRequest.objects.filter(pk=row.pk).update(latest_check={**found, "at": now.isoformat()})
+    before = bool(row.latest_check.get("short_told"))
+    if found["short_told"] and not before:
+        requests.note_room(row, now, " ".join(found["reasons"]))
+    elif before and not found["short_told"]:
+        requests.note_room(row, now, "")
 
 
 def uses() -> dict[Use, Used]:

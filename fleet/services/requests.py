@@ -11,21 +11,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Sum
 
 from fleet.domain import asking
-from fleet.domain.asking import FieldError, Limits, NotYours
+from fleet.domain.asking import FieldError, NotYours
 from fleet.models import ClassRequest, ClassVersion, RequestStep, Role, Team, User
 from fleet.selectors.declarations import promise_of
+from fleet.selectors.requests import granted_replicas, limits_of
+from fleet.services import request_notices
 from fleet.services.audit import audit
 from fleet.services.teams import belongs
 
-
-def limits_of(version: ClassVersion, team: Team) -> Limits:
-    """What this team may have of this version of a class without asking."""
-    promise = promise_of(version)
-    replicas = team.max_replicas if promise.max_replicas is None else promise.max_replicas
-    return Limits(replicas=replicas, hours=promise.max_hours)
+_WITH = ("team", "class_version__workload_class", "requested_by")
+"""What a step tells of beside the request itself."""
 
 
 @transaction.atomic
@@ -41,39 +38,37 @@ def draft(
     purpose: str = "",
     image: str = "",
     hours: int | None = None,
+    gpus: int | None = None,
 ) -> ClassRequest:
     """A request as a draft. Raises FieldError and NotYours."""
     _must_belong(actor, team)
-    limits = limits_of(version, team)
-    _check_place(team, namespace)
-    asking.check_size(replicas)
-    asking.check_hours(hours, limits)
-    row = ClassRequest.objects.create(
+    row = ClassRequest(
         team=team,
         class_version=version,
         namespace=namespace,
         name=name,
         replicas=replicas,
+        gpus=gpus,
         purpose=purpose,
         image=image,
         hours=hours,
         requested_by=actor,
         created_at=now,
     )
+    _check(row)
+    row.save()
     _note(row, actor, "draft", now, detail={"replicas": replicas, "hours": hours})
     return row
 
 
 @transaction.atomic
 def edit(actor: User, pk: int, now: datetime, **changes: Any) -> ClassRequest:
-    """Changes a draft: replicas, hours, namespace, name, purpose, image."""
+    """Changes a draft: team, class_version, replicas, gpus, hours, namespace, name, purpose, image."""
     with _step(actor, pk, "edit") as row:
-        limits = limits_of(row.class_version, row.team)
         for field, value in changes.items():
             setattr(row, field, value)
-        _check_place(row.team, row.namespace)
-        asking.check_size(row.replicas)
-        asking.check_hours(row.hours, limits)
+        _must_belong(actor, row.team)
+        _check(row)
         row.save()
     return row
 
@@ -87,7 +82,7 @@ def submit(actor: User, pk: int, now: datetime) -> ClassRequest:
         limits = limits_of(row.class_version, row.team)
         row.state, row.submitted_at = asking.SUBMITTED, now
         why = asking.needs_approval(limits, granted_replicas(row.team, row.class_version), row.replicas)
-        _note(row, actor, "submit", now, why)
+        _note(row, actor, "submit", now, why, tell=bool(why))
         if not why:
             _grant(row, None, now, "It lies within the team's limits.")
         row.save()
@@ -134,8 +129,9 @@ def extend(actor: User, pk: int, now: datetime, hours: int, reason: str = "") ->
             raise FieldError("hours", "This request has no end, so there is nothing to extend.")
         asking.check_hours(hours, limits_of(row.class_version, row.team))
         row.extension_until = row.expires_at + timedelta(hours=hours)
-        _note(row, actor, "extend", now, reason, {"until": row.extension_until.isoformat()})
-        if actor.may(Role.OPERATOR):
+        at_once = actor.may(Role.OPERATOR)
+        _note(row, actor, "extend", now, reason, {"until": row.extension_until.isoformat()}, tell=not at_once)
+        if at_once:
             _apply_change(row, actor, now)
         row.save()
     return row
@@ -150,8 +146,9 @@ def resize(actor: User, pk: int, now: datetime, replicas: int, reason: str = "")
         others = granted_replicas(row.team, row.class_version) - row.replicas
         why = asking.needs_approval(limits_of(row.class_version, row.team), others, replicas)
         row.wanted_replicas = replicas
-        _note(row, actor, "resize", now, reason, {"before": row.replicas, "after": replicas})
-        if replicas <= row.replicas or not why or actor.may(Role.OPERATOR):
+        at_once = replicas <= row.replicas or not why or actor.may(Role.OPERATOR)
+        _note(row, actor, "resize", now, reason, {"before": row.replicas, "after": replicas}, tell=not at_once)
+        if at_once:
             _apply_change(row, actor if actor.may(Role.OPERATOR) else None, now)
         row.save()
     return row
@@ -184,7 +181,7 @@ def comment(actor: User, pk: int, now: datetime, text: str) -> RequestStep:
 @transaction.atomic
 def mark_active(pk: int, since: datetime) -> None:
     """A pod of it was seen for the first time. Doing it twice changes nothing."""
-    row = ClassRequest.objects.select_for_update().get(pk=pk)
+    row = ClassRequest.objects.select_for_update(of=("self",)).select_related(*_WITH).get(pk=pk)
     if row.state in asking.STEPS["activate"]:
         row.state, row.first_pod_at = asking.ACTIVE, since
         _note(row, None, "activate", since)
@@ -196,9 +193,14 @@ def pass_time(now: datetime) -> int:
     moved = 0
     for pk in ClassRequest.objects.filter(state__in=asking.GRANTED, expires_at__isnull=False).values_list("pk", flat=True):
         with transaction.atomic():
-            row = ClassRequest.objects.select_for_update().select_related("team", "class_version").get(pk=pk)
+            row = ClassRequest.objects.select_for_update(of=("self",)).select_related(*_WITH).get(pk=pk)
             moved += _age(row, now)
     return moved
+
+
+def note_room(row: ClassRequest, at: datetime, reasons: str) -> None:
+    """It would no longer land (`reasons` says why), or, with empty reasons, it would again."""
+    _note(row, None, "no_room" if reasons else "room", at, reasons, audited=False)
 
 
 def _age(row: ClassRequest, now: datetime) -> bool:
@@ -216,18 +218,10 @@ def _age(row: ClassRequest, now: datetime) -> bool:
     return True
 
 
-def granted_replicas(team: Team, version: ClassVersion) -> int:
-    """Replicas of the class, in any version, that the team may use now."""
-    granted = ClassRequest.objects.filter(
-        team=team, class_version__workload_class=version.workload_class_id, state__in=asking.GRANTED
-    )
-    return granted.aggregate(total=Sum("replicas"))["total"] or 0
-
-
 @contextmanager
 def _step(actor: User, pk: int, step: str, *, operators_too: bool = False) -> Iterator[ClassRequest]:
     """The locked row, once person and state allow the step."""
-    row = ClassRequest.objects.select_for_update(of=("self",)).select_related("team", "class_version").get(pk=pk)
+    row = ClassRequest.objects.select_for_update(of=("self",)).select_related(*_WITH).get(pk=pk)
     if step in asking.OF_THE_TEAM:
         if not (actor.may(Role.OPERATOR) or belongs(actor, row.team)):
             raise NotYours(f"Only members of {row.team.name} and operators can do this.")
@@ -242,10 +236,13 @@ def _must_belong(actor: User, team: Team) -> None:
         raise NotYours(f"Only members of {team.name} can ask in its name.")
 
 
-def _check_place(team: Team, namespace: str) -> None:
-    if namespace not in team.namespaces:
-        has = ", ".join(team.namespaces) or "none yet"
-        raise FieldError("namespace", f"{namespace or 'An empty name'} is no namespace of {team.name}. It has {has}.")
+def _check(row: ClassRequest) -> None:
+    """Everything that people write into a request, judged in one place for page and API. Raises FieldError."""
+    ask = asking.Ask(
+        namespace=row.namespace, name=row.name, replicas=row.replicas, image=row.image, hours=row.hours, gpus=row.gpus
+    )
+    sizes = promise_of(row.class_version).choices
+    asking.check_ask(ask, limits_of(row.class_version, row.team), row.team.name, row.team.namespaces, sizes)
 
 
 def _grant(row: ClassRequest, actor: User | None, now: datetime, reason: str) -> None:
@@ -276,7 +273,10 @@ def _note(
     detail: dict[str, Any] | None = None,
     *,
     audited: bool = True,
+    tell: bool = True,
 ) -> RequestStep:
+    if tell:
+        request_notices.tell(row, kind, at, text, actor)
     if audited:
         audit(actor, f"request.{kind}", f"request {row.pk} of {row.team.slug}", reason=text, detail=detail, at=at)
     return RequestStep.objects.create(request=row, at=at, actor=actor, kind=kind, text=text, detail=detail or {})

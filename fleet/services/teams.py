@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from django.db import transaction
 
-from fleet.domain.asking import NotYours
+from fleet.domain.asking import FieldError, NotNow, NotYours
 from fleet.models import Role, Team, TeamMember, User
 from fleet.services.audit import audit
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 def belongs(user: User, team: Team) -> bool:
@@ -19,17 +22,54 @@ def belongs(user: User, team: Team) -> bool:
 
 @transaction.atomic
 def save_team(
-    actor: User, slug: str, name: str, namespaces: Sequence[str], max_replicas: int | None, sso_group: str, now: datetime
+    actor: User,
+    slug: str,
+    name: str,
+    namespaces: Sequence[str],
+    max_replicas: int | None,
+    sso_group: str,
+    now: datetime,
+    *,
+    new: bool = False,
 ) -> Team:
-    """Makes a team, or changes the one of that slug. Operators only: a team's namespaces decide whose use counts as its own."""
+    """Makes a team, or changes the one of that slug; with `new` only the first. Operators only: a team's namespaces decide whose
+    use counts as its own. Raises FieldError and NotYours."""
     if not actor.may(Role.OPERATOR):
         raise NotYours("Only an operator can make or change a team.")
+    slug, name, sso_group = slug.strip(), name.strip(), sso_group.strip()
+    wrong = [*_wrong(slug, name, namespaces, max_replicas, sso_group)]
+    if new and not wrong and Team.objects.filter(slug=slug).exists():
+        wrong.append(("slug", f"There is a team {slug} already."))
+    if wrong:
+        raise FieldError(*wrong[0], *wrong[1:])
     told = {"name": name, "namespaces": sorted(set(namespaces)), "max_replicas": max_replicas, "sso_group": sso_group}
     before = Team.objects.filter(slug=slug).first()
     team, _ = Team.objects.update_or_create(slug=slug, defaults=told, create_defaults={**told, "created_at": now})
     was = {key: getattr(before, key) for key in told} if before else None
     audit(actor, "team.save", slug, detail={"before": was, "after": told}, at=now)
     return team
+
+
+def _wrong(
+    slug: str, name: str, namespaces: Sequence[str], max_replicas: int | None, sso_group: str
+) -> Iterator[tuple[str, str]]:
+    """Field and sentence of what cannot be as it is."""
+    if not _LABEL.fullmatch(slug):
+        yield "slug", "Write 1 to 63 small letters, digits and dashes, no dash at an end."
+    if not 1 <= len(name) <= 120:
+        yield "name", "Give a name of at most 120 characters."
+    bad = [one for one in namespaces if not _LABEL.fullmatch(one)]
+    if bad:
+        yield "namespaces", f"“{bad[0][:80]}” is no namespace: at most 63 small letters, digits and dashes, no dash at an end."
+    else:
+        for other in Team.objects.exclude(slug=slug).order_by("slug"):
+            if taken := sorted(set(other.namespaces) & set(namespaces)):
+                yield "namespaces", f"{taken[0]} belongs to {other.name}. What runs in a namespace counts for one team only."
+                break
+    if max_replicas is not None and not 0 <= max_replicas <= 10_000:
+        yield "max_replicas", "Write 0 to 10,000 replicas, or leave it empty."
+    if len(sso_group) > 200:
+        yield "sso_group", "Give a group name of at most 200 characters."
 
 
 @transaction.atomic
@@ -43,11 +83,18 @@ def set_member(actor: User, team: Team, user: User, *, lead: bool, now: datetime
 
 @transaction.atomic
 def remove_member(actor: User, team: Team, user: User, now: datetime) -> None:
+    """Takes a member out. Operators, and leads of the team. Raises NotNow where the user is no member."""
     _may_manage(actor, team)
-    TeamMember.objects.filter(team=team, user=user).delete()
+    if not TeamMember.objects.filter(team=team, user=user).delete()[0]:
+        raise NotNow(f"{user.get_username()} is not a member of {team.name}.")
     audit(actor, "team.remove_member", f"{team.slug}: {user.get_username()}", at=now)
 
 
+def manages(actor: User, team: Team) -> bool:
+    """Whether the user may add and remove members: operators, and leads of the team."""
+    return actor.may(Role.OPERATOR) or TeamMember.objects.filter(team=team, user=actor, lead=True).exists()
+
+
 def _may_manage(actor: User, team: Team) -> None:
-    if not actor.may(Role.OPERATOR) and not TeamMember.objects.filter(team=team, user=actor, lead=True).exists():
+    if not manages(actor, team):
         raise NotYours("Only an operator or a lead of the team can change its members.")

@@ -131,7 +131,7 @@ def _rung_text(value: str) -> str:
     return f"{rung}: {words.word('status', said).word.lower()}"
 
 
-_KNOWN = {"state": words.STATES, "verdict": words.VERDICTS, "severity": words.SEVERITIES}
+_KNOWN = {"state": {**words.STATES, **words.REQUESTS}, "verdict": words.VERDICTS, "severity": words.SEVERITIES}
 _NO_FILTERS = frozenset({"page", "sort", "columns", "removed", "q"})
 
 

@@ -46,6 +46,7 @@ def scope(rule: Any) -> str:
 def asks_for(rule: Any) -> str:
     """What a rule tells, in words."""
     kinds = rule.kinds or ["verdict", "finding", "cluster", "promise"]
+    kinds = rule.kinds or ["verdict", "finding", "cluster", "request"]
     said = []
     for kind in kinds:
         match kind:
@@ -57,6 +58,8 @@ def asks_for(rule: Any) -> str:
                 said.append("clusters that cannot be read")
             case "promise":
                 said.append("promises at risk or broken")
+            case "request":
+                said.append("requests for classes")
             case other:
                 said.append(other)
     if not rule.kinds:

@@ -90,6 +90,15 @@ PROMISES: dict[str, Word] = {
     "broken": Word("Broken", "cross", "not_ready"),
     "full": Word("Full", "pause", "excluded"),
     "unknown": Word("Not judged yet", "query", "unknown"),
+REQUESTS: dict[str, Word] = {
+    "draft": Word("Draft", "dash", "excluded"),
+    "submitted": Word("Needs approval", "half", "starting"),
+    "approved": Word("Approved", "hollow", "ready"),
+    "active": Word("In use", "check", "ready"),
+    "expiring": Word("Expiring", "triangle", "degraded"),
+    "rejected": Word("Rejected", "slash", "excluded"),
+    "withdrawn": Word("Withdrawn", "dash", "excluded"),
+    "expired": Word("Expired", "pause", "excluded"),
 }
 
 SECTIONS = {
@@ -111,6 +120,7 @@ SETS: dict[str, dict[str, Word]] = {
     "outcome": OUTCOMES,
     "delivery": DELIVERIES,
     "promise": PROMISES,
+    "request": REQUESTS,
 }
 
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet.selectors import clusters, findings
+from fleet.selectors import clusters, findings, requests
 from fleet.web.people import person
 
 _ENTRIES = (
@@ -20,6 +20,8 @@ _ENTRIES = (
     ("History", "history", "history", None, None),
     ("Pools", "layers", "pools", "pools", "Capacity"),
     ("Classes", "layout-grid", "classes", "classes", "Workloads"),
+    ("Requests", "inbox", "requests", "requests", "Workloads"),
+    ("Teams", "users", "teams", None, None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("Audit", "scroll-text", "audit", None, None),
     ("Xid errors", "zap", "xids", None, None),
@@ -28,8 +30,10 @@ _ENTRIES = (
 )
 _NEEDS = {"audit": "operator", "notifications": "operator"}
 """URL name to the role without which an entry is not shown."""
-_ALERTS = frozenset({"findings"})
-"""Counts of what is wrong: in alert colour, and not shown at all while there is nothing."""
+_ALSO = {"requests": "approvals"}
+"""URL name of an entry to that of another page that belongs to it."""
+_ALERTS = frozenset({"findings", "requests"})
+"""Counts of what is wrong or waits for the reader: in alert colour, and not shown at all while there is nothing."""
 
 
 def chrome(request: HttpRequest) -> dict[str, Any]:
@@ -41,6 +45,7 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
     counts: dict[str, int | None] = {}
     if not getattr(request, "htmx", False):
         counts = {**clusters.counts(), "findings": findings.alert_count(now) or None}
+        counts["requests"] = requests.waiting(person(request)) or None
     here = request.path
     nav = [
         {
@@ -50,7 +55,9 @@ def chrome(request: HttpRequest) -> dict[str, Any]:
             "count": counts.get(key) if key else None,
             "alert": key in _ALERTS and bool(counts.get(key)),
             "heading": heading,
-            "current": here == reverse(name) or (name != "fleet" and here.startswith(reverse(name))),
+            "current": here == reverse(name)
+            or (name != "fleet" and here.startswith(reverse(name)))
+            or (name in _ALSO and here.startswith(reverse(_ALSO[name]))),
         }
         for label, icon, name, key, heading in _ENTRIES
         if name not in _NEEDS or person(request).may(_NEEDS[name])

@@ -16,6 +16,7 @@ KINDS = (
     ("finding", "A finding is opened or resolved"),
     ("cluster", "A cluster cannot be read, and its return"),
     ("promise", "A pool or a class is at risk or breaks its promise, and its return"),
+    ("request", "A request for a class is made, decided, changed, expires or has no room"),
 )
 VERDICTS = (("not_ready", "Not ready"), ("unknown", "Unknown"))
 SEVERITIES = [

@@ -51,6 +51,8 @@ def samples(now: datetime) -> dict[str, Any]:
         **ladder_samples.samples(now),
         **history_samples.samples(now),
         "form": _form(),
+        "checks": [{"used_slots": used, "requested_slots": of} for used, of in ((4, 8), (0, 8), (8, 8), (61_440, 262_144))]
+        + [{}],
     }
 
 

@@ -30,6 +30,8 @@ class Muster:
     url: str
     link: str
     simulation: Simulation
+    environment: dict[str, str]
+    """What `manage.py` is run with, for tests that need another command beside it."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +62,7 @@ def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Muster]:
                 [sys.executable, "manage.py", "run"], cwd=ROOT, env=environment, stdout=out, stderr=out, start_new_session=True
             )
         try:
-            yield Muster(f"http://127.0.0.1:{port}", _link(run, log), simulation)
+            yield Muster(f"http://127.0.0.1:{port}", _link(run, log), simulation, environment)
         finally:
             run.send_signal(signal.SIGINT)
             try:

@@ -16,9 +16,22 @@ from django.test.utils import CaptureQueriesContext
 
 from fleet.domain.classes.workload import WorkloadClass as Promise
 from fleet.domain.pools.policy import Pool as PoolSpec
-from fleet.models import NodeRevision, Role, User
+from fleet.models import ClassRequest, ClassVersion, NodeRevision, Role, Team, User
 from fleet.services import classes, pools, rollups
-from tests.factories import NOON, a_cluster, a_gpu, a_node, a_pod, a_pool, a_resource, a_run, a_user, a_verdict_period
+from tests.factories import (
+    NOON,
+    a_class_version,
+    a_cluster,
+    a_gpu,
+    a_node,
+    a_pod,
+    a_pool,
+    a_resource,
+    a_run,
+    a_team,
+    a_user,
+    a_verdict_period,
+)
 
 pytestmark = pytest.mark.django_db
 KEPT = Path(__file__).parent / "counts.json"
@@ -56,7 +69,16 @@ PAGES = (
     "/api/v1/pools/",
     "/api/v1/workload-classes/",
     "/api/v1/requests/",
+    "/api/v1/requests/numbers/",
     "/api/v1/teams/",
+    "/approvals/",
+    "/requests/",
+    "/requests/?way=all&team=research",
+    "/requests/new/?class=full-h100&team=research",
+    "/requests/numbers/",
+    "/requests/{request}/",
+    "/teams/",
+    "/teams/research/",
     "/metrics",
     "/readyz",
 )
@@ -86,9 +108,25 @@ def fill(nodes: int) -> None:
     promise = Promise(slug="full-h100", title="Full H100", gpus=4, sizes=(8,), pools=("h100",))
     pools.save(owner, PoolSpec(slug="h100", title=f"{nodes} more"), NOON + timedelta(minutes=nodes))
     classes.save(owner, promise, NOON)
+    ask(nodes)
+
+
+def ask(requests: int) -> None:
+    """So many requests more, each with a comment: half of them granted, half of them waiting; and as many teams."""
+    version = ClassVersion.objects.first() or a_class_version(pools=["h100"], gpus=4, sizes=[8])
+    team = Team.objects.filter(slug="research").first() or a_team("research", a_user("mia"))
+    for number in range(requests):
+        state = ("approved", "submitted")[number % 2]
+        row = ClassRequest.objects.create(
+            team=team, class_version=version, namespace="research", name=f"ask-{number}", replicas=1, state=state,
+            created_at=NOON, submitted_at=NOON, decided_at=NOON if state == "approved" else None,
+        )  # fmt: skip
+        row.steps.create(at=NOON, kind="comment", text="When?", actor=team.members.get().user)
+        a_team(f"team-{Team.objects.count()}", a_user())
 
 
 def cost(client: Any, path: str) -> int:
+    path = path.format(request=ClassRequest.objects.order_by("pk")[0].pk)
     with CaptureQueriesContext(
         connection,
     ) as captured:
@@ -103,6 +141,7 @@ def test_every_page_costs_what_was_reviewed_whatever_the_size_of_the_fleet(clien
     client.force_login(a_user("otto", Role.ADMIN))
     fill(3)
     client.get("/")  # what is read once for a process
+    client.get("/approvals/")  # and once for every reading: the stock that room is counted over
     few = {path: cost(client, path) for path in PAGES}
     fill(27)
     many = {path: cost(client, path) for path in PAGES}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet.domain.classes.workload import WorkloadClass as Promise
-from fleet.models import ClassRequest, Cluster, CollectionRun, Node, Role
+from fleet.models import ClassRequest, Cluster, CollectionRun, Node, Notice, Role
 from fleet.selectors.request_numbers import numbers
 from fleet.services import classes, pools, request_checks, requests
 from fleet.services.collection import absorb
@@ -91,3 +91,49 @@ def test_the_platforms_numbers() -> None:
     assert (told.requests, told.by_class, told.by_team, told.automatic) == (1, (("full", 1),), (("research", 1),), 1)
     assert told.to_first_pod == at(30) - at(10)
     assert (told.gpu_pods, told.gpu_pods_of_a_class, told.share_of_pods) == (2, 1, 0.5)
+
+
+def told() -> list[tuple[str, bool]]:
+    rows = Notice.objects.filter(kind="request", detail__step__in=["no_room", "room"]).order_by("at")
+    return list(rows.values_list("title", "recovery"))
+
+
+def test_a_lack_of_room_is_told_once_after_the_grace_and_so_is_its_end() -> None:
+    ask = granted(replicas=2, gpus=8)
+    look(a_pod("other", "n1", gpus=1), after_s=60)
+    request_checks.check_all(at(61))
+    assert told() == [], "it may be gone in a minute"
+    request_checks.check_all(at(61) + request_checks.GRACE)
+    request_checks.check_all(at(61) + 2 * request_checks.GRACE)
+    assert told() == [("2 × Full for Research would no longer schedule", False)]
+    look(after_s=900)
+    request_checks.check_all(at(901))
+    request_checks.check_all(at(961))
+    assert told()[1:] == [("2 × Full for Research would schedule again", True)]
+    assert [step.kind for step in ask.steps.all()] == ["draft", "submit", "approve", "no_room", "room"]
+
+
+def test_a_lack_shorter_than_the_grace_is_told_to_nobody() -> None:
+    granted(replicas=2, gpus=8)
+    look(a_pod("other", "n1", gpus=1), after_s=60)
+    request_checks.check_all(at(61))
+    look(after_s=120)
+    request_checks.check_all(at(121))
+    look(a_pod("other", "n1", gpus=1), after_s=180)
+    request_checks.check_all(at(181))
+    request_checks.check_all(at(240))
+    assert told() == []
+
+
+def test_a_request_is_judged_in_the_size_it_was_granted() -> None:
+    member, operator = a_user("mia"), a_user("otto", Role.OPERATOR)
+    look()
+    pools.save(operator, a_spec(), at(1))
+    promise = Promise(slug="full", title="Full", gpus=8, sizes=(2,), pools=("h100",), max_replicas=9)
+    version = classes.save(operator, promise, at(1))
+    told = {"namespace": "research", "name": "llama", "replicas": 3, "gpus": 2, "now": at(5)}
+    ask = requests.draft(member, a_team("research", member), version, **told)
+    requests.submit(member, ask.pk, at(10))
+    request_checks.check_all(at(20))
+    ask.refresh_from_db()
+    assert (ask.latest_check["requested_slots"], ask.latest_check["could_land"]) == (6, 8)

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from fleet.domain.asking import FieldError, NotNow, NotYours
-from fleet.models import AuditEntry, ClassRequest, RequestStep, Role, User
+from fleet.models import AuditEntry, ClassRequest, Notice, RequestStep, Role, User
 from fleet.services import requests
 from tests.factories import NOON, a_class_version, a_team, a_user
 
@@ -174,3 +174,45 @@ def test_two_submissions_at_once_do_not_both_fit_into_what_is_left() -> None:
     second = requests.draft(member, ask.team, ask.class_version, **told)
     at_once(lambda: requests.submit(member, ask.pk, NOON), lambda: requests.submit(member, second.pk, NOON))
     assert sorted(ClassRequest.objects.values_list("state", flat=True)) == ["approved", "submitted"]
+
+
+def test_every_field_that_is_wrong_is_named_at_once() -> None:
+    member = a_user("mia")
+    team, version = a_team("research", member), a_class_version(gpus=4, sizes=[8], max_hours=720)
+    told = {"namespace": "kube-system", "name": "No Name", "replicas": 0, "image": "a b", "hours": 999, "gpus": 3, "now": NOON}
+    with pytest.raises(FieldError) as caught:
+        requests.draft(member, team, version, **told)
+    assert [field for field, _ in caught.value.fields] == ["gpus", "replicas", "namespace", "name", "image", "hours"]
+    assert not ClassRequest.objects.exists()
+
+
+def test_what_is_told_is_told_in_the_transaction_of_its_step() -> None:
+    ask, member, operator = an_ask(5, hours=240, max_replicas=4, max_hours=720)
+    requests.submit(member, ask.pk, NOON)
+    requests.approve(operator, ask.pk, NOON, "Fine.")
+    requests.extend(member, ask.pk, NOON, 240)
+    requests.decide_change(operator, ask.pk, NOON, grant=False, reason="Not now.")
+    requests.comment(operator, ask.pk, NOON, "Come back in March.")
+    requests.pass_time(NOON + timedelta(days=9))
+    requests.pass_time(NOON + timedelta(days=11))
+    with pytest.raises(NotNow):
+        requests.withdraw(member, ask.pk, NOON)
+    rows = Notice.objects.filter(kind="request").order_by("id")
+    assert [(row.detail["step"], row.detail["for"], row.at) for row in rows] == [
+        ("submit", "approvers", NOON),
+        ("approve", "team", NOON),
+        ("extend", "approvers", NOON),
+        ("refuse_change", "team", NOON),
+        ("comment", "team", NOON),
+        ("warn", "team", NOON + timedelta(days=8)),
+        ("expire", "team", NOON + timedelta(days=10)),
+    ]
+    assert {row.detail["request"] for row in rows} == {ask.pk}
+    assert rows[1].text == "Fine."
+
+
+def test_what_is_granted_at_once_asks_no_approver() -> None:
+    ask, member, _ = an_ask(2, max_replicas=4)
+    requests.submit(member, ask.pk, NOON)
+    requests.resize(member, ask.pk, NOON, 1)
+    assert [row.detail["step"] for row in Notice.objects.order_by("id")] == ["approve", "change"]

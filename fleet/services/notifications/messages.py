@@ -69,6 +69,7 @@ def _counted(kind: str, count: int) -> str:
         "verdict": ("node is not well", "nodes are not well"),
         "finding": ("finding", "findings"),
         "cluster": ("cluster cannot be read", "clusters cannot be read"),
+        "request": ("step of a request", "steps of requests"),
         "recovery": ("recovery", "recoveries"),
     }.get(kind, (f"notice of {kind}", f"notices of {kind}"))
     return f"{count} {one if count == 1 else many}"
@@ -87,11 +88,15 @@ def _tone(notices: Sequence[Notice]) -> str:
     bad = [notice for notice in notices if not notice.recovery]
     if not bad:
         return "success"
-    return "failure" if any(notice.severity in ("critical", "fatal") for notice in bad) else "warning"
+    if any(notice.severity in ("critical", "fatal") for notice in bad):
+        return "failure"
+    return "info" if all(notice.kind == "request" and notice.severity == "info" for notice in bad) else "warning"
 
 
 def link(notice: Notice) -> str:
     """Where to read on, if MUSTER_URL is set."""
+    if settings.PUBLIC_URL and notice.detail.get("request"):
+        return f"{settings.PUBLIC_URL}/requests/{notice.detail['request']}/"
     if not settings.PUBLIC_URL or notice.cluster is None:
         return ""
     cluster = quote(notice.cluster.name, safe="")

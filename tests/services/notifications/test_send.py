@@ -339,7 +339,7 @@ def test_messages_count_what_they_hold() -> None:
     for kind, recovery in kinds:
         DeliveryItem.objects.create(delivery=delivery, rule=delivery.rule, notice=a_notice(kind, recovery=recovery))
     message = messages.compose(delivery)
-    assert message.title == "2 nodes are not well, 1 notice of request, 1 finding, 1 cluster cannot be read, 1 recovery"
+    assert message.title == "2 nodes are not well, 1 step of a request, 1 finding, 1 cluster cannot be read, 1 recovery"
     assert message.tone == "failure"
 
 

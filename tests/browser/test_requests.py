@@ -1,0 +1,213 @@
+"""Self-service in a real browser: a developer picks a class and asks above the limit, an operator approves in the queue, the
+developer copies the manifest; a decision that comes too late says so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from fleet.embedded.paths import ROOT
+from tests.browser.conftest import Muster
+
+_SEED = """
+import msgspec
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from django.utils import timezone
+from fleet.models import Node, Role, Team, User
+from fleet.selectors import classes as catalogue, pools as pool_select
+from fleet.services import classes, pools, requests, teams
+now = timezone.now()
+people = {name: User.objects.get_or_create(username=name, defaults={"role": role})[0]
+          for name, role in (("mia", Role.DEVELOPER), ("otto", Role.OPERATOR), ("sam", Role.DEVELOPER))}
+if not Team.objects.exists():
+    for suggestion in pool_select.suggestions(now):
+        pools.save(people["otto"], suggestion.pool, now)
+    for starter in catalogue.offered_starters(now):
+        promise = msgspec.structs.replace(starter.promise, max_replicas=1, max_hours=720)
+        version = classes.save(people["otto"], promise, now)
+        if promise.slug == "full-gpu-inference":
+            full = version
+    team = teams.save_team(people["otto"], "search", "Search", ["search"], None, "", now)
+    teams.set_member(people["otto"], team, people["mia"], lead=True, now=now)
+    told = {"namespace": "search", "now": now, "purpose": "For the pages."}
+    granted = requests.draft(people["mia"], team, full, name="granted", replicas=1, **told)
+    requests.submit(people["mia"], granted.pk, now)
+    for name in ("first", "second"):
+        asked = requests.draft(people["mia"], team, full, name=name, replicas=3, **told)
+        requests.submit(people["mia"], asked.pk, now)
+    requests.draft(people["mia"], team, full, name="a-draft", replicas=1, **told)
+for name, user in people.items():
+    session = SessionStore()
+    session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
+    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
+    session.save()
+    print("SESSION", name, settings.SESSION_COOKIE_NAME, session.session_key)
+"""
+_As = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def sessions(muster: Muster) -> dict[str, tuple[str, str]]:
+    """Name of each person to their session's cookie; pools, classes and a team are there from now on."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v", "0", "-c", _SEED],
+        cwd=ROOT,
+        env=muster.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("SESSION")]
+    return {name: (cookie, key) for _, name, cookie, key in lines}
+
+
+@pytest.fixture
+def as_(muster: Muster, browser: Browser, sessions: dict[str, tuple[str, str]]) -> Iterator[_As]:
+    """Opens a page as one of the people; at the end no script may have failed."""
+    contexts: list[BrowserContext] = []
+    failures: list[str] = []
+
+    def open_(who: str, path: str, *, width: int = 1440, scheme: Any = "light") -> Page:
+        name, key = sessions[who]
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=muster.url)
+        context.add_cookies([{"name": name, "value": key, "url": muster.url}])
+        context.on("weberror", lambda error: failures.append(str(error.error)))
+        page = context.new_page()
+        page.goto(muster.url + path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert failures == []
+
+
+def ask(page: Page, name: str, replicas: str) -> str:
+    """Fills in the form above the limit and submits it; the address of the request."""
+    page.get_by_label("Replicas").fill(replicas)
+    page.get_by_label("Name of the workload").fill(name)
+    expect(page.locator(".ask__outlook").get_by_text("Needs approval")).to_be_visible()
+    page.get_by_role("button", name="Submit for approval").click()
+    expect(page.locator("h1").get_by_text("Needs approval")).to_be_visible()
+    return page.url
+
+
+def test_from_the_class_to_the_manifest(as_: _As) -> None:
+    mia = as_("mia", "/requests/")
+    mia.get_by_role("link", name="New request").click()
+    mia.get_by_label("Class", exact=True).select_option("full-gpu-inference")
+    expect(mia.locator(".ask__outlook .one-number")).to_contain_text("could land now")
+    mia.locator(".ask__size", has_text="2 slots").click()
+    expect(mia.locator(".ask__outlook .one-number")).to_contain_text("of 2 slots could land now")
+    mia.get_by_label("Image (optional)").fill("not an image")
+    expect(mia.get_by_text("is no image: write registry/name:tag.")).to_be_visible()
+    mia.get_by_label("Image (optional)").fill("registry.example/search/rerank:3")
+    expect(mia.get_by_text("is no image")).to_have_count(0)
+    mia.get_by_label("What for (optional)").fill("Reranking")
+    where = ask(mia, "rerank", "4")
+
+    otto = as_("otto", "/")
+    otto.get_by_role("navigation", name="Pages").get_by_role("link", name="Requests").click()
+    otto.get_by_role("navigation", name="Pages about requests").get_by_role("link", name="Approvals").click()
+    waiting = otto.get_by_role("article").filter(has=otto.get_by_role("heading", name="rerank"))
+    expect(waiting.get_by_text("Reranking")).to_be_visible()
+    expect(waiting.locator(".approval__room")).to_contain_text("→")
+    waiting.get_by_label("Reason").fill("Fine for the launch.")
+    waiting.get_by_role("button", name="Approve").click()
+    expect(otto.get_by_text("is approved.")).to_be_visible()
+    expect(waiting).to_have_count(0)
+
+    mia.goto(where)
+    expect(mia.get_by_text("Fine for the launch.")).to_be_visible()
+    code = mia.get_by_role("region", name="Manifest").locator(".code--long")
+    code.get_by_role("button", name="Copy").click()
+    expect(code.get_by_text("Copied")).to_be_visible()
+    copied = yaml.safe_load(mia.evaluate("navigator.clipboard.readText()"))
+    assert (copied["kind"], copied["metadata"]["name"], copied["metadata"]["namespace"]) == ("Deployment", "rerank", "search")
+    assert copied["spec"]["replicas"] == 4
+    (container,) = copied["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example/search/rerank:3"
+    assert [int(amount) for amount in container["resources"]["limits"].values()] == [2]
+
+
+def test_what_is_typed_survives_what_the_server_answers_meanwhile(as_: _As) -> None:
+    page = as_("mia", "/requests/new/?class=full-gpu-inference")
+    for label, words in (("Name of the workload", "llama"), ("Image (optional)", "registry.example/llama:3"), ("Replicas", "3")):
+        page.get_by_label(label).press_sequentially(words, delay=30)
+    page.get_by_label("What for (optional)").press_sequentially("Slowly typed, over several answers.", delay=40)
+    expect(page.locator(".ask__outlook").get_by_text("Needs approval")).to_be_visible()
+    page.wait_for_timeout(600)
+    told = {label: page.get_by_label(label).input_value() for label in ("Name of the workload", "Image (optional)", "Replicas")}
+    assert list(told.values()) in (["llama", "registry.example/llama:3", "13"], ["llama", "registry.example/llama:3", "31"])
+    assert page.get_by_label("What for (optional)").input_value() == "Slowly typed, over several answers."
+
+
+def test_a_decision_after_a_withdrawal_says_so_and_loses_nothing(as_: _As) -> None:
+    mia = as_("mia", "/requests/new/?class=full-gpu-inference")
+    where = ask(mia, "withdrawn-meanwhile", "5")
+    otto = as_("otto", "/approvals/")
+    waiting = otto.get_by_role("article").filter(has=otto.get_by_role("heading", name="withdrawn-meanwhile"))
+    waiting.get_by_label("Reason").fill("You may have it until March.")
+    mia.goto(where)
+    mia.get_by_text("Withdraw", exact=True).click()
+    mia.get_by_role("button", name="Withdraw the request").click()
+    expect(mia.locator("h1").get_by_text("Withdrawn")).to_be_visible()
+    waiting.get_by_role("button", name="Approve").click()
+    alert = otto.get_by_role("alert")
+    expect(alert).to_contain_text("This request was withdrawn. So nobody can approve it now. Nothing was changed by you.")
+    expect(alert).to_contain_text("You may have it until March.")
+    mia.reload()
+    expect(mia.locator("h1").get_by_text("Withdrawn")).to_be_visible()
+
+
+def pages(page: Page) -> list[str]:
+    """Every page about requests, with one request of each kind that the seed made."""
+    page.goto(page.url.split("/requests")[0] + "/requests/?way=all")
+    links = {link.inner_text().split()[-1]: link.get_attribute("href") or "" for link in page.locator(".requests__name a").all()}
+    ones = [links[name] for name in ("granted", "first", "a-draft")]
+    more = (
+        "/requests/",
+        "/requests/new/?class=full-gpu-inference",
+        "/approvals/",
+        "/requests/numbers/",
+        "/teams/",
+        "/teams/search/",
+    )
+    return [*ones, *more]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(as_: _As, muster: Muster, scheme: str) -> None:
+    page = as_("otto", "/requests/", scheme=scheme)
+    found = {}
+    for path in pages(page):
+        page.goto(muster.url + path)
+        page.evaluate("for (const one of document.querySelectorAll('.request__acts details')) one.open = true")
+        violations = Axe().run(page).response["violations"]
+        found[path] = [one["id"] for one in violations if one["impact"] in {"serious", "critical"}]
+    assert {path: ids for path, ids in found.items() if ids} == {}
+
+
+@pytest.mark.parametrize("width", [400, 768, 1024, 1920])
+def test_nothing_scrolls_sideways(as_: _As, muster: Muster, width: int) -> None:
+    page = as_("otto", "/requests/", width=width)
+    for path in pages(page):
+        page.goto(muster.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, path
+
+
+def test_whoever_is_in_no_team_is_told_so(as_: _As) -> None:
+    page = as_("sam", "/requests/new/")
+    expect(page.get_by_text("You are in no team yet")).to_be_visible()
