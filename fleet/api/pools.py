@@ -17,7 +17,6 @@ from rest_framework.response import Response
 from fleet.api.authentication import acting
 from fleet.api.declarations import PromisePeriodSerializer, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
-from fleet.api.requests import acting
 from fleet.api.windows import last_days
 from fleet.filters import PoolFilters
 from fleet.models import Pool, Role

@@ -66,10 +66,8 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
     }
     asked = set(snapshot.sections)
     snapshot = _between(cluster, snapshot)
-    asked_in_vain = not any(
-        one.outcome is Outcome.COLLECTED for one in (*snapshot.telemetry.exporters, *snapshot.telemetry.servers)
-    )
-    if asked_in_vain and not snapshot.is_reached:
+    told_now = [one.outcome for one in snapshot.telemetry.exporters] + [one.outcome for one in snapshot.telemetry.servers]
+    if Outcome.COLLECTED not in told_now and not snapshot.is_reached:
         snapshot = msgspec.structs.replace(snapshot, telemetry=Telemetry())  # it is the way to them all that is broken
     known = [name for name in fillers if name in (cluster.section_read_at or {})]
     remembered = [name for name in known if name not in asked or not snapshot.section(name).complete]

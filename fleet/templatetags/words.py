@@ -90,6 +90,8 @@ PROMISES: dict[str, Word] = {
     "broken": Word("Broken", "cross", "not_ready"),
     "full": Word("Full", "pause", "excluded"),
     "unknown": Word("Not judged yet", "query", "unknown"),
+}
+
 REQUESTS: dict[str, Word] = {
     "draft": Word("Draft", "dash", "excluded"),
     "submitted": Word("Needs approval", "half", "starting"),
@@ -110,6 +112,8 @@ SECTIONS = {
     "nodes": "Nodes",
     "pods": "Pods",
     "device_plugin_config": "Device plugin ConfigMaps",
+    "telemetry": "Telemetry",
+    "model_servers": "Model servers",
 }
 
 SETS: dict[str, dict[str, Word]] = {

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0007_deliveries'),
+        ('fleet', "0008_fleet_days"),
     ]
 
     operations = [
