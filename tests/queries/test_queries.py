@@ -25,7 +25,6 @@ from tests.factories import (
     a_gpu,
     a_node,
     a_pod,
-    a_pool,
     a_resource,
     a_run,
     a_team,
@@ -100,8 +99,6 @@ def fill(nodes: int) -> None:
         a_verdict_period(node, NOON)
         NodeRevision.objects.create(node=node, period=(NOON, None), facts={}, changes=CHANGES)
     a_run(cluster)
-    if not first:
-        a_pool("h100", *cluster.nodes.all(), promise_percent=99)
     list(rollups.rebuild((NOON - timedelta(days=2)).date(), NOON + timedelta(hours=2)))
     owner = User.objects.get(username="otto")
     # saved anew, so that the new nodes are members
@@ -127,9 +124,7 @@ def ask(requests: int) -> None:
 
 def cost(client: Any, path: str) -> int:
     path = path.format(request=ClassRequest.objects.order_by("pk")[0].pk)
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         answer = client.get(path)
         if answer.streaming:
             b"".join(answer.streaming_content)
@@ -137,14 +132,17 @@ def cost(client: Any, path: str) -> int:
     return len(captured)
 
 
-def test_every_page_costs_what_was_reviewed_whatever_the_size_of_the_fleet(client: Any, request: pytest.FixtureRequest) -> None:
-    client.force_login(a_user("otto", Role.ADMIN))
-    fill(3)
+def costs(client: Any, nodes: int) -> dict[str, int]:
+    """Of every page, in a fleet that has grown by so many nodes."""
+    fill(nodes)
     client.get("/")  # what is read once for a process
     client.get("/approvals/")  # and once for every reading: the stock that room is counted over
-    few = {path: cost(client, path) for path in PAGES}
-    fill(27)
-    many = {path: cost(client, path) for path in PAGES}
+    return {path: cost(client, path) for path in PAGES}
+
+
+def test_every_page_costs_what_was_reviewed_whatever_the_size_of_the_fleet(client: Any, request: pytest.FixtureRequest) -> None:
+    client.force_login(a_user("otto", Role.ADMIN))
+    few, many = (costs(client, nodes) for nodes in (3, 27))
     assert many == few, "a page whose queries grow with the fleet"
     if request.config.getoption("--write-queries"):
         KEPT.write_text(json.dumps(few, indent=2) + "\n")
