@@ -116,7 +116,8 @@ def check_place(namespace: str, team: str, namespaces: Sequence[str]) -> None:
     """Raises FieldError for a namespace that is not the team's."""
     if namespace not in namespaces:
         has = ", ".join(namespaces) or "none yet"
-        raise FieldError("namespace", f"{namespace or 'An empty name'} is no namespace of {team}. It has {has}.")
+        said = f"{namespace} is no namespace of {team}." if namespace else f"Choose a namespace of {team}."
+        raise FieldError("namespace", f"{said} It has {has}.")
 
 
 def check_gpus(gpus: int | None, sizes: Sequence[int]) -> None:
