@@ -20,7 +20,7 @@ _ENTRIES = (
     ("History", "history", "history", None, None),
     ("Pools", "layers", "pools", "pools", "Capacity"),
     ("Classes", "layout-grid", "classes", "classes", "Workloads"),
-    ("Requests", "inbox", "requests", "requests", "Workloads"),
+    ("Requests", "inbox", "requests", "requests", None),
     ("Teams", "users", "teams", None, None),
     ("Clusters", "cloud", "clusters", "clusters", "System"),
     ("Audit", "scroll-text", "audit", None, None),
