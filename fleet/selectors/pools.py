@@ -131,7 +131,7 @@ def membership_changes(pool: Pool, limit: int = 50) -> list[tuple[datetime, str,
     )
     joined = [(row.begins, "joined", row.node) for row in rows.order_by("-begins")[:limit]]
     left = [(row.ends, "left", row.node) for row in rows.filter(period__endswith__isnull=False).order_by("-ends")[:limit]]
-    return sorted(joined + left, key=lambda change: change[0], reverse=True)[:limit]
+    return sorted(joined + left, key=lambda change: (-change[0].timestamp(), change[1], change[2].name))[:limit]
 
 
 def suggestions(now: datetime) -> tuple[Suggestion, ...]:
