@@ -54,6 +54,7 @@ def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Muster]:
             "MUSTER_KUBECONFIG": str(simulation.kubeconfig(home / "kubeconfig")),
             "MUSTER_COLLECT_INTERVAL": "5",
             "MUSTER_NO_BOOTSTRAP": "1",
+            "MUSTER_NOTIFY_ALLOW_PRIVATE": "127.0.0.1",
             "PORT": str(port),
         }
         log = home / "run.txt"

@@ -23,7 +23,7 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from fleet.models import Node, Role, Team, User
-from fleet.selectors import classes as catalogue, pools as pool_select
+from fleet.selectors import classes as catalogue, declarations, pools as pool_select
 from fleet.services import classes, pools, requests, teams
 now = timezone.now()
 people = {name: User.objects.get_or_create(username=name, defaults={"role": role})[0]
@@ -31,8 +31,9 @@ people = {name: User.objects.get_or_create(username=name, defaults={"role": role
 if not Team.objects.exists():
     for suggestion in pool_select.suggestions(now):
         pools.save(people["otto"], suggestion.pool, now)
-    for starter in catalogue.offered_starters(now):
-        promise = msgspec.structs.replace(starter.promise, max_replicas=1, max_hours=720)
+    promises = [declarations.promise_of(version) for version in declarations.newest_versions().values()]
+    for promise in [*promises, *(starter.promise for starter in catalogue.offered_starters(now))]:
+        promise = msgspec.structs.replace(promise, max_replicas=1, max_hours=720)
         version = classes.save(people["otto"], promise, now)
         if promise.slug == "full-gpu-inference":
             full = version
