@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
 STEADY_AFTER_S = 60.0  # whoever lived this long has recovered: its next delay is the first again
 TICK_S = 0.2
+_SOON_S = 0.01
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -147,4 +149,16 @@ def raise_stopped(number: int, _frame: object) -> None:
     """
     for each in END_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
+    sys.unraisablehook = _raise_again
     raise Stopped(number)
+
+
+def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python throws away what is raised while it frees an object, in a finalizer or a weak reference's callback: Stopped is
+    raised anew as soon as it is done with that."""
+    if not isinstance(lost.exc_value, Stopped):
+        sys.__unraisablehook__(lost)
+        return
+    number = lost.exc_value.number
+    signal.signal(signal.SIGALRM, lambda *_: raise_stopped(number, None))
+    signal.setitimer(signal.ITIMER_REAL, _SOON_S)

@@ -141,3 +141,21 @@ def test_each_way_to_end_us_leaves_the_watch_once(number: signal.Signals) -> Non
         os.kill(os.getpid(), number)  # while we clean up: not heard
     assert stopped.value.number == number
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_end_that_comes_while_an_object_is_freed_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python swallows whatever is raised there; migrations free objects by the thousand."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+
+    class Freed:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)  # the handler runs here
+
+    def lose() -> None:
+        Freed()
+        time.sleep(5)
+
+    with on_end_signals(raise_stopped), pytest.raises(Stopped) as stopped:
+        lose()
+    assert stopped.value.number == signal.SIGINT
