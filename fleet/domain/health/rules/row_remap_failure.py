@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from fleet.domain.catalog.xids import ACTIONS
-from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.health.measuring import RUNG, Card, by_card, remaps_rows
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.findings import Severity
+from fleet.domain.health.card_rules import of_rows
 
-ID = "row_remap_failure"
-
-
-def check(subject: NodeSubject) -> RuleResult:
-    """1 is yes. Cards before Ampere, and those without HBM, tell nothing of it."""
-    if not remaps_rows(subject):
-        return RuleResult(rule=ID, status=Status.NOT_APPLICABLE, reason="These GPUs tell nothing of remapped rows.")
-    return by_card(subject, ID, (ID,), _look)
-
-
-def _look(card: Card) -> Iterable[Finding] | None:
-    value = card.value(ID)
-    if not value:
-        return None if value is None else []
-    return [
-        Finding(
-            rule=ID,
-            severity=Severity.CRITICAL,
-            text=f"{card.short} could not remap a broken memory row: its spare rows are used up.",
-            key=card.uuid,
-            subject="gpu",
-            evidence=(Evidence("dcgm", "ROW_REMAP_FAILURE", "1"),),
-            remedy=ACTIONS["replace"],
-            rung=RUNG,
-        )
-    ]
-
-
-RULE = Rule(id=ID, title="Row remapping failed", needs=(), check=check)
+RULE = of_rows(
+    "row_remap_failure",
+    "Row remapping failed",
+    severity=Severity.CRITICAL,
+    says="could not remap a broken memory row: its spare rows are used up.",
+    remedy=ACTIONS["replace"],
+)
