@@ -99,9 +99,11 @@ def item(mapping: Any, key: Any) -> Any:
 
 
 @register.filter
-def total(rows: Iterable[Any], key: str) -> int:
-    """The sum of a figure of the newest checks of requests; unmeasured ones add nothing."""
-    return sum(row.latest_check.get(key) or 0 for row in rows)
+def total(rows: Iterable[Any], key: str) -> int | None:
+    """The sum of a figure of the newest checks of requests. None where one was not looked at yet: without it the sum would say
+    too little."""
+    figures = [row.latest_check.get(key) for row in rows]
+    return None if None in figures else sum(figures)
 
 
 @register.filter
