@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 import random
 import signal
 import subprocess
@@ -19,13 +18,13 @@ from typing import Any
 
 import pytest
 from django.conf import settings as running_settings
-from django.db import connections
 
 from fleet.models import Cluster, CollectionRun, FindingRow, Node, NodeDay, RunOutcome, VerdictPeriod, XidBurstRow
 from fleet.selectors.availability import Row, availability
 from fleet.services import rollups
 from fleet.services.clusters import register_clusters
 from fleet.simulator.server import serve
+from tests.beside import environment_beside
 from tests.day import replay, script
 from tests.day.script import at
 from tests.factories import a_rule, a_target
@@ -134,16 +133,7 @@ class Worker:
     """A worker in a process of its own, which looks at the moments it is given."""
 
     def __init__(self, cluster_name: str) -> None:
-        database = connections["default"].settings_dict
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "fleet.config.settings",
-            "DATABASE_URL": f"postgres://{database['USER']}@/{database['NAME']}",
-            "PGHOST": str(database["HOST"]),
-            "MUSTER_KUBECONFIG": running_settings.MUSTER_KUBECONFIG,
-            "MUSTER_NOTIFY_ALLOW_PRIVATE": "127.0.0.0/8",
-            "SECRET_KEY": running_settings.SECRET_KEY,
-        }
+        environment = environment_beside(MUSTER_NOTIFY_ALLOW_PRIVATE="127.0.0.0/8", SECRET_KEY=running_settings.SECRET_KEY)
         command = [sys.executable, "-m", "tests.day.replay", cluster_name]
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,13 +12,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connection
 
 from fleet.models import Cluster, CollectionRun, Node, NodeRevision, Pod, RunOutcome
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_all, collect_cluster
 from fleet.services.locks import collection_lock
 from fleet.simulator.server import Simulation
+from tests.beside import environment_beside
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -178,7 +178,7 @@ collection.collect_cluster(Cluster.objects.get(name=sys.argv[1]), trigger="sched
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_in_the_middle_of_its_transaction_loses_nothing(simulation: Simulation, tmp_path: Path) -> None:
     cluster = register_clusters()[0]
-    doomed = start_process(_DOOMED, cluster.name, str(tmp_path / "mark"), kubeconfig=settings.MUSTER_KUBECONFIG)
+    doomed = start_process(_DOOMED, cluster.name, str(tmp_path / "mark"))
     try:
         wait_for((tmp_path / "mark").exists)
         with collection_lock(cluster.pk) as got:
@@ -199,17 +199,9 @@ def test_a_worker_killed_in_the_middle_of_its_transaction_loses_nothing(simulati
     assert Pod.objects.exists()
 
 
-def start_process(code: str, *arguments: str, kubeconfig: str) -> subprocess.Popen[bytes]:
+def start_process(code: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Python in a process of its own, on the test's database."""
-    database = connections["default"].settings_dict
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "fleet.config.settings",
-        "DATABASE_URL": f"postgres://{database['USER']}@/{database['NAME']}",
-        "PGHOST": str(database["HOST"]),
-        "MUSTER_KUBECONFIG": kubeconfig,
-    }
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, env=environment)
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, env=environment_beside())
 
 
 def lock_is_free(cluster_id: int) -> bool:

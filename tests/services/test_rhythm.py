@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import redis
 from django.conf import settings
-from django.db import connections
 
 from fleet import tasks
 from fleet.models import Cluster, CollectionRun, RunOutcome
 from fleet.services.clusters import register_clusters
 from fleet.simulator.server import Simulation
+from tests.beside import environment_beside
 from tests.services.test_collection import ROOT, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,14 +36,7 @@ def _empty_broker() -> None:
 @contextmanager
 def celery(*arguments: str, tmp_path: Path, interval_s: int = 5) -> Iterator[subprocess.Popen[bytes]]:
     """A worker or a beat in processes of its own, on the test's database and broker."""
-    database = connections["default"].settings_dict
-    environment = {
-        **os.environ,
-        "DATABASE_URL": f"postgres://{database['USER']}@/{database['NAME']}",
-        "PGHOST": str(database["HOST"]),
-        "MUSTER_KUBECONFIG": settings.MUSTER_KUBECONFIG,
-        "MUSTER_COLLECT_INTERVAL": str(interval_s),
-    }
+    environment = environment_beside(MUSTER_COLLECT_INTERVAL=str(interval_s))
     log = (tmp_path / f"{arguments[0]}-{time.monotonic_ns()}.log").open("wb")
     command = [sys.executable, "-m", "celery", "-A", "fleet.config.celery", *arguments]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True)
