@@ -103,6 +103,13 @@ class ProxyWay:
         return None
 
 
+class GoneError(Failure):
+    """The pod went away since it was last seen: that says nothing of the way to the others."""
+
+    def __init__(self, pod: str) -> None:
+        super().__init__(Outcome.UNREACHABLE, f"The pod {pod} is gone.")
+
+
 class _Status(msgspec.Struct):
     kind: str = ""
     message: str = ""
@@ -120,7 +127,7 @@ def _refuse(answer: Answer, target: Target) -> None:
         _refuse_for_pod(answer.status, target)
         return
     if answer.status == 404:
-        raise Failure(Outcome.UNREACHABLE, f"The pod {target.pod.name} is gone.")
+        raise GoneError(target.pod.name)
     if answer.status >= 500:
         said = shorten(status.message, 160).rstrip(".")
         raise Failure(Outcome.UNREACHABLE, f"The API server cannot reach port {target.port} of {target.pod.name}: {said}.")

@@ -12,7 +12,7 @@ from fleet.collectors import dcgm, model_servers, prometheus
 from fleet.collectors.components import AMD_METRICS_EXPORTER, DCGM_EXPORTER
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
-from fleet.collectors.exporters import DirectWay, Page, ProxyWay, Target, Way, commonest, read_all, target_of
+from fleet.collectors.exporters import DirectWay, GoneError, Page, ProxyWay, Target, Way, commonest, read_all, target_of
 from fleet.collectors.exposition import decode, parse
 from fleet.collectors.kube import Client
 from fleet.domain.outcomes import Outcome
@@ -196,10 +196,14 @@ def _not_running(pod: PodSnapshot) -> Failure | None:
 
 
 def _of_note(pages: Sequence[Page]) -> list[Failure | None]:
-    """How the askings went that say something of the way. A pod that is not ready need not answer: its own report tells that,
-    and it does not make the reading of all others a broken one."""
+    """How the askings went that say something of the way. A pod that is not ready, or gone since, need not answer: its own
+    report tells that, and it does not make the reading of all others a broken one."""
     read = any(page.failure is None for page in pages)
-    return [page.failure for page in pages if page.failure is None or page.target.pod.ready or not read]
+    return [page.failure for page in pages if page.failure is None or not read or _should_answer(page)]
+
+
+def _should_answer(page: Page) -> bool:
+    return page.target.pod.ready and not isinstance(page.failure, GoneError)
 
 
 def _judged(whole: Result, failures: Sequence[Failure | None], noun: str) -> Result:

@@ -22,7 +22,7 @@ class XidBurst(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     """Events seen: a lower bound, because the gauge tells only the last code."""
     source: str = ""
-    """gauge, counter, condition or event: who told it."""
+    """gauge, counter or condition: who told it."""
     pods: tuple[str, ...] = ()
     """namespace/name of the pods that held the device when it began."""
     job: str = ""

@@ -20,8 +20,9 @@ class Point:
     """Percent of the expected physical GPUs whose state somebody knew and that were meant to serve; None where there are none."""
     unknown: float
     """Percent of the expected physical GPUs of which nobody knew."""
-    missing: float
-    """Physical GPUs, known and meant to serve, that were not usable."""
+    missing: float | None
+    """Physical GPUs, known and meant to serve, that were not usable; None for a step that is not over, or in which the line
+    begins: over how much of it the sums go is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +51,24 @@ def usable_line(since: datetime, until: datetime, *, cluster: str = "") -> Line:
         .order_by("hour")
     )
     steps: dict[int, list[int]] = {}
+    part: set[int] = set()
     for hour, *sums in rows:
-        told = steps.setdefault(int((hour - since).total_seconds()) // (3600 * hours), [0] * len(names))
+        number = int((hour - since).total_seconds()) // (3600 * hours)
+        if (not steps and hour > since) or since + timedelta(hours=(number + 1) * hours) > until:
+            part.add(number)
+        told = steps.setdefault(number, [0] * len(names))
         for place, value in enumerate(sums):
             told[place] += int(value)
     step = timedelta(hours=hours)
-    return Line(step, tuple(_point(since + number * step, step, *told) for number, told in sorted(steps.items())))
+    points = (_point(since + number * step, None if number in part else step, *told) for number, told in sorted(steps.items()))
+    return Line(step, tuple(points))
 
 
-def _point(at: datetime, step: timedelta, expected: int, usable: int, unknown: int, excluded: int) -> Point:
+def _point(at: datetime, whole: timedelta | None, expected: int, usable: int, unknown: int, excluded: int) -> Point:
     serving = expected - unknown - excluded
     return Point(
         at=at,
         usable=100 * min(usable, serving) / serving if serving > 0 else None,
         unknown=100 * unknown / expected if expected else 0.0,
-        missing=max(0, serving - usable) / step.total_seconds(),
+        missing=None if whole is None else max(0, serving - usable) / whole.total_seconds(),
     )

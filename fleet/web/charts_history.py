@@ -59,7 +59,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime,
     floor = charts_time.line_floor(line)
     layout = {
         "height": height,
-        "margin": {"l": 8, "r": 62, "t": 26, "b": 8, "pad": 4},
+        "margin": {"l": 8, "r": 74, "t": 26, "b": 8, "pad": 4},
         "barmode": "overlay",
         "hovermode": "closest",
         "xaxis": {
@@ -103,7 +103,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime,
         "annotations": [*_totals(heat), *charts_time.line_notes(line, lowest, until, high)],
         "meta": {
             "narrow": {
-                "margin": {"l": 4, "r": 64, "t": 26, "b": 8, "pad": 2},
+                "margin": {"l": 4, "r": 74, "t": 26, "b": 8, "pad": 2},
                 "annotations": [*_totals(heat), charts_time.line_title("Usable physical GPUs", high)],
                 "yaxis": {"ticktext": [formats.middle(_shown(heat, row.name), 12) for row in heat.rows]},
                 "xaxis": {"nticks": 4, **charts_time.ticks(heat.days, most=5)},

@@ -107,7 +107,7 @@ def line_notes(line: Line, lowest: Point | None, until: datetime, top: float) ->
                 "bgcolor": "var(--surface)",
             }
         )
-    if line.last and line.last.usable is not None:
+    if line.last and line.last.usable is not None and line.last != lowest:
         notes.append(
             {
                 "xref": "paper",
@@ -125,8 +125,10 @@ def line_notes(line: Line, lowest: Point | None, until: datetime, top: float) ->
 
 
 def dip(point: Point) -> str:
-    missing = formats.plural(max(1, round(point.missing)), "physical GPU")
-    return f"{formats.percent(point.usable)}, {missing} missing at {point.at.astimezone(UTC):%H:%M}"
+    at = f"{point.at.astimezone(UTC):%H:%M}"
+    if point.missing is None:
+        return f"{formats.percent(point.usable)} at {at}"
+    return f"{formats.percent(point.usable)}, {formats.plural(max(1, round(point.missing)), 'physical GPU')} missing at {at}"
 
 
 # --- the changes --------------------------------------------------------------------------------------------------

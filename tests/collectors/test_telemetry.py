@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fleet.collectors import kube
@@ -13,7 +14,7 @@ from fleet.collectors.kube import Connection
 from fleet.collectors.run import TELEMETRY_SECTIONS, collect
 from fleet.collectors.telemetry import Plan
 from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
 from fleet.domain.telemetry import ExporterReport
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.pod_servers import serve_pods
@@ -173,6 +174,20 @@ def test_a_telemetry_pass_asks_the_pods_it_is_told(connection: Connection, clust
     assert between.telemetry.samples == whole.telemetry.samples
     assert between.nodes == ()
     assert {"/proxy/" in target for target, _ in cluster.counted} == {True}, "nothing but pods was asked"
+
+
+def test_a_pod_that_went_away_between_two_passes_breaks_nothing_but_itself(connection: Connection, cluster: Cluster) -> None:
+    known = [pod for pod in look(connection).pods if pod.component == "dcgm-exporter"]
+    gone = [*known, msgspec.structs.replace(known[0], name="was-here", uid="was-here", node_name="away")]
+
+    def between(pods: list[PodSnapshot]) -> ClusterSnapshot:
+        return collect(connection, now=lambda: NOW, sections=TELEMETRY_SECTIONS, known_pods=tuple(pods))
+
+    snapshot = between(gone)
+    assert snapshot.section("telemetry").outcome is Outcome.COLLECTED
+    told = reports(snapshot)
+    assert (told["away"].outcome, told["away"].reason) == (Outcome.UNREACHABLE, "The pod was-here is gone.")
+    assert between(gone[-1:]).section("telemetry").outcome is Outcome.UNREACHABLE, "nobody is left who could say so"
 
 
 def test_model_servers_in_their_own_words(connection: Connection, cluster: Cluster) -> None:

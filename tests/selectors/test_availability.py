@@ -148,6 +148,8 @@ def test_the_line_of_usable_cards_leaves_unknown_and_excluded_out(fleet: None) -
     assert (shown[at(6)].usable, shown[at(6)].missing) == (pytest.approx(100 * 2 / 3), 8)
     assert (shown[at(12)].usable, shown[at(12)].unknown) == (100, pytest.approx(100 / 3))
     assert line.lowest == shown[at(6)]
+    assert usable.usable_line(at(0), at(7) - timedelta(minutes=1)).points[-1].missing is None, "the hour is not over"
+    assert usable.usable_line(at(-96), at(24)).points[0].missing is None, "the line begins within it"
     assert usable.usable_line(at(0), at(24), cluster="west").lowest.usable == 100  # type: ignore[union-attr]
     assert usable.usable_line(at(24), at(48)).points == ()
 
