@@ -15,7 +15,8 @@ from fleet.selectors import xids as select
 class XidBurstSerializer(serializers.ModelSerializer):
     """Events of one code on one GPU with less than three minutes of quiet between them. `count` is a lower bound: the gauge
     tells only the last code. `uuid` is null where nobody named the card, `job` where nobody knows it; `incident` is the same
-    for all bursts of one crash."""
+    for all bursts of one crash. `source` is the best of those who told: counter or gauge of the exporter, event or condition of
+    an outside monitor."""
 
     cluster = serializers.CharField(source="node.cluster.name")
     node = serializers.CharField(source="node.name")

@@ -105,15 +105,17 @@ def read_list(
     decoder: PageDecoder[Wire],
     keep: Callable[[list[Wire]], Iterable[Out]],
     params: Params = (),
+    *,
+    most_pages: int | None = None,
 ) -> Listing[Out]:
     """Every page of a list through `keep`, which returns what is worth keeping of one page.
 
-    A list that breaks after its first page answers with what was read and `incomplete`; one that expires is begun
-    again once, then answers `expired`. Raises Failure where nothing was read.
+    A list that breaks after its first page answers with what was read and `incomplete`, and so does one that has more
+    than `most_pages`; one that expires is begun again once, then answers `expired`. Raises Failure where nothing was read.
     """
-    listing = _read_once(session, path, asked, decoder, keep, params)
+    listing = _read_once(session, path, asked, decoder, keep, params, most_pages)
     if listing.outcome is Outcome.EXPIRED:
-        listing = _read_once(session, path, asked, decoder, keep, params)
+        listing = _read_once(session, path, asked, decoder, keep, params, most_pages)
     if listing.outcome is Outcome.EXPIRED:
         listing.reason = f"The list of {asked.resource} expired twice while it was being read, after {listing.count:,}."
     return listing
@@ -126,6 +128,7 @@ def _read_once(
     decoder: PageDecoder[Wire],
     keep: Callable[[list[Wire]], Iterable[Out]],
     params: Params,
+    most_pages: int | None,
 ) -> Listing[Out]:
     listing: Listing[Out] = Listing(items=[])
     token, size, pages, broken = "", session.limits.page_size, 0, 0
@@ -153,6 +156,8 @@ def _read_once(
             return listing
         if page.continue_ == token:
             return _broken_off(listing, Failure(Outcome.MALFORMED, "The server repeats its continue token."), pages)
+        if pages == most_pages:
+            return _broken_off(listing, Failure(Outcome.INCOMPLETE, "Muster reads no more of them in one pass."), pages)
         token = page.continue_
 
 

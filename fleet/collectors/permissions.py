@@ -20,6 +20,8 @@ from fleet.domain.snapshot import MissingPermission, Permissions
 _RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _AUTHORIZATION = "authorization.k8s.io"
+REVIEWED = "default"
+"""The namespace whose rules stand for the cluster-wide ones; it is also where Events about nodes are kept."""
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +33,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     hides: str
     in_namespace: bool = False
     """Needed in the stack's namespaces only, not everywhere."""
+    namespace: str = ""
+    """The one namespace it is needed in: REVIEWED or none, for that is where the account's rules are asked for."""
     optional: bool = False
     """Of no use where the API group is not installed."""
 
@@ -80,6 +84,13 @@ NEEDS: tuple[Need, ...] = (
         hides="which DRA devices are held, and by whom",
         optional=True,
     ),
+    Need(
+        verb="list",
+        group="",
+        resource="events",
+        namespace=REVIEWED,
+        hides="Xids and warnings that outside monitors tell in Events only",
+    ),
 )
 
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate", "*"})
@@ -127,11 +138,11 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def fetch(session: Session, apis: Apis, config_maps: Mapping[str, frozenset[str]]) -> Permissions:
-    """Review the account's rules in `default` and in the stack's namespaces. Raises Failure.
+    """Review the account's rules in REVIEWED and in the stack's namespaces. Raises Failure.
 
     `config_maps` holds the stack's namespaces, each with the names of the ConfigMaps that Muster reads there.
     """
-    everywhere = _review(session, "default")
+    everywhere = _review(session, REVIEWED)
     stack = [_review(session, namespace) for namespace in sorted(config_maps)]
     permissions = parse(everywhere, stack, apis, config_maps)
     if not permissions.incomplete:
@@ -177,7 +188,7 @@ def parse(everywhere: Rules, stack: Sequence[Rules], apis: Apis, config_maps: Ma
                         verb=need.verb,
                         group=need.group,
                         resource=need.resource,
-                        namespace=place.namespace if need.in_namespace else "",
+                        namespace=place.namespace if need.in_namespace else need.namespace,
                         hides=need.hides,
                     )
                 )

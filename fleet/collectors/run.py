@@ -2,7 +2,7 @@
 
 `collect` never raises for what a cluster does. Order: version (is anybody there?), GPU stack (which namespaces?), own
 permissions, DRA devices (they decide which nodes are GPU nodes), nodes, pods, device-plugin configuration, DRA claims,
-then exporters and model servers, which are found among the pods.
+then exporters and model servers, which are found among the pods; last Events, of which a storm must cost nothing else.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 from fleet.collectors import (
     apis,
     device_plugin_config,
+    events,
     nodes,
     operator,
     permissions,
@@ -42,6 +43,7 @@ from fleet.domain.snapshot import (
     DevicePluginConfigs,
     DraAllocation,
     DraDevice,
+    NodeEvent,
     NodeSnapshot,
     OperatorSnapshot,
     Permissions,
@@ -65,6 +67,7 @@ SECTIONS = (
     "resource_claims",
     "telemetry",
     "model_servers",
+    "events",
 )
 """In the order they are read."""
 TELEMETRY_SECTIONS = ("telemetry", "model_servers")
@@ -81,6 +84,7 @@ _HIDES = {
     "resource_claims": "which DRA devices are held, and by whom",
     "telemetry": "load, memory, temperature and health counters of the GPUs whose exporters were not read",
     "model_servers": "whether the model servers answer, and how much they serve",
+    "events": "Xids and warnings that outside monitors tell in Events only",
 }
 # After one of these from the first question, every other would only wait for the same end.
 _NOBODY_THERE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED})
@@ -133,6 +137,7 @@ def collect(
         slices=look.slices,
         allocations=tuple(look.allocations),
         permissions=look.permissions,
+        events=tuple(look.events),
         telemetry=look.telemetry,
         sections=look.reports,
     )
@@ -181,6 +186,7 @@ class _Look:
         self.allocations: list[DraAllocation] = []
         self.permissions = Permissions()
         self.telemetry = Telemetry()
+        self.events: list[NodeEvent] = []
 
     def read(self, sections: Sequence[str]) -> None:
         for name in sections:
@@ -302,6 +308,12 @@ class _Look:
         result = self._reader.model_servers(self._pods_to_ask())
         self.telemetry = msgspec.structs.replace(self.telemetry, servers=result.servers)
         return self._as_far_as_known(result)
+
+    def _read_events(self) -> _Read:
+        names = {node.name for node in self.nodes} | self._known
+        listing = events.fetch(self._session, names.__contains__)
+        self.events = listing.items
+        return _of(listing)
 
     def _pods_to_ask(self) -> list[PodSnapshot]:
         """The pods of this pass, and where it could not read them all, those known before."""

@@ -19,6 +19,7 @@ from fleet.domain.devices import NodeDevices, describe
 from fleet.domain.facts import Facts, node_facts, stack_states
 from fleet.domain.findings import RuleResult
 from fleet.domain.gpu_nodes import gpu_evidence
+from fleet.domain.health import events
 from fleet.domain.health.rules import CLUSTER_RULES as HEALTH_CLUSTER_RULES
 from fleet.domain.health.rules import RULES as HEALTH_RULES
 from fleet.domain.lint.rules import CLUSTER_RULES as LINT_CLUSTER_RULES
@@ -89,6 +90,7 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
     samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
     exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
     servers = _by_node(snapshot.telemetry.servers, lambda server: server.node_name)
+    told = _by_node(snapshot.events, lambda event: event.node_name)
     stack = _stack(snapshot)
     for node in snapshot.nodes:
         name = node.name
@@ -104,6 +106,7 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
             samples=tuple(samples[name]),
             exporters=tuple(exporters[name]),
             servers=tuple(servers[name]),
+            events=events.of_node(node, told[name]),
             memory=memory.of(node.uid),
             policy=memory.policy(node.uid),
             cluster=memory,

@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 class SectionReport(msgspec.Struct, frozen=True, kw_only=True):
     """How one section went. Sections are named nodes, pods, operator, device_plugin_config, resource_slices,
-    resource_claims, version, permissions, telemetry, model_servers."""
+    resource_claims, version, permissions, telemetry, model_servers, events."""
 
     name: str
     outcome: Outcome

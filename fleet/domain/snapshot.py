@@ -96,6 +96,25 @@ class DeviceAllocation(msgspec.Struct, frozen=True, kw_only=True):
     health: str = ""
 
 
+class NodeEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One Kubernetes Event about a node: what some component tells once, or several times in the same words."""
+
+    uid: str
+    node_name: str
+    node_uid: str = ""
+    """As the writer gave it; some write the node's name here."""
+    type: str = ""
+    """Normal, Warning, or a word of the writer's own."""
+    reason: str = ""
+    message: str = ""
+    component: str = ""
+    """Who wrote it."""
+    count: int = 1
+    """How often it was told, from `first_at` to `last_at`."""
+    first_at: datetime
+    last_at: datetime
+
+
 class PodSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One pod that matters: it asks for or holds GPU resources, belongs to the GPU stack, or sits on a GPU node."""
 
@@ -277,6 +296,8 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     slices: ResourceSlices = ResourceSlices()
     allocations: tuple[DraAllocation, ...] = ()
     permissions: Permissions = Permissions()
+    events: tuple[NodeEvent, ...] = ()
+    """Of GPU nodes, and only those that matter (domain/health/events.py); the API server forgets them within hours."""
     telemetry: Telemetry = Telemetry()
     sections: dict[str, SectionReport] = {}
     remembered: tuple[str, ...] = ()

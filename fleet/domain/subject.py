@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fleet.domain.devices import NodeDevices, Previous
-from fleet.domain.snapshot import ClusterSnapshot, DraDevice, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, DraDevice, NodeEvent, NodeSnapshot, PodSnapshot
 from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
 
 
@@ -22,7 +22,7 @@ class XidBurst(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 1
     """Events seen: a lower bound, because the gauge tells only the last code."""
     source: str = ""
-    """gauge, counter or condition: who told it."""
+    """Who told it, the best of them: counter, gauge, event (a monitor's Kubernetes Event) or condition."""
     pods: tuple[str, ...] = ()
     """namespace/name of the pods that held the device when it began."""
     job: str = ""
@@ -161,6 +161,8 @@ class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
     """Of this node; each has its own age."""
     exporters: tuple[ExporterReport, ...] = ()
     servers: tuple[ModelServer, ...] = ()
+    events: tuple[NodeEvent, ...] = ()
+    """About this node object, none about an earlier one of its name."""
     memory: NodeMemory = NodeMemory()
     policy: Policy = Policy()
     cluster: ClusterMemory = ClusterMemory()

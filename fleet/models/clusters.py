@@ -23,6 +23,8 @@ class Cluster(models.Model):
     permissions = models.JSONField(default=dict)
     incomplete_pools = models.JSONField(default=list)
     """DRA pools whose newest generation was not seen whole."""
+    events = models.JSONField(default=list)
+    """domain.snapshot.NodeEvent of every Event about its GPU nodes that matters: the last truth of that section."""
 
     # how the readings went
     taken_at = models.DateTimeField(null=True, blank=True)

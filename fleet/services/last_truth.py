@@ -21,6 +21,7 @@ from fleet.domain.snapshot import (
     DraAllocation,
     DraDevice,
     IncompletePool,
+    NodeEvent,
     NodeSnapshot,
     OperatorSnapshot,
     Permissions,
@@ -63,6 +64,7 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         "device_plugin_config": _device_plugin,
         "resource_slices": _slices,
         "resource_claims": _allocations,
+        "events": _events,
     }
     asked = set(snapshot.sections)
     snapshot = _between(cluster, snapshot)
@@ -161,6 +163,13 @@ def _allocations(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
     return {
         "allocations": snapshot.allocations + tuple(held for held in known if (held.driver, held.pool, held.device) not in seen)
     }
+
+
+def _events(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
+    """Events are told anew with higher counts: what this look saw of one stands for it."""
+    seen = {event.uid for event in snapshot.events}
+    kept = tuple(event for event in _convert(cluster.events, NodeEvent) if event.uid not in seen)
+    return {"events": snapshot.events + kept}
 
 
 def _remembered_dra(cluster: Cluster, part: str) -> Iterable[Mapping[str, Any]]:

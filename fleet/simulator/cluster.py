@@ -11,6 +11,7 @@ from fleet.simulator import dynamic, images, operator, pod_pages, resources
 from fleet.simulator.access import Access
 from fleet.simulator.api import Request
 from fleet.simulator.discovery import Discovery
+from fleet.simulator.events import Events
 from fleet.simulator.faults import Faults
 from fleet.simulator.flavours import Flavour
 from fleet.simulator.nodes import NodeRenderer
@@ -42,6 +43,7 @@ class ClusterCore:
         kinds += resources.DYNAMIC if flavour.has_dra else ()
         self.discovery = Discovery(kinds)
         self.store = Store(kinds)
+        self.events = Events(self.store, seed, clock)
         self.operator_namespace = OPERATOR_NAMESPACE if flavour.operator else ""
         self._pages = pod_pages.PodPages(self)
         self.access = Access(seed, self.operator_namespace, self.faults)

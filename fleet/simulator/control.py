@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 PREFIX = "/_simulator/"
 _STORIES = frozenset(
     {
-        "fail_gpu", "tell_xid", "heal_gpu", "remove_node", "recreate_node", "reboot_node", "add_node", "reconfigure_mig",
-        "set_time_slicing", "set_mps",
+        "fail_gpu", "tell_xid", "warn_of_xid", "warn_of_heat", "heal_gpu", "remove_node", "recreate_node", "reboot_node",
+        "add_node", "reconfigure_mig", "set_time_slicing", "set_mps",
         "restart_gfd", "stop_plugin", "start_plugin", "cordon", "uncordon", "lose_node", "find_node", "add_pod", "delete_pod",
         "terminate_pod", "finish_pod", "begin_driver_upgrade", "end_driver_upgrade", "set_label", "set_taint",
         "remove_gpus", "publish_half", "publish_all", "compact",

@@ -1,4 +1,5 @@
-"""Pods that hold no card or not yet: pending, finished, failed, refused, terminating; and the controllers of the GPU stack."""
+"""Pods that hold no card or not yet: pending, finished, failed, refused, terminating; the controllers of the GPU stack; and
+what monitors warned of lately."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from datetime import timedelta
 
 from fleet.simulator.builder import place
 from fleet.simulator.cluster import ClusterCore
+from fleet.simulator.events import Telling, thermal_warning, xid_warning
 from fleet.simulator.images import stack_images
 from fleet.simulator.stack import OPERATOR_NAMESPACE
 from fleet.simulator.templates import Container, Template
@@ -21,6 +23,7 @@ def add_leftovers(cluster: ClusterCore, nodes: list[Node], total: int | None) ->
         return
     _pending(cluster, len(nodes), max(2, len(nodes) // 25))
     _odd_ones(cluster, healthy)
+    _warnings(cluster, healthy)
     finished = max(3, len(nodes) // 4)
     if total is not None:
         finished = total - len(cluster.pods)
@@ -42,6 +45,14 @@ def _pending(cluster: ClusterCore, nodes: int, count: int) -> None:
         )
         pod.ready = False
         cluster.show_pod(pod)
+
+
+def _warnings(cluster: ClusterCore, healthy: list[Node]) -> None:
+    """Events of monitors: a program's own Xid half an hour ago, a warm card, and a word that all is well."""
+    now = cluster.now()
+    cluster.events.tell(healthy[0], xid_warning(cluster.flavour, healthy[0], 13, None), now - timedelta(minutes=31))
+    cluster.events.tell(healthy[-1], thermal_warning(healthy[-1], 0), now - timedelta(minutes=17))
+    cluster.events.tell(healthy[-1], Telling("kubelet", "Normal", "NodeReady", "Node status is now: NodeReady"))
 
 
 def _odd_ones(cluster: ClusterCore, healthy: list[Node]) -> None:

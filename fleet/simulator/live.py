@@ -127,4 +127,5 @@ class Life:
             (lambda: cluster.stop_plugin(node), lambda: cluster.start_plugin(node)),
             (lambda: cluster.restart_gfd(node), lambda: None),
             (lambda: cluster.cordon(node), lambda: cluster.uncordon(node)),
+            (lambda: cluster.warn_of_xid(node, 31, card), lambda: None),
         ]

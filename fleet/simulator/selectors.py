@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from fleet.simulator import errors
-from fleet.simulator.resources import NODES, PODS, Kind
+from fleet.simulator.resources import EVENTS, NODES, PODS, Kind
 from fleet.simulator.store import Record
 
 Test = Callable[[Record], bool]
@@ -16,6 +16,11 @@ _FIELDS: dict[Kind, tuple[str, ...]] = {
     PODS: (
         "spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
         "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+    ),
+    EVENTS: (
+        "involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+        "involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath", "reason",
+        "reportingComponent", "source", "type",
     ),
 }  # fmt: skip
 _SET = re.compile(r"^(?P<key>[^\s=!<>(),]+)\s+(?P<how>in|notin)\s*\((?P<values>[^)]*)\)$")

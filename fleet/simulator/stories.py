@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from fleet.simulator.builder import EVICTED_AFTER, fill, lose_card, place, raise_node, silence
 from fleet.simulator.cluster import ClusterCore
+from fleet.simulator.events import thermal_warning, xid_warning
 from fleet.simulator.leftovers import reclaim
 from fleet.simulator.plan import KINDS
 from fleet.simulator.workloads import Ask
@@ -31,6 +32,7 @@ class Cluster(ClusterCore):
             self._due = [(when, what) for when, what in self._due if when > now]
             for what in due:
                 what()
+            self.events.forget()
 
     def _changed(self, node: Node) -> None:
         self.show_node(node)
@@ -136,6 +138,16 @@ class Cluster(ClusterCore):
         """The driver reports an Xid that costs no card: the exporter's gauge goes on telling it."""
         with self.lock:
             self.nodes[node].gpus[index].xid = xid
+
+    def warn_of_xid(self, node: str, xid: int, index: int | None = None) -> None:
+        """A monitor tells an Xid in an Event alone. `index` is the card, where the monitor names one."""
+        with self.lock:
+            self.events.tell(self.nodes[node], xid_warning(self.flavour, self.nodes[node], xid, index))
+
+    def warn_of_heat(self, node: str, index: int = 0) -> None:
+        """NVSentinel warns of a card's temperature in an Event."""
+        with self.lock:
+            self.events.tell(self.nodes[node], thermal_warning(self.nodes[node], index))
 
     def heal_gpu(self, node: str, index: int = 0) -> None:
         """The card is replaced or reset and the plugin restarted; DCGM remembers no XID."""

@@ -27,7 +27,19 @@ def five_of_cluster(row: Any) -> dict[str, Any]:
 
 @register.simple_tag
 def rbac_rules(missing: Iterable[Mapping[str, str]]) -> str:
-    """Rules for a ClusterRole that allow what is missing, verbs and resources of one API group together."""
+    """Rules for a ClusterRole that allow what is missing, verbs and resources of one API group together; below them, under a
+    comment, those that need hold in one namespace only."""
+    places: dict[str, list[Mapping[str, str]]] = {}
+    for one in sorted(missing, key=lambda one: one["namespace"]):
+        places.setdefault(one["namespace"], []).append(one)
+    lines = []
+    for namespace, wanted in places.items():
+        lines += [f"# in a Role of the namespace {namespace}"] if namespace else []
+        lines += _rules(wanted)
+    return "\n".join(lines)
+
+
+def _rules(missing: Iterable[Mapping[str, str]]) -> list[str]:
     verbs: dict[tuple[str, str], set[str]] = {}
     for one in missing:
         verbs.setdefault((one["group"], one["resource"]), set()).add(one["verb"])
@@ -39,7 +51,7 @@ def rbac_rules(missing: Iterable[Mapping[str, str]]) -> str:
         lines.append(f'- apiGroups: ["{group}"]')
         lines.append(f"  resources: [{', '.join(_quoted(resources))}]")
         lines.append(f"  verbs: [{', '.join(_quoted(wanted_verbs))}]")
-    return "\n".join(lines)
+    return lines
 
 
 def _quoted(texts: Iterable[str]) -> list[str]:

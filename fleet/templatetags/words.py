@@ -114,6 +114,7 @@ SECTIONS = {
     "device_plugin_config": "Device plugin ConfigMaps",
     "telemetry": "Telemetry",
     "model_servers": "Model servers",
+    "events": "Events of nodes",
 }
 
 SETS: dict[str, dict[str, Word]] = {

@@ -43,6 +43,14 @@ _EFFECTS = {
     "fatal": "The GPU is not fit for work, and does not mend itself.",
 }
 
+_TOLD_BY = {
+    "counter": "counted by the exporter",
+    "gauge": "told by the exporter",
+    "event": "told by a monitor’s Event",
+    "condition": "told by a monitor’s condition",
+}
+
+register.filter("told_by", lambda source: _TOLD_BY.get(source, source))
 register.filter("source_name", lambda name: _SOURCES.get(name, name))
 register.filter("action_words", lambda action: _ACTIONS.get(action, action))
 register.filter("raised_words", lambda raised: _RAISED.get(raised, raised))

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.collectors import apis, nodes, operator, permissions, pods, resource_claims, resource_slices, version
+from fleet.collectors import apis, events, nodes, operator, permissions, pods, resource_claims, resource_slices, version
 from fleet.collectors.daemonsets import DaemonSetWire, plugin_sources
 from fleet.collectors.daemonsets import parse as parse_daemonset
 from fleet.collectors.errors import Asked, Failure, from_answer
 from fleet.collectors.paging import PageDecoder
+from fleet.domain.health import events as health_events
 from tests.collectors.recorded import recording
 
 ASKED = Asked(verb="list", resource="things")
@@ -42,6 +43,24 @@ KINDS: dict[str, tuple[type[Any], Any, Any]] = {
         resource_slices.SliceWire,
         lambda wire: resource_slices.parse([wire.spec] if wire.spec else [], "v1"),
         recording("resourceslices_list")["body"]["items"][1],
+    ),
+    "event": (
+        events.EventWire,
+        lambda wire: (event := events.parse(wire)) and health_events.heard([event]),
+        {
+            "metadata": {"name": "n.18", "namespace": "default", "uid": "1", "creationTimestamp": "2026-11-23T11:00:00Z"},
+            "involvedObject": {"kind": "Node", "name": "n", "uid": "2", "apiVersion": "v1"},
+            "reason": "AcceleratedHardwareReady",
+            "message": "NvidiaXID13Warning: detected unknown XID-13 on the instance",
+            "source": {"component": "eks-node-monitoring-agent"},
+            "firstTimestamp": "2026-11-23T11:00:00Z",
+            "lastTimestamp": "2026-11-23T11:04:00Z",
+            "count": 3,
+            "type": "Warning",
+            "eventTime": None,
+            "series": {"count": 2, "lastObservedTime": "2026-11-23T11:06:00.000000Z"},
+            "reportingComponent": "eks-node-monitoring-agent",
+        },
     ),
     "claim": (resource_claims.ClaimWire, resource_claims.parse, recording("resourceclaims_list")["body"]["items"][0]),
 }

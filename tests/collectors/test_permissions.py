@@ -64,6 +64,7 @@ def test_rights_of_absent_apis_are_not_missed() -> None:
         ("list", "pods", ""),
         ("get", "pods/proxy", ""),
         ("list", "daemonsets", ""),
+        ("list", "events", "default"),
     }
 
 

@@ -233,6 +233,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_told_not_raised(tmp_path: Path) -> 
         ("clusterpolicies", "operator"),
         ("resourceslices", "resource_slices"),
         ("resourceclaims", "resource_claims"),
+        ("events", "events"),
     ],
 )
 def test_a_right_taken_away_costs_its_section_only(connection: Connection, faults: Faults, resource: str, section: str) -> None:
@@ -335,6 +336,7 @@ def test_a_long_wait_ends_the_section_at_once(connection: Connection, faults: Fa
         ("/apis/apps/v1/daemonsets", "operator"),
         ("resourceslices", "resource_slices"),
         ("resourceclaims", "resource_claims"),
+        ("/events", "events"),
         ("configmaps", "device_plugin_config"),
         ("selfsubjectrulesreviews", "permissions"),
     ],

@@ -18,6 +18,7 @@ SECTIONS = (
     "operator",
     "device_plugin_config",
     "resource_claims",
+    "events",
 )
 
 

@@ -11,11 +11,11 @@ from django.test.utils import CaptureQueriesContext
 from fleet.domain.health.xids import watch
 from fleet.domain.judgement import judge
 from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, NodeEvent
 from fleet.domain.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
 from fleet.models import AuditEntry, Cluster, CollectionRun, DeviceTelemetry, Node, XidBurstRow, XidOverride
 from fleet.selectors import xids as select
-from fleet.services import collection, recalling, xids
+from fleet.services import collection, last_truth, recalling, xids
 from tests import factories
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
@@ -220,3 +220,62 @@ def test_bursts_of_a_window_are_those_that_went_on_in_it() -> None:
     window = (at - timedelta(hours=1), at)
     assert [row.code for row in select.bursts_of(node, *window)] == [1]
     assert [row.code for row in select.bursts_between(*window)] == [1]
+
+
+# --- what monitors tell in Events ---
+
+
+def an_event(code: int, after_s: float, *, node: str = "n1", first_s: float | None = None, count: int = 1) -> NodeEvent:
+    return NodeEvent(
+        uid=f"event-{node}-{code}",
+        node_name=node,
+        node_uid=f"uid-{node}",
+        type="Warning",
+        reason="AcceleratedHardwareReady",
+        message=f"NvidiaXID{code}Warning: detected unknown XID-{code} on the instance",
+        count=count,
+        first_at=T0 + timedelta(seconds=after_s if first_s is None else first_s),
+        last_at=T0 + timedelta(seconds=after_s),
+    )
+
+
+def told(cluster: Cluster, *events: NodeEvent, after_s: float, broken: dict[str, Outcome] | None = None, **fields: Any) -> None:
+    remember(cluster, a_snapshot(a_node("n1"), after_s=after_s, events=events, broken=broken, **fields))
+
+
+def test_an_event_becomes_a_row_that_goes_on(east: Cluster) -> None:
+    told(east, an_event(31, 10), after_s=30)
+    told(east, an_event(31, 80, first_s=10, count=4), after_s=90)
+    row = XidBurstRow.objects.get()
+    assert (row.uuid, row.code, row.count, row.source) == ("", 31, 4, "event")
+    assert (row.started_at, row.last_at) == (T0 + timedelta(seconds=10), T0 + timedelta(seconds=80))
+
+
+def test_events_are_remembered_while_they_are_not_read(east: Cluster) -> None:
+    told(east, an_event(31, 10), after_s=30)
+    told(east, after_s=90, broken={"events": Outcome.FORBIDDEN})
+    assert [event["uid"] for event in Cluster.objects.get().events] == ["event-n1-31"]
+    filled = last_truth.fill(Cluster.objects.get(), a_snapshot(a_node("n1"), after_s=95, broken={"events": Outcome.FORBIDDEN}))
+    assert ([event.uid for event in filled.events], filled.knows("events")) == (["event-n1-31"], True)
+    between = msgspec.structs.replace(a_snapshot(after_s=100), nodes=(), sections={})
+    assert last_truth.fill(Cluster.objects.get(), between).events == filled.events
+    told(east, after_s=120)
+    assert Cluster.objects.get().events == []
+    assert rows() == [("n1", 31, 1)]
+
+
+def test_never_read_events_are_unknown(east: Cluster) -> None:
+    told(east, after_s=30, broken={"events": Outcome.FORBIDDEN})
+    assert not last_truth.fill(Cluster.objects.get(), a_snapshot(after_s=60, broken={"events": Outcome.FORBIDDEN})).knows(
+        "events"
+    )
+
+
+def test_a_burst_whose_card_comes_to_be_known_stays_one_row_and_one_incident(east: Cluster) -> None:
+    look(east, tells("n1", 0, 0), after_s=1)
+    told(east, an_event(31, 10), after_s=30)
+    nameless = XidBurstRow.objects.get()
+    look(east, tells("n1", 31, 60), after_s=61)
+    row = XidBurstRow.objects.get()
+    assert (row.uuid, row.count, row.source, row.started_at) == ("GPU-n1-0", 1, "gauge", T0 + timedelta(seconds=10))
+    assert row.incident == nameless.incident != ""

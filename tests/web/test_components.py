@@ -296,13 +296,15 @@ def test_a_condition_is_judged_only_where_its_good_value_is_known(kind: str, val
 
 def test_the_missing_rules_are_written_as_rbac() -> None:
     missing = [
-        {"verb": "list", "group": "", "resource": "pods"},
-        {"verb": "list", "group": "apps", "resource": "daemonsets"},
-        {"verb": "list", "group": "", "resource": "nodes"},
+        {"verb": "list", "group": "", "resource": "events", "namespace": "default"},
+        {"verb": "list", "group": "", "resource": "pods", "namespace": ""},
+        {"verb": "list", "group": "apps", "resource": "daemonsets", "namespace": ""},
+        {"verb": "list", "group": "", "resource": "nodes", "namespace": ""},
     ]
     assert cluster_ui.rbac_rules(missing) == (
         '- apiGroups: [""]\n  resources: ["pods", "nodes"]\n  verbs: ["list"]\n'
-        '- apiGroups: ["apps"]\n  resources: ["daemonsets"]\n  verbs: ["list"]'
+        '- apiGroups: ["apps"]\n  resources: ["daemonsets"]\n  verbs: ["list"]\n'
+        '# in a Role of the namespace default\n- apiGroups: [""]\n  resources: ["events"]\n  verbs: ["list"]'
     )
 
 

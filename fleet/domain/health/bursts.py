@@ -17,6 +17,9 @@ FOLLOWS = 45
 
 FOLLOWING = "following"
 
+SOURCES = ("condition", "event", "gauge", "counter")
+"""Who tells of Xids, each knowing more than the one before: that there was one; each that a monitor heard; the last one; all."""
+
 Key = tuple[str, str, int, datetime]
 
 
@@ -28,9 +31,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Empty where a monitor names no card."""
     code: int
     at: datetime
+    """The last of them."""
     count: int
     source: str
-    """gauge, counter or condition."""
+    """One of SOURCES."""
+    since: datetime | None = None
+    """The first of them; None where they all came at `at`, as far as one can tell."""
+    unbroken: bool = True
+    """Whether no more than the quiet time lies between any two of them; else only the first and the last are known."""
     pods: tuple[str, ...] = ()
     job: str = ""
 
@@ -44,24 +52,39 @@ def add(bursts: Sequence[XidBurst], events: Iterable[Event], quiet: timedelta) -
     """The bursts of one node with these events in them, oldest first.
 
     An event within `quiet` of a burst of its code and card prolongs it. One that is not newer than such a burst is
-    known already: the same look told twice, an older look that ends late, a condition that tells what the gauge told.
+    known already: the same look told twice, an older look that ends late, a monitor that tells what the gauge told.
+    Who names no card tells of a burst on any; the card is the burst's as soon as somebody names it.
     """
     found = list(bursts)
-    for event in sorted(events, key=lambda one: (one.at, one.code, one.uuid, one.source != "counter")):
+    for event in sorted(events, key=_best_first):
         near = [
             index
             for index, burst in enumerate(found)
             if burst.code == event.code
-            and (burst.uuid == event.uuid or (event.source == "condition" and not event.uuid))
-            and burst.started_at - quiet <= event.at <= burst.last_at + quiet
+            and (burst.uuid == event.uuid or not burst.uuid or not event.uuid)
+            and burst.started_at - quiet <= event.at
+            and _start(event) <= burst.last_at + quiet
         ]
         if not near:
             found.append(_begin(event))
             continue
-        latest = max(near, key=lambda index: (found[index].last_at, found[index].uuid))
-        if event.source != "condition" and event.at > found[latest].last_at:
-            found[latest] = _prolong(found[latest], event)
+        same = max(near, key=lambda index: (found[index].uuid == event.uuid, found[index].last_at, found[index].uuid))
+        if not found[same].uuid and event.uuid:
+            found[same] = msgspec.structs.replace(found[same], uuid=event.uuid)
+        if event.at > found[same].last_at:
+            found[same] = _prolong(found[same], event, quiet)
     return tuple(sorted(found, key=lambda burst: (burst.started_at, burst.uuid, burst.code)))
+
+
+def _best_first(event: Event) -> tuple[bool, bool, datetime, int, str, int]:
+    """What was measured, then what was told of a card, then the rest: who knows less finds the burst there and adds none."""
+    rank = SOURCES.index(event.source)
+    return (rank < SOURCES.index("gauge"), not event.uuid, event.at, event.code, event.uuid, -rank)
+
+
+def _start(event: Event) -> datetime:
+    """From when on it is known to have gone on without a break."""
+    return event.since if event.since is not None and event.unbroken else event.at
 
 
 def _begin(event: Event) -> XidBurst:
@@ -69,26 +92,36 @@ def _begin(event: Event) -> XidBurst:
         node_name=event.node_name,
         uuid=event.uuid,
         code=event.code,
-        started_at=event.at,
+        started_at=_start(event),
         last_at=event.at,
-        count=event.count,
+        count=event.count if event.unbroken else 1,
         source=event.source,
         pods=event.pods,
         job=event.job,
     )
 
 
-def _prolong(burst: XidBurst, event: Event) -> XidBurst:
-    """A counter that begins to speak behind the gauge counts what the gauge told, too: it adds only what is more."""
-    told = burst.count if burst.source == "gauge" and event.source == "counter" else 0
+def _prolong(burst: XidBurst, event: Event, quiet: timedelta) -> XidBurst:
+    """Several voices tell of the same events: their counts are not added, the highest is the lower bound of all."""
+    if event.source == "condition" or (event.source == "event" and burst.source == "counter"):
+        return burst
+    if SOURCES.index(event.source) > SOURCES.index(burst.source) or _lies_in(event, burst, quiet):
+        count = max(burst.count, event.count)
+    else:
+        count = burst.count + (1 if event.source == "event" else event.count)
     return msgspec.structs.replace(
         burst,
         last_at=event.at,
-        count=burst.count + max(event.count - told, 0),
-        source="counter" if event.source == "counter" else burst.source,
+        count=count,
+        source=max(burst.source, event.source, key=SOURCES.index),
         pods=burst.pods or event.pods,
         job=burst.job or event.job,
     )
+
+
+def _lies_in(event: Event, burst: XidBurst, quiet: timedelta) -> bool:
+    """Whether all that a monitor's Event counts came in this burst, and none before it."""
+    return event.since is not None and event.since >= burst.started_at - quiet
 
 
 def incidents(

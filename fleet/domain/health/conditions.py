@@ -1,13 +1,13 @@
-"""What outside monitors say in node conditions, read with their own polarity; and what the devices' DRA taints say."""
+"""What outside monitors say in node conditions, read with their own polarity."""
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 
 import msgspec
 
 from fleet.domain.catalog import monitors
+from fleet.domain.health import monitor_text
 from fleet.domain.snapshot import Condition, NodeSnapshot
 
 GPU_AREAS = frozenset(
@@ -15,12 +15,8 @@ GPU_AREAS = frozenset(
 )
 """What a monitor may watch that belongs to the GPU itself."""
 
-_EKS_REASON = re.compile(r"^NvidiaXID(\d{1,4})(?:Error|Warning)$")
-_XID_WORD = re.compile(r"\bXid(?:\s+(?:errors?|codes?))?(?:\s*\(PCI:[^)]*\))?\s*[:=]?\s*(\d{1,4})\b", re.IGNORECASE)
-_ERROR_CODE = re.compile(r"\bErrorCode:(\d{1,4})\b")
-_UUID = re.compile(r"\bGPU-[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b")
-_PCI = re.compile(r"\b([0-9a-fA-F]{8}|[0-9a-fA-F]{4}):([0-9a-fA-F]{2}:[0-9a-fA-F]{2})(?:\.[0-7])?\b")
-_ADVICE = re.compile(r"\bRecommended ?Action[=:]\s*([A-Z][A-Z_]{2,40})")
+NAMES_XIDS = frozenset({"xid", "gpu", "count"})
+"""Areas in which the code that a monitor gives is an Xid: NVSwitch's SXid is another number space."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +35,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Xid codes in its reason or message."""
     uuids: tuple[str, ...] = ()
     pci: tuple[str, ...] = ()
-    """Places of the cards it names, as pci_places writes them."""
+    """Places of the cards it names, as monitor_text.pci_places writes them."""
     advice: str = ""
     """The action it recommends, in its own word."""
 
@@ -54,7 +50,6 @@ def told(node: NodeSnapshot) -> tuple[Told, ...]:
 def _read(condition: Condition, monitor: monitors.Monitor) -> Told:
     area = monitor.types[condition.type]
     text = f"{condition.reason} {condition.message}"
-    advice = _ADVICE.search(condition.message)
     return Told(
         monitor=monitor.name,
         type=condition.type,
@@ -63,22 +58,8 @@ def _read(condition: Condition, monitor: monitors.Monitor) -> Told:
         bad=condition.status == monitor.bad if condition.status in ("True", "False") else None,
         reason=condition.reason,
         at=condition.last_transition_at,
-        codes=_codes(condition) if area in ("xid", "gpu", "count") else (),
-        uuids=tuple(sorted(set(_UUID.findall(text)))),
-        pci=tuple(sorted(pci_places(text))),
-        advice=advice[1] if advice else "",
+        codes=monitor_text.xid_codes(text, error_codes=True) if area in NAMES_XIDS else (),
+        uuids=monitor_text.uuids(text),
+        pci=tuple(sorted(monitor_text.pci_places(text))),
+        advice=monitor_text.advice(condition.message),
     )
-
-
-def pci_places(text: str) -> set[str]:
-    """domain:bus:device of every PCI address in a text: DCGM writes the domain with eight digits, the kernel with four."""
-    return {f"{int(domain, 16):x}:{rest.lower()}" for domain, rest in _PCI.findall(text)}
-
-
-def _codes(condition: Condition) -> tuple[int, ...]:
-    """Xid codes it names. NVSwitch's SXid is another number space and is not among them."""
-    found = {int(code) for code in _XID_WORD.findall(condition.message)}
-    found |= {int(code) for code in _ERROR_CODE.findall(condition.message)}
-    if named := _EKS_REASON.match(condition.reason):
-        found.add(int(named[1]))
-    return tuple(sorted(code for code in found if code))

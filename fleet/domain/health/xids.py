@@ -1,4 +1,5 @@
-"""Xid events out of telemetry: the gauge is the last code and sticks, so only a change or a counter that grew is an event.
+"""Xid events: out of telemetry, where the gauge is the last code and sticks, so that only a change or a counter that grew is
+one; and out of what outside monitors tell in conditions and in Kubernetes Events.
 
 What is no event: a code that was there at the first sight of a card (it may be weeks old), a gauge that fell to 0 (the
 exporter began anew), the same code again, a sample that is no newer than the one before, a card seen on another node.
@@ -8,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from fleet.domain.catalog import thresholds
-from fleet.domain.health import bursts, conditions, jobs
+from fleet.domain.health import bursts, conditions, events, jobs, monitor_text
 from fleet.domain.health.bursts import Event
 from fleet.domain.labels import is_gpu_resource
 from fleet.domain.outcomes import Outcome
 from fleet.domain.quantities import parse_units
-from fleet.domain.snapshot import ClusterSnapshot, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, NodeEvent, NodeSnapshot, PodSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory
 from fleet.domain.telemetry import DeviceSample
 
@@ -35,14 +36,22 @@ def watch(snapshot: ClusterSnapshot, memory: ClusterMemory) -> ClusterMemory:
     samples: dict[str, list[DeviceSample]] = defaultdict(list)
     for sample in snapshot.telemetry.samples:
         samples[sample.node_name].append(sample)
+    told: dict[str, list[NodeEvent]] = defaultdict(list)
+    for event in snapshot.events:
+        told[event.node_name].append(event)
     silent = _silent(snapshot)
     quiet = thresholds.load().xid.quiet
     nodes = dict(memory.nodes)
     for node in snapshot.nodes:
         before, here = memory.of(node.uid), [] if node.name in silent else samples[node.name]
-        events = [*_measured(node, here, before, pods[node.name]), *_told(snapshot, node, here)]
-        if events:
-            nodes[node.uid] = msgspec.structs.replace(before, bursts=bursts.add(before.bursts, events, quiet))
+        about = events.heard(events.of_node(node, told[node.name]))
+        news = [
+            *_measured(node, here, before, pods[node.name]),
+            *_told(snapshot, node, here),
+            *_heard(snapshot, node, about, here, pods[node.name]),
+        ]
+        if news:
+            nodes[node.uid] = msgspec.structs.replace(before, bursts=bursts.add(before.bursts, news, quiet))
     return msgspec.structs.replace(memory, nodes=nodes)
 
 
@@ -74,11 +83,7 @@ def _measured(
             known = news.get((sample.uuid, code))
             if known is not None and (known.count, known.source) >= (count, source):
                 continue
-            names = (
-                jobs.pods_of(sample.uuid, samples, pods)
-                or jobs.pods_of(sample.uuid, earlier, pods)
-                or jobs.holders_of_all(pods, _slots(node))
-            )
+            names = _holders(node, sample.uuid, samples, pods, earlier)
             news[sample.uuid, code] = Event(
                 node_name=node.name,
                 uuid=sample.uuid,
@@ -132,11 +137,66 @@ def _slots(node: NodeSnapshot) -> int | None:
 def _told(snapshot: ClusterSnapshot, node: NodeSnapshot, samples: Sequence[DeviceSample]) -> Iterator[Event]:
     """Conditions that turned bad within the sticky window and name an Xid. Older ones are nobody's news."""
     limit = snapshot.taken_at - thresholds.load().xid.sticky
-    cards = {place: sample.uuid for sample in samples for place in conditions.pci_places(sample.pci_bus_id)}
+    cards = _by_place(samples)
     for told in conditions.told(node):
         if not told.bad or told.at is None or not limit < told.at <= snapshot.taken_at:
             continue
-        uuids = told.uuids or tuple(sorted({cards[pci] for pci in told.pci if pci in cards}))
         for code in told.codes:
-            for uuid in uuids or ("",):
+            for uuid in _cards_named(told, cards):
                 yield Event(node_name=node.name, uuid=uuid, code=code, at=told.at, count=1, source="condition")
+
+
+def _heard(
+    snapshot: ClusterSnapshot,
+    node: NodeSnapshot,
+    about: Iterable[events.Heard],
+    samples: Sequence[DeviceSample],
+    pods: Sequence[PodSnapshot],
+) -> Iterator[Event]:
+    """What monitors tell of Xids in Events of the sticky window, each voice's by itself."""
+    window = thresholds.load().xid
+    limit, quiet, cards = snapshot.taken_at - window.sticky, window.quiet, _by_place(samples)
+    voices: dict[tuple[str, str, int, str], list[events.Heard]] = defaultdict(list)
+    for one in about:
+        for code in one.codes:
+            for uuid in _cards_named(one, cards):
+                voices[one.monitor, one.word, code, uuid].append(one)
+    for (_, _, code, uuid), told in sorted(voices.items()):
+        for spell in events.spells(told, quiet):
+            if not limit < spell.at <= snapshot.taken_at:
+                continue
+            # who holds the card now held it then only if that was just now
+            names = _holders(node, uuid, samples, pods) if snapshot.taken_at - spell.at <= quiet else ()
+            yield Event(
+                node_name=node.name,
+                uuid=uuid,
+                code=code,
+                at=spell.at,
+                since=spell.since,
+                unbroken=spell.unbroken,
+                count=spell.count,
+                source="event",
+                pods=names,
+                job=jobs.job_of_all(names, pods),
+            )
+
+
+def _by_place(samples: Iterable[DeviceSample]) -> dict[str, str]:
+    """Where a card sits to its UUID."""
+    return {place: sample.uuid for sample in samples for place in monitor_text.pci_places(sample.pci_bus_id)}
+
+
+def _cards_named(told: conditions.Told | events.Heard, cards: Mapping[str, str]) -> tuple[str, ...]:
+    """UUIDs of the cards that a monitor names, by themselves or by their places; one empty name where it names none."""
+    return told.uuids or tuple(sorted({cards[pci] for pci in told.pci if pci in cards})) or ("",)
+
+
+def _holders(
+    node: NodeSnapshot,
+    uuid: str,
+    samples: Sequence[DeviceSample],
+    pods: Sequence[PodSnapshot],
+    earlier: Sequence[DeviceSample] = (),
+) -> tuple[str, ...]:
+    """The pods on a card, by whoever tells."""
+    return jobs.pods_of(uuid, samples, pods) or jobs.pods_of(uuid, earlier, pods) or jobs.holders_of_all(pods, _slots(node))

@@ -48,6 +48,8 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
         cluster.permissions = plain(snapshot.permissions)
     if "resource_slices" in whole:
         cluster.incomplete_pools = plain(snapshot.slices.incomplete_pools)
+    if "events" in whole:
+        cluster.events = plain(snapshot.events)
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
     notices.record_reachability(cluster, failing_before, at)
@@ -63,6 +65,7 @@ def learn_proved(cluster: Cluster, judged: Sequence[JudgedNode]) -> None:
 
 _WRITTEN = (
     *("taken_at", "sections", "section_read_at", "outcome", "error", "failing_since", "read_at", "node_count"),
-    *("platform", "server_version", "operator", "device_plugin", "permissions", "incomplete_pools", "changes"),
+    *("platform", "server_version", "operator", "device_plugin", "permissions", "incomplete_pools", "events"),
+    "changes",
     "pending_fingerprint",
 )

@@ -14,7 +14,8 @@ _TOLD = ("last_at", "count", "source", "pods", "job", "incident")
 
 
 def record(cluster: Cluster, memory: ClusterMemory, ids: Mapping[str, int]) -> None:
-    """Writes the bursts in `memory` that differ from their rows: no query without any, at most two else."""
+    """Writes the bursts in `memory` that differ from their rows: no query without any, at most two else, and a third where
+    the card of a burst came to be known: the row without one goes, and its incident passes on."""
     remembered = [(ids[uid], burst) for uid, node in memory.nodes.items() if uid in ids for burst in node.bursts]
     if not remembered:
         return
@@ -25,11 +26,14 @@ def record(cluster: Cluster, memory: ClusterMemory, ids: Mapping[str, int]) -> N
             started_at__gte=min(burst.started_at for _, burst in remembered),
         )
     }
-    before = {
-        bursts.key(burst): row.incident
-        for node_id, burst in remembered
-        if (row := rows.get((node_id, burst.uuid, burst.code, burst.started_at)))
-    }
+    before, nameless = {}, []
+    for node_id, burst in remembered:
+        row = rows.get((node_id, burst.uuid, burst.code, burst.started_at))
+        was = rows.get((node_id, "", burst.code, burst.started_at)) if burst.uuid else None
+        if was is not None:
+            nameless.append(was.pk)
+        if known := row or was:
+            before[bursts.key(burst)] = known.incident
     incidents = bursts.incidents(
         [burst for _, burst in remembered], thresholds.load().xid.quiet, known=before, realm=cluster.name
     )
@@ -42,6 +46,8 @@ def record(cluster: Cluster, memory: ClusterMemory, ids: Mapping[str, int]) -> N
         unique_fields=["node", "uuid", "code", "started_at"],
         update_fields=_TOLD,
     )
+    if nameless:
+        XidBurstRow.objects.filter(pk__in=nameless).delete()
 
 
 def _row(node_id: int, burst: XidBurst, incident: str) -> XidBurstRow:

@@ -14,7 +14,7 @@ from fleet.domain.findings import RuleResult
 from fleet.domain.health.rules import CLUSTER_RULES, RULES
 from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.rules import run, run_cluster
-from fleet.domain.snapshot import ClusterSnapshot, DevicePluginConfigs, NodeSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, DevicePluginConfigs, NodeEvent, NodeSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory, NodeSubject, XidBurst
 from fleet.domain.telemetry import DeviceSample, ExporterReport, Telemetry
 from tests.builders import NODE, make_node
@@ -101,7 +101,9 @@ def subject(
     remembered = NodeMemory(
         **{"samples": tuple(was), "known_uuids": tuple(dict.fromkeys(one.uuid for one in was)), "expected": 8, **(memory or {})}
     )
-    outcomes = {name: SectionReport(name=name, outcome=Outcome.COLLECTED) for name in ("nodes", "pods", "resource_slices")}
+    outcomes = {
+        name: SectionReport(name=name, outcome=Outcome.COLLECTED) for name in ("nodes", "pods", "resource_slices", "events")
+    }
     outcomes["telemetry"] = SectionReport(
         name="telemetry", outcome=section, reason="" if section is Outcome.COLLECTED else "It was not read."
     )
@@ -122,6 +124,32 @@ def subject(
         cluster=ClusterMemory(**(cluster or {})),
         **fields,
     )
+
+
+def event(
+    message: str,
+    *,
+    type: str = "Warning",
+    reason: str = "",
+    node: str = NODE,
+    ago_s: float = 60,
+    lasted_s: float = 0,
+    **fields: Any,
+) -> NodeEvent:
+    """A Kubernetes Event about a node, told for the last time so long before NOW."""
+    last = NOW - timedelta(seconds=ago_s)
+    told = {
+        "uid": f"event-{type}-{reason}-{message}-{ago_s}",
+        "node_uid": f"uid-{node}",
+        "first_at": last - timedelta(seconds=lasted_s),
+    }
+    return NodeEvent(**{**told, "node_name": node, "type": type, "reason": reason, "message": message, "last_at": last, **fields})
+
+
+def eks(code: int, **fields: Any) -> NodeEvent:
+    """As EKS' agent warns of an Xid: its word in the message, no card."""
+    text = f"NvidiaXID{code}Warning: detected unknown XID-{code} on the instance, review kernel logs"
+    return event(text, reason="AcceleratedHardwareReady", component="eks-node-monitoring-agent", **fields)
 
 
 def nothing_read(one: NodeSubject) -> NodeSubject:

@@ -25,7 +25,7 @@ from tests.builders import NODE, make_node
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECTIONS = ("version", "permissions", "operator", "resource_slices", "resource_claims", "nodes", "pods", "device_plugin_config",
-            "telemetry")  # fmt: skip
+            "telemetry", "events")  # fmt: skip
 
 
 def subject_of(

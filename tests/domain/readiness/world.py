@@ -34,6 +34,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=3)
 SECTIONS = (
     "nodes", "pods", "operator", "device_plugin_config", "resource_slices", "resource_claims", "telemetry", "model_servers",
+    "events",
 )  # fmt: skip
 OPERATOR_LABELS = {
     f"nvidia.com/gpu.deploy.{part}": "true"

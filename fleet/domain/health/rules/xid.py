@@ -82,7 +82,7 @@ def _finding(
     policy: XidPolicy, uuid: str, bursts: list[XidBurst], severity: Severity, text: str, action: str, *more: Evidence
 ) -> Finding:
     first = min(bursts, key=lambda burst: burst.started_at)
-    told = Evidence("condition" if first.source == "condition" else "dcgm", "Xid", str(policy.code))
+    told = Evidence(first.source if first.source in ("condition", "event") else "dcgm", "Xid", str(policy.code))
     jobs = [Evidence("pod", "job", first.job)] if first.job else []
     pods = [Evidence("pod", "held by", name) for name in first.pods[:_SHOWN_PODS]]
     signed = [Evidence("policy", f"Xid {policy.code}", f"{policy.severity}, set by an operator")] if policy.overridden else []

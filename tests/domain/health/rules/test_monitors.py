@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec import structs
 
 from fleet.domain.findings import RuleResult, Severity, Status
-from fleet.domain.snapshot import Condition
+from fleet.domain.outcomes import Outcome, SectionReport
+from fleet.domain.snapshot import Condition, NodeEvent
 from tests.builders import make_node
-from tests.domain.health.subjects import WATCHES, ask, sample, subject, without
+from tests.domain.health.subjects import NOW, WATCHES, ask, eks, event, sample, subject, without
 
 
 def told(type: str, status: str, **fields: Any) -> Condition:
@@ -75,6 +77,49 @@ def test_its_recommendation_is_passed_on_as_its_own() -> None:
 def test_a_message_that_counts_up_changes_no_word() -> None:
     one, two = (said("monitors", told("XIDErrors", "True", message=f"Xid 79, {n} times")) for n in (1, 2))
     assert one == two
+
+
+def warned(*events: NodeEvent, conditions: tuple[Condition, ...] = (), outcome: Outcome = Outcome.COLLECTED) -> RuleResult:
+    one = subject(node=make_node(conditions=conditions), events=events)
+    one.snapshot.sections["events"] = SectionReport(name="events", outcome=outcome)
+    return ask("monitors", one)
+
+
+HEALTHY = told("AcceleratedHardwareReady", "True")
+HEAT = event("ErrorCode:DCGM_FR_CLOCK_THROTTLE_THERMAL GPU:3 Recommended Action=CONTACT_SUPPORT;", type="GpuThermalWatch")
+
+
+def test_what_a_monitor_warns_of_in_an_event_is_told_and_breaks_nothing() -> None:
+    result = warned(HEAT, conditions=(HEALTHY,))
+    assert result.status is Status.PASS
+    (finding,) = result.findings
+    assert (finding.severity, finding.key) == (Severity.INFO, "event/GpuThermalWatch")
+    assert (finding.text, finding.remedy) == (
+        "NVSentinel warns in an Event: GpuThermalWatch.",
+        "NVSentinel recommends CONTACT_SUPPORT.",
+    )
+
+
+def test_the_same_warning_told_again_changes_no_word() -> None:
+    assert warned(HEAT) == warned(structs.replace(HEAT, count=9, last_at=HEAT.last_at + timedelta(seconds=30)))
+
+
+def test_a_warning_is_no_proof_of_health() -> None:
+    assert warned(HEAT).status is Status.NOT_ENABLED
+
+
+def test_an_old_warning_and_an_xid_are_no_matter_of_this_rule() -> None:
+    old = structs.replace(HEAT, first_at=NOW - timedelta(hours=4), last_at=NOW - timedelta(hours=4))
+    assert warned(old, eks(13), conditions=(HEALTHY,)).findings == ()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FORBIDDEN, Outcome.TIMEOUT, Outcome.SKIPPED])
+def test_a_monitor_whose_events_were_not_read_proves_nothing(outcome: Outcome) -> None:
+    result = warned(conditions=(HEALTHY,), outcome=outcome)
+    assert (result.status, result.reason) == (
+        Status.UNKNOWN,
+        "What EKS node monitoring agent may tell in Events was not read.",
+    )
 
 
 def test_a_fault_that_dcgm_does_not_see_is_shown() -> None:
