@@ -146,6 +146,7 @@ class _Transport:
         return _stamp(self._paths) != self._stamp
 
     def close(self) -> None:
+        self._api.rest_client.pool_manager.clear()
         self._api.close()
 
     def request(
@@ -289,6 +290,14 @@ def open_client(connection: Connection) -> Client:
     """The process's client for a connection. Nothing is read or opened before its first request."""
     with _clients_lock:
         return _clients.setdefault(connection, Client(connection))
+
+
+def close_clients() -> None:
+    """Close the process's connections. A client that is opened after this is a new one."""
+    with _clients_lock:
+        for client in _clients.values():
+            client.close()
+        _clients.clear()
 
 
 def _forget() -> None:
