@@ -76,10 +76,10 @@ def add(bursts: Sequence[XidBurst], events: Iterable[Event], quiet: timedelta) -
     return tuple(sorted(found, key=lambda burst: (burst.started_at, burst.uuid, burst.code)))
 
 
-def _best_first(event: Event) -> tuple[bool, bool, datetime, int, str, int]:
-    """What was measured, then what was told of a card, then the rest: who knows less finds the burst there and adds none."""
+def _best_first(event: Event) -> tuple[bool, datetime, int, str, int]:
+    """What was measured, then what was told, each in time: who knows less finds the burst there and adds none."""
     rank = SOURCES.index(event.source)
-    return (rank < SOURCES.index("gauge"), not event.uuid, event.at, event.code, event.uuid, -rank)
+    return (rank < SOURCES.index("gauge"), event.at, event.code, event.uuid, -rank)
 
 
 def _start(event: Event) -> datetime:

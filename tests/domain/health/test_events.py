@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from fleet.domain.health import monitor_text
 from fleet.domain.health.events import heard, matters, of_node, spells
 from fleet.domain.health.xids import watch
 from fleet.domain.snapshot import ClusterSnapshot, NodeEvent
@@ -77,6 +78,23 @@ def test_an_nvswitchs_code_is_no_xid() -> None:
 @given(st.text(max_size=200), st.text(max_size=40), st.text(max_size=40))
 def test_no_text_is_too_odd(message: str, type: str, reason: str) -> None:
     heard([event(message, type=type, reason=reason)])
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("detected XID-79 on the instance; detected XID-48 on the instance", (48, 79)),
+        ("NVRM: Xid (PCI:0000:18:00): 79, pid=1", (79,)),
+        ("Xid errors: 31", (31,)),
+        ("Xid code 13", (13,)),
+        ("NvidiaXID94Error", (94,)),
+        ("SXid (PCI:0000:06:00.0): 12028", ()),
+        ("Xid 0", ()),
+        ("ErrorCode:79", ()),
+    ],
+)
+def test_codes_in_a_monitors_text(text: str, codes: tuple[int, ...]) -> None:
+    assert monitor_text.xid_codes(text) == codes
 
 
 def test_an_event_about_an_earlier_node_of_the_name_is_not_this_ones() -> None:
@@ -193,7 +211,7 @@ def test_the_counter_knows_all_that_monitors_tell() -> None:
     counted = structs.replace(first, xid_counts={"31": 1})
     memory = looked(remembering(counted), eks(31, ago_s=20, lasted_s=30, count=3), samples=[second])
     assert bursts_of(memory) == [(uuid_of(), 31, 4, "counter")]
-    assert bursts_of(looked(memory, eks(31, ago_s=-30, lasted_s=80, count=4), seconds=40)) == bursts_of(memory)
+    assert bursts_of(looked(memory, eks(31, ago_s=-30, lasted_s=80, count=9), seconds=40)) == bursts_of(memory)
 
 
 def test_a_recent_event_knows_the_pods_that_hold_the_whole_node() -> None:
