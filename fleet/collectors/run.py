@@ -35,6 +35,7 @@ from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import ConfigurationError, Failure, shorten
 from fleet.collectors.kube import Connection, open_client
 from fleet.collectors.paging import Listing
+from fleet.collectors.sections import HIDES, SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.session import Limits, Session
 from fleet.domain.gpu_nodes import gpu_evidence
 from fleet.domain.outcomes import Outcome, SectionReport
@@ -56,36 +57,6 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DEADLINE_S = 50.0
-SECTIONS = (
-    "version",
-    "operator",
-    "permissions",
-    "resource_slices",
-    "nodes",
-    "pods",
-    "device_plugin_config",
-    "resource_claims",
-    "telemetry",
-    "model_servers",
-    "events",
-)
-"""In the order they are read."""
-TELEMETRY_SECTIONS = ("telemetry", "model_servers")
-"""What a telemetry pass reads, from pods that are known already."""
-
-_HIDES = {
-    "version": "Kubernetes' version",
-    "operator": "the GPU Operator's state and whether the GPU stack's DaemonSets are ready",
-    "permissions": "which rights Muster's account lacks or has too many of",
-    "resource_slices": "devices published through DRA",
-    "nodes": "new and vanished nodes, and every change of labels, taints and capacity",
-    "pods": "requested and free slots, who holds them, and the state of the GPU stack's pods",
-    "device_plugin_config": "which sharing the device plugin was told to use",
-    "resource_claims": "which DRA devices are held, and by whom",
-    "telemetry": "load, memory, temperature and health counters of the GPUs whose exporters were not read",
-    "model_servers": "whether the model servers answer, and how much they serve",
-    "events": "Xids and warnings that outside monitors tell in Events only",
-}
 # After one of these from the first question, every other would only wait for the same end.
 _NOBODY_THERE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED})
 # And after one of these later on, where nobody answered. One such section may be a hiccup; two in a row are not.
@@ -222,7 +193,7 @@ class _Look:
             count=result.count,
             took_ms=took_ms,
             reason=result.reason if told else "",
-            hides="" if complete else _HIDES[name],
+            hides="" if complete else HIDES[name],
         )
 
     def _consider_stopping(self, name: str, result: _Read) -> None:

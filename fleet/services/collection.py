@@ -12,7 +12,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from fleet.collectors.kube import preload
-from fleet.collectors.run import SECTIONS, TELEMETRY_SECTIONS, collect
+from fleet.collectors.run import collect
+from fleet.collectors.sections import SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.telemetry import PORTS, Plan
 from fleet.domain import serving
 from fleet.domain.health import xids

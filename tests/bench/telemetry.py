@@ -41,7 +41,8 @@ def passes(kubeconfig: Path) -> dict[str, Any]:
     from django.utils import timezone
 
     from fleet.collectors.connections import list_connections
-    from fleet.collectors.run import TELEMETRY_SECTIONS, collect
+    from fleet.collectors.run import collect
+    from fleet.collectors.sections import TELEMETRY_SECTIONS
     from fleet.collectors.telemetry import PORTS
     from fleet.models import Cluster, CollectionRun
     from fleet.services import collection, last_truth

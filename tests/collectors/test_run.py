@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from fleet.collectors import kube, nodes, pod_lists, run
+from fleet.collectors import kube, nodes, pod_lists
 from fleet.collectors.kube import Connection
-from fleet.collectors.run import SECTIONS
+from fleet.collectors.sections import HIDES, SECTIONS
 from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.simulator.faults import Faults
@@ -184,4 +184,4 @@ def test_a_forked_worker_has_connections_of_its_own(connection: Connection) -> N
 
 
 def test_sections_are_told_in_the_order_they_are_read() -> None:
-    assert set(SECTIONS) == set(run._HIDES)
+    assert set(SECTIONS) == set(HIDES)

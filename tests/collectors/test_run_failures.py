@@ -9,7 +9,7 @@ import pytest
 
 from fleet.collectors import nodes
 from fleet.collectors.kube import Connection
-from fleet.collectors.run import SECTIONS
+from fleet.collectors.sections import SECTIONS
 from fleet.collectors.session import Limits
 from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot

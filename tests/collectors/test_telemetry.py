@@ -11,7 +11,8 @@ import pytest
 
 from fleet.collectors import kube
 from fleet.collectors.kube import Connection
-from fleet.collectors.run import TELEMETRY_SECTIONS, collect
+from fleet.collectors.run import collect
+from fleet.collectors.sections import TELEMETRY_SECTIONS
 from fleet.collectors.telemetry import Plan
 from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
