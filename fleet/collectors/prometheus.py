@@ -27,23 +27,23 @@ from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.telemetry import DeviceSample, ExporterReport
 
-_WORKERS = 4
+WORKERS = 4
 _TIMEOUT_S = 20.0
 _MAX_BYTES = 256 * 2**20
 _NODE_LABELS = ("node", "kubernetes_node", "nodename", "node_name", "Hostname", "hostname", "exported_hostname", "exported_node")
-_POD_LABELS = (("namespace", "pod"), ("kubernetes_namespace", "kubernetes_pod_name"))
+POD_LABELS = (("namespace", "pod"), ("kubernetes_namespace", "kubernetes_pod_name"))
 # Every card has these, and no series of a link or a switch does: the first that is there tells when samples were taken.
 _EVERYWHERE = ("gpu_temp", "fb_used", "power", "xid", "gr_engine_active")
 
 
-class _Series(msgspec.Struct):
+class Series(msgspec.Struct):
     metric: dict[str, str]
     value: tuple[float, str] | None = None
     values: list[tuple[float, str]] = []
 
 
 class _Data(msgspec.Struct):
-    result: list[_Series] = []
+    result: list[Series] = []
 
 
 class _Answer(msgspec.Struct):
@@ -59,7 +59,7 @@ class Server:
         self._url = url.rstrip("/")
         self._token = token
         self._deadline = deadline
-        self._pool = urllib3.PoolManager(retries=False, maxsize=_WORKERS)
+        self._pool = urllib3.PoolManager(retries=False, maxsize=WORKERS)
 
     def names(self, selector: str) -> list[str]:
         """Names of the metrics that match. Raises Failure."""
@@ -67,12 +67,12 @@ class Server:
         found: list[str] = _decode(data, list[str])
         return found
 
-    def query(self, query: str) -> list[_Series]:
+    def query(self, query: str) -> list[Series]:
         """An instant query's series. Raises Failure."""
         answer: _Data = _decode(self._ask("query", {"query": query}), _Data)
         return answer.result
 
-    def query_range(self, query: str, start: datetime, end: datetime, step_s: int) -> list[_Series]:
+    def query_range(self, query: str, start: datetime, end: datetime, step_s: int) -> list[Series]:
         """A range query's series. Raises Failure."""
         fields = {"query": query, "start": start.timestamp(), "end": end.timestamp(), "step": step_s}
         answer: _Data = _decode(self._ask("query_range", fields), _Data)
@@ -150,7 +150,7 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
     def find(self, labels: Mapping[str, str]) -> str:
         """The node of a series: where the exporter's pod runs; where no pod is known, what its labels say. Empty for none."""
-        for namespace, pod in _POD_LABELS:
+        for namespace, pod in POD_LABELS:
             node = self.by_pod.get((labels.get(namespace, ""), labels.get(pod, "")))
             if node:
                 return node
@@ -181,12 +181,12 @@ def fetch(server: Server, places: Places, at: datetime) -> Read:
         return Read()
     base = next((wires for wires in _base(names)), None)
     asked = [f"timestamp({_query(base)})" if base else "", *queries]
-    with ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="prometheus") as pool:
+    with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="prometheus") as pool:
         answers = list(pool.map(lambda query: server.query(query) if query else [], asked))
     return parse(answers[1:], answers[0], places, at)
 
 
-def parse(answers: Sequence[Sequence[_Series]], times: Sequence[_Series], places: Places, at: datetime) -> Read:
+def parse(answers: Sequence[Sequence[Series]], times: Sequence[Series], places: Places, at: datetime) -> Read:
     """Series to devices. `times` holds, as values, when a series of each device was scraped."""
     everything = [one for answer in answers for one in answer]
     devices = Devices(renamed=any("exported_pod" in one.metric for one in everything))
@@ -217,7 +217,7 @@ def parse(answers: Sequence[Sequence[_Series]], times: Sequence[_Series], places
     return Read(samples=samples, exporters=reports)
 
 
-def _taken(times: Sequence[_Series], places: Places) -> dict[tuple[str, str], datetime]:
+def _taken(times: Sequence[Series], places: Places) -> dict[tuple[str, str], datetime]:
     """(node, device) to when it was scraped; under an empty device, when anything of the node was, at the earliest."""
     found: dict[tuple[str, str], datetime] = {}
     for one in times:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from fleet.collectors import dcgm, model_servers, prometheus
+from fleet.collectors import dcgm, model_servers, prometheus, prometheus_servers
 from fleet.collectors.components import AMD_METRICS_EXPORTER, DCGM_EXPORTER
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
@@ -22,6 +22,8 @@ from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
 POD_PROXY, DIRECT, PROMETHEUS = "pod-proxy", "direct", "prometheus"
 PORTS = {DCGM_EXPORTER: 9400, AMD_METRICS_EXPORTER: 5000}
 """Parts of the GPU stack that tell of devices, and the port each uses by default."""
+
+_NO_SAMPLE = "Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail."
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,16 +80,29 @@ class Reader:
         return _judged(whole, _of_note(pages), "exporter")
 
     def model_servers(self, pods: Sequence[PodSnapshot]) -> Result:
-        """The section model_servers. With Prometheus as the source they are asked through the API server all the same."""
+        """The section model_servers. Raises Failure where nobody could be asked at all.
+
+        With Prometheus as the source, those that it does not scrape are asked through the API server.
+        """
         found = model_servers.find_targets(pods)
         if not found:
             return Result(outcome=Outcome.ABSENT, reason="No known model server runs on a GPU node of this cluster.", count=0)
+        scraped: dict[tuple[str, str], ModelServer] = {}
+        if self._plan.source == PROMETHEUS:
+            told = prometheus_servers.fetch(self._prometheus(), found, self._now())
+            scraped = {(one.namespace, one.pod): one for one in told}
         servers = {target.key: server for target, server in found}
         pages = self._read(
-            [target for target, _ in found], lambda target, body, at: model_servers.read(target, body, servers[target.key])
+            [target for target, _ in found if target.key not in scraped],
+            lambda target, body, at: model_servers.read(target, body, servers[target.key]),
         )
-        told = tuple(model_servers.pod_of(page, servers[page.target.key]) for page in pages)
-        return _judged(Result(servers=told, count=len(told)), _of_note(pages), "model server")
+        if self._plan.source == PROMETHEUS:
+            pages = [_not_scraped(page) for page in pages]
+        asked = {page.target.key: model_servers.pod_of(page, servers[page.target.key]) for page in pages}
+        everyone = tuple(scraped.get(key) or asked[key] for key in servers)
+        return _judged(
+            Result(servers=everyone, count=len(everyone)), [*([None] * len(scraped)), *_of_note(pages)], "model server"
+        )
 
     def _read(self, targets: Sequence[Target], make: Callable[[Target, bytes | bytearray, datetime], object]) -> list[Page]:
         ask, idle = [], {}
@@ -131,10 +146,12 @@ class Reader:
         )
         return report, samples
 
+    def _prometheus(self) -> prometheus.Server:
+        return prometheus.Server(self._plan.prometheus_url, self._plan.prometheus_token, self._deadline)
+
     def _from_prometheus(self, exporters: Sequence[PodSnapshot], nodes: frozenset[str]) -> Result:
         places = prometheus.Places.of(exporters, nodes)
-        server = prometheus.Server(self._plan.prometheus_url, self._plan.prometheus_token, self._deadline)
-        read = prometheus.fetch(server, places, self._now())
+        read = prometheus.fetch(self._prometheus(), places, self._now())
         if not read.samples and not exporters:
             reason = "Prometheus knows of no GPU on this cluster's nodes, and no exporter runs there."
             return Result(outcome=Outcome.ABSENT, reason=reason, count=0)
@@ -147,7 +164,7 @@ class Reader:
                 pod=pod.name,
                 source=PROMETHEUS,
                 outcome=Outcome.UNREACHABLE,
-                reason="Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail.",
+                reason=_NO_SAMPLE,
             )
             for pod in silent
         )
@@ -185,6 +202,13 @@ def _both(one: DeviceSample, other: DeviceSample) -> DeviceSample:
         clock_events=other.clock_events | one.clock_events,
         pods=tuple(dict.fromkeys((*one.pods, *other.pods))),
     )
+
+
+def _not_scraped(page: Page) -> Page:
+    """Who chose Prometheus need not have given the right to ask pods: that it is not scraped is then the reason."""
+    if page.failure is None or page.failure.outcome is not Outcome.FORBIDDEN:
+        return page
+    return msgspec.structs.replace(page, failure=Failure(Outcome.UNREACHABLE, _NO_SAMPLE))
 
 
 def _not_running(pod: PodSnapshot) -> Failure | None:

@@ -12,6 +12,7 @@ import pytest
 from fleet.collectors import kube, prometheus
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
+from fleet.collectors.exporters import ProxyWay
 from fleet.collectors.kube import Connection
 from fleet.collectors.prometheus import Places, Server
 from fleet.collectors.run import collect
@@ -37,6 +38,18 @@ def simulation() -> Iterator[Simulation]:
     cluster.add_node("lab-mig-partly", name="cut")
     cluster.add_pod("plain", slots=6, work="train")
     cluster.faults.set(exporter_health=["cut"])
+    with serve(fleet) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def serving_fleet() -> Iterator[Simulation]:
+    """One node with four model servers."""
+    fleet = build_fleet(clusters=1, nodes=0)
+    cluster = fleet[CLUSTER]
+    cluster.add_node("h100", name="plain")
+    for slots in (4, 2, 1, 1):
+        cluster.add_pod("plain", slots=slots, work="infer")
     with serve(fleet) as running:
         yield running
 
@@ -67,6 +80,49 @@ def test_a_real_server_tells_what_the_exporters_tell(simulation: Simulation, tmp
         assert timedelta(0) <= datetime.now(UTC) - other.at < timedelta(minutes=2), "its own time, not the query's"
     metrics = {report.node_name: set(report.metrics) for report in snapshot.telemetry.exporters}
     assert metrics == {report.node_name: set(report.metrics) for report in direct.telemetry.exporters}
+
+
+def test_model_servers_are_read_from_it_as_from_themselves(
+    serving_fleet: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct = look(serving_fleet, tmp_path, Plan())
+    with scraping(serving_fleet, CLUSTER, tmp_path, devices=8, servers=4) as url:
+        # it scrapes through the API server itself, so that way must stay open, and only Muster must not take it
+        monkeypatch.setattr(ProxyWay, "ask", lambda *_: pytest.fail("a pod was asked"))
+        snapshot = look(serving_fleet, tmp_path, Plan(source="prometheus", prometheus_url=url))
+    assert snapshot.section("model_servers").outcome is Outcome.COLLECTED, snapshot.section("model_servers").reason
+    wanted = {(one.kind, one.namespace, one.pod): one for one in direct.telemetry.servers}
+    told = {(one.kind, one.namespace, one.pod): one for one in snapshot.telemetry.servers}
+    assert len({kind for kind, _, _ in wanted}) > 1
+    assert set(told) == set(wanted)
+    for key, one in wanted.items():
+        other = told[key]
+        assert (other.models, other.ready, other.outcome) == (one.models, one.ready, Outcome.COLLECTED)
+        for field in ("running", "waiting", "kv_cache", "generation_tokens", "requests", "ttft_count"):
+            assert (getattr(other, field) is None) == (getattr(one, field) is None), (key, field)
+        assert other.at is not None
+        assert timedelta(0) <= datetime.now(UTC) - other.at < timedelta(minutes=2)
+
+
+def test_a_model_server_that_is_not_scraped_is_asked_itself_where_that_is_allowed(
+    serving_fleet: Simulation, tmp_path: Path
+) -> None:
+    nothing = {
+        "/api/v1/label/__name__/values": Reply({"status": "success", "data": []}),
+        "/api/v1/query": answer([]),
+    }
+    with serving(nothing) as api:
+        plan = Plan(source="prometheus", prometheus_url=api.url)
+        assert look(serving_fleet, tmp_path, plan).section("model_servers").outcome is Outcome.COLLECTED
+        serving_fleet.faults(CLUSTER).set(forbidden=[("get", "pods/proxy")])
+        try:
+            snapshot = look(serving_fleet, tmp_path, plan)
+        finally:
+            serving_fleet.faults(CLUSTER).clear()
+    assert snapshot.section("model_servers").outcome is Outcome.UNREACHABLE
+    assert {one.reason for one in snapshot.telemetry.servers} == {
+        "Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail."
+    }
 
 
 def test_a_target_that_is_not_scraped_is_told(simulation: Simulation, tmp_path: Path) -> None:
@@ -128,8 +184,8 @@ def test_series_of_other_clusters_are_none_of_ours() -> None:
     assert found.samples == ()
 
 
-def _series(name: str, value: float, **labels: str) -> prometheus._Series:
-    return prometheus._Series(metric={"__name__": name, **gpu_labels(0), **labels}, value=(AT.timestamp(), str(value)))
+def _series(name: str, value: float, **labels: str) -> prometheus.Series:
+    return prometheus.Series(metric={"__name__": name, **gpu_labels(0), **labels}, value=(AT.timestamp(), str(value)))
 
 
 @pytest.mark.parametrize(
