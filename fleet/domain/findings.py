@@ -87,6 +87,9 @@ class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
     blind: tuple[str, ...] = ()
     """Keys it could say nothing about this time, though it could about others: their findings stay as they are. With status
     unknown they are all that is unknown."""
+    sure: bool = False
+    """Whether what it does not find is not there (`blind` aside) although it cannot pass: what it finds rests on what is
+    remembered or told by others, and only its being well would need a measurement."""
 
 
 def worst_severity(remarks: Iterable[Remark]) -> str:

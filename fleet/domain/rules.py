@@ -19,7 +19,7 @@ SILENT = frozenset({Status.UNKNOWN, Status.NOT_ENABLED, Status.WAITING})
 def could_look(result: RuleResult) -> bool:
     """Whether what this result does not find is not there. A rule that is unknown because it was blind to some keys, and names
     them, has looked at all others."""
-    return result.status not in SILENT or (result.status == Status.UNKNOWN and bool(result.blind))
+    return result.sure or result.status not in SILENT or (result.status == Status.UNKNOWN and bool(result.blind))
 
 
 _log = logging.getLogger(__name__)

@@ -38,14 +38,16 @@ class SeenCard(msgspec.Struct, frozen=True, kw_only=True):
 def learn_uuids(known: Sequence[str], present: Iterable[str], expected: int | None = None) -> tuple[str, ...]:
     """The UUIDs of a node's cards after one more look at them, in order.
 
-    As many as before or more, and those are the cards: what is not among them was replaced. Fewer, and the missing ones are
-    still expected, unless somebody declared that so few are all (`expected`).
+    As many as before or more, and those are the cards: what is not among them was replaced. Fewer, and missing ones are still
+    expected, unless somebody declared that so few are all (`expected`); as many of them as there is room for: where a new card
+    is there too, it stands in place of one of the old.
     """
     now = set(present)
     if not now:
         return tuple(known)
-    enough = len(now) >= len(known) or (expected is not None and len(now) >= expected)
-    return tuple(sorted(now if enough else now | set(known)))
+    enough = expected is not None and len(now) >= expected
+    gone = sorted(set(known) - now)
+    return tuple(sorted(now.union([] if enough else gone[: max(len(known) - len(now), 0)])))
 
 
 def present_uuids(samples: Iterable[DeviceSample]) -> set[str]:

@@ -53,6 +53,21 @@ def test_a_card_that_vanished_keeps_its_name_and_place() -> None:
     assert (found[7].uuid, found[7].lost, found[7].product, found[7].pci_bus_id) == ("GPU-7", True, H100, "0000:78:00.0")
 
 
+def test_a_card_replaced_while_others_are_lost_makes_no_ninth() -> None:
+    """Two of eight are gone, and one new is there: eight, of which one is missing."""
+    found = see([sample(uuid) for uuid in (*UUIDS[:6], "GPU-9")], [sample(uuid) for uuid in UUIDS], UUIDS)
+    assert len(found) == 8
+    assert [card.uuid for card in found if card.lost] == ["GPU-6"]
+
+
+def test_a_board_swapped_under_its_node_shows_its_cards_one_by_one() -> None:
+    known: tuple[str, ...] = UUIDS
+    for count in (3, 6, 8):
+        known = learn_uuids(known, [f"GPU-new-{number}" for number in range(count)])
+        assert len(known) == 8
+    assert known == tuple(f"GPU-new-{number}" for number in range(8))
+
+
 def test_while_no_exporter_answers_the_last_names_stand() -> None:
     assert [card.uuid for card in see([], [sample(uuid) for uuid in UUIDS], UUIDS)] == list(UUIDS)
 

@@ -39,6 +39,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """The first of them; None where they all came at `at`, as far as one can tell."""
     unbroken: bool = True
     """Whether no more than the quiet time lies between any two of them; else only the first and the last are known."""
+    after: datetime | None = None
+    """Of a measured one: the sample before, in which it was not. It came at some moment in between."""
     pods: tuple[str, ...] = ()
     job: str = ""
 
@@ -56,14 +58,13 @@ def add(bursts: Sequence[XidBurst], events: Iterable[Event], quiet: timedelta) -
     Who names no card tells of a burst on any; the card is the burst's as soon as somebody names it.
     """
     found = list(bursts)
-    for event in sorted(events, key=_best_first):
+    for event in sorted(events, key=_in_order):
         near = [
             index
             for index, burst in enumerate(found)
             if burst.code == event.code
             and (burst.uuid == event.uuid or not burst.uuid or not event.uuid)
-            and burst.started_at - quiet <= event.at
-            and _start(event) <= burst.last_at + quiet
+            and (_reaches(burst, event, quiet) or _confirms(event, burst, quiet))
         ]
         if not near:
             found.append(_begin(event))
@@ -71,15 +72,27 @@ def add(bursts: Sequence[XidBurst], events: Iterable[Event], quiet: timedelta) -
         same = max(near, key=lambda index: (found[index].uuid == event.uuid, found[index].last_at, found[index].uuid))
         if not found[same].uuid and event.uuid:
             found[same] = msgspec.structs.replace(found[same], uuid=event.uuid)
-        if event.at > found[same].last_at:
+        if _confirms(event, found[same], quiet):
+            found[same] = _better(found[same], event, max(found[same].count, event.count))
+        elif event.at > found[same].last_at:
             found[same] = _prolong(found[same], event, quiet)
     return tuple(sorted(found, key=lambda burst: (burst.started_at, burst.uuid, burst.code)))
 
 
-def _best_first(event: Event) -> tuple[bool, datetime, int, str, int]:
-    """What was measured, then what was told, each in time: who knows less finds the burst there and adds none."""
+def _in_order(event: Event) -> tuple[bool, datetime, int, str, int]:
+    """What was told, then what was measured, each in time: who tells knows the moment, who measures the card."""
     rank = SOURCES.index(event.source)
-    return (rank < SOURCES.index("gauge"), event.at, event.code, event.uuid, -rank)
+    return (rank >= SOURCES.index("gauge"), event.at, event.code, event.uuid, -rank)
+
+
+def _reaches(burst: XidBurst, event: Event, quiet: timedelta) -> bool:
+    return burst.started_at - quiet <= event.at and _start(event) <= burst.last_at + quiet
+
+
+def _confirms(event: Event, burst: XidBurst, quiet: timedelta) -> bool:
+    """Whether it is what a monitor tells too: that came after the sample before, and no later than just behind this one."""
+    told = SOURCES.index(burst.source) < SOURCES.index("gauge")
+    return told and event.after is not None and event.after < burst.last_at <= event.at + quiet
 
 
 def _start(event: Event) -> datetime:
@@ -109,9 +122,13 @@ def _prolong(burst: XidBurst, event: Event, quiet: timedelta) -> XidBurst:
         count = max(burst.count, event.count)
     else:
         count = burst.count + (1 if event.source == "event" else event.count)
+    return msgspec.structs.replace(_better(burst, event, count), last_at=event.at)
+
+
+def _better(burst: XidBurst, event: Event, count: int) -> XidBurst:
+    """The burst as the better of both sources knows it."""
     return msgspec.structs.replace(
         burst,
-        last_at=event.at,
         count=count,
         source=max(burst.source, event.source, key=SOURCES.index),
         pods=burst.pods or event.pods,

@@ -89,6 +89,7 @@ def _measured(
                 uuid=sample.uuid,
                 code=code,
                 at=sample.at,
+                after=max(one.at for one in earlier),
                 count=count,
                 source=source,
                 pods=names,

@@ -9,11 +9,12 @@ from enum import StrEnum
 
 from fleet.domain import labels
 from fleet.domain.findings import Evidence
+from fleet.domain.outcomes import Outcome
 from fleet.domain.readiness.limits import PROOF_LASTS, PROOF_RENEWED_AFTER, SAMPLE_FRESH, START_GRACE
 from fleet.domain.requests import holds
 from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
 from fleet.domain.subject import NodeSubject
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.telemetry import DeviceSample, ModelServer
 
 VALIDATORS = ("validator", "dra-validator")
 DEVICE_PLUGINS = ("device-plugin", "amd-device-plugin", "intel-device-plugin", "gaudi-device-plugin", "dra-driver")
@@ -156,7 +157,7 @@ def proved(subject: NodeSubject, rung: str, seen_now: Callable[[NodeSubject], bo
     Whether one is seen now is asked only where that would change the note."""
     noted = subject.memory.pending.get(f"{rung}|proved")
     booted = booted_at(subject)
-    if noted is not None and ((booted is not None and booted > noted) or subject.now - noted > PROOF_LASTS):
+    if noted is not None and ((booted is not None and booted >= noted) or subject.now - noted > PROOF_LASTS):
         noted = None
     if (noted is None or subject.now - noted > PROOF_RENEWED_AFTER) and seen_now(subject):
         noted = subject.now
@@ -190,10 +191,29 @@ def fresh(subject: NodeSubject) -> list[DeviceSample]:
     return [sample for sample in subject.samples if subject.measured_until - sample.at <= SAMPLE_FRESH]
 
 
+def fresh_servers(subject: NodeSubject) -> list[ModelServer]:
+    """Model servers that answered of late: what one that does not answer told before is no evidence of now."""
+    return [
+        one
+        for one in subject.servers
+        if one.outcome == Outcome.COLLECTED and one.at is not None and subject.measured_until - one.at <= SAMPLE_FRESH
+    ]
+
+
+def since_boot(subject: NodeSubject, at: datetime) -> bool:
+    """Whether a moment lies behind the last boot that Muster saw."""
+    booted = booted_at(subject)
+    return booted is None or at >= booted
+
+
 def at_work(subject: NodeSubject) -> bool:
-    """Whether a pod that holds a slot is seen computing on its card: the exporter names the pod of a busy card, or the
-    kubelet the card of a pod (KEP-4680)."""
-    busy = [one for one in fresh(subject) if one.values.get("gr_engine_active", 0) > 0 or one.values.get("gpu_util", 0) > 0]
+    """Whether a running pod that holds a slot is seen computing on its card, since the last boot: the exporter names the pod
+    of a busy card, or the kubelet the card of a pod (KEP-4680)."""
+    busy = [
+        one
+        for one in fresh(subject)
+        if (one.values.get("gr_engine_active", 0) > 0 or one.values.get("gpu_util", 0) > 0) and since_boot(subject, one.at)
+    ]
     if not busy:
         return False
     named = {(ref.namespace, ref.pod) for sample in busy for ref in sample.pods}
@@ -201,6 +221,7 @@ def at_work(subject: NodeSubject) -> bool:
     return any(
         (pod.namespace, pod.name) in named or any(_card(one.device_id) in uuids for one in pod.devices)
         for pod in holders(subject)
+        if is_running(pod)
     )
 
 

@@ -224,3 +224,18 @@ def test_a_recent_event_knows_the_pods_that_hold_the_whole_node() -> None:
 def test_a_condition_and_an_event_of_one_xid_are_one_burst() -> None:
     known = burst(79, ago_s=100, uuid="", source="condition")
     assert bursts_of(looked(remembering(bursts=[known]), eks(79, ago_s=90))) == [("", 79, 1, "event")]
+
+
+def test_an_xid_that_a_gauge_shows_after_a_gap_is_the_one_a_monitor_told() -> None:
+    """The exporter was silent for ten minutes: its gauge changed at some moment of them, and a monitor knows at which."""
+    memory = looked(remembering(gauge(0, -600)), eks(31, ago_s=540), samples=[gauge(31, 0)])
+    (one,) = memory.of(f"uid-{NODE}").bursts
+    assert (one.uuid, one.count, one.source) == (uuid_of(), 1, "gauge")
+    assert one.started_at == one.last_at == NOW - timedelta(seconds=540)
+    later = looked(memory, eks(31, ago_s=540), samples=[gauge(31, 30)], seconds=40)
+    assert bursts_of(later) == bursts_of(memory)
+
+
+def test_an_older_xid_is_another_than_the_one_a_gauge_shows_now() -> None:
+    memory = looked(remembering(gauge(0, -600)), eks(31, ago_s=1200), samples=[gauge(31, 0)])
+    assert bursts_of(memory) == [("", 31, 1, "event"), (uuid_of(), 31, 1, "gauge")]

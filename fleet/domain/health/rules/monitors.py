@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from fleet.domain.catalog import thresholds, xids
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
 from fleet.domain.health.conditions import GPU_AREAS, Told, told
@@ -20,18 +22,20 @@ _NONE = "No outside monitor (NVSentinel, EKS, AKS, node-problem-detector …) wr
 def check(subject: NodeSubject) -> RuleResult:
     """A monitor's word is evidence for what it watches; where none says anything, that is no word at all."""
     said, warned = told(subject.node), list(_warnings(subject))
-    if not said and not warned:
-        return RuleResult(rule=ID, status=Status.NOT_ENABLED, reason=_NONE)
     found = [*(_finding(subject, one) for one in said if one.bad), *warned]
     unsure = [one for one in said if one.bad is None]
     lack = None
     if unsure:
         lack = (Status.UNKNOWN, f"{unsure[0].monitor} does not know: {unsure[0].type}={unsure[0].status}.")
+    elif not said:
+        lack = (Status.NOT_ENABLED, _NONE)
     elif not any(one.area in GPU_AREAS for one in said):
-        lack = (Status.NOT_ENABLED, "The monitors of this node watch the node, not its GPUs." if said else _NONE)
+        lack = (Status.NOT_ENABLED, "The monitors of this node watch the node, not its GPUs.")
     elif not subject.snapshot.knows("events"):
         lack = (Status.UNKNOWN, f"What {said[0].monitor} may tell in Events was not read.")
-    return answer(subject, ID, found, lack=lack, blind=[one.type for one in unsure])
+    result = answer(subject, ID, found, lack=lack, blind=[one.type for one in unsure])
+    # whoever reads the node's conditions and Events knows all that is said, be it nothing that proves health
+    return msgspec.structs.replace(result, sure=bool(subject.node.conditions) and subject.snapshot.knows("events"))
 
 
 def _warnings(subject: NodeSubject) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import msgspec
 
 from fleet.domain.catalog import thresholds, xids
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.health.measuring import RUNG, Card, by_card
+from fleet.domain.health.measuring import RUNG, Card, by_card, cards
 from fleet.domain.health.xids import METRIC, last_code
 from fleet.domain.rules import Rule
 from fleet.domain.subject import NodeSubject, XidBurst, XidPolicy
@@ -18,14 +18,22 @@ _SHOWN_PODS = 3
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    """Bursts decide, and they are remembered: that the exporter is silent now takes none of them back."""
+    """Bursts decide, and they are remembered: that the exporter is silent now takes none of them back, and that there is none
+    keeps none open. Only what stands in the gauge is not known of a card that is not measured."""
 
     def look(card: Card) -> Iterable[Finding] | None:
         codes = {code for sample in card.samples if (code := last_code(sample)) is not None}
         return list(_old(subject, card, codes)) if codes else None
 
     result = by_card(subject, ID, (METRIC,), look, remembered=tuple(_from_bursts(subject)))
-    return msgspec.structs.replace(result, blind=())
+    return msgspec.structs.replace(result, sure=True, blind=tuple(sorted(_unmeasured(subject))))
+
+
+def _unmeasured(subject: NodeSubject) -> set[str]:
+    """Keys of the findings about a code that merely stands in the gauge, of cards whose gauge is not told."""
+    told = {card.uuid for card in cards(subject) if any(last_code(sample) is not None for sample in card.samples)}
+    known = {*subject.memory.known_uuids, *(sample.uuid for sample in subject.memory.samples)}
+    return {f"{uuid}/last" for uuid in known - told}
 
 
 def _from_bursts(subject: NodeSubject) -> Iterable[Finding]:
@@ -54,7 +62,7 @@ def _judge(subject: NodeSubject, policy: XidPolicy, uuid: str, bursts: list[XidB
     what = f"Xid {policy.code} ({policy.name}) on {where}"
     if raised == "once":
         return _finding(policy, uuid, bursts, Severity(policy.severity), f"{what}.", policy.action)
-    if raised == "repeat":
+    if raised == "repeat" and uuid:  # of events that name no card nobody knows whether they are one card's
         needed = meaning.repeat or thresholds.load().xid.repeat
         again = [one for one in subject.memory.bursts if (one.uuid, one.code) == (uuid, policy.code)]
         if len(again) < needed:

@@ -17,11 +17,13 @@ from fleet.domain.readiness.seen import (
     State,
     at_work,
     booted_at,
+    fresh_servers,
     holders,
     is_running,
     logs,
     proof_evidence,
     proved,
+    since_boot,
     steps,
     validation,
 )
@@ -69,7 +71,9 @@ def _computes(subject: NodeSubject, proof: dict[str, datetime]) -> bool:
 
 def _tokens(subject: NodeSubject) -> bool:
     """Whether a model server hands out tokens: it computes them."""
-    return any((one.tokens_per_s or 0) > 0 for one in subject.servers)
+    return any(
+        (one.tokens_per_s or 0) > 0 and one.at is not None and since_boot(subject, one.at) for one in fresh_servers(subject)
+    )
 
 
 def _all_busy(subject: NodeSubject) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from fleet.domain.findings import Evidence, RuleResult, Status
 from fleet.domain.outcomes import Outcome
 from fleet.domain.readiness.limits import PROOF_RENEWED_AFTER, SERVED_RECENTLY
-from fleet.domain.readiness.seen import steps
+from fleet.domain.readiness.seen import fresh_servers, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.subject import NodeSubject
 from fleet.domain.telemetry import ModelServer
@@ -19,12 +19,13 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     asks has shown nothing; one that is asked and answers nothing is broken."""
     servers = sorted(subject.servers, key=lambda one: (one.namespace, one.pod))
     before = {(one.namespace, one.pod): one for one in subject.memory.servers}
-    serving = next((one for one in servers if _answered(one, before.get((one.namespace, one.pod)))), None)
+    heard = sorted(fresh_servers(subject), key=lambda one: (one.namespace, one.pod))
+    serving = next((one for one in heard if _answered(one, before.get((one.namespace, one.pod)))), None)
     noted = _noted(subject, now_too=serving is not None)
     if serving is not None:
         reason = f"A model server answers requests ({serving.kind})."
         return RUNG.says(Status.PASS, reason, (_evidence(serving, "answers requests"),), remember=noted)
-    stuck = next((one for one in servers if _stuck(one)), None)
+    stuck = next((one for one in heard if _stuck(one)), None)
     if stuck is not None:
         reason = "Requests wait at the model server, and it answers none."
         remedy = steps(

@@ -16,18 +16,16 @@ _SICK = (Severity.FATAL, Severity.CRITICAL)
 
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
-    """Every physical GPU has a sample of the last minutes, and no health rule finds something critical.
+    """Every physical GPU has a sample of the last minutes, and no health rule finds something critical; a warning about a
+    GPU weakens it.
 
     What an outside monitor wrote as a node condition counts through the health rules: where the conditions are not there,
     nobody can say that it wrote none.
     """
-    sick = sorted(
-        (finding for result in health for finding in result.findings if finding.severity in _SICK),
-        key=lambda finding: (-finding.severity.rank, finding.rule, finding.key),
-    )
+    sick = [finding for result in health for finding in result.findings if finding.severity in _SICK]
     samples = fresh(subject)
     if sick:
-        return _sick(sick)
+        return _told(Status.FAIL, sick)
     if not samples:
         return _silent(subject)
     cards = sorted({sample.uuid for sample in samples})
@@ -48,14 +46,23 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if health and all(result.status in SILENT for result in health):
         reason = "Every card reports, but nothing that tells of its health: the exporter does not export it."
         return RUNG.says(Status.UNKNOWN, reason, evidence, health[0].reason)
+    unwell = [finding for result in health for finding in result.findings if _weakens(finding)]
+    if unwell:
+        return _told(Status.WARN, unwell)
     return RUNG.says(Status.PASS, f"All {plural(should, 'GPU')} report, and none is found sick.", evidence)
 
 
-def _sick(sick: Sequence[Finding]) -> RungResult:
-    worst = sick[0]
-    more = len(sick) - 1
-    reason = worst.text if not more else f"{worst.text} And {plural(more, 'further serious finding')}."
-    return RUNG.says(Status.FAIL, reason, worst.evidence, worst.remedy)
+def _weakens(finding: Finding) -> bool:
+    """A card that works and wants looking at: its node is degraded. What others find on the node beside its GPUs is no
+    matter of this rung."""
+    return finding.severity == Severity.WARNING and finding.rung == RUNG.id
+
+
+def _told(status: Status, found: Sequence[Finding]) -> RungResult:
+    """The worst of what was found, and how much more there is."""
+    worst, *others = sorted(found, key=lambda finding: (-finding.severity.rank, finding.rule, finding.key))
+    reason = worst.text if not others else f"{worst.text} And {plural(len(others), 'further finding')}."
+    return RUNG.says(status, reason, worst.evidence, worst.remedy)
 
 
 def _should_report(subject: NodeSubject) -> tuple[int | None, tuple[Evidence, ...]]:

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from fleet.domain.findings import RuleResult, Severity, Status
 from fleet.domain.outcomes import Outcome, SectionReport
+from fleet.domain.rules import could_look
 from fleet.domain.snapshot import Condition, NodeEvent
 from tests.builders import make_node
 from tests.domain.health.subjects import NOW, WATCHES, ask, eks, event, sample, subject, without
@@ -104,8 +105,11 @@ def test_the_same_warning_told_again_changes_no_word() -> None:
     assert warned(HEAT) == warned(structs.replace(HEAT, count=9, last_at=HEAT.last_at + timedelta(seconds=30)))
 
 
-def test_a_warning_is_no_proof_of_health() -> None:
-    assert warned(HEAT).status is Status.NOT_ENABLED
+def test_a_warning_is_no_proof_of_health_and_yet_is_known() -> None:
+    result = warned(HEAT, conditions=(told("Ready", "True"),))
+    assert (result.status, len(result.findings)) == (Status.NOT_ENABLED, 1)
+    assert could_look(result), "its finding opens now, and closes when the Event is gone"
+    assert not could_look(warned(HEAT, conditions=(told("Ready", "True"),), outcome=Outcome.TIMEOUT))
 
 
 def test_an_old_warning_and_an_xid_are_no_matter_of_this_rule() -> None:

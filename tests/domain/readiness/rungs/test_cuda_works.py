@@ -86,3 +86,13 @@ def test_a_bare_cluster_says_what_to_turn_on() -> None:
 
 def test_unread_pods_leave_it_unknown() -> None:
     assert operator().but(broken=("pods",)).says(RUNG) == Status.UNKNOWN
+
+
+def test_what_was_seen_before_a_boot_proves_nothing_after_it() -> None:
+    """The last samples of a node that reboots within minutes are still fresh, and were taken by the driver before."""
+    world = busy(operator()).but(pods=without(busy(operator()).pods, "validator", "cuda-validator"))
+    assert world.climb().remember["cuda_works|proved"] == NOW
+    rebooted = world.remembering(booted_at=NOW + timedelta(seconds=1))
+    assert "cuda_works|proved" not in rebooted.climb().remember
+    noted = world.remembering(booted_at=NOW, pending={"cuda_works|proved": NOW}).but(telemetry=Telemetry())
+    assert "cuda_works|proved" not in noted.climb().remember

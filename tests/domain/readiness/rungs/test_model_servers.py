@@ -18,7 +18,7 @@ STARTS, SERVES = "model_server_starts", "model_serves"
 
 def serving(pod: str = "vllm-0", *, state: dict[str, Any] | None = None, **fields: Any) -> World:
     """A node with one model server; `state` is its pod's."""
-    told: dict[str, Any] = {"kind": "vllm", "ready": True, "outcome": Outcome.COLLECTED}
+    told: dict[str, Any] = {"kind": "vllm", "ready": True, "outcome": Outcome.COLLECTED, "at": NOW}
     server = ModelServer(node_name=NODE, namespace="team-a", pod=pod, **{**told, **fields})
     world = operator()
     return world.but(
@@ -80,3 +80,11 @@ def test_unread_sections_leave_both_unknown() -> None:
 
 def test_neither_is_required_by_default() -> None:
     assert loading(timedelta(hours=1)).climb().verdict == "ready"
+
+
+def test_what_a_server_told_before_it_fell_silent_is_no_answer() -> None:
+    """Its numbers stay on the page, with their age; nothing of them tells of now."""
+    for odd in ({"outcome": Outcome.TIMEOUT}, {"at": NOW - timedelta(minutes=10)}, {"at": None}):
+        world = serving(tokens_per_s=40.0, requests_per_s=2.0, **odd)
+        assert world.says(SERVES) == Status.UNKNOWN, odd
+        assert "cuda_works|proved" not in world.climb().remember, odd
