@@ -81,6 +81,8 @@ class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str = ""
     booted_at: datetime | None = None
     """When the present boot id was first seen; None for the first one ever seen, whose age nobody knows."""
+    booted_after: datetime | None = None
+    """The last look with the boot id before: the boot lies somewhere between it and `booted_at`."""
     expected: int | None = None
     """Physical GPUs it should have."""
     expected_source: str = ""
@@ -111,8 +113,8 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
     policies: dict[str, Policy] = {}
     """Node uid to its policy; a node that is not in it has `default_policy`."""
     default_policy: Policy = Policy()
-    had_nodes: bool = False
-    """It had GPU nodes before, if only some that are gone: one never seen before has joined since."""
+    was_read: bool = False
+    """Its nodes were read before, though it may have had none with GPUs: one never seen before has joined since."""
     xids: dict[int, XidPolicy] = {}
     """Overrides of the Xid catalogue, by code."""
     has_pools: bool = False

@@ -31,6 +31,8 @@ class Cluster(models.Model):
     """Moment of the newest snapshot that was recorded: an older one never overwrites it."""
     read_at = models.DateTimeField(null=True, blank=True)
     """Moment of the last snapshot whose list of nodes was whole: the age of what the pages show."""
+    first_read_at = models.DateTimeField(null=True, blank=True)
+    """Moment of the first such snapshot: nobody saw the nodes join that were there then."""
     sections = models.JSONField(default=list)
     """Reports of the newest pass, in reading order."""
     section_read_at = models.JSONField(default=dict)

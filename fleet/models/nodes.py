@@ -101,6 +101,8 @@ class Node(models.Model):
     boot_id = models.CharField(max_length=64, blank=True)
     booted_at = models.DateTimeField(null=True, blank=True)
     """When the present boot id was first seen; null for the first one ever seen."""
+    booted_after = models.DateTimeField(null=True, blank=True)
+    """The last look with the boot id before."""
     known_uuids = FactsField(default=list)
     """UUIDs of the physical GPUs that telemetry named here."""
     labels_missing_since = models.DateTimeField(null=True, blank=True)

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 from django.db import connection
 
-_COLLECTION, _PROMISES = 7001, 7002
+_COLLECTION, _PROMISES, MATCHING, PARTITIONS = 7001, 7002, 7003, 7004
+"""Kinds of job. The last two are held for the length of a transaction, by whoever takes them."""
 
 
 def collection_lock(cluster_id: int) -> AbstractContextManager[bool]:

@@ -3,14 +3,16 @@ the ladder as it stood, and what people decided."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.db.models import Count, Min, Q
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
+from django.db.models import Q
 
 from fleet.domain.catalog import thresholds
 from fleet.domain.pools.policy import Pool
@@ -39,10 +41,9 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
     nodes = list(_alive(cluster))
     nodes += _back_again(cluster, snapshot, nodes)
     specs = {spec.slug: spec for spec in declarations.pool_specs()}
-    first = Node.objects.filter(cluster=cluster).aggregate(first=Min("first_seen_at"))["first"]
     return ClusterMemory(
-        nodes=_nodes(cluster, snapshot, nodes, first),
-        had_nodes=first is not None,
+        nodes=_nodes(cluster, snapshot, nodes),
+        was_read=cluster.first_read_at is not None,
         policies=_policies(cluster, nodes, specs, at),
         default_policy=Policy(required_rung=settings.REQUIRED_RUNG, waivers=_waivers(cluster)),
         xids={
@@ -76,16 +77,12 @@ def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | Non
     return turns if turns <= snapshot.taken_at else None
 
 
-def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node], first: datetime | None) -> dict[str, NodeMemory]:
-    at = snapshot.taken_at
+def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> dict[str, NodeMemory]:
+    at, first = snapshot.taken_at, cluster.first_read_at
     previous = last_truth.while_labels_are_away(cluster, snapshot)
     ids = [node.pk for node in nodes]
     samples, servers, bursts = _samples(ids), _servers(ids), _bursts(ids, at)
-    changes = dict(
-        VerdictPeriod.objects.filter(node_id__in=ids, period__startswith__gte=at - settings.FLAP_WINDOW)
-        .values_list("node_id")
-        .annotate(n=Count("pk"))
-    )
+    changes = _changes(ids, at)
     declared = expected.declared(cluster)
     found = {}
     for node in nodes:
@@ -93,9 +90,10 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node], first
         found[node.uid] = NodeMemory(
             previous=previous.get(node.uid),
             first_seen_at=node.first_seen_at,
-            found_at_start=node.first_seen_at == first,
+            found_at_start=first is None or node.first_seen_at <= first,
             boot_id=node.boot_id,
             booted_at=node.booted_at,
+            booted_after=node.booted_after,
             expected=node.expected if count is None else count,
             expected_source="declared" if count is not None else "learned" if node.expected is not None else "",
             known_uuids=tuple(node.known_uuids),
@@ -106,9 +104,18 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node], first
             rungs={rung["id"]: rung["status"] for rung in node.rungs},
             verdict=node.verdict if node.verdict_since else "",
             verdict_since=node.verdict_since,
-            recent_changes=changes.get(node.pk, 0),
+            recent_changes=changes[node.pk],
         )
     return found
+
+
+def _changes(ids: list[int], at: datetime) -> Counter[int]:
+    """How often the verdict changed within the flap window, by node. Another broken rung alone is no change of it: a node that
+    comes up passes one after the other."""
+    window = DateTimeTZRange(at - settings.FLAP_WINDOW, None)
+    rows = VerdictPeriod.objects.filter(node_id__in=ids, period__overlap=window).order_by("node_id", "period")
+    told = rows.values_list("node_id", "verdict")
+    return Counter(node_id for (node_id, verdict), (other, then) in pairwise(told) if node_id == other and verdict != then)
 
 
 def _samples(ids: list[int]) -> dict[int, list[DeviceSample]]:

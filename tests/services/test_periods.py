@@ -27,7 +27,7 @@ from fleet.domain.readiness.types import Readiness, RungResult, Verdict
 from fleet.domain.snapshot import ClusterSnapshot, Condition
 from fleet.domain.subject import ClusterMemory
 from fleet.models import Cluster, CollectionRun, Node, RungPeriod, VerdictPeriod
-from fleet.services import collection, silence
+from fleet.services import collection, recalling, silence
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +113,19 @@ def test_a_verdict_that_changes_ends_its_period_where_the_next_begins(see: Any) 
     see(3, n1="ready")
     assert spans() == [(0, 2, "ready"), (2, 3, "not_ready"), (3, None, "ready")]
     assert rungs() == [(0, 2, "pass"), (2, 3, "fail"), (3, None, "pass")]
+
+
+def test_a_node_that_comes_up_rung_by_rung_does_not_flap(see: Any, east: Cluster) -> None:
+    """Each rung is a period of its own; the verdict changed once."""
+    for minute_, rung in enumerate(("driver_loaded", "container_runtime", "cuda_works", "resources_advertised")):
+        see(minute_, n1=("starting", rung))
+    see(4, n1="ready")
+    see(5, n1="not_ready")
+    assert len(spans()) == 6
+    east.refresh_from_db()
+    uid = Node.objects.get().uid
+    assert recalling.recall(east, a_snapshot(after_s=360)).of(uid).recent_changes == 2
+    assert recalling.recall(east, a_snapshot(after_s=65 * 60)).of(uid).recent_changes == 0
 
 
 def test_another_rung_is_another_period_and_another_reason_is_not(see: Any) -> None:
@@ -347,7 +360,7 @@ events = st.lists(
 @given(events=events)
 def test_whatever_happens_the_periods_are_the_truth(see: Any, events: list[Any]) -> None:
     Node.objects.all().delete()
-    Cluster.objects.update(taken_at=None, read_at=None, section_read_at={})
+    Cluster.objects.update(taken_at=None, read_at=None, first_read_at=None, section_read_at={})
     truth, now = Truth(), T0
     last: tuple[datetime, dict[str, str]] | None = None
     for what, gap, fleet in events:

@@ -247,7 +247,7 @@ def test_whatever_happens_periods_touch_and_never_overlap(east: Cluster, story: 
     """Nodes come, change, lose a taint and go in any order: each node's periods form a chain without overlap, only the
     newest may be open, and it is open exactly while the node is there."""
     Node.objects.all().delete()
-    Cluster.objects.update(taken_at=None, section_read_at={})
+    Cluster.objects.update(taken_at=None, read_at=None, first_read_at=None, section_read_at={})
     for step, present in enumerate(story):
         taints = (Taint("dedicated", "x", "NoSchedule"),)
         nodes = [a_node(name, labels={"team": word}, taints=taints if tainted else ()) for name, word, tainted in present]

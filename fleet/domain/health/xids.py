@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -46,7 +47,7 @@ def watch(snapshot: ClusterSnapshot, memory: ClusterMemory) -> ClusterMemory:
         before, here = memory.of(node.uid), [] if node.name in silent else samples[node.name]
         about = events.heard(events.of_node(node, told[node.name]))
         news = [
-            *_measured(node, here, before, pods[node.name]),
+            *_measured(node, here, before, pods[node.name], snapshot.taken_at),
             *_told(snapshot, node, here),
             *_heard(snapshot, node, about, here, pods[node.name]),
         ]
@@ -72,14 +73,15 @@ def _silent(snapshot: ClusterSnapshot) -> set[str]:
 
 
 def _measured(
-    node: NodeSnapshot, samples: Sequence[DeviceSample], before: NodeMemory, pods: Sequence[PodSnapshot]
+    node: NodeSnapshot, samples: Sequence[DeviceSample], before: NodeMemory, pods: Sequence[PodSnapshot], taken_at: datetime
 ) -> Iterator[Event]:
     """Changes of the gauge and growth of the counter, one event for each card and code."""
     news: dict[tuple[str, int], Event] = {}
     by_card = _by_card(before.samples)
+    booted = taken_at if before.boot_id and node.node_info.boot_id not in ("", before.boot_id) else before.booted_at
     for sample in samples:
         earlier = _earlier(sample, by_card.get(sample.uuid, ()))
-        for code, count, source in _grown(sample, earlier):
+        for code, count, source in _grown(sample, _since_boot(sample, earlier, booted)):
             known = news.get((sample.uuid, code))
             if known is not None and (known.count, known.source) >= (count, source):
                 continue
@@ -110,6 +112,16 @@ def _earlier(sample: DeviceSample, told: Sequence[DeviceSample]) -> tuple[Device
     older than this sample: then this sample is no news."""
     same = tuple(one for one in told if one.gi_id == sample.gi_id) or tuple(told)
     return same if all(one.at < sample.at for one in same) else ()
+
+
+def _since_boot(sample: DeviceSample, earlier: tuple[DeviceSample, ...], booted: datetime | None) -> tuple[DeviceSample, ...]:
+    """What the device had told when the node booted: nothing. A boot starts DCGM anew, so the code before it is no last one."""
+    if booted is None or not all(one.at < booted <= sample.at for one in earlier):
+        return earlier
+    return tuple(
+        msgspec.structs.replace(one, xid_counts={}, values={**one.values, METRIC: 0.0} if METRIC in one.values else one.values)
+        for one in earlier
+    )
 
 
 def _grown(sample: DeviceSample, earlier: Sequence[DeviceSample]) -> Iterator[tuple[int, int, str]]:

@@ -146,7 +146,7 @@ def age_of_boot(subject: NodeSubject) -> timedelta | None:
     """How long ago the node joined or rebooted; None where nobody saw it happen."""
     booted, memory = booted_at(subject), subject.memory
     joined = None if memory.found_at_start else memory.first_seen_at
-    if memory.first_seen_at is None and subject.cluster.had_nodes:
+    if memory.first_seen_at is None and subject.cluster.was_read:
         joined = subject.now
     known = [at for at in (booted, joined) if at is not None]
     return subject.now - max(known) if known else None

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from fleet.domain.findings import Severity
-from fleet.models import Delivery, DeliveryItem, Mute, Notice, NotificationRule
+from fleet.models import Delivery, DeliveryItem, Mute, Notice, NotificationRule, PoolMembership
+from fleet.services import locks
 from fleet.services.notifications import grace
 
-_ALONE = 7002
 _BATCH = 500
 _State = Delivery.State
 
@@ -39,22 +40,24 @@ def match(now: datetime) -> int:
     if rules:
         mutes = list(Mute.objects.filter(until__gt=now))
         desk = _Desk(rules, notices, now)
+        pools = _pools(notices)
         for notice in notices:
             if not _is_muted(notice, mutes):
                 for rule in rules:
-                    if fits(rule, notice):
+                    if fits(rule, notice, pools[notice.pk]):
                         desk.take(rule, notice)
     Notice.objects.filter(pk__in=[notice.pk for notice in notices]).update(matched_at=now)
     return len(notices)
 
 
-def fits(rule: NotificationRule, notice: Notice) -> bool:
-    """Whether a rule asks for a notice; severities are asked of findings, verdicts of bad verdicts."""
+def fits(rule: NotificationRule, notice: Notice, pools: Set[str]) -> bool:
+    """Whether a rule asks for a notice; severities are asked of findings, verdicts of bad verdicts. `pools` are all that the
+    notice concerns, be it that a figure of its node counts for one of them only."""
     if rule.kinds and notice.kind not in rule.kinds:
         return False
     if rule.clusters and (notice.cluster is None or notice.cluster.name not in rule.clusters):
         return False
-    if rule.pools and notice.pool not in rule.pools:
+    if rule.pools and pools.isdisjoint(rule.pools):
         return False
     if rule.products and notice.product not in rule.products:
         return False
@@ -76,6 +79,20 @@ def quiet_until(rule: NotificationRule, notice: Notice, now: datetime) -> dateti
         return None
     until = now.replace(hour=ends.hour, minute=ends.minute, second=ends.second, microsecond=0)
     return until if until > now else until + timedelta(days=1)
+
+
+def _pools(notices: Sequence[Notice]) -> dict[int, set[str]]:
+    """Slugs of the pools that each notice concerns: its own, and those its node was in."""
+    members: dict[int, list[tuple[str, DateTimeTZRange]]] = defaultdict(list)
+    rows = PoolMembership.objects.filter(node__in={notice.node_id for notice in notices if notice.node_id})
+    for node_id, slug, period in rows.values_list("node_id", "pool__slug", "period"):
+        members[node_id].append((slug, period))
+    return {
+        notice.pk: {notice.pool}.union(
+            slug for slug, period in members[notice.node_id or 0] if notice.at in period or notice.at == period.upper
+        )
+        for notice in notices
+    }
 
 
 class _Desk:
@@ -167,6 +184,6 @@ def _rank(severity: str) -> int:
 
 def _alone() -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_ALONE, 0])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [locks.MATCHING, 0])
         (got,) = cursor.fetchone()
     return bool(got)

@@ -36,6 +36,7 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
     cluster.failing_since = (cluster.failing_since or at) if run.outcome == RunOutcome.FAILED else None
     if "nodes" in whole:
         cluster.read_at = at
+        cluster.first_read_at = cluster.first_read_at or at
         cluster.node_count = snapshot.node_count
         cluster.platform = snapshot.platform
     if "version" in whole:
@@ -64,8 +65,8 @@ def learn_proved(cluster: Cluster, judged: Sequence[JudgedNode]) -> None:
 
 
 _WRITTEN = (
-    *("taken_at", "sections", "section_read_at", "outcome", "error", "failing_since", "read_at", "node_count"),
-    *("platform", "server_version", "operator", "device_plugin", "permissions", "incomplete_pools", "events"),
+    *("taken_at", "sections", "section_read_at", "outcome", "error", "failing_since", "read_at", "first_read_at"),
+    *("node_count", "platform", "server_version", "operator", "device_plugin", "permissions", "incomplete_pools", "events"),
     "changes",
     "pending_fingerprint",
 )

@@ -13,10 +13,10 @@ from django.db import connection
 from fleet.domain.catalog.metrics import by_id
 from fleet.domain.telemetry import DeviceSample
 from fleet.models import TelemetryFrame
+from fleet.services import locks
 
 _TABLE = TelemetryFrame._meta.db_table
 _HOUR = timedelta(hours=1)
-_LOCK = 7002
 
 
 def is_due(at: datetime, before: datetime | None) -> bool:
@@ -60,7 +60,7 @@ def _make_partition(at: datetime) -> None:
     with connection.cursor() as cursor:
         if _is_there(cursor, name):
             return
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [locks.PARTITIONS])
         if _is_there(cursor, name):
             return
         cursor.execute(f"CREATE TABLE {name} (LIKE {_TABLE} INCLUDING DEFAULTS)")

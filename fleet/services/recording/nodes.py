@@ -35,6 +35,8 @@ class Known(NamedTuple):
     labels_missing_since: datetime | None
     boot_id: str
     booted_at: datetime | None
+    booted_after: datetime | None
+    counted_by: str
     known_uuids: list[str]
     verdict: str
     broken_rung: str
@@ -55,7 +57,8 @@ def known(cluster: Cluster) -> dict[str, Known]:
     """Uid to what is remembered, of every node this cluster ever had."""
     rows = Node.objects.filter(cluster=cluster).values_list(
         "uid", "pk", "name", "fingerprint", "state", "state_since", "most_seen", "expected", "labels_missing_since",
-        "boot_id", "booted_at", "known_uuids", "verdict", "broken_rung", "verdict_since", "pending", "removed_at",
+        "boot_id", "booted_at", "booted_after", "physical_source", "known_uuids", "verdict", "broken_rung", "verdict_since",
+        "pending", "removed_at",
     )  # fmt: skip
     return {row[0]: Known(*row[1:-1], removed=row[-1] is not None) for row in rows}
 
@@ -138,7 +141,7 @@ def _row(cluster: Cluster, one: JudgedNode, before: Known | None, snapshot: Clus
         kubelet_version=node.node_info.kubelet,
         physical=devices.physical,
         physical_source=devices.physical_source,
-        most_seen=max((n for n in (counted, before and before.most_seen) if n is not None), default=None),
+        most_seen=max((n for n in (counted, _counted_before(one, before)) if n is not None), default=None),
         expected=before.expected if before else None,
         offered=one.offered,
         partitioning=devices.partitioning or "",
@@ -173,6 +176,7 @@ def _row(cluster: Cluster, one: JudgedNode, before: Known | None, snapshot: Clus
         labels_missing_since=_labels_missing_since(one, before, at),
         boot_id=node.node_info.boot_id,
         booted_at=_booted_at(one, before, at),
+        booted_after=_booted_after(one, before, cluster.read_at),
         known_uuids=before.known_uuids if before else [],
         **_readiness(one, before, at),
         removed_at=None,
@@ -192,6 +196,14 @@ def _counted(one: JudgedNode, snapshot: ClusterSnapshot) -> int | None:
     return max(devices.physical, ordered)
 
 
+def _counted_before(one: JudgedNode, before: Known | None) -> int | None:
+    """The most seen so far; None where that were slots taken for cards, and a better source counts the cards now."""
+    if before is None:
+        return None
+    better = one.devices.physical is not None and one.devices.physical_source != "capacity"
+    return None if better and before.counted_by == "capacity" else before.most_seen
+
+
 def _labels_missing_since(one: JudgedNode, before: Known | None, at: datetime) -> datetime | None:
     if all(remark.id != LABELS_MISSING for remark in one.devices.remarks):
         return None
@@ -202,6 +214,13 @@ def _booted_at(one: JudgedNode, before: Known | None, at: datetime) -> datetime 
     if before is None or not before.boot_id or not one.node.node_info.boot_id:
         return before.booted_at if before else None
     return before.booted_at if before.boot_id == one.node.node_info.boot_id else at
+
+
+def _booted_after(one: JudgedNode, before: Known | None, read_at: datetime | None) -> datetime | None:
+    if before is None:
+        return None
+    here = one.node.node_info.boot_id
+    return read_at if before.boot_id and here and before.boot_id != here else before.booted_after
 
 
 def _readiness(one: JudgedNode, before: Known | None, at: datetime) -> dict[str, Any]:

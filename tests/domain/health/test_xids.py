@@ -257,3 +257,22 @@ def test_the_same_look_again_adds_nothing_in_whatever_order(pairs: list[tuple[in
             watch(look(*order, conditions=conditions), remembering(*reversed(before))).of(f"uid-{NODE}").bursts
             == once.of(f"uid-{NODE}").bursts
         )
+
+
+def test_a_code_that_stands_in_the_gauge_after_a_boot_came_since() -> None:
+    """DCGM starts anew with the node: the same code as before the boot is another event."""
+    before = tells(119, -60)
+
+    def booted(boot_id: str, *, at_s: float, now: DeviceSample, memory: ClusterMemory) -> ClusterMemory:
+        seen_now = look(now, seconds=at_s)
+        node = structs.replace(seen_now.nodes[0], node_info=structs.replace(seen_now.nodes[0].node_info, boot_id=boot_id))
+        return watch(structs.replace(seen_now, nodes=(node,)), memory)
+
+    memory = ClusterMemory(nodes={f"uid-{NODE}": NodeMemory(samples=(before,), boot_id="one")})
+    assert seen(booted("one", at_s=0, now=tells(119, 1), memory=memory)) == []
+    assert seen(booted("two", at_s=0, now=tells(0, 1), memory=memory)) == []
+    assert seen(booted("two", at_s=0, now=tells(119, 1), memory=memory)) == [(119, 1, "gauge")]
+    assert seen(booted("two", at_s=0, now=tells(119, -1), memory=memory)) == [], "read before the boot was seen"
+    noticed = NodeMemory(samples=(before,), boot_id="two", booted_at=at(-30))
+    later = ClusterMemory(nodes={f"uid-{NODE}": noticed})
+    assert seen(booted("two", at_s=0, now=tells(119, 1), memory=later)) == [(119, 1, "gauge")]

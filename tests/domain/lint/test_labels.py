@@ -182,3 +182,10 @@ def test_a_cluster_of_gpu_nodes_alone_needs_no_taint() -> None:
     assert ask(untainted.RULE, node_count=1).status == Status.NOT_APPLICABLE
     assert ask(untainted.RULE, node_count=None).status == Status.WARN
     assert ask(untainted.RULE, unread=["nodes"]).status == Status.UNKNOWN
+
+
+def test_labels_written_between_the_looks_at_a_boot_are_not_known_to_be_older() -> None:
+    told = make_node(labels=written(1))
+    for after, status in ((70, Status.UNKNOWN), (50, Status.WARN)):
+        memory = NodeMemory(booted_after=NOW - timedelta(minutes=after), booted_at=NOW - timedelta(minutes=30))
+        assert ask(labels_older_than_boot.RULE, node=told, memory=memory).status == status

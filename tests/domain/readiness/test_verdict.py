@@ -126,7 +126,7 @@ def test_a_node_that_just_booted_is_starting_unless_it_is_good() -> None:
 
 def test_a_node_never_seen_before_on_a_known_cluster_has_just_joined() -> None:
     world = broken_driver().but(memory=NodeMemory())
-    assert judge(world.snapshot(), ClusterMemory(had_nodes=True)).nodes[0].readiness.verdict == "starting"
+    assert judge(world.snapshot(), ClusterMemory(was_read=True)).nodes[0].readiness.verdict == "starting"
     assert judge(world.snapshot(), ClusterMemory()).nodes[0].readiness.verdict == "not_ready"
 
 

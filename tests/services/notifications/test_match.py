@@ -9,9 +9,10 @@ import pytest
 from django.db import connection
 
 from fleet.models import Delivery, DeliveryItem, Mute, Notice
+from fleet.services import locks
 from fleet.services.notifications import match as matching
 from fleet.services.notifications.match import match
-from tests.factories import NOON, a_cluster, a_delivery, a_node, a_notice, a_rule, a_spell
+from tests.factories import NOON, a_cluster, a_delivery, a_node, a_notice, a_pool, a_rule, a_spell
 
 pytestmark = pytest.mark.django_db
 EXPIRES = NOON + timedelta(days=7)
@@ -49,6 +50,18 @@ def test_scope_kind_and_severity(scope: dict[str, Any], fits: bool) -> None:
     a_notice(node=a_node(), pool="h100")
     match(NOON)
     assert Delivery.objects.exists() == fits
+
+
+def test_every_pool_that_a_node_was_in_hears_of_it() -> None:
+    """A figure of the node counts for one of its pools only; what befalls it concerns them all."""
+    node = a_node()
+    for slug, since in (("first", -3600), ("second", -3600), ("later", 60)):
+        a_pool(slug, node, since=at(since))
+    for slug in ("first", "second", "later"):
+        a_rule(name=slug, pools=[slug])
+    a_notice(node=node, pool="first", at=NOON)
+    match(NOON)
+    assert sorted(Delivery.objects.values_list("rule__name", flat=True)) == ["first", "second"]
 
 
 def test_a_rule_for_a_cluster_or_product_hears_nothing_without_one() -> None:
@@ -293,6 +306,6 @@ def test_two_workers_do_not_sort_at_once() -> None:
     a_notice()
     parameters = connection.get_connection_params()
     with psycopg.connect(host=parameters["host"], user=parameters["user"], dbname=parameters["dbname"]) as other:
-        other.execute("SELECT pg_advisory_xact_lock(7002, 0)")
+        other.execute("SELECT pg_advisory_xact_lock(%s, 0)", [locks.MATCHING])
         assert match(NOON) == 0
     assert match(NOON) == 1

@@ -50,8 +50,9 @@ def _from_bursts(subject: NodeSubject) -> Iterable[Finding]:
 
 
 def _is_cured(subject: NodeSubject, policy: XidPolicy, bursts: list[XidBurst]) -> bool:
-    """A reboot behind the last event resets the GPU, which is all that these codes ask for."""
-    booted = subject.memory.booted_at
+    """A reboot behind the last event resets the GPU, which is all that these codes ask for. An event of the time in which the
+    boot lies is not known to be cured."""
+    booted = subject.memory.booted_after or subject.memory.booted_at
     return policy.action in ("reset_gpu", "reboot") and booted is not None and all(burst.last_at < booted for burst in bursts)
 
 

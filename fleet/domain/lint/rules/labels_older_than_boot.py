@@ -35,7 +35,7 @@ def check(subject: NodeSubject) -> RuleResult:
         return answer(ID, ())
     if subject.now - booted < subject.cluster.boot_grace:
         return waiting(ID, "The node has just booted; GPU feature discovery may not have started yet.")
-    if booted - written < NOTICED_LATE:
+    if written > (subject.memory.booted_after or booted - NOTICED_LATE):
         return unknown(ID, "The labels were written about when the node booted: which came first is not known.")
     finding = Finding(
         rule=ID,

@@ -77,14 +77,11 @@ def _tokens(subject: NodeSubject) -> bool:
 
 
 def _all_busy(subject: NodeSubject) -> bool:
-    """Whether workloads hold every slot, so that the validator's pod finds none free."""
-    slots = subject.devices.slots
-    return (
-        slots.allocatable is not None
-        and slots.allocatable > 0
-        and slots.requested is not None
-        and slots.requested >= slots.allocatable
-        and bool(holders(subject))
+    """Whether workloads hold every slot of a resource, so that a validator's pod that asks for one finds none free. Which one
+    it asks for on a node that offers several depends on its version."""
+    return bool(holders(subject)) and any(
+        slots.allocatable and slots.requested is not None and slots.requested >= slots.allocatable
+        for slots in subject.devices.resources
     )
 
 

@@ -65,11 +65,13 @@ def _first(subject: NodeSubject, ids: frozenset[str]) -> Remark | None:
 
 
 def _written_since_boot(subject: NodeSubject, shown: tuple[Evidence, ...]) -> RungResult:
-    """GFD stamps its labels when it starts, and a boot starts it: labels older than the boot are the former boot's."""
+    """GFD stamps its labels when it starts, and a boot starts it: labels older than the boot are the former boot's. The boot
+    lies between the last look before it and the first behind it, so only what is older than both is known to be so."""
     text = subject.node.labels.get(labels.GFD_TIMESTAMP)
     booted = booted_at(subject)
     stamp = parse_count(text) if text else None
-    if stamp and booted is not None and datetime.fromtimestamp(min(stamp, 2**32), UTC) < booted - _CLOCK_SLACK:
+    before = subject.memory.booted_after if booted == subject.memory.booted_at else None
+    if stamp and booted is not None and datetime.fromtimestamp(min(stamp, 2**32), UTC) < (before or booted) - _CLOCK_SLACK:
         evidence = (
             Evidence("label", labels.GFD_TIMESTAMP, text or ""),
             Evidence("memory", "booted at", f"{booted:%Y-%m-%d %H:%M}"),

@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from fleet.domain.findings import RuleResult, Severity, Status
+from fleet.domain.rules import could_look
 from fleet.domain.subject import XidBurst, XidPolicy
 from tests.domain.health.subjects import NOW, ask, burst, nothing_read, sample, subject, uuid_of
 
@@ -70,10 +71,11 @@ def test_it_is_over_three_hours_after_the_last_event() -> None:
 
 
 def test_a_reboot_cures_what_asks_for_one() -> None:
-    booted = {"booted_at": NOW - timedelta(seconds=300)}
+    booted = {"booted_after": NOW - timedelta(seconds=330), "booted_at": NOW - timedelta(seconds=300)}
     assert with_bursts(burst(79, ago_s=400), **booted).status is Status.PASS
     assert with_bursts(burst(79, ago_s=200), **booted).status is Status.FAIL
     assert with_bursts(burst(54, ago_s=400), **booted).status is Status.FAIL  # a cable is not mended by a reboot
+    assert with_bursts(burst(79, ago_s=310), **booted).status is Status.FAIL, "before or after the boot, nobody knows"
 
 
 def test_an_operators_decision_holds() -> None:
@@ -110,3 +112,19 @@ def test_more_events_of_a_burst_change_no_word() -> None:
 def test_a_card_that_nobody_names_is_not_invented() -> None:
     finding = with_bursts(structs.replace(burst(79), uuid="", source="condition")).findings[0]
     assert finding.text.startswith("Xid 79 (GPU has fallen off the bus) on a GPU that nobody names")
+
+
+def test_two_events_of_no_named_card_are_not_known_to_be_one_cards() -> None:
+    told = [burst(31, ago_s=ago, uuid="", source="event") for ago in (7200, 600)]
+    assert with_bursts(*told).findings == ()
+    assert len(with_bursts(*(burst(31, ago_s=ago) for ago in (7200, 600))).findings) == 1
+
+
+def test_what_events_told_opens_and_closes_where_no_exporter_runs() -> None:
+    bare = structs.replace(nothing_read(subject(memory={"bursts": (burst(109, uuid="", source="event"),)})))
+    told = ask("xid", bare)
+    assert [finding.key for finding in told.findings] == ["/109"]
+    assert could_look(told)
+    over = ask("xid", nothing_read(subject(memory={"bursts": ()})))
+    assert (over.status, over.findings, could_look(over)) == (Status.UNKNOWN, (), True)
+    assert f"{uuid_of()}/last" in over.blind, "what stood in a gauge is not known to be gone"

@@ -10,6 +10,7 @@ import pytest
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import OperatorSnapshot
 from fleet.domain.telemetry import Telemetry
+from tests.builders import make_node
 from tests.domain.readiness.world import NOW, World, busy, operator, stack, swapped, validator, without, worker
 
 RUNG = "cuda_works"
@@ -96,3 +97,11 @@ def test_what_was_seen_before_a_boot_proves_nothing_after_it() -> None:
     assert "cuda_works|proved" not in rebooted.climb().remember
     noted = world.remembering(booted_at=NOW, pending={"cuda_works|proved": NOW}).but(telemetry=Telemetry())
     assert "cuda_works|proved" not in noted.climb().remember
+
+
+def test_one_resource_all_held_is_reason_enough_for_a_validator_to_wait() -> None:
+    """Whole cards all held, MIG slots free: which of the two the validator asks for depends on its version."""
+    node = make_node(capacity={"nvidia.com/gpu": 4, "nvidia.com/mig-1g.10gb": 28})
+    world = swapped(operator(), validator(cuda="failed")).but(node=node, telemetry=Telemetry())
+    assert world.says(RUNG) == Status.FAIL
+    assert world.but(pods=(*world.pods, worker(gpus=4))).says(RUNG) == Status.UNKNOWN

@@ -54,6 +54,15 @@ def test_labels_from_before_the_boot_warn_once_gfd_had_its_time() -> None:
     assert world.remembering(booted_at=NOW - timedelta(minutes=30)).says(RUNG) == Status.WARN
 
 
+def test_a_boot_that_was_noticed_late_makes_no_label_old() -> None:
+    """The node booted and GFD wrote while nobody looked: the stamp lies between the look before and the one behind."""
+    stamp = str(int((NOW - timedelta(minutes=36)).timestamp()))
+    noticed = {"booted_after": NOW - timedelta(minutes=40), "booted_at": NOW - timedelta(minutes=30)}
+    assert labelled(**{"nvidia.com/gfd.timestamp": stamp}).remembering(**noticed).says(RUNG) == Status.PASS
+    old = str(int((NOW - timedelta(minutes=50)).timestamp()))
+    assert labelled(**{"nvidia.com/gfd.timestamp": old}).remembering(**noticed).says(RUNG) == Status.WARN
+
+
 def test_gfd_that_starts_anew_breaks_nothing() -> None:
     world = operator()
     bare = make_node(gfd=False, labels={k: v for k, v in world.node.labels.items() if "deploy" in k})
