@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fleet.domain.devices import NodeDevices, Previous
+from fleet.domain.findings import Finding
 from fleet.domain.snapshot import ClusterSnapshot, DraDevice, NodeEvent, NodeSnapshot, PodSnapshot
 from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
 
@@ -95,6 +96,8 @@ class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Model servers as last seen before this look."""
     bursts: tuple[XidBurst, ...] = ()
     """Xid bursts whose last event lies within the last 24 hours, this look's included, oldest first."""
+    standing: tuple[Finding, ...] = ()
+    """Critical and fatal findings about it that are open."""
     pending: dict[str, datetime] = {}
     """`rule|key` to since when a finding that needs to last is seen without a break."""
     rungs: dict[str, str] = {}

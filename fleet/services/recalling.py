@@ -15,6 +15,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from fleet.domain.catalog import thresholds
+from fleet.domain.findings import Evidence, Finding, Severity
 from fleet.domain.pools.policy import Pool
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver, XidBurst, XidPolicy
@@ -22,6 +23,7 @@ from fleet.domain.telemetry import DeviceSample, ModelServer
 from fleet.models import (
     Cluster,
     DeviceTelemetry,
+    FindingRow,
     Maintenance,
     ModelServerRow,
     Node,
@@ -81,7 +83,7 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> di
     at, first = snapshot.taken_at, cluster.first_read_at
     previous = last_truth.while_labels_are_away(cluster, snapshot)
     ids = [node.pk for node in nodes]
-    samples, servers, bursts = _samples(ids), _servers(ids), _bursts(ids, at)
+    samples, servers, bursts, standing = _samples(ids), _servers(ids), _bursts(ids, at), _standing(ids)
     changes = _changes(ids, at)
     declared = expected.declared(cluster)
     found = {}
@@ -100,6 +102,7 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> di
             samples=tuple(samples[node.pk]),
             servers=tuple(servers[node.pk]),
             bursts=tuple(bursts[node.pk]),
+            standing=tuple(standing[node.pk]),
             pending={name: datetime.fromisoformat(since) for name, since in node.pending.items()},
             rungs={rung["id"]: rung["status"] for rung in node.rungs},
             verdict=node.verdict if node.verdict_since else "",
@@ -153,6 +156,26 @@ def _bursts(ids: list[int], at: datetime) -> dict[int, list[XidBurst]]:
                 source=row.source,
                 pods=tuple(row.pods),
                 job=row.job,
+            )
+        )
+    return found
+
+
+def _standing(ids: list[int]) -> dict[int, list[Finding]]:
+    found: dict[int, list[Finding]] = defaultdict(list)
+    grave = (Severity.CRITICAL.value, Severity.FATAL.value)
+    rows = FindingRow.objects.filter(node_id__in=ids, period__endswith__isnull=True, severity__in=grave)
+    for row in rows.order_by("rule", "key"):
+        found[row.node_id or 0].append(
+            Finding(
+                rule=row.rule,
+                severity=Severity(row.severity),
+                text=row.text,
+                key=row.key,
+                subject=row.subject,
+                evidence=msgspec.convert(row.evidence, tuple[Evidence, ...], strict=False),
+                remedy=row.remedy,
+                rung=row.rung,
             )
         )
     return found

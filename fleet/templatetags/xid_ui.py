@@ -38,7 +38,7 @@ _RAISED = {
 }
 _EFFECTS = {
     "info": "Shown, and changes no verdict.",
-    "warning": "Worth a look; the GPU stays in use.",
+    "warning": "Worth a look: the node is degraded, and the GPU stays in use.",
     "critical": "The GPU is not fit for work.",
     "fatal": "The GPU is not fit for work, and does not mend itself.",
 }

@@ -9,7 +9,7 @@ from fleet.domain.outcomes import Outcome
 from fleet.domain.readiness.seen import EXPORTERS, State, fresh, logs, part, pod_evidence, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.remarks.words import plural
-from fleet.domain.rules import SILENT
+from fleet.domain.rules import SILENT, could_look
 from fleet.domain.subject import NodeSubject
 
 _SICK = (Severity.FATAL, Severity.CRITICAL)
@@ -23,6 +23,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     nobody can say that it wrote none.
     """
     sick = [finding for result in health for finding in result.findings if finding.severity in _SICK]
+    sick += _out_of_sight(subject, health)
     samples = fresh(subject)
     if sick:
         return _told(Status.FAIL, sick)
@@ -50,6 +51,16 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if unwell:
         return _told(Status.WARN, unwell)
     return RUNG.says(Status.PASS, f"All {plural(should, 'GPU')} report, and none is found sick.", evidence)
+
+
+def _out_of_sight(subject: NodeSubject, health: Sequence[RuleResult]) -> list[Finding]:
+    """Open findings that nobody could look at this time: a counter that is no longer exported has mended nothing."""
+    by_rule = {result.rule: result for result in health}
+    return [
+        finding
+        for finding in subject.memory.standing
+        if (result := by_rule.get(finding.rule)) is not None and (not could_look(result) or finding.key in result.blind)
+    ]
 
 
 def _weakens(finding: Finding) -> bool:

@@ -19,7 +19,13 @@ RUNG = "telemetry_healthy"
 
 def found(severity: Severity, text: str = "Xid 79 on GPU 5: fallen off the bus.") -> RuleResult:
     finding = Finding(
-        rule="xid", severity=severity, text=text, key="GPU-5", evidence=(Evidence("telemetry", "xid", "79"),), remedy="Reboot."
+        rule="xid",
+        severity=severity,
+        text=text,
+        key="GPU-5",
+        evidence=(Evidence("telemetry", "xid", "79"),),
+        remedy="Reboot.",
+        rung=RUNG,
     )
     return RuleResult(rule="xid", status=Status.FAIL, findings=(finding,))
 
@@ -49,7 +55,26 @@ def test_a_serious_finding_fails_with_its_words_and_remedy() -> None:
         readiness = climb_with(operator(), found(severity))
         assert (readiness.verdict, readiness.broken_rung, readiness.remedy) == ("not_ready", RUNG, "Reboot.")
         assert readiness.reason.startswith("Xid 79 on GPU 5")
-    assert climb_with(operator(), found(Severity.WARNING)).verdict == "ready"
+
+
+def test_a_warning_about_a_gpu_degrades_its_node() -> None:
+    weak = climb_with(operator(), found(Severity.WARNING))
+    assert (weak.verdict, weak.broken_rung, weak.usable) == ("degraded", RUNG, 8)
+    assert climb_with(operator(), found(Severity.INFO)).verdict == "ready"
+    (finding,) = found(Severity.WARNING).findings
+    beside = RuleResult(rule="monitors", status=Status.WARN, findings=(msgspec.structs.replace(finding, rung=""),))
+    assert climb_with(operator(), beside).verdict == "ready", "what a monitor finds on the node beside its GPUs"
+
+
+def test_a_finding_that_nobody_can_look_at_any_more_still_stands() -> None:
+    """Its counter was taken out of the exporter's list, say. It is over when a look finds it gone."""
+    (finding,) = found(Severity.CRITICAL).findings
+    world, other = operator().remembering(standing=(finding,)), RuleResult(rule="ecc", status=Status.PASS)
+    blind = RuleResult(rule="xid", status=Status.NOT_ENABLED, reason="It is not exported.")
+    assert climb_with(world, blind, other).verdict == "not_ready"
+    one_card = RuleResult(rule="xid", status=Status.UNKNOWN, blind=("GPU-5",))
+    assert climb_with(world, one_card, other).verdict == "not_ready"
+    assert climb_with(world, RuleResult(rule="xid", status=Status.PASS), other).verdict == "ready"
 
 
 def test_health_rules_that_all_say_nothing_prove_nothing() -> None:
