@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 from django.db import connection, transaction
 
+from fleet.services import locks
 from fleet.services.recording import frames
 
 AT = datetime(2031, 5, 6, 7, 8, tzinfo=UTC)
@@ -29,7 +30,7 @@ def test_who_waited_sees_the_partition_that_came_meanwhile() -> None:
 
     late = Thread(target=other)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [frames._LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [locks.PARTITIONS])
         late.start()
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         for _ in range(1000):
