@@ -20,7 +20,7 @@ def read_body(response: Any, asked: Asked, deadline: Deadline, max_bytes: int) -
             sock.settimeout(deadline.at_most(deadline.seconds))
         chunk = response.read1(_CHUNK)
         if not chunk:
-            return content
+            return _without_nul(content)
         content += chunk
         if len(content) > max_bytes:
             response.close()
@@ -28,3 +28,12 @@ def read_body(response: Any, asked: Asked, deadline: Deadline, max_bytes: int) -
             raise Failure(Outcome.TOO_LARGE, f"One answer to the request to {asked.words} is larger than {size}.")
         if deadline.spent:
             raise TimeoutError
+
+
+def _without_nul(content: bytearray) -> bytearray:
+    """Postgres keeps no NUL in text, and anybody may write one: into the message with which a container ends, say. It must not
+    cost the whole pass. As JSON writes it, and as it stands in an exporter's page."""
+    for nul, mark in ((rb"\u0000", rb"\ufffd"), (b"\0", "\ufffd".encode())):
+        if nul in content:
+            content = content.replace(nul, mark)
+    return content

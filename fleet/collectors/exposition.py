@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 _LINE = re.compile(
     r"""^[ \t]*
-    ([a-zA-Z_:][a-zA-Z0-9_:]*)                                  # name
+    ([a-zA-Z_:][a-zA-Z0-9_:]*+)                                 # name
     [ \t]*+
     (?:\{((?:[^"}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+)\})?       # labels, whose values may hold braces
     [ \t]*+
@@ -22,7 +22,8 @@ _LINE = re.compile(
     [ \t]*\r?$""",
     re.MULTILINE | re.VERBOSE,
 )
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]++|\\.)*+)"')
+# From the beginning of a word only: else a long word that is no label would be read again from each of its letters.
+_LABEL = re.compile(r'(?<![a-zA-Z0-9_])([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*=[ \t]*"((?:[^"\\]++|\\.)*+)"')
 _ESCAPED = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "\\": "\\", '"': '"'}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 
 import msgspec
 
@@ -23,6 +24,8 @@ POD_PROXY, DIRECT, PROMETHEUS = "pod-proxy", "direct", "prometheus"
 PORTS = {DCGM_EXPORTER: 9400, AMD_METRICS_EXPORTER: 5000}
 """Parts of the GPU stack that tell of devices, and the port each uses by default."""
 
+MOST_SAMPLES = 50_000
+"""Of one page. Any pod may call itself an exporter, and a page of short lines costs more memory than it is long."""
 _NO_SAMPLE = "Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail."
 
 
@@ -175,7 +178,9 @@ class Reader:
 
 def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devices:
     text = decode(body)
-    page = list(parse(text))
+    page = list(islice(parse(text), MOST_SAMPLES + 1))
+    if len(page) > MOST_SAMPLES:
+        raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} tells more than {MOST_SAMPLES:,} series.")
     if not page and any(line and not line.startswith("#") for line in text.splitlines()):
         raise Failure(Outcome.MALFORMED, f"What {target.pod.name} answers is no Prometheus text.")
     return dcgm.parse(page, target.pod.node_name, at)

@@ -46,6 +46,8 @@ def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = setti
         except Exception as error:
             # Our own mistake, not the cluster's: it goes on to the log, and the run must not stand as running for ever.
             _fail(run, f"Muster itself failed ({type(error).__name__}); its log says where. Nothing was recorded.")
+            if trigger != TELEMETRY:
+                recording.record_failure(cluster, run)
             raise
 
 
@@ -158,7 +160,9 @@ def _finish(run: CollectionRun, snapshot: ClusterSnapshot) -> None:
         run.outcome = RunOutcome.PARTIAL
     else:
         run.outcome = RunOutcome.FAILED
-    worst = nodes if not nodes.complete else next(iter(broken), None)
+    # a section that was never asked for only says what stopped the others: theirs is the reason
+    asked = [report for report in broken if report.outcome is not Outcome.SKIPPED] or broken
+    worst = nodes if nodes in asked else next(iter(asked), None)
     run.error = worst.reason if worst else ""
     run.sections = [
         {

@@ -87,3 +87,13 @@ def test_one_broken_line_costs_only_itself() -> None:
 
 def test_bytes_that_are_no_utf8_are_marked() -> None:
     assert decode(b'a{b="\xff"} 1') == 'a{b="\ufffd"} 1'
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a" * 200_000 + " b c", "a{" + "b" * 200_000 + "} 1", 'a{b="' + "c" * 200_000 + " 1", "a" + " " * 200_000 + "x y z"],
+    ids=["a long name", "a long label", "a value that never ends", "a long blank"],
+)
+def test_a_line_that_is_none_is_passed_over_however_long_it_is(line: str) -> None:
+    """Read in one go: to try it anew from each letter would take hours, and any pod may write such a line."""
+    assert [sample.name for sample in parse(f"{line}\nup 1\n")] in (["up"], ["a", "up"])

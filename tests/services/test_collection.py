@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from fleet.models import Cluster, CollectionRun, Node, NodeRevision, Pod, RunOutcome
+from fleet.services import collection
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_all, collect_cluster
 from fleet.services.locks import collection_lock
@@ -214,3 +215,58 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+
+
+@pytest.mark.django_db
+def test_a_nul_in_somebodys_text_costs_nothing(simulation: Simulation) -> None:
+    """Anybody may end a container with one in its message; Postgres takes none."""
+    (cluster, *_) = register_clusters()
+    told = simulation.fleet[cluster.name]
+    pod = next(pod for pod in told.pods.values() if pod.reason)
+    message = pod.message
+    pod.message = "boom\x00boom"
+    told.show_pod(pod)
+    try:
+        run = collect_cluster(cluster, trigger="cli")
+    finally:
+        pod.message = message
+        told.show_pod(pod)
+    assert run is not None
+    assert run.outcome == RunOutcome.OK
+    assert any("boom\N{REPLACEMENT CHARACTER}boom" in str(one) for one in Pod.objects.values_list("snapshot", flat=True))
+
+
+@pytest.mark.django_db
+def test_a_pass_that_fails_by_a_mistake_of_musters_own_is_told_of_its_cluster(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cluster, *_) = register_clusters()
+    collect_cluster(cluster, trigger="cli")
+
+    def fail(*_: Any) -> None:
+        raise LookupError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collection.recording, "record", fail)
+        with pytest.raises(LookupError):
+            collect_cluster(cluster, trigger="cli")
+    cluster.refresh_from_db()
+    assert cluster.outcome == RunOutcome.FAILED
+    assert cluster.error.startswith("Muster itself failed (LookupError)")
+    assert cluster.failing_since is not None
+    collect_cluster(cluster, trigger="cli")
+    cluster.refresh_from_db()
+    assert (cluster.outcome, cluster.failing_since) == (RunOutcome.OK, None)
+
+
+@pytest.mark.django_db
+def test_the_reason_of_a_cluster_out_of_reach_is_what_stopped_the_first_question(simulation: Simulation) -> None:
+    (cluster, *_) = register_clusters()
+    simulation.faults(cluster.name).set(unreachable="refused")
+    try:
+        run = collect_cluster(cluster, trigger="cli")
+    finally:
+        simulation.faults(cluster.name).clear()
+    assert run is not None
+    assert "refuses connections" in run.error
+    assert not run.error.startswith("It was not asked for")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db import transaction
+
 from fleet.domain.findings import Status
 from fleet.domain.judgement import JudgedNode
 from fleet.domain.snapshot import ClusterSnapshot
@@ -54,6 +56,17 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
     notices.record_reachability(cluster, failing_before, at)
+
+
+def record_failure(cluster: Cluster, run: CollectionRun) -> None:
+    """A pass of which nothing could be recorded, by a mistake of Muster's own: the cluster must not look well read."""
+    with transaction.atomic():
+        row = Cluster.objects.select_for_update().get(pk=cluster.pk)
+        failing_before = row.failing_since
+        row.outcome, row.error = run.outcome, run.error
+        row.failing_since = failing_before or run.started_at
+        row.save(update_fields=("outcome", "error", "failing_since"))
+        notices.record_reachability(row, failing_before, run.started_at)
 
 
 def learn_proved(cluster: Cluster, judged: Sequence[JudgedNode]) -> None:
