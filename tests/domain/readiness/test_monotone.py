@@ -222,6 +222,11 @@ def test_with_one_fault(name: str, removal: str) -> None:
         check(name, [fault], removal, partial=False)
 
 
+@pytest.mark.parametrize("other", ["card lost", "nothing on offer", "plugin offers fewer"])
+def test_devices_that_dra_no_longer_publishes_are_not_counted_by_others_instead(other: str) -> None:
+    check("dra", [other, "slices lost"], "ResourceSlices", partial=False)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.sampled_from(STACKS),

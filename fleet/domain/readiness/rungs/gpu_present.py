@@ -32,6 +32,9 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if labels_only_away(subject, RUNG.id):
         reason = "GPU feature discovery's labels, which count the cards, are gone for the moment."
         return RUNG.says(Status.UNKNOWN, reason, proof)
+    if subject.component("dra-driver") and not subject.dra_devices:
+        reason = "The DRA driver runs on this node and publishes no device: what it would count is not known."
+        return RUNG.says(Status.UNKNOWN, reason, proof)
     if counted is None:
         why = next((remark.text for remark in devices.remarks if remark.id == "physical_unknown"), "")
         reason = why or "There are GPUs, but nobody can tell how many."
