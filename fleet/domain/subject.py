@@ -125,8 +125,8 @@ class ClusterMemory(msgspec.Struct, frozen=True, kw_only=True):
     silent_since: datetime | None = None
     """Set when the cluster has not been read for so long that nothing it said before is believed any more."""
     last_reached_at: datetime | None = None
-    """Set while the cluster is out of reach: when it was last read. What was measured then ages no further until it is silent:
-    it is Muster's way that is broken, not its exporters."""
+    """Set while the cluster, or every exporter for want of a right, is out of reach: when it was last read. What was measured
+    then ages no further until it is silent: it is Muster's way that is broken, not its exporters."""
     rungs_proved: frozenset[str] = frozenset()
     """Rungs that something on this cluster proved before: their absence now is no "nobody could ever prove it"."""
     boot_grace: timedelta = timedelta(minutes=5)

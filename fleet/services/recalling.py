@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from fleet.domain.catalog import thresholds
 from fleet.domain.findings import Evidence, Finding, Severity
+from fleet.domain.outcomes import Outcome
 from fleet.domain.pools.policy import Pool
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver, XidBurst, XidPolicy
@@ -54,7 +55,7 @@ def recall(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterMemory:
         },
         has_pools=bool(specs),
         silent_since=_silent_since(cluster, snapshot),
-        last_reached_at=None if snapshot.is_reached else cluster.read_at,
+        last_reached_at=_measured_until(cluster, snapshot),
         rungs_proved=frozenset(cluster.rungs_proved),
         boot_grace=settings.BOOT_GRACE,
         flap_changes=settings.FLAP_CHANGES,
@@ -77,6 +78,18 @@ def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | Non
         return None
     turns = cluster.read_at + settings.STALE_AFTER
     return turns if turns <= snapshot.taken_at else None
+
+
+def _measured_until(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:
+    """The last look that could measure, while it is Muster's way that is closed: the cluster out of reach, or the right to ask
+    exporters gone. Such a right holds what it proved no longer than a lost cluster does: until STALE_AFTER."""
+    if not snapshot.is_reached:
+        return cluster.read_at
+    if snapshot.section("telemetry").outcome not in (Outcome.FORBIDDEN, Outcome.UNAUTHORISED):
+        return None
+    told = (cluster.section_read_at or {}).get("telemetry")
+    at = datetime.fromisoformat(told) if told else None
+    return at if at is not None and snapshot.taken_at - at < settings.STALE_AFTER else None
 
 
 def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> dict[str, NodeMemory]:

@@ -1,4 +1,4 @@
-"""What the first look at a cluster, a node or a count means for every later one."""
+"""What the first look at a cluster, a node or a count means for every later one, and what a lost right holds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import NodeInfo
 from fleet.models import Cluster, CollectionRun, Node
-from fleet.services import collection
+from fleet.services import collection, recalling
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -58,3 +59,20 @@ def test_slots_taken_for_cards_give_way_to_whoever_counts_cards(east: Cluster) -
     shared = {"nvidia.com/gpu.count": "4", "nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "time-slicing"}
     look(east, a_node("n1", gpus=16, labels=shared), after_s=60)
     assert (node().physical, node().physical_source, node().expected) == (4, "label", 4)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "minutes", "held"),
+    [
+        (Outcome.FORBIDDEN, 10, True),
+        (Outcome.FORBIDDEN, 16, False),
+        (Outcome.UNREACHABLE, 10, False),  # exporters that do not answer, all of them, may well be broken
+        (Outcome.COLLECTED, 10, False),
+    ],
+)
+def test_a_right_taken_away_makes_no_card_sick_sooner_than_a_lost_cluster(
+    east: Cluster, outcome: Outcome, minutes: int, held: bool
+) -> None:
+    east.section_read_at = {"telemetry": T0.isoformat()}
+    snapshot = a_snapshot(a_node("n1"), after_s=60 * minutes, broken={"telemetry": outcome})
+    assert recalling.recall(east, snapshot).last_reached_at == (T0 if held else None)

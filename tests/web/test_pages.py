@@ -70,6 +70,16 @@ def test_a_cluster_that_fails_shows_its_last_truth_with_its_age(reader: Any) -> 
     assert "This cluster cannot be read" in text_of(reader, "/clusters/east/")
 
 
+def test_slots_bear_the_age_of_the_pods_they_were_counted_from(reader: Any) -> None:
+    now = datetime.now(UTC)
+    for minutes, aged in ((0, False), (12, True)):
+        read_at = {"pods": (now - timedelta(minutes=minutes)).isoformat()}
+        cluster = a_cluster(f"c{minutes}", read_at=now, section_read_at=read_at)
+        a_node(cluster=cluster)
+        assert ("12 min old" in text_of(reader, f"/clusters/{cluster.name}/")) == aged
+        assert ("12 min old" in text_of(reader, "/clusters/")) == aged
+
+
 def test_what_nobody_knows_is_never_a_number(reader: Any) -> None:
     node = a_node(LONG, **UNKNOWN)
     a_resource(node, capacity=None, allocatable=None, requested=None, free=None, predicted=None)
