@@ -55,15 +55,26 @@ class _Answer(msgspec.Struct):
 class Server:
     """One Prometheus server, or anything that speaks its API (Thanos, Mimir, VictoriaMetrics)."""
 
-    def __init__(self, url: str, token: str, deadline: Deadline) -> None:
+    def __init__(self, url: str, token: str, deadline: Deadline, match: str = "") -> None:
+        """`match` are label matchers (`cluster="east"`) that every series must meet: where one server holds the samples of many
+        clusters, names of nodes may be the same in two of them, and the others' series need not be sent at all."""
         self._url = url.rstrip("/")
         self._token = token
+        self._match = match
         self._deadline = deadline
         self._pool = urllib3.PoolManager(retries=False, maxsize=WORKERS)
 
-    def names(self, selector: str) -> list[str]:
-        """Names of the metrics that match. Raises Failure."""
-        data = self._ask("label/__name__/values", {"match[]": selector})
+    def select(self, wires: Sequence[str]) -> str:
+        """The selector of all series of these names; empty for none."""
+        if not wires:
+            return ""
+        if len(wires) == 1:
+            return f"{wires[0]}{{{self._match}}}" if self._match else wires[0]
+        return f'{{__name__=~"{"|".join(wires)}"{"," if self._match else ""}{self._match}}}'
+
+    def names(self, wires: Sequence[str]) -> list[str]:
+        """Those of these names that it has series of. Raises Failure."""
+        data = self._ask("label/__name__/values", {"match[]": self.select(wires)})
         found: list[str] = _decode(data, list[str])
         return found
 
@@ -175,12 +186,12 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 def fetch(server: Server, places: Places, at: datetime) -> Read:
     """The newest samples of every device on the cluster's nodes. Raises Failure where a query fails: half an answer would make
     metrics look as if nobody exported them."""
-    names = frozenset(server.names(f'{{__name__=~"{_pattern(_wires())}"}}'))
-    queries = [query for wires in _groups(names) if (query := _query(wires))]
+    names = frozenset(server.names(_wires()))
+    queries = [query for wires in _groups(names) if (query := server.select(wires))]
     if not queries:
         return Read()
     base = next((wires for wires in _base(names)), None)
-    asked = [f"timestamp({_query(base)})" if base else "", *queries]
+    asked = [f"timestamp({server.select(base)})" if base else "", *queries]
     with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="prometheus") as pool:
         answers = list(pool.map(lambda query: server.query(query) if query else [], asked))
     return parse(answers[1:], answers[0], places, at)
@@ -266,13 +277,3 @@ def _base(names: frozenset[str]) -> list[list[str]]:
         for one in _EVERYWHERE
     ]
     return [wires for wires in found if wires]
-
-
-def _query(wires: Sequence[str]) -> str:
-    if not wires:
-        return ""
-    return wires[0] if len(wires) == 1 else f'{{__name__=~"{_pattern(wires)}"}}'
-
-
-def _pattern(wires: Sequence[str]) -> str:
-    return "|".join(wires)

@@ -40,11 +40,12 @@ def fetch(server: Server, found: Sequence[tuple[Target, catalog.Server]], at: da
     """The servers among `found` of which Prometheus has fresh samples. Raises Failure where a query fails."""
     kinds = {kind.kind: kind for _, kind in found}
     wanted = sorted({wire for kind in kinds.values() for wire in _wires(kind)})
-    names = frozenset(server.names(f'{{__name__=~"{"|".join(wanted)}"}}'))
+    names = frozenset(server.names(wanted))
     queries = [name for name in wanted if name in names]
     times = sorted({name for kind in kinds.values() if (name := _base(kind, names))})
     with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="prometheus") as pool:
-        answers = list(pool.map(server.query, [*queries, *(f"timestamp({name})" for name in times)]))
+        asked = [server.select([name]) for name in queries] + [f"timestamp({server.select([name])})" for name in times]
+        answers = list(pool.map(server.query, asked))
     pods = _Pods(
         frozenset(target.key for target, _ in found), {target.pod.ip: target.key for target, _ in found if target.pod.ip}
     )

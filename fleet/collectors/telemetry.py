@@ -35,6 +35,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     source: str = POD_PROXY
     prometheus_url: str = ""
     prometheus_token: str = ""
+    prometheus_match: str = ""
+    """Label matchers that tell this cluster's series from others'."""
     workers: int = 32
     """Pods asked at once."""
     timeout_s: float = 5.0
@@ -150,7 +152,8 @@ class Reader:
         return report, samples
 
     def _prometheus(self) -> prometheus.Server:
-        return prometheus.Server(self._plan.prometheus_url, self._plan.prometheus_token, self._deadline)
+        plan = self._plan
+        return prometheus.Server(plan.prometheus_url, plan.prometheus_token, self._deadline, plan.prometheus_match)
 
     def _from_prometheus(self, exporters: Sequence[PodSnapshot], nodes: frozenset[str]) -> Result:
         places = prometheus.Places.of(exporters, nodes)

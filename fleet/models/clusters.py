@@ -58,6 +58,8 @@ class Cluster(models.Model):
     telemetry_source = models.CharField(max_length=20, blank=True)
     """pod-proxy, direct or prometheus; empty for MUSTER_TELEMETRY's."""
     prometheus_url = models.CharField(max_length=500, blank=True)
+    prometheus_match = models.CharField(max_length=500, blank=True)
+    """Label matchers of this cluster's series, where the server holds those of others too."""
     rungs_proved = models.JSONField(default=list)
     """Ids of the rungs that something on this cluster has proved at some time."""
 

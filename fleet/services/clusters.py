@@ -41,10 +41,10 @@ def _read(files: tuple[tuple[str, tuple[int, int]], ...], contexts: tuple[str, .
     return {connection.name: connection for connection in found}
 
 
-def set_telemetry(name: str, source: str, prometheus_url: str) -> bool:
+def set_telemetry(name: str, source: str, prometheus_url: str, prometheus_match: str = "") -> bool:
     """How one cluster's telemetry is read; empty values follow the settings. False where there is no such cluster."""
     rows = Cluster.objects.filter(name=name, removed_at__isnull=True)
-    return bool(rows.update(telemetry_source=source, prometheus_url=prometheus_url))
+    return bool(rows.update(telemetry_source=source, prometheus_url=prometheus_url, prometheus_match=prometheus_match))
 
 
 @transaction.atomic

@@ -99,6 +99,7 @@ def plan_of(cluster: Cluster) -> Plan:
         source=cluster.telemetry_source or settings.TELEMETRY_SOURCE,
         prometheus_url=cluster.prometheus_url or settings.PROMETHEUS_URL,
         prometheus_token=settings.PROMETHEUS_TOKEN,
+        prometheus_match=cluster.prometheus_match,
         workers=settings.TELEMETRY_WORKERS,
         timeout_s=settings.TELEMETRY_TIMEOUT_S,
         failed_before=last_truth.failed_exporters(cluster),

@@ -46,7 +46,10 @@ def _jobs(simulation: Simulation, cluster: str, honor_labels: bool) -> list[dict
             "metrics_path": f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:{page}",
             "authorization": {"credentials": simulation.token(cluster)},
             "static_configs": [
-                {"targets": [address], "labels": {"namespace": pod.namespace, "pod": pod.name, "container": "exporter"}}
+                {
+                    "targets": [address],
+                    "labels": {"namespace": pod.namespace, "pod": pod.name, "container": "exporter", "cluster": cluster},
+                }
             ],
         }
         for number, (pod, page) in enumerate(targets)

@@ -104,6 +104,25 @@ def test_model_servers_are_read_from_it_as_from_themselves(
         assert timedelta(0) <= datetime.now(UTC) - other.at < timedelta(minutes=2)
 
 
+def test_where_it_holds_several_clusters_only_this_ones_series_are_asked_for(
+    serving_fleet: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scraping(serving_fleet, CLUSTER, tmp_path, devices=8, servers=4) as url:
+        monkeypatch.setattr(ProxyWay, "ask", _refuse)
+        for match, cards, servers in (
+            (f'cluster="{CLUSTER}"', 8, 4),
+            ('cluster=~"prod.*", job!=""', 8, 4),
+            ('cluster="west"', 0, 0),
+        ):
+            snapshot = look(serving_fleet, tmp_path, Plan(source="prometheus", prometheus_url=url, prometheus_match=match))
+            assert len(snapshot.telemetry.samples) == cards, match
+            assert sum(one.outcome is Outcome.COLLECTED for one in snapshot.telemetry.servers) == servers, match
+
+
+def _refuse(*_: Any) -> None:
+    raise Failure(Outcome.FORBIDDEN, "Muster's account may not get pods/proxy.")
+
+
 def test_a_model_server_that_is_not_scraped_is_asked_itself_where_that_is_allowed(
     serving_fleet: Simulation, tmp_path: Path
 ) -> None:

@@ -289,9 +289,9 @@ def test_a_cluster_may_be_read_another_way(settings: Any) -> None:
     assert not clusters.set_telemetry("west", "direct", "")
     plan = collection.plan_of(Cluster.objects.get())
     assert (plan.source, plan.prometheus_url, plan.prometheus_token) == ("pod-proxy", "http://all", "secret")
-    assert clusters.set_telemetry("east", "prometheus", "http://its-own")
+    assert clusters.set_telemetry("east", "prometheus", "http://its-own", 'cluster="east"')
     plan = collection.plan_of(Cluster.objects.get())
-    assert (plan.source, plan.prometheus_url) == ("prometheus", "http://its-own")
+    assert (plan.source, plan.prometheus_url, plan.prometheus_match) == ("prometheus", "http://its-own", 'cluster="east"')
     assert clusters.set_telemetry("east", "", "")
     assert collection.plan_of(Cluster.objects.get()).source == "pod-proxy"
 

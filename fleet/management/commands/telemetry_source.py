@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from fleet.management.commands._database import running_database
 from fleet.services.clusters import set_telemetry
 
+_MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"'
+_MATCHERS = re.compile(rf"{_MATCHER}(?:\s*,\s*{_MATCHER})*")
 SOURCES = ("pod-proxy", "direct", "prometheus", "default")
 
 
@@ -20,14 +23,23 @@ class Command(BaseCommand):
         parser.add_argument("cluster")
         parser.add_argument("source", choices=SOURCES, help="default: as the settings say")
         parser.add_argument("--prometheus-url", default="", help="the cluster's own Prometheus server")
+        parser.add_argument(
+            "--prometheus-match",
+            default="",
+            metavar="MATCHERS",
+            help="label matchers of its series, where the server holds several clusters': 'cluster=\"east\"'",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         url = options["prometheus_url"]
         if url and urlsplit(url).scheme not in ("http", "https"):
             raise CommandError("--prometheus-url must begin with http:// or https://.")
+        match = options["prometheus_match"].strip()
+        if match and not _MATCHERS.fullmatch(match):
+            raise CommandError('--prometheus-match must be label matchers as PromQL writes them: cluster="east", env=~"prod.*"')
         source = "" if options["source"] == "default" else options["source"]
         with running_database():
-            if not set_telemetry(options["cluster"], source, url):
+            if not set_telemetry(options["cluster"], source, url, match):
                 raise CommandError(f"There is no cluster {options['cluster']}.")
         self.stdout.write(
             f"Telemetry of {options['cluster']} is read by {source or 'what the settings say'} from its next reading on."
