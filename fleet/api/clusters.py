@@ -62,7 +62,7 @@ class Clusters(ListViewSet):
         "error",
     )
     lookup_field = "name"
-    lookup_value_regex = "[^/]+"
+    lookup_value_converter = "cluster"
     roles = {"collect": Role.OPERATOR}
 
     def get_queryset(self) -> QuerySet[Cluster]:

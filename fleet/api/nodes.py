@@ -183,7 +183,6 @@ class Nodes(ListViewSet):
     queryset = Node.objects.none()
     serializer_class = NodeSerializer
     filterset_class = NodeFilters
-    lookup_value_regex = "[^/]+"
     default_ordering = "name"
     orderings = {
         "name": "name",

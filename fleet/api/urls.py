@@ -33,8 +33,10 @@ from fleet.api.workload_classes import Classes
 from fleet.api.xid_bursts import XidBursts
 from fleet.api.xids import Xids
 
+# Its lookup is a path converter, not an expression: a cluster's name may hold slashes.
+by_converter = SimpleRouter(use_regex_path=False)
+by_converter.register("clusters", Clusters, basename="api-clusters")
 router = SimpleRouter()
-router.register("clusters", Clusters, basename="api-clusters")
 router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
@@ -54,11 +56,11 @@ router.register("deliveries", Deliveries, basename="api-deliveries")
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("fleet/summary/", SummaryInTime.as_view(), name="api-fleet-summary"),
-    path("nodes/<str:cluster>/<str:name>/", NodesInTime.as_view({"get": "one"}), name="api-node"),
-    path("nodes/<str:cluster>/<str:name>/history/", NodesInTime.as_view({"get": "history"}), name="api-node-history"),
-    path("nodes/<str:cluster>/<str:name>/diff/", NodesInTime.as_view({"get": "diff"}), name="api-node-diff"),
-    path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
-    path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
+    path("nodes/<cluster:cluster>/<str:name>/", NodesInTime.as_view({"get": "one"}), name="api-node"),
+    path("nodes/<cluster:cluster>/<str:name>/history/", NodesInTime.as_view({"get": "history"}), name="api-node-history"),
+    path("nodes/<cluster:cluster>/<str:name>/diff/", NodesInTime.as_view({"get": "diff"}), name="api-node-diff"),
+    path("nodes/<cluster:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
+    path("nodes/<cluster:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
     path("history/availability/", Availability.as_view(), name="api-availability"),
     path("history/changes/", Changes.as_view(), name="api-changes"),
     path("history/changes/facets/", ChangeFacets.as_view(), name="api-changes-facets"),
@@ -66,17 +68,18 @@ v1: list[Any] = [
     path("pools/apply/", Apply.as_view(), name="api-pools-apply"),
     path("pools/export/", Export.as_view(), name="api-pools-export"),
     path(
-        "nodes/<str:cluster>/<str:name>/maintenance/",
+        "nodes/<cluster:cluster>/<str:name>/maintenance/",
         NodeMaintenance.as_view({"get": "show", "post": "begin", "delete": "end"}),
         name="api-node-maintenance",
     ),
     path(
-        "nodes/<str:cluster>/<str:name>/expected-gpus/",
+        "nodes/<cluster:cluster>/<str:name>/expected-gpus/",
         NodeExpected.as_view({"get": "show", "post": "declare", "delete": "withdraw"}),
         name="api-node-expected",
     ),
-    path("clusters/<str:cluster>/waivers/", Waivers.as_view({"get": "index", "post": "grant"}), name="api-cluster-waivers"),
-    path("clusters/<str:cluster>/waivers/<str:rung>/", Waivers.as_view({"delete": "withdraw"}), name="api-cluster-waiver"),
+    path("clusters/<cluster:cluster>/waivers/", Waivers.as_view({"get": "index", "post": "grant"}), name="api-cluster-waivers"),
+    path("clusters/<cluster:cluster>/waivers/<str:rung>/", Waivers.as_view({"delete": "withdraw"}), name="api-cluster-waiver"),
+    path("", include(by_converter.urls)),
     path("", include(router.urls)),
 ]
 # The documentation's own script writes a style element: this page, and no other, lets it.
