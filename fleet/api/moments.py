@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from fleet.api import windows
 from fleet.api.fleet import FleetSummary, SummarySerializer
-from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer
+from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer, node_or_404
 from fleet.domain.history import spans
 from fleet.domain.history.incidents import stretches
 from fleet.domain.readiness.words import rung_number, rung_title
@@ -162,7 +162,7 @@ class NodesInTime(Nodes):
         """Verdicts, rungs, findings, changes of facts and Xid bursts that touch the window (7 days by default)."""
         windows.only(request, ("since", "until", "window"))
         since, until, _ = windows.window(request, days=7)
-        node = self._node(cluster, name)
+        node = node_or_404(cluster, name)
         found = history.node_timeline(node, since, until)
         told = [spans.Span(one.since, one.until, one.verdict) for one in found.verdicts]
         seconds, now = spans.seconds(told, since, until), timezone.now()
@@ -203,7 +203,7 @@ class NodesInTime(Nodes):
     def diff(self, request: Request, cluster: str, name: str) -> Response:
         """What differs at `to` from `from`: facts, verdict, rungs, findings."""
         windows.only(request, ("from", "to"))
-        self._node(cluster, name)
+        node_or_404(cluster, name)
         a, b = windows.required_moment(request, "from"), windows.moment(request, "to") or timezone.now()
         found = history.node_diff(cluster, name, a, b)
         told = {

@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet.api.authentication import acting
-from fleet.api.declarations import YAML, PromisePeriodSerializer, StandingSerializer, refused
+from fleet.api.declarations import YAML, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
 from fleet.api.pools import OBJECT
 from fleet.domain.manifests.parameters import Parameters
@@ -24,7 +24,6 @@ from fleet.domain.manifests.render import KINDS, ManifestError, to_yaml
 from fleet.filters import ClassFilters
 from fleet.models import Role, WorkloadClass
 from fleet.selectors import classes as select
-from fleet.selectors.pools import promise_history
 from fleet.services import classes as service
 
 
@@ -120,14 +119,6 @@ class Classes(ListViewSet):
         self._row(slug)
         refused(lambda: service.remove(acting(request), slug, timezone.now()))
         return Response(status=204)
-
-    @extend_schema(operation_id="workload_class_history", responses=PromisePeriodSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"])
-    def history(self, request: Request, slug: str) -> Response:
-        """When it was kept, at risk or broken, and why; newest first."""
-        self._row(slug)
-        page = self.paginate_queryset(promise_history("class", slug).order_by("-id"))
-        return self.get_paginated_response(PromisePeriodSerializer(page, many=True).data)
 
     @extend_schema(
         operation_id="workload_class_headroom",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class ClusterName:
     """A context of a kubeconfig may hold slashes (`arn:aws:eks:us-east-1:123456789012:cluster/prod`, `ns/host:6443/user`).
@@ -12,7 +10,7 @@ class ClusterName:
     (RFC 6901). `%2F` would not do, servers and proxies turn it into a slash on the way. In a query the name stands as it is.
     """
 
-    regex: ClassVar[str] = "[^/]+"
+    regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
         return value.replace("~1", "/").replace("~0", "~")

@@ -148,11 +148,6 @@ def test_pages_follow_their_cursors_and_hold_every_row_once(reader: Any) -> None
         assert sorted(seen) == [f"n{number:02}" for number in range(25)], ordering
 
 
-def test_the_limit_is_bounded(reader: Any) -> None:
-    a_node("n1")
-    assert names(reader.get("/api/v1/nodes/?limit=100000")) == ["n1"]
-
-
 @pytest.mark.parametrize(
     ("query", "found"),
     [
