@@ -46,7 +46,7 @@ class NodeGpus(serializers.Serializer):
     expected = serializers.IntegerField(allow_null=True)
     offered = serializers.IntegerField(allow_null=True)
     usable = serializers.IntegerField(allow_null=True)
-    source = serializers.CharField(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
+    source = Told(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
     mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
 
