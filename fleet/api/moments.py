@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet.api import windows
+from fleet.api.fields import Told
 from fleet.api.fleet import FleetSummary, SummarySerializer
 from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer, node_or_404
 from fleet.domain.history import spans
@@ -82,12 +83,12 @@ class IncidentSerializer(serializers.Serializer):
 
 
 class XidBurstOfNode(serializers.Serializer):
-    uuid = serializers.CharField()
+    uuid = Told()
     code = serializers.IntegerField()
     started_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField()
     count = serializers.IntegerField()
-    job = serializers.CharField()
+    job = Told()
 
 
 class NodeHistorySerializer(serializers.Serializer):

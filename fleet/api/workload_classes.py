@@ -15,6 +15,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api import windows
 from fleet.api.authentication import acting
 from fleet.api.declarations import YAML, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
@@ -130,6 +131,7 @@ class Classes(ListViewSet):
     def headroom(self, request: Request, slug: str) -> Response:
         """How many replicas could land now, and once broken nodes are back, with the reason for every excluded node.
         It is counted at this moment over the last truth, and it is not a reservation."""
+        windows.only(request, ("gpus",))
         now = timezone.now()
         try:
             promise = select.sized_promise(self._row(slug).promise, request.query_params.get("gpus"))
@@ -154,6 +156,7 @@ class Classes(ListViewSet):
     @action(detail=True, methods=["get"])
     def manifest(self, request: Request, slug: str) -> Response | HttpResponse:
         """What to write so that a workload lands where the class says, as YAML."""
+        windows.only(request, ("kind", "name", "namespace", "image", "queue", "pool", "replicas", "gpus"))
         told = {
             name: request.query_params[name] for name in ("name", "namespace", "image", "queue") if name in request.query_params
         }

@@ -14,6 +14,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api import windows
 from fleet.api.lists import FACETS, WithCSV, csv_answer, one_page
 from fleet.domain.catalog.xids import Action
 from fleet.domain.findings import Severity
@@ -102,6 +103,7 @@ class Xids(WithCSV, viewsets.ViewSet):
     @extend_schema(operation_id="xid", responses=XidSerializer)
     def retrieve(self, request: Request, code: str) -> Response:
         """One code. One that the catalogue does not hold has the policy of the unknown."""
+        windows.only(request, ())
         return Response(_plain(select.policy(int(code), timezone.now())))
 
     @extend_schema(operation_id="xid_override", request=OverrideSerializer, responses=XidSerializer)

@@ -10,7 +10,7 @@ import pytest
 from fleet.domain.readiness.words import missing_words
 from fleet.models import FindingRow, Node, NodeRevision, PoolMembership, RungPeriod, VerdictPeriod
 from fleet.services import rollups
-from tests.factories import a_cluster, a_ladder, a_node, a_pool
+from tests.factories import a_cluster, a_ladder, a_node, a_pool, an_xid_burst
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -277,3 +277,9 @@ def test_nobody_reads_history_without_a_name(client: Any) -> None:
         "nodes/east/n1/diff/",
     ):
         assert client.get(f"/api/v1/{path}").status_code == 401
+
+
+def test_a_burst_that_names_no_card_and_no_job_says_null(story: None, reader: Any) -> None:
+    an_xid_burst(Node.objects.get(), "", at=ago(2))
+    (burst,) = reader.get("/api/v1/nodes/east/n1/history/").json()["xid_bursts"]
+    assert burst["uuid"] is burst["job"] is None

@@ -142,7 +142,11 @@ def test_no_list_takes_a_moment(reader: Any, house: None, path: str) -> None:
         assert refused(reader, where, at="2026-11-23T12:00:00Z") == {"at"}
 
 
-@pytest.mark.parametrize("path", ["clusters/east/", "clusters/east/waivers/", "pools/h100/", "workload-classes/full-h100/"])
+@pytest.mark.parametrize(
+    "path",
+    ["clusters/east/", "clusters/east/waivers/", "pools/h100/", "workload-classes/full-h100/", "requests/numbers/", "xids/79/",
+     "workload-classes/full-h100/headroom/", "workload-classes/full-h100/manifest/", "nodes/east/n1/maintenance/"],
+)  # fmt: skip
 def test_nor_does_what_has_no_past(reader: Any, house: None, path: str) -> None:
     assert refused(reader, path, at="2026-11-23T12:00:00Z") == {"at"}
 
