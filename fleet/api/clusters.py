@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet import tasks
+from fleet.api.fields import Told
 from fleet.api.lists import ListViewSet
 from fleet.api.problems import Conflict, Unavailable
 from fleet.api.runs import SectionSerializer
@@ -25,7 +26,10 @@ from fleet.services import schedule
 class ClusterSerializer(serializers.ModelSerializer):
     """A cluster, how fresh its truth is, and what could not be read."""
 
-    server_version = serializers.CharField(allow_null=True)
+    server = Told()
+    platform = Told()
+    server_version = Told()
+    outcome = Told()
     freshness = serializers.SerializerMethodField()
     sections = SectionSerializer(many=True)
     permissions = serializers.JSONField()
@@ -62,7 +66,7 @@ class Clusters(ListViewSet):
         "error",
     )
     lookup_field = "name"
-    lookup_value_regex = "[^/]+"
+    lookup_value_converter = "cluster"
     roles = {"collect": Role.OPERATOR}
 
     def get_queryset(self) -> QuerySet[Cluster]:

@@ -12,6 +12,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api import windows
 from fleet.models import Cluster, Node, Role, User
 from fleet.selectors import clusters, decisions, nodes
 from fleet.services import expected, maintenance, waivers
@@ -86,6 +87,7 @@ class Waivers(viewsets.GenericViewSet):
     @extend_schema(operation_id="cluster_waivers", responses=WaiverSerializer(many=True))
     def index(self, request: Request, cluster: str) -> Response:
         """Every waiver of the cluster."""
+        windows.only(request, ())
         rows = decisions.waivers(self._cluster(cluster))
         return Response({"results": WaiverSerializer(rows, many=True).data, "next": None, "previous": None})
 
@@ -129,6 +131,7 @@ class NodeMaintenance(_OfNode):
     @extend_schema(operation_id="node_maintenance", responses=MaintenanceSerializer)
     def show(self, request: Request, cluster: str, name: str) -> Response:
         """The maintenance the node is in; 404 where it is in none."""
+        windows.only(request, ())
         row = decisions.maintenance_of(self._node(cluster, name), timezone.now())
         if row is None:
             raise Http404(f"{name} is not in maintenance.")
@@ -162,6 +165,7 @@ class NodeExpected(_OfNode):
     @extend_schema(operation_id="node_expected_gpus", responses=ExpectedSerializer)
     def show(self, request: Request, cluster: str, name: str) -> Response:
         """What was declared for this very node; 404 where its count is learned."""
+        windows.only(request, ())
         row = decisions.expected_of(self._node(cluster, name))
         if row is None:
             raise Http404(f"Nobody declared the GPUs of {name}: their number is learned.")

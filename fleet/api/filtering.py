@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
-_OWN = {"limit", "cursor", "ordering", "format", "at"}
+_OWN = {"limit", "cursor", "ordering", "format"}
 
 
 class FilterSets(DjangoFilterBackend):

@@ -18,7 +18,7 @@ class FleetNodes(serializers.Serializer):
     total = serializers.IntegerField()
     by_verdict = serializers.DictField(child=serializers.IntegerField())
     by_state = serializers.DictField(child=serializers.IntegerField())
-    flapping = serializers.IntegerField()
+    flapping = serializers.IntegerField(allow_null=True)
 
 
 class FleetMissing(serializers.Serializer):
@@ -32,11 +32,12 @@ class FleetMissing(serializers.Serializer):
 
 
 class FleetGpus(serializers.Serializer):
-    """Physical GPUs: `usable` are those of ready and degraded nodes; `missing` adds up to expected − usable."""
+    """Physical GPUs: `usable` are those of ready and degraded nodes; `missing` adds up to expected − usable. null where nobody
+    counted the cards of any node."""
 
-    expected = serializers.IntegerField()
+    expected = serializers.IntegerField(allow_null=True)
     physical = serializers.IntegerField(allow_null=True)
-    offered = serializers.IntegerField()
+    offered = serializers.IntegerField(allow_null=True)
     usable = serializers.IntegerField(allow_null=True)
     missing = FleetMissing(many=True)
     uncounted_nodes = serializers.IntegerField()
@@ -68,6 +69,8 @@ class FleetSummary(APIView):
         """Physical GPUs usable of expected, the missing ones by reason, nodes by verdict, and slots."""
         rows = FilterSets().filter_queryset(request, nodes.nodes(), self)
         found = select.summary(rows)
+        # nobody counted a single card: then 0 would be a guess
+        counted = not found.nodes or found.uncounted_nodes < found.nodes
         return Response(
             {
                 "clusters": found.clusters,
@@ -78,11 +81,10 @@ class FleetSummary(APIView):
                     "flapping": found.flapping,
                 },
                 "gpus": {
-                    "expected": found.expected,
+                    "expected": found.expected if counted else None,
                     "physical": found.physical,
-                    "offered": found.offered,
-                    # nobody counted a single card: then 0 would be a guess
-                    "usable": None if found.nodes and not found.expected else found.usable,
+                    "offered": found.offered if counted else None,
+                    "usable": found.usable if counted else None,
                     "missing": [
                         {
                             "verdict": m.verdict,

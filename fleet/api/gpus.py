@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
+from fleet.api.fields import Told
 from fleet.api.lists import ListViewSet
 from fleet.api.telemetry import TelemetryField
 from fleet.filters import GpuFilters
@@ -18,10 +19,12 @@ class GpuSerializer(serializers.ModelSerializer):
 
     cluster = serializers.CharField(source="node.cluster.name")
     node = serializers.CharField(source="node.name")
-    uuid = serializers.SerializerMethodField()
-    pci_bus_id = serializers.SerializerMethodField()
-    mode = serializers.CharField(source="node.mode")
-    driver_version = serializers.CharField(source="node.driver_version")
+    uuid = Told()
+    product = Told()
+    pci_bus_id = Told()
+    mode = Told(source="node.mode")
+    driver_version = Told(source="node.driver_version")
+    source = Told()  # type: ignore[assignment]  # a field's name, not its option
     telemetry = TelemetryField()
 
     class Meta:
@@ -30,12 +33,6 @@ class GpuSerializer(serializers.ModelSerializer):
             "cluster", "node", "position", "uuid", "product", "memory_mib", "pci_bus_id", "mig_enabled", "mode",
             "driver_version", "source", "telemetry",
         ]  # fmt: skip
-
-    def get_uuid(self, gpu: Gpu) -> str | None:
-        return gpu.uuid or None
-
-    def get_pci_bus_id(self, gpu: Gpu) -> str | None:
-        return gpu.pci_bus_id or None
 
 
 class Gpus(ListViewSet):

@@ -1,13 +1,11 @@
-"""What the fleet did over a window: availability, changes, bootstrap times."""
+"""What the fleet did over a window: availability and changes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -17,19 +15,17 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.api import windows
-from fleet.api.lists import FACETS
-from fleet.api.renderers import csv_lines
+from fleet.api.lists import FACETS, FORMAT, csv_answer, facet_answer, one_page
+from fleet.api.renderers import CSVRenderer, JSONRenderer
 from fleet.domain.history.changes import KINDS, Group
-from fleet.selectors import availability, bootstrap
+from fleet.selectors import availability
 from fleet.selectors.changes import ChangeLog, change_log
 
 _DAYS = OpenApiParameter("days", bool, description="Each group's days too; for a window of whole days.")
-_FORMAT = OpenApiParameter("format", str, enum=["json", "csv"], description="csv gives every row, unpaged.")
 _ROW = (
     "name", "cluster", "nodes", "availability", "unknown", "excluded", "incidents", "flaps", "mttr_s", "down_s",
     "first_bad_at", "promise", "seconds",
 )  # fmt: skip
-_BOOTSTRAP_ROW = ("name", "nodes", "median_min", "p90_min", "waiting")
 
 
 class AvailabilityDay(serializers.Serializer):
@@ -72,12 +68,14 @@ class AvailabilityList(serializers.Serializer):
 class Availability(APIView):
     """Percent of known time in which nodes were ready or degraded; unknown and excluded time are in neither side."""
 
+    renderer_classes = (JSONRenderer, CSVRenderer)
+
     @extend_schema(
         operation_id="history_availability",
         responses=AvailabilityList,
         parameters=[
             OpenApiParameter("by", str, enum=list(availability.BY)),
-            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, windows.POOL, _DAYS, _FORMAT,
+            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, windows.POOL, _DAYS, FORMAT,
         ],
     )  # fmt: skip
     def get(self, request: Request) -> Any:
@@ -95,8 +93,8 @@ class Availability(APIView):
             for row in rows
         ]
         if request.accepted_renderer.format == "csv":
-            return _csv("availability", told, [name for name in _ROW if name != "seconds"])
-        return Response({"by": by, **_window(since, until), **_list(AvailabilityRow(told, many=True).data)})
+            return csv_answer("availability", told, [name for name in _ROW if name != "seconds"])
+        return Response({"by": by, **_window(since, until), **one_page(AvailabilityRow(told, many=True).data)})
 
 
 def _days(
@@ -113,6 +111,26 @@ def _days(
 
 def _fields(row: availability.Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _ROW}
+
+
+class AvailabilityFacets(APIView):
+    """Clusters and pools of the window, with the nodes that each had."""
+
+    @extend_schema(
+        operation_id="history_availability_facets",
+        responses=FACETS,
+        parameters=[windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, windows.POOL],
+    )
+    def get(self, request: Request) -> Response:
+        """How many nodes of each cluster and pool, each under the other filter. `unknown` counts nodes in no pool."""
+        windows.only(request, ("by", "window", "since", "until", "cluster", "pool", "days"))
+        since, until, whole = windows.window(request)
+        now = None if whole else timezone.now()
+        clusters = availability.availability("cluster", since, until, pool=request.query_params.get("pool"), now=now)
+        pools = availability.availability("pool", since, until, cluster=request.query_params.get("cluster", ""), now=now)
+        return facet_answer(
+            {"cluster": {row.name: row.nodes for row in clusters}, "pool": {row.name: row.nodes for row in pools}}
+        )
 
 
 class ToldFact(serializers.Serializer):
@@ -153,19 +171,21 @@ _CHANGE_PARAMETERS = [
 class Changes(APIView):
     """What nodes told Kubernetes anew: drivers, MIG geometry, taints, labels …, with nodes that changed alike together."""
 
+    renderer_classes = (JSONRenderer, CSVRenderer)
+
     @extend_schema(
         operation_id="history_changes",
         responses=ChangeList,
-        parameters=[*_CHANGE_PARAMETERS, OpenApiParameter("limit", int), OpenApiParameter("cursor", str), _FORMAT],
+        parameters=[*_CHANGE_PARAMETERS, OpenApiParameter("limit", int), OpenApiParameter("cursor", str), FORMAT],
     )
     def get(self, request: Request) -> Any:
         """The newest first. `complete_from` is later than `since` where there were too many changes to be read."""
         windows.only(request, ("kind", "cluster", "node", "window", "since", "until", "limit", "cursor"))
         since, until, log = _change_log(request)
-        limit, start = _number(request, "limit", 100, 1, 1_000), _number(request, "cursor", 0, 0, 1_000_000)
+        limit, start = windows.number(request, "limit", 100, 1, 1_000), windows.number(request, "cursor", 0, 0, 1_000_000)
         if request.accepted_renderer.format == "csv":
             rows = ({**_change(one), "nodes": " ".join(one.nodes)} for one in log.groups)
-            return _csv("changes", rows, ("kind", "title", "cluster", "at", "until", "count", "nodes"))
+            return csv_answer("changes", rows, ("kind", "title", "cluster", "at", "until", "count", "nodes"))
         shown = log.groups[start : start + limit]
         following = start + limit if start + limit < len(log.groups) else None
         return Response(
@@ -187,9 +207,8 @@ class ChangeFacets(APIView):
         """How many changes of each kind and cluster, under the current filter."""
         windows.only(request, ("kind", "cluster", "node", "window", "since", "until"))
         *_, log = _change_log(request)
-        counts = {"kind": Counter(one.kind for one in log.groups), "cluster": Counter(one.cluster for one in log.groups)}
-        return Response(
-            {"facets": {name: [{"value": v, "count": n} for v, n in found.most_common()] for name, found in counts.items()}}
+        return facet_answer(
+            {"kind": Counter(one.kind for one in log.groups), "cluster": Counter(one.cluster for one in log.groups)}
         )
 
 
@@ -219,15 +238,6 @@ def _values(request: Request, name: str) -> list[str]:
     return [part for text in request.query_params.getlist(name) for part in text.split(",") if part]
 
 
-def _number(request: Request, name: str, default: int, at_least: int, at_most: int) -> int:
-    text = request.query_params.get(name)
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not at_least <= int(text) <= at_most:
-        raise ValidationError({name: [f"Write a whole number from {at_least} to {at_most}."]})
-    return int(text)
-
-
 def _page(request: Request, since: Any, until: Any, start: int | None) -> str | None:
     """The address of a neighbouring page, with the window nailed down: what happens meanwhile must not move the pages."""
     if start is None:
@@ -238,58 +248,9 @@ def _page(request: Request, since: Any, until: Any, start: int | None) -> str | 
     return str(request.build_absolute_uri(f"{request.path}?{params.urlencode()}"))
 
 
-class BootstrapRow(serializers.Serializer):
-    """Minutes from kubelet Ready to the first verdict ready or degraded, of the nodes that got there in the window."""
-
-    name = serializers.CharField(allow_null=True)
-    nodes = serializers.IntegerField()
-    median_min = serializers.FloatField()
-    p90_min = serializers.FloatField()
-    waiting = serializers.IntegerField()
-
-
-class BootstrapList(serializers.Serializer):
-    results = BootstrapRow(many=True)
-    next = serializers.CharField(allow_null=True)
-    previous = serializers.CharField(allow_null=True)
-
-
-class BootstrapTimes(APIView):
-    """How long new nodes take to become good. Nodes that nobody saw joining are in no figure."""
-
-    @extend_schema(
-        operation_id="history_bootstrap",
-        responses=BootstrapList,
-        parameters=[
-            OpenApiParameter("by", str, enum=list(bootstrap.BY)),
-            windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, _FORMAT,
-        ],
-    )  # fmt: skip
-    def get(self, request: Request) -> Any:
-        """One row for each group, the slowest median first."""
-        windows.only(request, ("by", "window", "since", "until", "cluster"))
-        by = windows.choice(request, "by", list(bootstrap.BY), "machine_type")
-        since, until, _ = windows.window(request)
-        rows = bootstrap.bootstrap_times(by, since, until, cluster=request.query_params.get("cluster", ""))
-        told = [{**{name: getattr(row, name) for name in _BOOTSTRAP_ROW}, "name": row.name or None} for row in rows]
-        if request.accepted_renderer.format == "csv":
-            return _csv("bootstrap", told, _BOOTSTRAP_ROW)
-        return Response(_list(BootstrapRow(told, many=True).data))
-
-
 def _time(at: datetime) -> str:
     return str(serializers.DateTimeField().to_representation(at))
 
 
 def _window(since: datetime, until: datetime) -> dict[str, str]:
     return {"since": _time(since), "until": _time(until)}
-
-
-def _list(rows: Any) -> dict[str, Any]:
-    return {"results": rows, "next": None, "previous": None}
-
-
-def _csv(name: str, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> StreamingHttpResponse:
-    response = StreamingHttpResponse(csv_lines(rows, columns), content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="muster-{name}.csv"'
-    return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
+from fleet.api.fields import Told
 from fleet.api.lists import ListViewSet
 from fleet.api.telemetry import TelemetryField
 from fleet.filters import MigInstanceFilters
@@ -18,20 +19,14 @@ class MigInstanceSerializer(serializers.ModelSerializer):
 
     cluster = serializers.CharField(source="node.cluster.name")
     node = serializers.CharField(source="node.name")
-    product = serializers.CharField(source="node.product")
-    uuid = serializers.SerializerMethodField()
-    gpu_uuid = serializers.SerializerMethodField()
+    product = Told(source="node.product")
+    uuid = Told()
+    gpu_uuid = Told()
     telemetry = TelemetryField()
 
     class Meta:
         model = MigInstance
         fields = ["cluster", "node", "product", "position", "profile", "uuid", "gpu_uuid", "memory_mib", "telemetry"]
-
-    def get_uuid(self, instance: MigInstance) -> str | None:
-        return instance.uuid or None
-
-    def get_gpu_uuid(self, instance: MigInstance) -> str | None:
-        return instance.gpu_uuid or None
 
 
 class MigInstances(ListViewSet):

@@ -13,13 +13,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet.api import windows
+from fleet.api.fields import Told
 from fleet.api.fleet import FleetSummary, SummarySerializer
-from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer
+from fleet.api.nodes import EvidenceSerializer, Nodes, NodeSerializer, node_or_404
 from fleet.domain.history import spans
 from fleet.domain.history.incidents import stretches
 from fleet.domain.readiness.words import rung_number, rung_title
 from fleet.filters import MomentFilters
-from fleet.selectors import bootstrap, history, moments
+from fleet.selectors import bootstrap, history, moments, pools
 from fleet.selectors import nodes as select
 from fleet.selectors.history import NodeMoment
 
@@ -82,12 +83,12 @@ class IncidentSerializer(serializers.Serializer):
 
 
 class XidBurstOfNode(serializers.Serializer):
-    uuid = serializers.CharField()
+    uuid = Told()
     code = serializers.IntegerField()
     started_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField()
     count = serializers.IntegerField()
-    job = serializers.CharField()
+    job = Told()
 
 
 class NodeHistorySerializer(serializers.Serializer):
@@ -154,7 +155,9 @@ class NodesInTime(Nodes):
         found = history.node_at(cluster, name, at)
         if found is None:
             raise Http404(f"Muster knew of no GPU node {name} in cluster {cluster} at {at:%Y-%m-%d %H:%M:%S} UTC.")
-        return Response({**self.get_serializer(moments.as_node(found)).data, **as_of(found)})
+        node = moments.as_node(found)
+        vars(node)["open_memberships"] = pools.memberships_at(node, at)
+        return Response({**self.get_serializer(node).data, **as_of(found)})
 
     @extend_schema(operation_id="node_history", responses=NodeHistorySerializer, filters=False,
                    parameters=[windows.SINCE, windows.UNTIL, windows.WINDOW])  # fmt: skip
@@ -162,7 +165,7 @@ class NodesInTime(Nodes):
         """Verdicts, rungs, findings, changes of facts and Xid bursts that touch the window (7 days by default)."""
         windows.only(request, ("since", "until", "window"))
         since, until, _ = windows.window(request, days=7)
-        node = self._node(cluster, name)
+        node = node_or_404(cluster, name)
         found = history.node_timeline(node, since, until)
         told = [spans.Span(one.since, one.until, one.verdict) for one in found.verdicts]
         seconds, now = spans.seconds(told, since, until), timezone.now()
@@ -203,7 +206,7 @@ class NodesInTime(Nodes):
     def diff(self, request: Request, cluster: str, name: str) -> Response:
         """What differs at `to` from `from`: facts, verdict, rungs, findings."""
         windows.only(request, ("from", "to"))
-        self._node(cluster, name)
+        node_or_404(cluster, name)
         a, b = windows.required_moment(request, "from"), windows.moment(request, "to") or timezone.now()
         found = history.node_diff(cluster, name, a, b)
         told = {
@@ -263,7 +266,8 @@ class SummaryInTime(FleetSummary):
         """Physical GPUs usable of expected, the missing ones by reason, nodes by verdict, and slots.
 
         With `at`, as it was then: only filters that tell which nodes (cluster, product, vendor, family, zone,
-        machine_type) are taken, and what pods held (requested, free) is null.
+        machine_type) are taken; what nobody kept is null: what pods held (requested, free), whether a node flapped, which cards
+        the scheduler could hand out; and device classes of DRA are not among the resources.
         """
         at = windows.moment(request, "at")
         if at is None:
@@ -271,16 +275,23 @@ class SummaryInTime(FleetSummary):
         windows.only(request, ("at", *MomentFilters.base_filters))
         rows = MomentFilters(request.query_params, queryset=select.nodes()).qs
         found = moments.fleet_at(rows, at)
+        counted = not found.nodes or found.uncounted_nodes < found.nodes
         return Response(
             {
                 "clusters": found.clusters,
-                "nodes": {"total": found.nodes, "by_verdict": found.by_verdict},
+                "nodes": {
+                    "total": found.nodes,
+                    "by_verdict": found.by_verdict,
+                    "by_state": found.by_state,
+                    "flapping": None,
+                },
                 "gpus": {
-                    "expected": found.expected,
+                    "expected": found.expected if counted else None,
                     "physical": found.physical,
-                    "usable": None if found.nodes and not found.expected else found.usable,
+                    "offered": None,
+                    "usable": found.usable if counted else None,
                     "missing": [
-                        {"verdict": one.verdict, "broken_rung": one.broken_rung or None, "reason": _words(one),
+                        {"verdict": one.verdict, "broken_rung": one.broken_rung or None, "reason": one.reason,
                          "count": one.count, "nodes": one.nodes}
                         for one in found.missing
                     ],
@@ -292,11 +303,7 @@ class SummaryInTime(FleetSummary):
                     "requested": None,
                     "free": None,
                 },
+                "resources": list(found.resources),
                 "as_of": serializers.DateTimeField().to_representation(at),
             }
         )  # fmt: skip
-
-
-def _words(one: moments.Missing) -> str:
-    """Short words for the reason: the rung's id where one broke, else the verdict."""
-    return (one.broken_rung or one.verdict).replace("_", " ").capitalize()

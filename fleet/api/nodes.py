@@ -9,18 +9,18 @@ from typing import Any
 from django.db.models import QuerySet, prefetch_related_objects
 from django.http import Http404, QueryDict
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api.fields import Told
 from fleet.api.findings import FindingSerializer
 from fleet.api.lists import ListViewSet
-from fleet.api.pods import PodSerializer
 from fleet.api.rungs import RungSerializer, rung_rows
 from fleet.domain.readiness.types import Verdict
 from fleet.filters import NodeFilters
-from fleet.models import Node, NodeResource, NodeRevision
+from fleet.models import Node, NodeResource
 from fleet.selectors import findings, pools
 from fleet.selectors import nodes as select
 from fleet.selectors.clusters import stale_cluster_ids
@@ -46,7 +46,7 @@ class NodeGpus(serializers.Serializer):
     expected = serializers.IntegerField(allow_null=True)
     offered = serializers.IntegerField(allow_null=True)
     usable = serializers.IntegerField(allow_null=True)
-    source = serializers.CharField(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
+    source = Told(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
     mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
 
@@ -80,47 +80,37 @@ class TaintSerializer(serializers.Serializer):
     effect = serializers.CharField()
 
 
-class _Told(serializers.CharField):
-    """Text that stands empty in the database where nothing was told: null for the caller."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_null=True, **kwargs)
-
-    def to_representation(self, value: Any) -> Any:
-        return value or None
-
-
 class NodeSerializer(serializers.Serializer):
     """What the node told Kubernetes, and what follows from it. null is unknown, never 0."""
 
     cluster = serializers.CharField(source="cluster.name")
     name = serializers.CharField()
     uid = serializers.CharField()
-    vendor = _Told()
-    product = _Told()
-    family = _Told()
+    vendor = Told()
+    product = Told()
+    family = Told()
     gpu_memory_mib = serializers.IntegerField(allow_null=True)
-    driver_version = _Told()
-    cuda_version = _Told()
-    kubelet_version = _Told()
-    machine_type = _Told()
-    zone = _Told()
-    partitioning = _Told()
-    sharing = _Told()
+    driver_version = Told()
+    cuda_version = Told()
+    kubelet_version = Told()
+    machine_type = Told()
+    zone = Told()
+    partitioning = Told()
+    sharing = Told()
     replicas = serializers.IntegerField(allow_null=True)
-    mode = _Told()
-    isolation = _Told()
+    mode = Told()
+    isolation = Told()
     gpus = NodeGpus(source="*")
     slots = NodeSlots(source="*")
     resources = ResourceSerializer(many=True)
     state = serializers.CharField()
     state_since = serializers.DateTimeField()
-    reason = _Told()
+    reason = Told()
     verdict = serializers.ChoiceField([verdict.value for verdict in Verdict])
-    broken_rung = _Told()
+    broken_rung = Told()
     verdict_since = serializers.DateTimeField(allow_null=True)
-    verdict_reason = _Told()
-    verdict_remedy = _Told()
+    verdict_reason = Told()
+    verdict_remedy = Told()
     reached = serializers.IntegerField()
     flapping = serializers.BooleanField()
     rungs = serializers.SerializerMethodField()
@@ -166,15 +156,12 @@ class NodeSerializer(serializers.Serializer):
         return node.cluster_id in self.context["stale_clusters"]
 
 
-class RevisionSerializer(serializers.ModelSerializer):
-    """A period in which the node's declared facts stood unchanged."""
-
-    since = serializers.DateTimeField(source="period.lower")
-    until = serializers.DateTimeField(source="period.upper", allow_null=True)
-
-    class Meta:
-        model = NodeRevision
-        fields = ["since", "until", "changes", "facts"]
+def node_or_404(cluster: str, name: str) -> Node:
+    """The one that bears this name now, else the last that did."""
+    node = select.get_node(cluster, name)
+    if node is None:
+        raise Http404(f"Cluster {cluster} has no GPU node {name} and never had one.")
+    return node
 
 
 class Nodes(ListViewSet):
@@ -183,7 +170,6 @@ class Nodes(ListViewSet):
     queryset = Node.objects.none()
     serializer_class = NodeSerializer
     filterset_class = NodeFilters
-    lookup_value_regex = "[^/]+"
     default_ordering = "name"
     orderings = {
         "name": "name",
@@ -230,26 +216,7 @@ class Nodes(ListViewSet):
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "stale_clusters": stale_cluster_ids(timezone.now())}
 
-    def _node(self, cluster: str, name: str) -> Node:
-        node = select.get_node(cluster, name)
-        if node is None:
-            raise Http404(f"Cluster {cluster} has no GPU node {name} and never had one.")
-        return node
-
     @extend_schema(operation_id="node", responses=NodeSerializer)
     def one(self, request: Request, cluster: str, name: str) -> Response:
         """One node: the one that bears this name now, else the last that did."""
-        return Response(self.get_serializer(self._node(cluster, name)).data)
-
-    @extend_schema(operation_id="node_revisions", responses=RevisionSerializer(many=True))
-    def revisions(self, request: Request, cluster: str, name: str) -> Response:
-        """What the node told Kubernetes, from when to when, newest first."""
-        page = self.paginate_queryset(select.revisions_of(self._node(cluster, name)).order_by("-id"))
-        return self.get_paginated_response(RevisionSerializer(page, many=True).data)
-
-    @extend_schema(operation_id="node_pods", responses=PodSerializer(many=True), filters=False,
-                   parameters=[OpenApiParameter("limit", exclude=True)])  # fmt: skip
-    def pods(self, request: Request, cluster: str, name: str) -> Response:
-        """Pods on the node: those that hold slots first, the GPU stack last."""
-        rows = PodSerializer(select.pods_of(self._node(cluster, name)), many=True).data
-        return Response({"results": rows, "next": None, "previous": None})
+        return Response(self.get_serializer(node_or_404(cluster, name)).data)

@@ -6,21 +6,17 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
-from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet.api.authentication import acting
-from fleet.api.declarations import PromisePeriodSerializer, StandingSerializer, refused
+from fleet.api.declarations import StandingSerializer, refused
 from fleet.api.lists import ListViewSet
-from fleet.api.windows import last_days
 from fleet.filters import PoolFilters
 from fleet.models import Pool, Role
-from fleet.selectors import availability, declarations
 from fleet.selectors import pools as select
 from fleet.services import pools as service
 
@@ -74,18 +70,6 @@ class PoolSerializer(serializers.Serializer):
         return dict(StandingSerializer(self._row(pool).standing).data)
 
 
-class PoolHistory(serializers.Serializer):
-    """A page of promise periods; and how much of the known time of the last 30 days (UTC, today among them) its nodes were
-    ready: null where none is known. `availability` is where its days are told."""
-
-    ready_percent = serializers.FloatField(allow_null=True)
-    promise_percent = serializers.FloatField(allow_null=True)
-    availability = serializers.URLField()
-    next = serializers.CharField(allow_null=True)
-    previous = serializers.CharField(allow_null=True)
-    results = PromisePeriodSerializer(many=True)
-
-
 class Pools(ListViewSet):
     """Pools, in the order of their names. `pools/apply/` changes them, `pools/export/` writes them as YAML."""
 
@@ -126,20 +110,3 @@ class Pools(ListViewSet):
         self._pool(slug)
         refused(lambda: service.remove(acting(request), slug, timezone.now()))
         return Response(status=204)
-
-    @extend_schema(operation_id="pool_history", responses=PoolHistory, filters=False)
-    @action(detail=True, methods=["get"])
-    def history(self, request: Request, slug: str) -> Response:
-        """When its promise was kept, at risk or broken, and why, newest first; and what share of the time it was ready."""
-        pool = self._pool(slug)
-        page = self.paginate_queryset(select.promise_history("pool", slug).order_by("-id"))
-        listed = self.get_paginated_response(PromisePeriodSerializer(page, many=True).data)
-        row = next(iter(availability.availability("pool", *last_days(30, timezone.now()), pool=slug)), None)
-        where = reverse("api-availability") + f"?by=pool&pool={slug}&window=30d&days=true"
-        listed.data = {
-            "ready_percent": row.availability if row else None,
-            "promise_percent": declarations.pool_of(pool).policy.promise_percent,
-            "availability": request.build_absolute_uri(where),
-            **listed.data,
-        }
-        return listed

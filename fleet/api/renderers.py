@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.renderers import JSONRenderer as DRFJSONRenderer
 from rest_framework.utils.encoders import JSONEncoder
@@ -37,17 +39,27 @@ class JSONRenderer(DRFJSONRenderer):
 
 
 class CSVRenderer(BaseRenderer):
-    """`?format=csv`: lists only. The view streams the rows itself; what comes here is an error to say in words."""
+    """`?format=csv`: for lists, which stream their rows themselves; what comes here is an error to say in words."""
 
     media_type = "text/csv"
     format = "csv"
     charset = "utf-8"
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        if renderer_context and (response := renderer_context.get("response")) is not None and response.status_code >= 400:
+        if renderer_context and (response := renderer_context.get("response")) is not None:
             response["Content-Type"] = CONTENT_TYPE
-            return _encoder.encode(data)
-        return "".join(csv_lines([data], list(data))).encode() if isinstance(data, dict) else b""
+        return _encoder.encode(data)
+
+
+class Formats(DefaultContentNegotiation):
+    """Who names a format that a view does not have is told so (406), not that there is nothing here (404)."""
+
+    def filter_renderers(self, renderers: Any, format: str) -> Any:
+        found = [renderer for renderer in renderers if renderer.format == format]
+        if not found:
+            known = " or ".join(str(renderer.format) for renderer in renderers)
+            raise NotAcceptable(f"This does not come as {format}: ask for {known}.")
+        return found
 
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -17,6 +17,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api import windows
 from fleet.api.authentication import acting
 from fleet.api.declarations import YAML
 from fleet.api.idempotent import KEY, once
@@ -161,6 +162,7 @@ class Requests(ListViewSet):
     @action(detail=True, methods=["get"])
     def manifest(self, request: Request, pk: str) -> Response | HttpResponse:
         """What to apply, as the version of the class says that it was granted under. 409 unless it is granted."""
+        windows.only(request, ("kind",))
         row = self._visible(pk)
         if row.state not in GRANTED:
             raise Conflict(f"Only a granted request has a manifest; this one is {row.state}.")
@@ -182,11 +184,9 @@ class Requests(ListViewSet):
     def numbers(self, request: Request) -> Response:
         """The platform's own numbers: who asks for what, how long it takes, what was rejected, how many GPU pods use a class.
         Durations are medians in seconds, null where nothing was measured; `to_decision_s` leaves out what was granted at once."""
-        text = request.query_params.get("days", "30")
-        if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= 730):
-            raise ValidationError({"days": ["Write whole days from 1 to 730."]})
-        now = timezone.now()
-        found = numbers(now - timedelta(days=int(text)))
+        windows.only(request, ("days",))
+        since = timezone.now() - timedelta(days=windows.number(request, "days", 30, 1, 730))
+        found = numbers(since)
         spans = {
             "to_approval_s": found.to_approval,
             "to_decision_s": found.to_decision,
@@ -194,7 +194,7 @@ class Requests(ListViewSet):
         }
         return Response(
             {
-                "since": now - timedelta(days=int(text)),
+                "since": since,
                 "requests": found.requests,
                 "by_class": dict(found.by_class),
                 "by_team": dict(found.by_team),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
+from fleet.api.fields import Told
 from fleet.api.lists import ListViewSet
 from fleet.filters import RunFilters
 from fleet.models import CollectionRun
@@ -26,6 +27,7 @@ class RunSerializer(serializers.ModelSerializer):
     """One pass over one cluster."""
 
     cluster = serializers.CharField(source="cluster.name")
+    outcome = Told()
     sections = SectionSerializer(many=True)
 
     class Meta:

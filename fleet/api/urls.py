@@ -12,20 +12,24 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from fleet.api.audit import Audit
+from fleet.api.bootstrap import BootstrapFacets, BootstrapTimes
 from fleet.api.clusters import Clusters
 from fleet.api.decisions import NodeExpected, NodeMaintenance, Waivers
 from fleet.api.declarations import Apply, Export
 from fleet.api.deliveries import Deliveries
 from fleet.api.findings import Findings
 from fleet.api.gpus import Gpus
-from fleet.api.history import Availability, BootstrapTimes, ChangeFacets, Changes
+from fleet.api.history import Availability, AvailabilityFacets, ChangeFacets, Changes
+from fleet.api.lists import ListViewSet
 from fleet.api.mig_instances import MigInstances
 from fleet.api.moments import NodesInTime, SummaryInTime
+from fleet.api.node_lists import NodePods, NodeRevisions
 from fleet.api.nodes import Nodes
 from fleet.api.notification_rules import NotificationRules
 from fleet.api.notification_targets import NotificationTargets
 from fleet.api.pools import Pools
 from fleet.api.problems import not_found
+from fleet.api.promises import ClassHistory, PoolHistory
 from fleet.api.requests import Requests
 from fleet.api.runs import Runs
 from fleet.api.teams import Teams
@@ -33,8 +37,10 @@ from fleet.api.workload_classes import Classes
 from fleet.api.xid_bursts import XidBursts
 from fleet.api.xids import Xids
 
+# Its lookup is a path converter, not an expression: a cluster's name may hold slashes.
+by_converter = SimpleRouter(use_regex_path=False)
+by_converter.register("clusters", Clusters, basename="api-clusters")
 router = SimpleRouter()
-router.register("clusters", Clusters, basename="api-clusters")
 router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")
@@ -51,32 +57,46 @@ router.register("notification-targets", NotificationTargets, basename="api-notif
 router.register("notification-rules", NotificationRules, basename="api-notification-rules")
 router.register("deliveries", Deliveries, basename="api-deliveries")
 
+
+def listed(where: str, view: type[ListViewSet], name: str) -> list[Any]:
+    """A list within another resource, with its facets: routers know lists of their own only."""
+    return [
+        path(where, view.as_view({"get": "list"}), name=name),
+        path(f"{where}facets/", view.as_view({"get": "facets"}, pagination_class=None), name=f"{name}-facets"),
+    ]
+
+
 v1: list[Any] = [
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("fleet/summary/", SummaryInTime.as_view(), name="api-fleet-summary"),
-    path("nodes/<str:cluster>/<str:name>/", NodesInTime.as_view({"get": "one"}), name="api-node"),
-    path("nodes/<str:cluster>/<str:name>/history/", NodesInTime.as_view({"get": "history"}), name="api-node-history"),
-    path("nodes/<str:cluster>/<str:name>/diff/", NodesInTime.as_view({"get": "diff"}), name="api-node-diff"),
-    path("nodes/<str:cluster>/<str:name>/revisions/", Nodes.as_view({"get": "revisions"}), name="api-node-revisions"),
-    path("nodes/<str:cluster>/<str:name>/pods/", Nodes.as_view({"get": "pods"}), name="api-node-pods"),
+    path("nodes/<cluster:cluster>/<str:name>/", NodesInTime.as_view({"get": "one"}), name="api-node"),
+    path("nodes/<cluster:cluster>/<str:name>/history/", NodesInTime.as_view({"get": "history"}), name="api-node-history"),
+    path("nodes/<cluster:cluster>/<str:name>/diff/", NodesInTime.as_view({"get": "diff"}), name="api-node-diff"),
+    *listed("nodes/<cluster:cluster>/<str:name>/revisions/", NodeRevisions, "api-node-revisions"),
+    *listed("nodes/<cluster:cluster>/<str:name>/pods/", NodePods, "api-node-pods"),
     path("history/availability/", Availability.as_view(), name="api-availability"),
+    path("history/availability/facets/", AvailabilityFacets.as_view(), name="api-availability-facets"),
     path("history/changes/", Changes.as_view(), name="api-changes"),
     path("history/changes/facets/", ChangeFacets.as_view(), name="api-changes-facets"),
     path("history/bootstrap/", BootstrapTimes.as_view(), name="api-bootstrap"),
+    *listed("pools/<slug:slug>/history/", PoolHistory, "api-pool-history"),
+    *listed("workload-classes/<slug:slug>/history/", ClassHistory, "api-class-history"),
     path("pools/apply/", Apply.as_view(), name="api-pools-apply"),
+    path("history/bootstrap/facets/", BootstrapFacets.as_view(), name="api-bootstrap-facets"),
     path("pools/export/", Export.as_view(), name="api-pools-export"),
     path(
-        "nodes/<str:cluster>/<str:name>/maintenance/",
+        "nodes/<cluster:cluster>/<str:name>/maintenance/",
         NodeMaintenance.as_view({"get": "show", "post": "begin", "delete": "end"}),
         name="api-node-maintenance",
     ),
     path(
-        "nodes/<str:cluster>/<str:name>/expected-gpus/",
+        "nodes/<cluster:cluster>/<str:name>/expected-gpus/",
         NodeExpected.as_view({"get": "show", "post": "declare", "delete": "withdraw"}),
         name="api-node-expected",
     ),
-    path("clusters/<str:cluster>/waivers/", Waivers.as_view({"get": "index", "post": "grant"}), name="api-cluster-waivers"),
-    path("clusters/<str:cluster>/waivers/<str:rung>/", Waivers.as_view({"delete": "withdraw"}), name="api-cluster-waiver"),
+    path("clusters/<cluster:cluster>/waivers/", Waivers.as_view({"get": "index", "post": "grant"}), name="api-cluster-waivers"),
+    path("clusters/<cluster:cluster>/waivers/<str:rung>/", Waivers.as_view({"delete": "withdraw"}), name="api-cluster-waiver"),
+    path("", include(by_converter.urls)),
     path("", include(router.urls)),
 ]
 # The documentation's own script writes a style element: this page, and no other, lets it.

@@ -1,4 +1,4 @@
-"""Moments and windows in queries: RFC 3339, refused with the parameter's name where they cannot be."""
+"""Moments, windows and numbers in queries, refused with the parameter's name where they cannot be."""
 
 from __future__ import annotations
 
@@ -79,6 +79,16 @@ def last_days(days: int, until: datetime) -> tuple[datetime, datetime]:
     """Whole days in UTC up to that of `until`."""
     today = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return today - timedelta(days=days - 1), until
+
+
+def number(request: Request, name: str, default: int, at_least: int, at_most: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    # by its length first: Python refuses to read thousands of digits
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and at_least <= int(text) <= at_most):
+        raise ValidationError({name: [f"Write a whole number from {at_least:,} to {at_most:,}."]})
+    return int(text)
 
 
 def choice(request: Request, name: str, choices: Collection[str], default: str) -> str:

@@ -15,8 +15,9 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api import windows
 from fleet.api.authentication import acting
-from fleet.api.declarations import YAML, PromisePeriodSerializer, StandingSerializer, refused
+from fleet.api.declarations import YAML, StandingSerializer, refused
 from fleet.api.lists import ListViewSet
 from fleet.api.pools import OBJECT
 from fleet.domain.manifests.parameters import Parameters
@@ -24,7 +25,6 @@ from fleet.domain.manifests.render import KINDS, ManifestError, to_yaml
 from fleet.filters import ClassFilters
 from fleet.models import Role, WorkloadClass
 from fleet.selectors import classes as select
-from fleet.selectors.pools import promise_history
 from fleet.services import classes as service
 
 
@@ -121,14 +121,6 @@ class Classes(ListViewSet):
         refused(lambda: service.remove(acting(request), slug, timezone.now()))
         return Response(status=204)
 
-    @extend_schema(operation_id="workload_class_history", responses=PromisePeriodSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"])
-    def history(self, request: Request, slug: str) -> Response:
-        """When it was kept, at risk or broken, and why; newest first."""
-        self._row(slug)
-        page = self.paginate_queryset(promise_history("class", slug).order_by("-id"))
-        return self.get_paginated_response(PromisePeriodSerializer(page, many=True).data)
-
     @extend_schema(
         operation_id="workload_class_headroom",
         responses=OpenApiTypes.OBJECT,
@@ -139,6 +131,7 @@ class Classes(ListViewSet):
     def headroom(self, request: Request, slug: str) -> Response:
         """How many replicas could land now, and once broken nodes are back, with the reason for every excluded node.
         It is counted at this moment over the last truth, and it is not a reservation."""
+        windows.only(request, ("gpus",))
         now = timezone.now()
         try:
             promise = select.sized_promise(self._row(slug).promise, request.query_params.get("gpus"))
@@ -163,6 +156,7 @@ class Classes(ListViewSet):
     @action(detail=True, methods=["get"])
     def manifest(self, request: Request, slug: str) -> Response | HttpResponse:
         """What to write so that a workload lands where the class says, as YAML."""
+        windows.only(request, ("kind", "name", "namespace", "image", "queue", "pool", "replicas", "gpus"))
         told = {
             name: request.query_params[name] for name in ("name", "namespace", "image", "queue") if name in request.query_params
         }

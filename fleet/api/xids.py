@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from django.http import StreamingHttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers, status, viewsets
@@ -15,8 +14,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.lists import FACETS
-from fleet.api.renderers import csv_lines
+from fleet.api import windows
+from fleet.api.lists import FACETS, WithCSV, csv_answer, one_page
 from fleet.domain.catalog.xids import Action
 from fleet.domain.findings import Severity
 from fleet.models import Role
@@ -75,7 +74,7 @@ _FILTERS = [OpenApiParameter("q", str, description="Words in code, name, family,
 ]
 
 
-class Xids(viewsets.ViewSet):
+class Xids(WithCSV, viewsets.ViewSet):
     """What each Xid code means here. Some 130 rows: they come on one page."""
 
     lookup_field = "code"
@@ -87,10 +86,8 @@ class Xids(viewsets.ViewSet):
         """Every code of the catalogue, and those that were seen or decided about although it does not hold them."""
         rows = [_plain(row) for row in self._found(request)]
         if request.accepted_renderer.format != "csv":
-            return Response({"results": rows, "next": None, "previous": None})
-        response = StreamingHttpResponse(csv_lines(rows, _COLUMNS), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = 'attachment; filename="muster-xids.csv"'
-        return response
+            return Response(one_page(rows))
+        return csv_answer("xids", rows, _COLUMNS)
 
     @extend_schema(operation_id="xids_facets", parameters=_FILTERS, responses=FACETS)
     @action(detail=False)
@@ -106,6 +103,7 @@ class Xids(viewsets.ViewSet):
     @extend_schema(operation_id="xid", responses=XidSerializer)
     def retrieve(self, request: Request, code: str) -> Response:
         """One code. One that the catalogue does not hold has the policy of the unknown."""
+        windows.only(request, ())
         return Response(_plain(select.policy(int(code), timezone.now())))
 
     @extend_schema(operation_id="xid_override", request=OverrideSerializer, responses=XidSerializer)

@@ -16,11 +16,18 @@ def text(name: str, default: str = "") -> str:
     path = os.environ.get(f"{name}_FILE", "").strip()
     if path and not os.environ.get(name):
         try:
-            return Path(path).read_text(encoding="utf-8").strip()
+            value = Path(path).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ImproperlyConfigured(
                 f"{name}_FILE points at {path}, which cannot be read ({error.strerror}). Give a readable file or set {name}."
             ) from error
+        except UnicodeDecodeError:
+            raise ImproperlyConfigured(
+                f"{name}_FILE points at {path}, which is no text. Write the value into it as text (UTF-8) or set {name}."
+            ) from None
+        if not value:  # a secret that is not there must not pass for one that was left out
+            raise ImproperlyConfigured(f"{name}_FILE points at {path}, which is empty. Write the value into it or set {name}.")
+        return value
     return os.environ.get(name, "").strip() or default
 
 
@@ -51,9 +58,10 @@ def boolean(name: str, default: bool) -> bool:
 
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     value = text(name, default)
-    if value not in choices:
+    found = {one.lower(): one for one in choices}.get(value.lower())
+    if found is None:
         raise ImproperlyConfigured(f"{name} is {value!r}: give one of {', '.join(choices)}.")
-    return value
+    return found
 
 
 def words(name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
@@ -83,9 +91,39 @@ def networks(name: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
     return tuple(nets), tuple(hosts)
 
 
-def url(name: str, default: str, schemes: tuple[str, ...]) -> str:
-    """A URL of one of the given schemes. The value may hold a password, so the sentence never repeats it."""
+def rate(name: str, default: str) -> str:
+    """So many in a second, minute, hour or day, as 6000/min."""
     value = text(name, default)
-    if value and urlsplit(value).scheme not in schemes:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)", value, re.ASCII):
+        raise ImproperlyConfigured(f"{name} is {value!r}: give a number and a time, as {default} (s, min, hour or day).")
+    return value
+
+
+def url(name: str, default: str, schemes: tuple[str, ...], *, like: str, host: bool = True) -> str:
+    """A URL of one of the given schemes, with a host unless it may do without. The value may hold a password, so the
+    sentence never repeats it, but shows one that is written `like` this."""
+    value = text(name, default)
+    if not value:
+        return value
+    try:
+        split = urlsplit(value)
+        split.port  # noqa: B018  reads it, and raises where it is no number
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} cannot be read, its host or port is wrong: write it as {like}.") from None
+    if split.scheme not in schemes:
         raise ImproperlyConfigured(f"{name} must begin with {' or '.join(s + '://' for s in schemes)}.")
+    if host and not split.hostname:
+        raise ImproperlyConfigured(f"{name} names no host: write it as {like}.")
+    return value
+
+
+def broker(name: str, default: str) -> str:
+    """Redis by address or by socket, or RabbitMQ."""
+    like = "redis://host:6379/0 or amqp://user:password@host:5672//"
+    value = url(name, default, ("redis", "rediss", "redis+socket", "amqp", "amqps"), like=like, host=False)
+    split = urlsplit(value)
+    if not (split.path.strip("/") if split.scheme == "redis+socket" else split.hostname):
+        raise ImproperlyConfigured(f"{name} names no host: write it as {like}.")
+    if split.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]*", split.path, re.ASCII):
+        raise ImproperlyConfigured(f"{name} must end in the number of a database: write it as {like}.")
     return value

@@ -120,11 +120,14 @@ USE_I18N = False
 
 # --- Postgres -----------------------------------------------------------------------------------------------------
 
-DATABASE_URL = env.url("DATABASE_URL", paths.database_url(MUSTER_HOME), ("postgres", "postgresql"))
+_LIKE = "postgres://user:password@host:5432/database"
+DATABASE_URL = env.url("DATABASE_URL", paths.database_url(MUSTER_HOME), ("postgres", "postgresql"), like=_LIKE, host=False)
 try:
     DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
 except (ValueError, environ.ImproperlyConfigured) as error:
-    raise ImproperlyConfigured("DATABASE_URL cannot be read: write it as postgres://user:password@host:5432/database.") from error
+    raise ImproperlyConfigured(f"DATABASE_URL cannot be read: write it as {_LIKE}.") from error
+if not DATABASES["default"]["NAME"] and "service" not in DATABASES["default"].get("OPTIONS", {}):
+    raise ImproperlyConfigured(f"DATABASE_URL names no database: write it as {_LIKE}.")
 DATABASES["default"].update(
     CONN_MAX_AGE=300,
     CONN_HEALTH_CHECKS=True,
@@ -141,11 +144,7 @@ DATABASES["default"].update(
 
 # --- Celery: messages are only wake-ups, the truth is in Postgres ---------------------------------------------------
 
-MUSTER_BROKER_URL = env.url(
-    "MUSTER_BROKER_URL",
-    paths.broker_url(MUSTER_HOME),
-    ("redis", "rediss", "redis+socket", "amqp", "amqps"),
-)
+MUSTER_BROKER_URL = env.broker("MUSTER_BROKER_URL", paths.broker_url(MUSTER_HOME))
 COLLECT_SOFT_LIMIT_S = 90
 COLLECT_HARD_LIMIT_S = 120
 CELERY_BROKER_URL = MUSTER_BROKER_URL
@@ -199,7 +198,12 @@ TELEMETRY_RETENTION = timedelta(hours=env.integer("MUSTER_TELEMETRY_HOURS", 24, 
 TELEMETRY_SOURCE = env.choice("MUSTER_TELEMETRY", "pod-proxy", ("pod-proxy", "direct", "prometheus"))
 TELEMETRY_WORKERS = env.integer("MUSTER_TELEMETRY_WORKERS", 32, at_least=1, at_most=256)
 TELEMETRY_TIMEOUT_S = env.integer("MUSTER_TELEMETRY_TIMEOUT", 5, at_least=1, at_most=60)
-PROMETHEUS_URL = env.url("MUSTER_PROMETHEUS_URL", "", ("http", "https"))
+PROMETHEUS_URL = env.url("MUSTER_PROMETHEUS_URL", "", ("http", "https"), like="http://prometheus.example.com:9090")
+if TELEMETRY_SOURCE == "prometheus" and not PROMETHEUS_URL:
+    raise ImproperlyConfigured(
+        "MUSTER_TELEMETRY=prometheus needs the address of the server in MUSTER_PROMETHEUS_URL. Where each cluster has a server "
+        "of its own, leave MUSTER_TELEMETRY out: `manage.py telemetry_source CLUSTER prometheus --prometheus-url URL` names it."
+    )
 PROMETHEUS_TOKEN = env.text("MUSTER_PROMETHEUS_TOKEN")
 PERIOD_RETENTION = timedelta(days=env.integer("MUSTER_HISTORY_DAYS", 400, at_least=1, at_most=3650))
 REVISION_RETENTION = timedelta(days=env.integer("MUSTER_REVISION_DAYS", 400, at_least=1, at_most=3650))
@@ -209,7 +213,7 @@ NOTICE_RETENTION = timedelta(days=env.integer("MUSTER_NOTICE_DAYS", 90, at_least
 
 # --- notifications and metrics --------------------------------------------------------------------------------------
 
-PUBLIC_URL = env.url("MUSTER_URL", "", ("http", "https")).rstrip("/")
+PUBLIC_URL = env.url("MUSTER_URL", "", ("http", "https"), like="https://muster.example.com").rstrip("/")
 NOTIFY_ALLOWED_NETWORKS, NOTIFY_ALLOWED_HOSTS = env.networks("MUSTER_NOTIFY_ALLOW_PRIVATE")
 METRICS_TOKEN = env.text("MUSTER_METRICS_TOKEN")
 
@@ -239,12 +243,13 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["fleet.api.permissions.ByRole"],
     "DEFAULT_PAGINATION_CLASS": "fleet.api.pagination.CursorPages",
-    "DEFAULT_RENDERER_CLASSES": ["fleet.api.renderers.JSONRenderer", "fleet.api.renderers.CSVRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["fleet.api.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fleet.api.renderers.Formats",
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["fleet.api.filtering.FilterSets", "fleet.api.filtering.Ordering"],
     "DEFAULT_SCHEMA_CLASS": "fleet.api.schema.Schema",
     "DEFAULT_THROTTLE_CLASSES": ["fleet.api.throttling.PerUser"],
-    "DEFAULT_THROTTLE_RATES": {"user": env.text("MUSTER_API_RATE", "6000/min")},
+    "DEFAULT_THROTTLE_RATES": {"user": env.rate("MUSTER_API_RATE", "6000/min")},
     "EXCEPTION_HANDLER": "fleet.api.problems.problem_details",
     "URL_FORMAT_OVERRIDE": "format",
     "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
@@ -267,18 +272,22 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["fleet.api.permissions.ByRole"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PATH_CONVERTER_OVERRIDES": {
+        "cluster": {"type": "string", "description": "The cluster's name, `~` in it written as `~0` and `/` as `~1`."},
+    },
     "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["fleet.api.schema.add_problem"],
 }
 
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         # A line for every tick would bury the lines that matter.
         "celery.app.trace": {"level": "WARNING"},

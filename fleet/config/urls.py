@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import include, path
+from django.urls import include, path, register_converter
+
+from fleet.config.converters import ClusterName
+
+# Before the rooms are read: both name it.
+register_converter(ClusterName, "cluster")
 
 urlpatterns = [
     path("api/", include("fleet.api.urls")),

@@ -7,8 +7,10 @@ from fleet.filters.findings import FINDING_STATUSES, RESOLVED_WITHIN, FindingFil
 from fleet.filters.gpus import GpuFilters, MigInstanceFilters
 from fleet.filters.nodes import MomentFilters, NodeFilters
 from fleet.filters.notifications import DeliveryFilters, NotificationRuleFilters, NotificationTargetFilters
-from fleet.filters.pools import ClassFilters, PoolFilters
+from fleet.filters.pods import PodFilters
+from fleet.filters.pools import ClassFilters, PoolFilters, PromisePeriodFilters
 from fleet.filters.requests import RequestFilters, TeamFilters
+from fleet.filters.revisions import RevisionFilters
 from fleet.filters.xids import XidBurstFilters
 
 __all__ = [
@@ -25,8 +27,11 @@ __all__ = [
     "NodeFilters",
     "NotificationRuleFilters",
     "NotificationTargetFilters",
+    "PodFilters",
     "PoolFilters",
+    "PromisePeriodFilters",
     "RequestFilters",
+    "RevisionFilters",
     "RunFilters",
     "TeamFilters",
     "XidBurstFilters",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import django_filters as filters
 
 from fleet.filters.fields import AnyOf
-from fleet.models import Pool, WorkloadClass
+from fleet.models import Pool, PromisePeriod, WorkloadClass
 
 
 class PoolFilters(filters.FilterSet):
@@ -25,4 +25,12 @@ class ClassFilters(filters.FilterSet):
 
     class Meta:
         model = WorkloadClass
+        fields: list[str] = []
+
+
+class PromisePeriodFilters(filters.FilterSet):
+    state = AnyOf(field_name="state")
+
+    class Meta:
+        model = PromisePeriod
         fields: list[str] = []

@@ -47,8 +47,8 @@ class Node(models.Model):
     mig_state = models.CharField(max_length=30, blank=True)
     slots_capacity = models.IntegerField(null=True, blank=True)
     slots_allocatable = models.IntegerField(null=True, blank=True)
-    slots_requested = models.IntegerField(null=True, blank=True)
-    slots_free = models.IntegerField(null=True, blank=True)
+    slots_requested = models.BigIntegerField(null=True, blank=True)
+    slots_free = models.BigIntegerField(null=True, blank=True)
 
     # what it says
     state = models.CharField(max_length=20, blank=True)
@@ -143,8 +143,8 @@ class NodeResource(models.Model):
     profile = models.CharField(max_length=60, blank=True)
     capacity = models.IntegerField(null=True, blank=True)
     allocatable = models.IntegerField(null=True, blank=True)
-    requested = models.IntegerField(null=True, blank=True)
-    free = models.IntegerField(null=True, blank=True)
+    requested = models.BigIntegerField(null=True, blank=True)
+    free = models.BigIntegerField(null=True, blank=True)
     predicted = models.IntegerField(null=True, blank=True)
 
     class Meta:

@@ -24,7 +24,7 @@ class Pod(models.Model):
     """Its part in the GPU stack; empty for a workload."""
     requests = FactsField(default=dict)
     """GPU resource to slots, as the scheduler counts them."""
-    slots = models.IntegerField(null=True, blank=True)
+    slots = models.BigIntegerField(null=True, blank=True)
     """GPU slots it asks for, over all resources; null where a resource claim could not be read."""
     holds = models.BooleanField(default=False)
     """Whether it holds them now: bound to a node and not finished."""

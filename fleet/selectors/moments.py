@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.db import connection
@@ -14,23 +16,36 @@ from fleet.domain.devices import NodeDevices, describe
 from fleet.domain.facts import Facts
 from fleet.domain.gpu_nodes import machine_type, zone
 from fleet.domain.history.rebuild import node_from_facts
-from fleet.domain.readiness.words import rung_number
-from fleet.domain.slots import add
+from fleet.domain.readiness.types import Verdict
+from fleet.domain.readiness.words import missing_words, rung_number
+from fleet.domain.slots import ResourceSlots, add
+from fleet.domain.snapshot import NodeSnapshot
 from fleet.models import Node, NodeResource, NodeRevision, VerdictPeriod
+from fleet.selectors.fleet import STATES, VERDICTS, Missing
 from fleet.selectors.history import NodeMoment
 
 
 def described(name: str, uid: str, facts: Facts) -> NodeDevices:
     """What can be said of the node's devices from its kept facts alone. Pods, device-plugin configuration and DRA devices are
     not kept with a revision: requested and free slots are unknown then, not zero."""
-    return describe(node_from_facts(name, uid, facts), pods=None, plugin=None, devices=None, allocations=None)
+    return _described(node_from_facts(name, uid, facts))
+
+
+def _described(snapshot: NodeSnapshot) -> NodeDevices:
+    return describe(snapshot, pods=None, plugin=None, devices=None, allocations=None)
+
+
+def _state(snapshot: NodeSnapshot, devices: NodeDevices) -> str:
+    """Node.state, from what is kept of a moment."""
+    ready = next((one.status for one in snapshot.conditions if one.type == "Ready"), None)
+    return "cordoned" if snapshot.unschedulable else "not_ready" if ready in ("False", "Unknown") else devices.advertised
 
 
 def as_node(moment: NodeMoment) -> Node:
     """A row that is not to be saved: the node as it was. What nobody kept of that moment is empty or None."""
     facts, now = moment.facts, moment.node
     snapshot = node_from_facts(now.name, now.uid, facts)
-    devices, verdict = described(now.name, now.uid, facts), moment.verdict
+    devices, verdict = _described(snapshot), moment.verdict
     ready = facts.get("conditions", {}).get("Ready")
     node = Node(
         id=now.pk,
@@ -48,7 +63,7 @@ def as_node(moment: NodeMoment) -> Node:
         usable=verdict.usable if verdict else None,
         slots_capacity=devices.slots.capacity,
         slots_allocatable=devices.slots.allocatable,
-        state="cordoned" if snapshot.unschedulable else "not_ready" if ready in ("False", "Unknown") else devices.advertised,
+        state=_state(snapshot, devices),
         advertised=devices.advertised,
         reason=devices.reason,
         kubelet_ready=None if ready is None else ready == "True",
@@ -95,16 +110,6 @@ def _resources(node: Node, devices: NodeDevices) -> list[NodeResource]:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """Physical GPUs that were expected and not usable, by the verdict and the first broken rung of their node."""
-
-    verdict: str
-    broken_rung: str
-    count: int
-    nodes: int
-
-
-@dataclass(frozen=True, slots=True)
 class FleetMoment:
     """The fleet's sums at one moment: physical GPUs and slots, never mixed. None where nobody knew the figure of any node."""
 
@@ -113,6 +118,8 @@ class FleetMoment:
     """That had any node then."""
     nodes: int
     by_verdict: dict[str, int]
+    """Every verdict, in order; 0 where no node had it. Likewise `by_state`."""
+    by_state: dict[str, int]
     expected: int
     usable: int
     physical: int | None
@@ -120,6 +127,8 @@ class FleetMoment:
     slots_capacity: int | None
     slots_allocatable: int | None
     uncounted_nodes: int
+    resources: tuple[dict[str, Any], ...]
+    """As selectors.fleet.Summary has them; what pods held is None."""
 
 
 def fleet_at(nodes: QuerySet[Node], at: datetime) -> FleetMoment:
@@ -128,37 +137,58 @@ def fleet_at(nodes: QuerySet[Node], at: datetime) -> FleetMoment:
     with connection.cursor() as cursor:
         cursor.execute(_AT, {"nodes": list(names), "at": at})
         rows = cursor.fetchall()
-    by_verdict: dict[str, int] = defaultdict(int)
+    by_verdict, by_state = dict.fromkeys(VERDICTS, 0), dict.fromkeys(STATES, 0)
     missing: dict[tuple[str, str], list[int]] = defaultdict(list)
     expected_sum = usable_sum = uncounted = 0
     devices = []
     for pk, _, facts, verdict, broken_rung, usable, expected in rows:
-        told = described(names[pk], "", msgspec.json.decode(facts))
+        snapshot = node_from_facts(names[pk], "", msgspec.json.decode(facts))
+        told = _described(snapshot)
         devices.append(told)
         verdict, good = verdict or "unknown", usable or 0
         by_verdict[verdict] += 1
+        by_state[_state(snapshot, told) or "unknown"] += 1
+        uncounted += told.physical is None and not expected
         expected = max(expected or 0, told.physical or 0)
-        uncounted += not expected
         good = min(good, expected) if verdict in ("ready", "degraded") else 0
         expected_sum, usable_sum = expected_sum + expected, usable_sum + good
         if good < expected:
-            missing[verdict, broken_rung or ""].append(expected - good)
+            rung = "" if verdict in (Verdict.EXCLUDED, Verdict.STARTING) else broken_rung or ""
+            missing[verdict, rung].append(expected - good)
     return FleetMoment(
         at=at,
         clusters=len({row[1] for row in rows}),
         nodes=len(rows),
-        by_verdict=dict(by_verdict),
+        by_verdict=by_verdict,
+        by_state=by_state,
         expected=expected_sum,
         usable=usable_sum,
         physical=_total([one.physical for one in devices]),
         missing=tuple(
-            Missing(verdict, rung, sum(cards), len(cards))
+            Missing(verdict, rung, missing_words(verdict, rung), sum(cards), len(cards))
             for (verdict, rung), cards in sorted(missing.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
         ),
         slots_capacity=_total([one.slots.capacity for one in devices]),
         slots_allocatable=_total([one.slots.allocatable for one in devices]),
         uncounted_nodes=uncounted,
+        resources=_sums(devices),
     )
+
+
+def _sums(devices: Sequence[NodeDevices]) -> tuple[dict[str, Any], ...]:
+    """Of each resource over the nodes that had it, the largest first."""
+    found: dict[tuple[str, str], list[ResourceSlots]] = defaultdict(list)
+    for one in devices:
+        for resource in one.resources:
+            found[resource.name, resource.kind].append(resource)
+    rows = [
+        {
+            "name": name, "kind": kind, "nodes": len(told), "capacity": _total([one.capacity for one in told]),
+            "allocatable": _total([one.allocatable for one in told]), "requested": None, "free": None,
+        }
+        for (name, kind), told in found.items()
+    ]  # fmt: skip
+    return tuple(sorted(rows, key=lambda row: (row["capacity"] is not None, -(row["capacity"] or 0), row["name"])))
 
 
 def _total(values: list[int | None]) -> int | None:

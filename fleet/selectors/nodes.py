@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from django.db.models import Case, F, Prefetch, Q, QuerySet, Value, When
+from collections import Counter
+from collections.abc import Sequence
+
+from django.db.models import Case, F, Prefetch, Q, QuerySet, TextField, Value, When
+from django.db.models.functions import Cast, Coalesce, Concat, LPad
 
 from fleet.domain.label_meanings import meaning
 from fleet.models import Gpu, MigInstance, Node, NodeResource, NodeRevision, Pod
+from fleet.selectors.facets import Facet, FacetValue
 
 
 def nodes() -> QuerySet[Node]:
@@ -28,10 +33,31 @@ def get_node(cluster: str, name: str) -> Node | None:
     )
 
 
+_MOST = 2**63 - 1
+_FIRST = Value("0", TextField())
+_LAST = Value("1", TextField())
+_PLACE = Concat(
+    Case(When(component="", then=_FIRST), default=_LAST),
+    Case(When(holds=True, then=_FIRST), default=_LAST),
+    # the most slots first: what is left of the largest number, as text of one length
+    LPad(Cast(Value(_MOST) - Coalesce("slots", Value(0)), TextField()), len(str(_MOST)), _FIRST),
+    Value(" "),
+    "namespace",
+    Value("/"),
+    "name",
+    output_field=TextField(),
+)
+
+
+def pods_in_order(node: Node) -> QuerySet[Pod]:
+    """Pods on this node now, by `place`: those that hold slots first, then other workloads, then the GPU stack. One text, so
+    that the pages of a list can be turned by it."""
+    return node.pods.filter(removed_at__isnull=True).annotate(place=_PLACE).order_by("place", "id")
+
+
 def pods_of(node: Node) -> list[Pod]:
-    """Pods on this node now: those that hold slots first, then other workloads, then the GPU stack."""
-    pods = node.pods.filter(removed_at__isnull=True).order_by("namespace", "name")
-    return sorted(pods, key=lambda pod: (bool(pod.component), not pod.holds, -(pod.slots or 0), pod.namespace, pod.name))
+    """All of them."""
+    return list(pods_in_order(node))
 
 
 def gpus() -> QuerySet[Gpu]:
@@ -51,6 +77,18 @@ def mig_instances() -> QuerySet[MigInstance]:
 def revisions_of(node: Node) -> QuerySet[NodeRevision]:
     """Every period of this node's declared facts, newest first."""
     return node.revisions.order_by("-period")
+
+
+def changed_sections(revisions: QuerySet[NodeRevision], chosen: Sequence[str]) -> Facet:
+    """In how many of the revisions something of each section changed."""
+    counts = Counter(
+        section
+        for changes in revisions.order_by().values_list("changes", flat=True)
+        for section in {change["section"] for change in changes}
+    )
+    values = {**dict.fromkeys(chosen, 0), **counts}
+    ordered = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
+    return Facet("section", tuple(FacetValue(value, rows, value in chosen) for value, rows in ordered))
 
 
 _WORST_FIRST = Case(

@@ -119,6 +119,12 @@ def of_nodes() -> Prefetch:
     return Prefetch("memberships", rows.select_related("pool"), to_attr="open_memberships")
 
 
+def memberships_at(node: Node, at: datetime) -> list[PoolMembership]:
+    """Those of one node at a moment; of pools that are gone by now, too."""
+    rows = PoolMembership.objects.filter(node_id=node.pk, period__contains=at).order_by("pool__slug")
+    return list(rows.select_related("pool"))
+
+
 def membership_changes(pool: Pool, limit: int = 50) -> list[tuple[datetime, str, Node]]:
     """Who joined and who left, newest first."""
     rows = (

@@ -180,15 +180,17 @@ def instant(text: str | datetime | None) -> datetime | None:
 @register.simple_tag
 def tiles(rows: Sequence[Any], first: bool = False, at: datetime | None = None) -> SafeString:
     """The tiles of one group (fleet_map.Tile). Written by hand: there may be 5,000."""
-    # the address once, then only its two names for each tile
-    pattern = reverse("node", kwargs={"cluster": "CLUSTER", "name": "NODE"})
-    before, _, rest = pattern.partition("CLUSTER")
-    between, _, after = rest.partition("NODE")
-    after += f"?{urlencode({'at': at.astimezone(UTC).isoformat().replace('+00:00', 'Z')})}" if at else ""
+    # the address once for each cluster, then only its name for each tile
+    patterns: dict[str, tuple[str, str]] = {}
+    query = f"?{urlencode({'at': at.astimezone(UTC).isoformat().replace('+00:00', 'Z')})}" if at else ""
     written = []
     for place, row in enumerate(rows):
         known = words.word("verdict", row.verdict)
-        url = f"{before}{quote(row.cluster, safe='')}{between}{quote(row.name, safe='')}{after}"
+        if row.cluster not in patterns:
+            before, _, after = reverse("node", kwargs={"cluster": row.cluster, "name": "NODE"}).rpartition("NODE")
+            patterns[row.cluster] = before, after
+        before, after = patterns[row.cluster]
+        url = f"{before}{quote(row.name, safe='')}{after}{query}"
         label = f"{row.name}, {known.word}{', stale' if row.stale else ''}"
         told = _tile_tip(row)
         tip = f' data-tip="{escape(told)}"' if told else ""

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from fleet.models import FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod
+from fleet.domain.readiness.words import missing_words
+from fleet.models import FindingRow, Node, NodeRevision, PoolMembership, RungPeriod, VerdictPeriod
 from fleet.services import rollups
-from tests.factories import a_cluster, a_ladder, a_node, a_pool
+from tests.factories import a_cluster, a_ladder, a_node, a_pool, an_xid_burst
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -146,14 +147,68 @@ def test_the_fleet_as_it_was(story: None, reader: Any) -> None:
     gone = a_node("gone", first_seen_at=ago(10), removed_at=ago(1), product="X")
     NodeRevision.objects.create(node=gone, period=(ago(10), ago(1)), facts={"labels": LABELS})
     then = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()
-    assert then["nodes"] == {"total": 2, "by_verdict": {"not_ready": 1, "unknown": 1}}
+    assert (then["nodes"]["total"], then["nodes"]["flapping"], then["gpus"]["offered"]) == (2, None, None)
+    assert {verdict: n for verdict, n in then["nodes"]["by_verdict"].items() if n} == {"not_ready": 1, "unknown": 1}
     assert (then["gpus"]["expected"], then["gpus"]["usable"]) == (16, 0)
     assert sum(one["count"] for one in then["gpus"]["missing"]) == 16
     assert then["slots"]["requested"] is None
     one = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5)), "product": "X"}).json()
     assert one["nodes"]["total"] == 1
-    assert reader.get("/api/v1/fleet/summary/", {"at": text(ago(0.5))}).json()["nodes"]["by_verdict"] == {"ready": 1}
+    assert reader.get("/api/v1/fleet/summary/", {"at": text(ago(0.5))}).json()["nodes"]["by_verdict"]["ready"] == 1
     assert reader.get("/api/v1/fleet/summary/").json()["nodes"]["total"] == 1
+
+
+def schema_fields(told: Any, path: str = "") -> set[str]:
+    """Every key of nested objects; what stands under a key that is data, not schema, is left out."""
+    open_ended = ("nodes.by_verdict", "nodes.by_state", "resources", "gpus.missing")
+    found = set()
+    for key, value in told.items():
+        here = f"{path}.{key}".strip(".")
+        found |= {here} | (schema_fields(value, here) if isinstance(value, dict) and here not in open_ended else set())
+    return found
+
+
+def test_the_past_has_every_field_of_the_present_and_its_words(story: None, reader: Any) -> None:
+    then = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()
+    now = reader.get("/api/v1/fleet/summary/").json()
+    assert schema_fields(then) == schema_fields(now)
+    assert set(then["nodes"]["by_verdict"]) == set(now["nodes"]["by_verdict"])
+    assert then["nodes"]["by_state"] == {**dict.fromkeys(now["nodes"]["by_state"], 0), "full": 1}
+    assert then["resources"] == [
+        {
+            "name": "nvidia.com/gpu",
+            "kind": "shared",
+            "nodes": 1,
+            "capacity": 32,
+            "allocatable": 32,
+            "requested": None,
+            "free": None,
+        }
+    ]
+    assert [one["reason"] for one in then["gpus"]["missing"]] == [missing_words("not_ready", "cuda_works")]
+
+
+def test_missing_gpus_of_the_past_are_grouped_as_those_of_today(story: None, reader: Any) -> None:
+    VerdictPeriod.objects.filter(verdict="not_ready").update(verdict="excluded")
+    (one,) = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()["gpus"]["missing"]
+    assert (one["broken_rung"], one["reason"]) == (None, "Taken out on purpose")
+
+
+def test_where_nothing_was_counted_the_past_is_null(reader: Any) -> None:
+    node = a_node("n1", first_seen_at=ago(10), physical=None, expected=None)
+    NodeRevision.objects.create(node=node, period=(ago(10), None), facts={"labels": {"nvidia.com/gpu.present": "true"}})
+    gpus = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3))}).json()["gpus"]
+    assert gpus == {"expected": None, "physical": None, "offered": None, "usable": None, "missing": [], "uncounted_nodes": 1}
+
+
+def test_a_node_of_the_past_is_in_the_pools_of_then(story: None, reader: Any) -> None:
+    node = Node.objects.get()
+    PoolMembership.objects.create(pool=a_pool("then"), node=node, period=(ago(9), ago(3)))
+    PoolMembership.objects.create(pool=a_pool("today"), node=node, period=(ago(3), None))
+    url = "/api/v1/nodes/east/n1/"
+    assert reader.get(url).json()["pools"] == ["today"]
+    assert reader.get(url, {"at": text(ago(5))}).json()["pools"] == ["then"]
+    assert reader.get(url, {"at": text(ago(9.5))}).json()["pools"] == []
 
 
 def test_availability_over_a_window_and_as_csv(story: None, reader: Any) -> None:
@@ -222,3 +277,9 @@ def test_nobody_reads_history_without_a_name(client: Any) -> None:
         "nodes/east/n1/diff/",
     ):
         assert client.get(f"/api/v1/{path}").status_code == 401
+
+
+def test_a_burst_that_names_no_card_and_no_job_says_null(story: None, reader: Any) -> None:
+    an_xid_burst(Node.objects.get(), "", at=ago(2))
+    (burst,) = reader.get("/api/v1/nodes/east/n1/history/").json()["xid_bursts"]
+    assert burst["uuid"] is burst["job"] is None

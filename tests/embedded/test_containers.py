@@ -28,6 +28,21 @@ def test_every_variable_given_to_muster_is_a_documented_one(service: dict[str, A
     assert set(service["environment"]) - DOCUMENTED == set()
 
 
+# These are the containers' own: the image says where data lie, `ports` which port is published, a kubeconfig names its clusters,
+# and tracebacks are no part of production.
+FIXED = {"PORT", "MUSTER_HOME", "MUSTER_STATIC_ROOT", "MUSTER_CLUSTER_NAME", "DEBUG"}
+FIXED_BY_COMPOSE = {"DATABASE_URL", "MUSTER_BROKER_URL", "MUSTER_KUBECONFIG"}
+
+
+@pytest.mark.parametrize("service", OURS.values(), ids=OURS)
+def test_every_documented_variable_reaches_muster(service: dict[str, Any]) -> None:
+    """One that is set in .env and not passed on is silently without effect."""
+    given = service["environment"]
+    assert set(given) == DOCUMENTED - FIXED
+    for name in set(given) - FIXED_BY_COMPOSE:
+        assert given[name].startswith(f"${{{name}:"), name
+
+
 def test_every_variable_asked_of_the_operator_is_documented() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     header = text.partition("\nx-muster")[0]

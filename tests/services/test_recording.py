@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterSnapshot, Condition, Taint
+from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, Taint
 from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
 from fleet.services import collection
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
@@ -258,3 +258,12 @@ def test_whatever_happens_periods_touch_and_never_overlap(east: Cluster, story: 
         spans = [(r.period.lower, r.period.upper) for r in NodeRevision.objects.filter(node=row).order_by("period")]
         assert all(end is not None and end <= start for (_, end), (start, _) in pairwise(spans))
         assert (spans[-1][1] is None) == (row.removed_at is None)
+
+
+def test_no_sum_of_requests_is_too_large_to_be_remembered(east: Cluster) -> None:
+    """A pod that asks for three times 1,000,000,000, pending or bound past the scheduler, must not stop the whole pass."""
+    containers = tuple(ContainerSnapshot(name=f"c{i}", requests={"nvidia.com/gpu": "1000000000"}) for i in range(3))
+    pods = (a_pod("bound", "n1", containers=containers), a_pod("waits", "", containers=containers))
+    remember(east, a_snapshot(a_node("n1"), pods=pods))
+    assert set(Pod.objects.values_list("slots", flat=True)) == {3 * 10**9}
+    assert (node("n1").slots_requested, NodeResource.objects.get().requested) == (3 * 10**9, 3 * 10**9)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fleet.management.commands._database import running_database
 from fleet.models import Role
 from fleet.services.sign_in import create_token
+
+MOST_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -23,7 +25,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         role = Role(options["role"]) if options["role"] else None
-        lifetime = timedelta(days=options["days"]) if options["days"] > 0 else None
+        days = options["days"]
+        if not 0 <= days <= MOST_DAYS:
+            raise CommandError(f"--days is {days}: give 1 to {MOST_DAYS:,}, or 0 for a token that is good for ever.")
+        lifetime = timedelta(days=days) if days else None
         with running_database():
             token, secret = create_token(options["user"], role, lifetime, options["name"])
         until = f"until {token.expiry:%Y-%m-%d}" if token.expiry else "for ever"

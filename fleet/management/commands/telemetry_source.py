@@ -6,6 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fleet.management.commands._database import running_database
@@ -32,15 +33,25 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         url = options["prometheus_url"]
-        if url and urlsplit(url).scheme not in ("http", "https"):
-            raise CommandError("--prometheus-url must begin with http:// or https://.")
         match = options["prometheus_match"].strip()
         if match and not _MATCHERS.fullmatch(match):
             raise CommandError('--prometheus-match must be label matchers as PromQL writes them: cluster="east", env=~"prod.*"')
         source = "" if options["source"] == "default" else options["source"]
+        if url and not _is_address(url):
+            raise CommandError("--prometheus-url must be an address as http://prometheus.example.com:9090.")
+        if source == "prometheus" and not (url or settings.PROMETHEUS_URL):
+            raise CommandError("Name the server with --prometheus-url: MUSTER_PROMETHEUS_URL is not set.")
         with running_database():
             if not set_telemetry(options["cluster"], source, url, match):
                 raise CommandError(f"There is no cluster {options['cluster']}.")
         self.stdout.write(
             f"Telemetry of {options['cluster']} is read by {source or 'what the settings say'} from its next reading on."
         )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        split = urlsplit(url)
+        return split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+    except ValueError:
+        return False

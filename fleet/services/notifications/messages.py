@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
+from django.urls import reverse
 
 from fleet.models import Delivery, Notice
 
@@ -99,9 +99,9 @@ def link(notice: Notice) -> str:
         return f"{settings.PUBLIC_URL}/requests/{notice.detail['request']}/"
     if not settings.PUBLIC_URL or notice.cluster is None:
         return ""
-    cluster = quote(notice.cluster.name, safe="")
-    path = f"nodes/{cluster}/{quote(notice.node.name, safe='')}/" if notice.node else f"clusters/{cluster}/"
-    return f"{settings.PUBLIC_URL}/{path}"
+    cluster = notice.cluster.name
+    path = reverse("node", args=[cluster, notice.node.name]) if notice.node else reverse("cluster", args=[cluster])
+    return settings.PUBLIC_URL + path
 
 
 def _body(delivery: Delivery, title: str, text: str, notices: Sequence[Notice]) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""What hangs on one node as lists of their own: its revisions and its pods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from fleet.api.lists import ListViewSet
+from fleet.api.nodes import node_or_404
+from fleet.api.pods import PodSerializer
+from fleet.filters import PodFilters, RevisionFilters
+from fleet.models import NodeRevision, Pod
+from fleet.selectors import nodes as select
+from fleet.selectors.facets import Facet
+
+
+class RevisionSerializer(serializers.ModelSerializer):
+    """A period in which the node's declared facts stood unchanged."""
+
+    since = serializers.DateTimeField(source="period.lower")
+    until = serializers.DateTimeField(source="period.upper", allow_null=True)
+
+    class Meta:
+        model = NodeRevision
+        fields = ["since", "until", "changes", "facts"]
+
+
+class _OfNode(ListViewSet):
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        # once, though the facets ask for the rows several times
+        self.node = node_or_404(kwargs["cluster"], kwargs["name"])
+
+
+@extend_schema_view(list=extend_schema(operation_id="node_revisions"), facets=extend_schema(operation_id="node_revisions_facets"))
+class NodeRevisions(_OfNode):
+    """What the node told Kubernetes, from when to when, newest first."""
+
+    queryset = NodeRevision.objects.none()
+    serializer_class = RevisionSerializer
+    filterset_class = RevisionFilters
+    default_ordering = "-id"
+    facet_names = ("section",)
+    csv_columns = tuple(RevisionSerializer.Meta.fields)
+
+    def get_queryset(self) -> QuerySet[NodeRevision]:
+        return select.revisions_of(self.node)
+
+    def count_facets(self, params: QueryDict) -> Sequence[Facet]:
+        return [select.changed_sections(self.get_queryset(), params.getlist("section"))]
+
+
+@extend_schema_view(list=extend_schema(operation_id="node_pods"), facets=extend_schema(operation_id="node_pods_facets"))
+class NodePods(_OfNode):
+    """Pods on the node now: those that hold slots first, the GPU stack last."""
+
+    queryset = Pod.objects.none()
+    serializer_class = PodSerializer
+    filterset_class = PodFilters
+    orderings = {"place": "place", "name": "name"}
+    default_ordering = "place"
+    facet_names = ("namespace", "phase", "component", "holds")
+    csv_columns = tuple(PodSerializer.Meta.fields)
+
+    def get_queryset(self) -> QuerySet[Pod]:
+        return select.pods_in_order(self.node)
