@@ -64,3 +64,18 @@ def test_prometheus_without_a_server_is_refused(settings: Any) -> None:
     call_command("telemetry_source", "east", "prometheus", stdout=io.StringIO())
     cluster.refresh_from_db()
     assert cluster.telemetry_source == "prometheus"
+
+
+@pytest.mark.parametrize("match", ["east", "cluster=east", '{cluster="east"}', 'cluster="east"} or up{', 'cluster="east",'])
+def test_what_is_no_label_matcher_does_not_get_into_a_query(match: str) -> None:
+    a_cluster("east")
+    with pytest.raises(CommandError, match="must be label matchers"):
+        call_command("telemetry_source", "east", "direct", "--prometheus-match", match)
+
+
+@pytest.mark.parametrize("match", ['cluster="east"', 'cluster=~"eu-.*", env != "test"', r'cluster="a\"b"'])
+def test_label_matchers_tell_the_one_cluster_from_others(match: str) -> None:
+    cluster = a_cluster("east")
+    call_command("telemetry_source", "east", "default", "--prometheus-match", match, stdout=io.StringIO())
+    cluster.refresh_from_db()
+    assert cluster.prometheus_match == match
