@@ -8,16 +8,13 @@ from functools import lru_cache
 from fleet.domain import labels
 from fleet.domain.findings import Evidence
 from fleet.domain.quantities import parse_count, parse_quantity
-from fleet.domain.snapshot import DraDevice, NodeSnapshot
+from fleet.domain.snapshot import DraDevice, IncompletePool, NodeSnapshot
 
 _NVIDIA_FOUND = frozenset({labels.GPU_PRODUCT, labels.GPU_FAMILY, labels.GPU_COUNT})
 _CLOUD_NAMES = frozenset({labels.GKE_ACCELERATOR, labels.AWS_ACCELERATOR})
 _VENDOR_NAMES = frozenset({labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD})
-_CLOUD_COUNTS = frozenset(
-    {labels.GKE_ACCELERATOR_COUNT, labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT}
-)
+_CLOUD_COUNTS = frozenset({labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT})
 _CLOUD_PREFIXES = (*labels.AWS_GPU_PREFIXES, labels.AZURE_GPU_PREFIX, labels.COREWEAVE_GPU_PREFIX)
-_NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
 _Proves = Callable[[str], bool]
 
 
@@ -25,8 +22,9 @@ def gpu_evidence(node: NodeSnapshot, dra_devices: Sequence[DraDevice] = ()) -> t
     """Everything that says this node has, or should have, GPUs; empty for one that is no GPU node.
 
     A node whose GPU is expected (by the machine type, the PCI bus, the operator) but not advertised is one. The mere name of a
-    resource proves nothing: stale names stay behind at 0. `nvidia.com/gpu.present=false` voids what GFD left behind.
-    `dra_devices` may hold other nodes' devices too.
+    resource proves nothing: stale names stay behind at 0. `nvidia.com/gpu.present=false` voids what GFD left behind. GKE's
+    accelerator count proves nothing by itself: GKE writes it on TPU nodes too, for their chips. `dra_devices` may hold other
+    nodes' devices too.
     """
     found = [
         Evidence(source, name, text)
@@ -39,15 +37,15 @@ def gpu_evidence(node: NodeSnapshot, dra_devices: Sequence[DraDevice] = ()) -> t
         proves = _test_of(key)
         if proves is not None and proves(value) and not (gone and _is_gfd(key)):
             found.append(Evidence("label", key, value))
-    published = sum(1 for device in dra_devices if on_node(device, node.name) and is_gpu_device(device))
+    published = sum(1 for device in dra_devices if node_of(device) == node.name and is_gpu_device(device))
     if published:
         found.append(Evidence("resource_slice", "devices", str(published)))
     return tuple(found)
 
 
-def on_node(device: DraDevice, node_name: str) -> bool:
-    """Whether the device sits in this node; drivers that name no node name their pool after it."""
-    return (device.node_name or device.pool) == node_name
+def node_of(published: DraDevice | IncompletePool) -> str:
+    """Name of the node that a DRA device, or a pool, belongs to. Drivers that name no node name their pool after it."""
+    return published.node_name or published.pool
 
 
 def is_gpu_device(device: DraDevice) -> bool:
@@ -71,7 +69,7 @@ def _test_of(key: str) -> _Proves | None:
     if key in _VENDOR_NAMES:
         return _names_a_vendor
     if key in _CLOUD_NAMES:
-        return _names_a_gpu
+        return labels.names_a_gpu
     for prefix in _CLOUD_PREFIXES:
         if key.startswith(prefix):
             return _CLOUD_ATTRIBUTES.get(key.removeprefix(prefix))
@@ -107,10 +105,6 @@ def _is_positive(value: str) -> bool:
 
 def _names_a_vendor(value: str) -> bool:
     return value.lower().startswith(("nvidia", "amd"))
-
-
-def _names_a_gpu(value: str) -> bool:
-    return bool(value) and not any(word in value.lower() for word in _NO_GPUS)
 
 
 _CLOUD_ATTRIBUTES: dict[str, _Proves] = {

@@ -176,6 +176,7 @@ _NVIDIA_NO_DEVICE = re.compile(
     r"|gpu-?(?:mem|memory|cores?|util)|vgpu-?(?:mem|memory|cores?)|priority|imex|bandwidth",
     re.ASCII | re.IGNORECASE,
 )
+_NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
 _VGPU_TYPE = re.compile(r"\d+[QCAB]$", re.ASCII)
 _PCI_DEVICE_NAME = re.compile(r"[A-Z]{2}\d{3}[A-Z]*(?:_|$)", re.ASCII)
 
@@ -247,6 +248,11 @@ def vendor_of_driver(driver: str) -> str:
 def is_transient_taint(key: str) -> bool:
     """Whether this taint tells of trouble that passes, and not of what the node is for. A cordon is somebody's wish."""
     return key in _TRANSIENT_TAINTS or (key.startswith(_TRANSIENT_TAINT_PREFIX) and key != TAINT_UNSCHEDULABLE)
+
+
+def names_a_gpu(accelerator: str) -> bool:
+    """Whether a cloud's word for an accelerator stands for GPUs: `nvidia-l4`, and not `tpu-v5-lite-podslice` or `inferentia2`."""
+    return bool(accelerator) and not any(word in accelerator.lower() for word in _NO_GPUS)
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.gpu_nodes import node_of
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import parse_units
 from fleet.domain.seen import SeenCard
@@ -110,7 +111,7 @@ def read(
         dra=published,
         dra_known=devices is not None,
         pools_missing=tuple(
-            pool for pool in incomplete_pools if (pool.node_name or pool.pool) == node.name and labels.is_gpu_driver(pool.driver)
+            pool for pool in incomplete_pools if node_of(pool) == node.name and labels.is_gpu_driver(pool.driver)
         ),
         previous=previous,
         labels_vanished=(

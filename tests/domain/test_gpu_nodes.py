@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.domain.gpu_nodes import gpu_evidence, machine_type, zone
+from fleet.domain.sources import cloud
 from tests.builders import make_dra_device, make_node
 
 NFD = "feature.node.kubernetes.io/"
@@ -57,6 +58,9 @@ def test_labels_that_prove_a_gpu_nobody_advertises(labels: dict[str, str]) -> No
         {NFD + "pci-0200_8086.present": "true"},
         {"cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite"},
         {"cloud.google.com/gke-accelerator-count": "0"},
+        {"cloud.google.com/gke-accelerator-count": "4"},
+        {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice"},
+        {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-accelerator": "tpu-v5-lite-podslice"},
         {"k8s.amazonaws.com/accelerator": "inferentia2"},
         {"karpenter.k8s.aws/instance-gpu-count": "0"},
         {"karpenter.k8s.aws/instance-accelerator-name": "trainium"},
@@ -67,6 +71,19 @@ def test_labels_that_prove_a_gpu_nobody_advertises(labels: dict[str, str]) -> No
 )
 def test_labels_that_prove_nothing(labels: dict[str, str]) -> None:
     assert gpu_evidence(make_node(gpus=0, labels=labels)) == ()
+
+
+def test_a_tpu_node_is_no_gpu_node_and_its_chips_are_no_gpus() -> None:
+    told = {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice"}
+    node = make_node(gpus=0, labels=told, capacity={"google.com/tpu": 4})
+    assert gpu_evidence(node) == ()
+    assert cloud.read(node.labels).count is None
+
+
+def test_gkes_count_tells_the_gpus_of_a_gpu_node() -> None:
+    told = {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-accelerator": "nvidia-l4"}
+    assert cloud.read(told).count == 4
+    assert {evidence.key for evidence in gpu_evidence(make_node(gpus=0, labels=told))} == {"cloud.google.com/gke-accelerator"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.cards import Card, MigDevice
 from fleet.domain.catalog.gpus import find
-from fleet.domain.gpu_nodes import is_gpu_device, on_node
+from fleet.domain.gpu_nodes import is_gpu_device, node_of
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import to_mib
 from fleet.domain.slots import ResourceSlots, minus
@@ -51,7 +51,7 @@ def view(node_name: str, devices: Sequence[DraDevice], allocations: Sequence[Dra
     Physical cards are the distinct uuids of whole devices (gpu, vfio) and parents of MIG devices; a claim with admin access only
     watches and holds nothing; a card of which a MIG placement is held is no free card any more.
     """
-    mine = [device for device in devices if on_node(device, node_name) and is_gpu_device(device)]
+    mine = [device for device in devices if node_of(device) == node_name and is_gpu_device(device)]
     if not mine:
         return None
     held = _held(mine, allocations)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from fleet.domain.findings import Status
-from tests.builders import make_node
+from fleet.domain.judgement import judge
+from tests.builders import make_allocation, make_node
 from tests.domain.readiness.world import World, operator, stack
 
 
@@ -58,3 +61,13 @@ def test_resource_slices_count_and_unread_ones_leave_it_unknown() -> None:
     unread = dra.but(broken=("resource_slices",)).rung("gpu_present")
     assert unread.status == Status.UNKNOWN
     assert unread.reason == "Muster may not read resource_slices."
+
+
+def test_slices_whose_pool_is_named_after_the_node_belong_to_it() -> None:
+    dra = stack("dra")
+    unnamed = tuple(msgspec.structs.replace(device, node_name="") for device in dra.slices.devices)
+    world = dra.but(slices=msgspec.structs.replace(dra.slices, devices=unnamed))
+    assert world.says("gpu_present") == Status.PASS
+    assert world.says("resources_advertised") == Status.PASS
+    held = msgspec.structs.replace(world.snapshot(), allocations=(make_allocation(unnamed[0]),))
+    assert judge(held).nodes[0].devices.slots.requested == 1
