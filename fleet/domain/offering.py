@@ -34,7 +34,7 @@ def forces(reading: Reading, layout: Layout) -> dict[str, InForce]:
 
 def _force(reading: Reading, layout: Layout, offer: Offer) -> InForce:
     if labels.vendor_of_resource(offer.name) != reading.vendor:
-        return _UNKNOWN
+        return _UNKNOWN  # asked for by a pod, and not offered here
     if offer.kind in ("passthrough", "vgpu"):
         return msgspec.structs.replace(_UNKNOWN, replicas=1)
     devices = devices_behind(reading, layout, offer)
@@ -89,6 +89,7 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
     by_dra = reading.dra is not None
     # Where DRA serves the cards, a pod that asks for nvidia.com/gpu got a claim for it, which is counted there (KEP-5004).
     asked = [name for name in held or () if not (by_dra and labels.vendor_of_resource(name) == reading.vendor)]
+    asked = [name for name in asked if name not in reading.others]
     missing = _expected(reading, layout)
     for name in (*missing, *asked):
         if name not in offers:

@@ -52,11 +52,11 @@ def _without_telemetry(reading: Reading, layout: Layout, in_force: dict[str, InF
         return Physical(count=before.physical, source="previous", lower_bound=before.physical_is_lower_bound)
     if reading.node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(reading.node):
         return Physical(count=0, source="label")
-    if len({labels.vendor_of_resource(name) for name in reading.capacity}) > 1:
-        return Physical(count=None, why_unknown="two vendors' GPUs are offered, and no source counts both")
     found = _by_labels(reading, layout, in_force) if reading.vendor == "nvidia" else _by_vendor(reading)
     if found is None and reading.cloud.count:
         found = Physical(count=reading.cloud.count, source="cloud")
+    if found is None and reading.others and reading.capacity:
+        return Physical(count=None, why_unknown="two vendors' GPUs are offered, and no source counts both")
     return found or _by_capacity(reading, layout)
 
 

@@ -45,13 +45,24 @@ class DraView(msgspec.Struct, frozen=True, kw_only=True):
     cuda_version: str = ""
 
 
-def view(node_name: str, devices: Sequence[DraDevice], allocations: Sequence[DraAllocation] | None) -> DraView | None:
-    """The node's GPUs by DRA; None where it publishes none. Without `allocations` what is requested stays unknown.
+def vendors(node_name: str, devices: Sequence[DraDevice]) -> list[str]:
+    """Vendors of the GPUs the node publishes, in the order of its devices; "other" is a driver of nobody known."""
+    mine = [device for device in devices if node_of(device) == node_name and is_gpu_device(device)]
+    named = sorted(mine, key=lambda device: not device.product)  # a device that tells its product tells most
+    return list(dict.fromkeys(labels.vendor_of_driver(device.driver) for device in named))
+
+
+def view(
+    node_name: str, devices: Sequence[DraDevice], allocations: Sequence[DraAllocation] | None, vendor: str = ""
+) -> DraView | None:
+    """The node's GPUs of one vendor by DRA; None where it publishes none. Without `allocations` what is requested stays
+    unknown. Devices of drivers of nobody known may be any vendor's cards, and count. An empty `vendor` takes all.
 
     Physical cards are the distinct uuids of whole devices (gpu, vfio) and parents of MIG devices; a claim with admin access only
     watches and holds nothing; a card of which a MIG placement is held is no free card any more.
     """
     mine = [device for device in devices if node_of(device) == node_name and is_gpu_device(device)]
+    mine = [device for device in mine if not vendor or labels.vendor_of_driver(device.driver) in (vendor, "other")]
     if not mine:
         return None
     held = _held(mine, allocations)
