@@ -103,7 +103,8 @@ def _single(reading: Reading, layout: Layout, instances: int) -> Physical:
 
 def _more_than_labelled(reading: Reading, offer: InForce) -> Physical:
     """More slots than the labelled product can make: labels describe one product, the node may hold several."""
-    slots = sum(amount for name, amount in reading.capacity.items() if labels.base_resource(name) == labels.NVIDIA_GPU)
+    usual = [name for name in reading.capacity if labels.base_resource(name) == labels.NVIDIA_GPU]
+    slots = sum(reading.capacity[name] for name in offer.together or usual)
     cards = slots // (offer.replicas or 1)
     if reading.cloud.count == cards:
         return Physical(count=cards, source="cloud")

@@ -45,6 +45,8 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
     label: int | None = None
     config: int | None = None
     devices: int | None = None
+    together: tuple[str, ...] = ()
+    """Names that offer these devices between them (renamed resources): the verdict is about the sum of their slots."""
 
 
 def in_force(*, capacity: int | None, devices: int | None, label: int | None, config: int | None) -> InForce:
