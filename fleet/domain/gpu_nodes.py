@@ -81,7 +81,7 @@ def _test_of_other_vendors(key: str) -> _Proves | None:
         return _is_something
     if key == labels.INTEL_DEVICE_COUNT:
         return _is_positive
-    if key == labels.NFD_INTEL_GPU or (key.startswith(labels.INTEL_LABEL + "device-id.") and key.endswith(".present")):
+    if key == labels.NFD_INTEL_GPU or (key.startswith(labels.INTEL_DEVICE_ID) and key.endswith(".present")):
         return _is_true
     return bool if key in (labels.INTEL_PRODUCT, labels.INTEL_FAMILY) else None
 

@@ -159,6 +159,30 @@ def test_intel_shares_by_its_own_count() -> None:
     assert [resource.name for resource in seen.resources] == ["gpu.intel.com/i915"]
 
 
+@pytest.mark.parametrize(
+    ("told", "physical", "replicas"),
+    [
+        ({"device-id.0380-0bd5.count": "4"}, 4, 2),
+        ({"device-id.0380-0bd5.count": "3", "device-id.0300-9a49.count": "1"}, 4, 2),  # the processor's own is offered too
+        ({"device-id.0380-0bd5.count": "2", "device.count": "4"}, 4, 2),
+        ({"device-id.0380-0bd5.count": "8", "device.count": "2"}, 8, 1),
+    ],
+)
+def test_intel_shares_by_the_counts_of_its_device_ids(told: dict[str, str], physical: int, replicas: int) -> None:
+    seen = look(slots={"gpu.intel.com/i915": 8}, labels={f"gpu.intel.com/{key}": value for key, value in told.items()})
+    assert (seen.physical, seen.physical_source, seen.slots.capacity, seen.replicas) == (physical, "label", 8, replicas)
+    assert (seen.advertised, seen.sharing) == ("full", None if replicas > 1 else "exclusive")
+    shown = {one.key.removeprefix("gpu.intel.com/"): one.value for one in seen.evidence if one.source == "label"}
+    together = int(shown.pop("device.count", 0))
+    assert physical in (together, sum(map(int, shown.values())))
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "", "99999999"])
+def test_intel_counts_that_nobody_can_read_count_nothing(text: str) -> None:
+    seen = look(slots={"gpu.intel.com/i915": 2}, labels={"gpu.intel.com/device-id.0380-0bd5.count": text})
+    assert (seen.physical, seen.physical_source) == (2, "capacity")
+
+
 def test_intel_without_a_count_assumes_and_says_so() -> None:
     seen = look(slots={"gpu.intel.com/xe": 4})
     assert (seen.physical, seen.sharing) == (4, None)
