@@ -33,6 +33,8 @@ def count(reading: Reading, layout: Layout, in_force: dict[str, InForce]) -> Phy
     says the machine was ordered with, then capacity ÷ replicas where replicas are known, then the bare capacity.
     """
     if reading.dra is not None and not reading.pools_missing:
+        if not reading.dra.cards_known:
+            return Physical(count=None, why_unknown="parts of cards are published, and nothing tells of which cards")
         return Physical(count=len(reading.dra.cards), source="resource_slice")
     told = _without_telemetry(reading, layout, in_force)
     return _with_telemetry(reading, told) if reading.seen and reading.vendor == "nvidia" else told

@@ -52,7 +52,8 @@ def collect_evidence(reading: Reading, physical: Physical) -> tuple[Evidence, ..
         )
     if reading.dra is not None:
         found.append(Evidence("resource_slice", "devices", str(reading.dra.devices)))
-        found.append(Evidence("resource_slice", "cards", str(len(reading.dra.cards))))
+        if reading.dra.cards_known:
+            found.append(Evidence("resource_slice", "cards", str(len(reading.dra.cards))))
     found += [
         Evidence("label", key, told.get(key, str(reading.facts.count))) for key in reading.facts.count_keys if key not in _LABELS
     ]

@@ -139,6 +139,7 @@ def test_amd_partitions_are_no_cards(slots: dict[str, int]) -> None:
     seen = look(slots=slots, labels=labels)
     assert (seen.physical, seen.slots.capacity, seen.mode, seen.partitioning) == (8, 64, "Partitioned CPX ×8", None)
     assert (seen.resources[0].kind, seen.resources[0].profile) == ("partition", "CPX")
+    assert seen.isolation.startswith("Each slot is a partition of a card")
 
 
 def test_amd_partitions_of_a_card_nobody_knows() -> None:
@@ -207,6 +208,7 @@ def test_vgpu_guest_says_that_its_gpus_are_shares() -> None:
     seen = describe(node, pods=(), plugin=None, devices=(), allocations=())
     assert (seen.physical, seen.mode, seen.gpu_memory_mib) == (1, "Full GPU", 24512)
     assert "vgpu_guest" in {remark.id for remark in seen.remarks}
+    assert "vGPUs, parts of cards on its host" in seen.isolation
 
 
 def test_passthrough_cards() -> None:
@@ -217,6 +219,7 @@ def test_passthrough_cards() -> None:
 def test_vgpus_offered_to_machines_are_no_cards() -> None:
     seen = look(slots={"nvidia.com/NVIDIA_A10-12Q": 8})
     assert (seen.physical, seen.mode) == (None, "vGPUs for VMs")
+    assert seen.isolation.startswith("A vGPU is a part of a card")
 
 
 def test_renamed_by_somebody_else() -> None:
