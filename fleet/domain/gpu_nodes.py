@@ -9,12 +9,17 @@ from fleet.domain import labels
 from fleet.domain.findings import Evidence
 from fleet.domain.quantities import parse_count, parse_quantity
 from fleet.domain.snapshot import DraDevice, IncompletePool, NodeSnapshot
+from fleet.domain.sources import cloud
 
 _NVIDIA_FOUND = frozenset({labels.GPU_PRODUCT, labels.GPU_FAMILY, labels.GPU_COUNT})
 _CLOUD_NAMES = frozenset({labels.GKE_ACCELERATOR, labels.AWS_ACCELERATOR})
 _VENDOR_NAMES = frozenset({labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD})
 _CLOUD_COUNTS = frozenset({labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT})
 _CLOUD_PREFIXES = (*labels.AWS_GPU_PREFIXES, labels.AZURE_GPU_PREFIX, labels.COREWEAVE_GPU_PREFIX)
+_DISTRIBUTIONS = frozenset({"k3s", "rke2"})
+# What DMI says in virtual machines, whatever their size (GFD writes it with dashes for blanks).
+_ANY_MACHINE = ("unknown", "Virtual-Machine", "Google-Compute-Engine", "Standard-PC-", "KVM", "VMware", "OpenStack-", "HVM-domU")
+_ANY_NUMBER = ("n1-", "custom-")
 _Proves = Callable[[str], bool]
 
 
@@ -117,8 +122,20 @@ _CLOUD_ATTRIBUTES: dict[str, _Proves] = {
 
 
 def machine_type(node_labels: Mapping[str, str]) -> str:
-    """The machine or instance type, by its current or its old label; empty where nobody says."""
-    return node_labels.get(labels.INSTANCE_TYPE) or node_labels.get(labels.INSTANCE_TYPE_OLD, "")
+    """The machine or instance type, by its current or its old label; empty where nobody says.
+
+    Machines of one type are taken to have equally many GPUs. K3s and RKE2 write their own name on every node, which says
+    nothing of the machine: then GFD's word for it stands, unless that is only a hypervisor's. GCE's N1 machines take any
+    number of GPUs: there the number is part of the type.
+    """
+    told = node_labels.get(labels.INSTANCE_TYPE) or node_labels.get(labels.INSTANCE_TYPE_OLD, "")
+    if told in _DISTRIBUTIONS:
+        machine = node_labels.get(labels.GPU_MACHINE, "")
+        return "" if machine.startswith(_ANY_MACHINE) else machine
+    if told.startswith(_ANY_NUMBER) and labels.GKE_ACCELERATOR in node_labels:
+        ordered = cloud.read(node_labels).count
+        return f"{told} ×{ordered} GPU{'s' if ordered > 1 else ''}" if ordered else told
+    return told
 
 
 def zone(node_labels: Mapping[str, str]) -> str:

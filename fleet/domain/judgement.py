@@ -28,7 +28,8 @@ from fleet.domain.readiness.run import climb
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.seen import see
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
-from fleet.domain.subject import ClusterMemory, ClusterStack, NodeSubject
+from fleet.domain.sources import cloud
+from fleet.domain.subject import ClusterMemory, ClusterStack, NodeMemory, NodeSubject
 
 T = TypeVar("T")
 
@@ -107,11 +108,26 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
             exporters=tuple(exporters[name]),
             servers=tuple(servers[name]),
             events=events.of_node(node, told[name]),
-            memory=memory.of(node.uid),
+            memory=_as_ordered(memory.of(node.uid), node),
             policy=memory.policy(node.uid),
             cluster=memory,
             stack=stack,
         )
+
+
+def _as_ordered(memory: NodeMemory, node: NodeSnapshot) -> NodeMemory:
+    """The memory with the number of GPUs that this very machine was ordered with, where more was learned from others.
+
+    What was seen on this node itself stands: a cloud's label may be wrong, a card that was there may be lost.
+    """
+    ordered = cloud.read(node.labels).count
+    if ordered is None or memory.expected is None or memory.expected_source == "declared":
+        return memory
+    seen_here = max(len(memory.known_uuids), (memory.previous and memory.previous.physical) or 0)
+    own = max(ordered, seen_here)
+    if own >= memory.expected:
+        return memory
+    return msgspec.structs.replace(memory, expected=own, expected_source="ordered")
 
 
 def _stack(snapshot: ClusterSnapshot) -> ClusterStack:
