@@ -155,6 +155,8 @@ DRA_NVIDIA_GPU = "gpu.nvidia.com"
 DRA_NVIDIA_MIG_CLASS = "mig.nvidia.com"
 DRA_NVIDIA_VFIO_CLASS = "vfio.gpu.nvidia.com"
 DRA_NVIDIA_COMPUTE_DOMAIN = "compute-domain.nvidia.com"
+DRA_LAYOUT_TAINTS = frozenset({"gpu.amd.com/memory-partition-conflict"})
+"""AMD's driver taints the ways of cutting a card that do not go with the node's present memory mode: no device is ill."""
 DEVICE_CLASS_RESOURCE_PREFIX = "deviceclass.resource.kubernetes.io/"
 
 # --- Extended resources ---------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -20,6 +21,8 @@ from fleet.domain.snapshot import (
 )
 from fleet.domain.sources import cloud, dra, gfd, plugin_config, vendors
 from fleet.domain.sources.gfd import PLAUSIBLE
+
+_NFD = (labels.NFD, labels.NFD_INTEL_GPU)
 
 
 class Previous(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +178,11 @@ def _vendor(
 
     Slots prove nothing about another vendor's cards: a processor's own graphics are offered as well beside a dead card.
     """
-    found = [vendor for key, value in node.labels.items() if (vendor := _found_by(key, value))]
+    found = [
+        vendor
+        for key, value in node.labels.items()
+        if (vendor := _vendor_of_label(key)) and (value == "true" or not key.startswith(_NFD))
+    ]
     told = by_labels.found or node.labels.get(labels.GPU_PRESENT) == "true"
     if told or "nvidia" in (*by_dra, *found, hints.vendor):
         return "nvidia"
@@ -197,11 +204,10 @@ def _weight(vendor: str, slots: Mapping[str, int]) -> tuple[bool, int, bool, str
     return vendor != "intel", offered, vendor == "nvidia", vendor
 
 
-def _found_by(key: str, value: str) -> str:
-    """The vendor of the GPU that a label of NFD or of a vendor's labeller was written for; empty for any other label."""
-    if key.startswith((labels.NFD, labels.NFD_INTEL_GPU)):
-        if value != "true":
-            return ""
+@lru_cache(maxsize=16384)
+def _vendor_of_label(key: str) -> str:
+    """The vendor of the GPU that a label of NFD or of a vendor's labeller stands for; empty for any other label."""
+    if key.startswith(_NFD):
         if key in labels.NFD_AMD_GPU:
             return "amd"
         return "intel" if key == labels.NFD_INTEL_GPU else labels.pci_gpu_vendor(key)

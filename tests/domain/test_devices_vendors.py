@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.domain.findings import Status
+from fleet.domain.snapshot import ResourceSlices
 from tests.builders import make_dra_device, make_node, make_plugin_config, make_pod
 from tests.domain.looks import ids, look, slots
 from tests.domain.readiness.world import World
@@ -70,6 +71,8 @@ def test_graphics_published_by_another_vendors_driver_do_not_hide_the_cards() ->
     graphics = make_dra_device(0, driver="gpu.intel.com", type="", uuid="", product="UHD Graphics 770", name="0000-00-02-0")
     seen = look(make_node(gpus=2), devices=[graphics])
     assert (seen.vendor, seen.physical, seen.slots.capacity, seen.products) == ("nvidia", 2, 2, ("NVIDIA-H100-80GB-HBM3",))
+    dead = World(node=bare(PCI).node, slices=ResourceSlices(devices=(graphics,)))
+    assert dead.says("driver_loaded") != Status.PASS
     both = look(make_node(gpus=0), devices=[graphics, make_dra_device(0), make_dra_device(1)])
     assert (both.vendor, both.physical, both.slots.capacity) == ("nvidia", 2, 2)
 

@@ -23,8 +23,6 @@ from fleet.domain.sources.gfd import PLAUSIBLE, SHORT, label_form
 _MINOR = re.compile(r"gpu-(\d{1,4})(?:-|$)", re.ASCII)
 _PCI_LENGTH = 30
 _BLOCKING = frozenset({"NoSchedule", "NoExecute"})
-# AMD's driver taints the ways of cutting a card that do not go with the node's present memory mode: no device is ill.
-_OF_THE_LAYOUT = frozenset({"gpu.amd.com/memory-partition-conflict"})
 
 
 class DraView(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,7 +229,7 @@ def _is_mig(device: DraDevice) -> bool:
 
 
 def _blocked(device: DraDevice) -> bool:
-    return any(taint.effect in _BLOCKING and taint.key not in _OF_THE_LAYOUT for taint in device.taints)
+    return any(taint.effect in _BLOCKING and taint.key not in labels.DRA_LAYOUT_TAINTS for taint in device.taints)
 
 
 def _minor(device: DraDevice) -> int | None:
