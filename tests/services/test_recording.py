@@ -192,6 +192,16 @@ def test_nodes_of_one_distribution_teach_each_other_nothing(east: Cluster) -> No
     assert (node("n1").expected, node("n2").expected) == (8, 2)
 
 
+def test_intels_slots_teach_no_number_of_cards_and_its_labels_do(east: Cluster) -> None:
+    def flex(name: str, **told: str) -> NodeSnapshot:
+        slots = {"gpu.intel.com/i915": "8", "cpu": "1"}
+        return NodeSnapshot(name=name, uid=f"uid-{name}", labels=told, capacity=slots, allocatable=slots)
+
+    remember(east, a_snapshot(flex("n1"), flex("n2", **{"gpu.intel.com/device-id.0380-56c0.count": "4"})))
+    assert (node("n1").physical, node("n1").expected) == (8, None)
+    assert (node("n2").physical, node("n2").expected) == (4, 4)
+
+
 def test_expected_of_a_machine_that_says_no_type_is_its_own_most(east: Cluster) -> None:
     unlabelled = {"node.kubernetes.io/instance-type": ""}
     remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=4, labels=unlabelled)))
