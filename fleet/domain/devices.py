@@ -165,7 +165,7 @@ def describe(
             sharing,
             shared=shared.shared,
             whole_cards_too=whole_cards(seen, offered) > 0,
-            parts=parts(seen, offered),
+            parts=parts(seen, offered, forces),
             sharers=seen.dra.sharers if seen.dra else Sharers(),
         ),
         mig_instances=before.mig_instances if before else layout.mig_instances,

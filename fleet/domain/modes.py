@@ -125,15 +125,16 @@ def _partitioned(seen: DraView) -> str:
     return words if not cut_all or left or whole or len(modes) > 1 else f"{words} ×{per_card}"
 
 
-def parts(reading: Reading, offering: Offering) -> str:
-    """What slots are parts of, other than MIG instances: `vgpu`, `guest` (this machine's own GPUs are vGPUs), `partition`;
-    empty where they are none."""
+def parts(reading: Reading, offering: Offering, forces: dict[str, InForce]) -> str:
+    """What slots are parts of, other than MIG instances: `vgpu`, `guest` (this machine's own GPUs are vGPUs), `partition`, or
+    perhaps of cards (`excess`: there are more of them than counted cards make); empty where they are none."""
     kinds = {slots.kind for slots in offering.resources if slots.capacity and slots.name not in offering.leave_out}
     if "vgpu" in kinds:
         return "vgpu"
     if kinds & {"partition", "dra-partition"} or (reading.dra is not None and reading.dra.partitions):
         return "partition"
-    return "guest" if reading.gfd.vgpu else ""
+    excess = any(force.verdict == Verdict.EXCESS for name, force in forces.items() if name not in offering.leave_out)
+    return "guest" if reading.gfd.vgpu else "excess" if excess and not reading.gfd.mig else ""
 
 
 def whole_cards(reading: Reading, offering: Offering) -> int:

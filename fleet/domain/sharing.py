@@ -184,6 +184,8 @@ _PARTS = {
     "compute and faults with other machines.",
     "guest": "This machine's GPUs are vGPUs, parts of cards on its host: what else runs on those cards cannot be seen from here. "
     "In this machine each belongs to one workload.",
+    "excess": "Each slot should be a whole card, but there are more of them than counted cards: another product beside them, or "
+    "shares that nobody tells of.",
     "partition": "Each slot is a partition of a card: its compute units are its own, but whether its memory is depends on the "
     "card's memory mode, and the card's faults are shared.",
 }

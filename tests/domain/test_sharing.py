@@ -73,11 +73,11 @@ def test_only_mig_is_said_to_isolate() -> None:
     assert words(None, None).startswith("Unknown")
 
 
-@pytest.mark.parametrize("parts", ["vgpu", "guest", "partition"])
+@pytest.mark.parametrize("parts", ["vgpu", "guest", "partition", "excess"])
 def test_parts_of_cards_are_never_said_to_be_whole(parts: str) -> None:
     for partitioning in (None, "none", "mig-mixed"):
         words = isolation(partitioning, "exclusive", shared=False, whole_cards_too=False, parts=parts)
-        assert "whole card" not in words
+        assert "is a whole card" not in words
         assert "nothing is shared" not in words
         assert not words.startswith("Unknown")
 
