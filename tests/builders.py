@@ -172,6 +172,7 @@ def make_dra_device(
         "node_name": node,
         "type": type,
         "product": product,
+        "profile": profile,
         "name": f"gpu-{index}",
         "uuid": card,
         "architecture": "Hopper",

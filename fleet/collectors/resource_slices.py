@@ -149,7 +149,7 @@ def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
         uuid=told("uuid"),
         parent_uuid=told("parentUUID"),
         product=intern(told("productName", "model")),
-        profile=intern(told("profile")),
+        profile=intern(told("profile", "partitionProfile", "computePartition")),
         architecture=intern(told("architecture", "family")),
         memory_bytes=_bytes(memory.value if isinstance(memory, _Capacity) else memory),
         driver_version=intern(told("driverVersion")),

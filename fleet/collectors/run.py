@@ -37,7 +37,7 @@ from fleet.collectors.kube import Connection, open_client
 from fleet.collectors.paging import Listing
 from fleet.collectors.sections import HIDES, SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.session import Limits, Session
-from fleet.domain.gpu_nodes import gpu_evidence
+from fleet.domain.gpu_nodes import gpu_evidence, node_of
 from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import (
     ClusterSnapshot,
@@ -237,7 +237,7 @@ class _Look:
     def _read_nodes(self) -> _Read:
         devices: dict[str, list[DraDevice]] = defaultdict(list)
         for device in self.slices.devices:
-            devices[device.node_name or device.pool].append(device)
+            devices[node_of(device)].append(device)
 
         def is_wanted(node: NodeSnapshot) -> bool:
             return node.name in self._known or bool(gpu_evidence(node, devices.get(node.name, ())))

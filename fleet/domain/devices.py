@@ -14,7 +14,7 @@ from fleet.domain.cards import Card, MigDevice
 from fleet.domain.findings import Evidence, Remark
 from fleet.domain.inventory import list_cards, list_mig_devices
 from fleet.domain.layout import lay_out
-from fleet.domain.modes import mode, node_sharing, whole_cards
+from fleet.domain.modes import mode, node_sharing, parts, whole_cards
 from fleet.domain.naming import identify
 from fleet.domain.proof import collect_evidence
 from fleet.domain.reading import Previous, Reading, read
@@ -36,6 +36,7 @@ from fleet.domain.snapshot import (
     NodeSnapshot,
     PodSnapshot,
 )
+from fleet.domain.sources.dra_claims import Sharers
 
 __all__ = [
     "Card",
@@ -159,7 +160,14 @@ def describe(
         sharing=sharing,
         replicas=before.replicas if before else shared.replicas,
         mode=mode(seen, layout, shared, offered, counted),
-        isolation=isolation(partitioning, sharing, shared=shared.shared, whole_cards_too=whole_cards(seen, offered) > 0),
+        isolation=isolation(
+            partitioning,
+            sharing,
+            shared=shared.shared,
+            whole_cards_too=whole_cards(seen, offered) > 0,
+            parts=parts(seen, offered, forces),
+            sharers=seen.dra.sharers if seen.dra else Sharers(),
+        ),
         mig_instances=before.mig_instances if before else layout.mig_instances,
         mig_desired=node.labels.get(labels.MIG_CONFIG, ""),
         mig_state=node.labels.get(labels.MIG_CONFIG_STATE, "")[:_STATE_LENGTH],

@@ -8,16 +8,18 @@ from functools import lru_cache
 from fleet.domain import labels
 from fleet.domain.findings import Evidence
 from fleet.domain.quantities import parse_count, parse_quantity
-from fleet.domain.snapshot import DraDevice, NodeSnapshot
+from fleet.domain.snapshot import DraDevice, IncompletePool, NodeSnapshot
+from fleet.domain.sources import cloud
 
 _NVIDIA_FOUND = frozenset({labels.GPU_PRODUCT, labels.GPU_FAMILY, labels.GPU_COUNT})
 _CLOUD_NAMES = frozenset({labels.GKE_ACCELERATOR, labels.AWS_ACCELERATOR})
 _VENDOR_NAMES = frozenset({labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD})
-_CLOUD_COUNTS = frozenset(
-    {labels.GKE_ACCELERATOR_COUNT, labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT}
-)
+_CLOUD_COUNTS = frozenset({labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT})
 _CLOUD_PREFIXES = (*labels.AWS_GPU_PREFIXES, labels.AZURE_GPU_PREFIX, labels.COREWEAVE_GPU_PREFIX)
-_NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
+_DISTRIBUTIONS = frozenset({"k3s", "rke2"})
+# What DMI says in virtual machines, whatever their size (GFD writes it with dashes for blanks).
+_ANY_MACHINE = ("unknown", "Virtual-Machine", "Google-Compute-Engine", "Standard-PC-", "KVM", "VMware", "OpenStack-", "HVM-domU")
+_ANY_NUMBER = ("n1-", "custom-")
 _Proves = Callable[[str], bool]
 
 
@@ -25,8 +27,9 @@ def gpu_evidence(node: NodeSnapshot, dra_devices: Sequence[DraDevice] = ()) -> t
     """Everything that says this node has, or should have, GPUs; empty for one that is no GPU node.
 
     A node whose GPU is expected (by the machine type, the PCI bus, the operator) but not advertised is one. The mere name of a
-    resource proves nothing: stale names stay behind at 0. `nvidia.com/gpu.present=false` voids what GFD left behind.
-    `dra_devices` may hold other nodes' devices too.
+    resource proves nothing: stale names stay behind at 0. `nvidia.com/gpu.present=false` voids what GFD left behind. GKE's
+    accelerator count proves nothing by itself: GKE writes it on TPU nodes too, for their chips. `dra_devices` may hold other
+    nodes' devices too.
     """
     found = [
         Evidence(source, name, text)
@@ -39,15 +42,15 @@ def gpu_evidence(node: NodeSnapshot, dra_devices: Sequence[DraDevice] = ()) -> t
         proves = _test_of(key)
         if proves is not None and proves(value) and not (gone and _is_gfd(key)):
             found.append(Evidence("label", key, value))
-    published = sum(1 for device in dra_devices if on_node(device, node.name) and is_gpu_device(device))
+    published = sum(1 for device in dra_devices if node_of(device) == node.name and is_gpu_device(device))
     if published:
         found.append(Evidence("resource_slice", "devices", str(published)))
     return tuple(found)
 
 
-def on_node(device: DraDevice, node_name: str) -> bool:
-    """Whether the device sits in this node; drivers that name no node name their pool after it."""
-    return (device.node_name or device.pool) == node_name
+def node_of(published: DraDevice | IncompletePool) -> str:
+    """Name of the node that a DRA device, or a pool, belongs to. Drivers that name no node name their pool after it."""
+    return published.node_name or published.pool
 
 
 def is_gpu_device(device: DraDevice) -> bool:
@@ -71,7 +74,7 @@ def _test_of(key: str) -> _Proves | None:
     if key in _VENDOR_NAMES:
         return _names_a_vendor
     if key in _CLOUD_NAMES:
-        return _names_a_gpu
+        return labels.names_a_gpu
     for prefix in _CLOUD_PREFIXES:
         if key.startswith(prefix):
             return _CLOUD_ATTRIBUTES.get(key.removeprefix(prefix))
@@ -83,7 +86,7 @@ def _test_of_other_vendors(key: str) -> _Proves | None:
         return _is_something
     if key == labels.INTEL_DEVICE_COUNT:
         return _is_positive
-    if key == labels.NFD_INTEL_GPU or (key.startswith(labels.INTEL_LABEL + "device-id.") and key.endswith(".present")):
+    if key == labels.NFD_INTEL_GPU or (key.startswith(labels.INTEL_DEVICE_ID) and key.endswith(".present")):
         return _is_true
     return bool if key in (labels.INTEL_PRODUCT, labels.INTEL_FAMILY) else None
 
@@ -109,10 +112,6 @@ def _names_a_vendor(value: str) -> bool:
     return value.lower().startswith(("nvidia", "amd"))
 
 
-def _names_a_gpu(value: str) -> bool:
-    return bool(value) and not any(word in value.lower() for word in _NO_GPUS)
-
-
 _CLOUD_ATTRIBUTES: dict[str, _Proves] = {
     "count": _is_positive,
     "name": bool,
@@ -123,8 +122,20 @@ _CLOUD_ATTRIBUTES: dict[str, _Proves] = {
 
 
 def machine_type(node_labels: Mapping[str, str]) -> str:
-    """The machine or instance type, by its current or its old label; empty where nobody says."""
-    return node_labels.get(labels.INSTANCE_TYPE) or node_labels.get(labels.INSTANCE_TYPE_OLD, "")
+    """The machine or instance type, by its current or its old label; empty where nobody says.
+
+    Machines of one type are taken to have equally many GPUs. K3s and RKE2 write their own name on every node, which says
+    nothing of the machine: then GFD's word for it stands, unless that is only a hypervisor's. GCE's N1 machines take any
+    number of GPUs: there the number is part of the type.
+    """
+    told = node_labels.get(labels.INSTANCE_TYPE) or node_labels.get(labels.INSTANCE_TYPE_OLD, "")
+    if told in _DISTRIBUTIONS:
+        machine = node_labels.get(labels.GPU_MACHINE, "")
+        return "" if machine.startswith(_ANY_MACHINE) else machine
+    if told.startswith(_ANY_NUMBER) and labels.GKE_ACCELERATOR in node_labels:
+        ordered = cloud.read(node_labels).count
+        return f"{told} ×{ordered} GPU{'s' if ordered > 1 else ''}" if ordered else told
+    return told
 
 
 def zone(node_labels: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from fleet.domain import labels, rules
 from fleet.domain.devices import NodeDevices, describe
 from fleet.domain.facts import Facts, node_facts, stack_states
 from fleet.domain.findings import RuleResult
-from fleet.domain.gpu_nodes import gpu_evidence
+from fleet.domain.gpu_nodes import gpu_evidence, node_of
 from fleet.domain.health import events
 from fleet.domain.health.rules import CLUSTER_RULES as HEALTH_CLUSTER_RULES
 from fleet.domain.health.rules import RULES as HEALTH_RULES
@@ -28,7 +28,8 @@ from fleet.domain.readiness.run import climb
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.seen import see
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
-from fleet.domain.subject import ClusterMemory, ClusterStack, NodeSubject
+from fleet.domain.sources import cloud
+from fleet.domain.subject import ClusterMemory, ClusterStack, NodeMemory, NodeSubject
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def judge(snapshot: ClusterSnapshot, memory: ClusterMemory | None = None) -> Jud
 def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[NodeSubject]:
     """Each GPU node with what hangs on it, its devices not yet described."""
     pods = _by_node(snapshot.pods, lambda pod: pod.node_name)
-    devices = _by_node(snapshot.slices.devices, lambda device: device.node_name)
+    devices = _by_node(snapshot.slices.devices, node_of)
     samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
     exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
     servers = _by_node(snapshot.telemetry.servers, lambda server: server.node_name)
@@ -107,11 +108,26 @@ def _subjects(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Iterator[Node
             exporters=tuple(exporters[name]),
             servers=tuple(servers[name]),
             events=events.of_node(node, told[name]),
-            memory=memory.of(node.uid),
+            memory=_as_ordered(memory.of(node.uid), node),
             policy=memory.policy(node.uid),
             cluster=memory,
             stack=stack,
         )
+
+
+def _as_ordered(memory: NodeMemory, node: NodeSnapshot) -> NodeMemory:
+    """The memory with the number of GPUs that this very machine was ordered with, where more was learned from others.
+
+    What was seen on this node itself stands: a cloud's label may be wrong, a card that was there may be lost.
+    """
+    ordered = cloud.read(node.labels).count
+    if ordered is None or memory.expected is None or memory.expected_source == "declared":
+        return memory
+    seen_here = max(len(memory.known_uuids), (memory.previous and memory.previous.physical) or 0)
+    own = max(ordered, seen_here)
+    if own >= memory.expected:
+        return memory
+    return msgspec.structs.replace(memory, expected=own, expected_source="ordered")
 
 
 def _stack(snapshot: ClusterSnapshot) -> ClusterStack:
@@ -134,7 +150,7 @@ def _by_node(things: Iterable[T], node_of: Callable[[T], str]) -> dict[str, list
 
 
 def _allocations_by_node(snapshot: ClusterSnapshot) -> dict[str, list[DraAllocation]]:
-    node_of_pool = {(device.driver, device.pool): device.node_name for device in snapshot.slices.devices}
+    node_of_pool = {(device.driver, device.pool): node_of(device) for device in snapshot.slices.devices}
     return _by_node(snapshot.allocations, lambda held: node_of_pool.get((held.driver, held.pool), ""))
 
 
@@ -146,7 +162,7 @@ def _describe(subject: NodeSubject, allocations: list[DraAllocation]) -> NodeDev
         plugin=snapshot.device_plugin if snapshot.knows("device_plugin_config") else None,
         devices=subject.dra_devices if snapshot.knows("resource_slices") else None,
         allocations=allocations if snapshot.knows("resource_claims") else None,
-        incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if pool.node_name == node.name],
+        incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if node_of(pool) == node.name],
         previous=subject.memory.previous,
         seen_cards=see(
             subject.samples,

@@ -131,6 +131,7 @@ AMD_DRIVER_VERSION = "amd.com/gpu.driver-version"
 AMD_PARTITION = "amd.com/gpu.compute-memory-partition"
 INTEL_LABEL = "gpu.intel.com/"
 INTEL_DEVICE_COUNT = "gpu.intel.com/device.count"
+INTEL_DEVICE_ID = "gpu.intel.com/device-id."
 INTEL_PRODUCT = "gpu.intel.com/product"
 INTEL_FAMILY = "gpu.intel.com/family"
 GAUDI_PRODUCT = "habana.ai/gaudi.product"
@@ -154,6 +155,8 @@ DRA_NVIDIA_GPU = "gpu.nvidia.com"
 DRA_NVIDIA_MIG_CLASS = "mig.nvidia.com"
 DRA_NVIDIA_VFIO_CLASS = "vfio.gpu.nvidia.com"
 DRA_NVIDIA_COMPUTE_DOMAIN = "compute-domain.nvidia.com"
+DRA_LAYOUT_TAINTS = frozenset({"gpu.amd.com/memory-partition-conflict"})
+"""AMD's driver taints the ways of cutting a card that do not go with the node's present memory mode: no device is ill."""
 DEVICE_CLASS_RESOURCE_PREFIX = "deviceclass.resource.kubernetes.io/"
 
 # --- Extended resources ---------------------------------------------------------------------------------------------
@@ -176,6 +179,7 @@ _NVIDIA_NO_DEVICE = re.compile(
     r"|gpu-?(?:mem|memory|cores?|util)|vgpu-?(?:mem|memory|cores?)|priority|imex|bandwidth",
     re.ASCII | re.IGNORECASE,
 )
+_NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
 _VGPU_TYPE = re.compile(r"\d+[QCAB]$", re.ASCII)
 _PCI_DEVICE_NAME = re.compile(r"[A-Z]{2}\d{3}[A-Z]*(?:_|$)", re.ASCII)
 
@@ -247,6 +251,11 @@ def vendor_of_driver(driver: str) -> str:
 def is_transient_taint(key: str) -> bool:
     """Whether this taint tells of trouble that passes, and not of what the node is for. A cordon is somebody's wish."""
     return key in _TRANSIENT_TAINTS or (key.startswith(_TRANSIENT_TAINT_PREFIX) and key != TAINT_UNSCHEDULABLE)
+
+
+def names_a_gpu(accelerator: str) -> bool:
+    """Whether a cloud's word for an accelerator stands for GPUs: `nvidia-l4`, and not `tpu-v5-lite-podslice` or `inferentia2`."""
+    return bool(accelerator) and not any(word in accelerator.lower() for word in _NO_GPUS)
 
 
 @lru_cache(maxsize=4096)

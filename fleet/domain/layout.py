@@ -108,7 +108,8 @@ def _by_dra(reading: Reading, model: GpuModel | None) -> Layout:
     counts: dict[str, int] = {}
     for device in seen.mig_devices:
         counts[device.profile] = counts.get(device.profile, 0) + 1
-    return Layout(partitioning=MIXED if counts else NONE, mig_instances=counts, model=model)
+    whole = None if seen.partitions else NONE
+    return Layout(partitioning=MIXED if counts else whole, mig_instances=counts, model=model)
 
 
 def _mixed(reading: Reading, offered: list[Offer], by_label: dict[str, int]) -> dict[str, int] | None:

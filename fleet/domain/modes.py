@@ -11,6 +11,8 @@ from fleet.domain.offering import Offering
 from fleet.domain.physical import Physical
 from fleet.domain.reading import Reading
 from fleet.domain.sharing import InForce, Verdict, means
+from fleet.domain.sources.dra import DraView
+from fleet.domain.sources.dra_claims import Sharers
 
 _LONGEST = 100
 _VERBS = {"time-slicing": "Time-sliced", "mps": "MPS"}
@@ -30,7 +32,7 @@ class NodeSharing(msgspec.Struct, frozen=True, kw_only=True):
 def node_sharing(reading: Reading, forces: dict[str, InForce], offering: Offering) -> NodeSharing:
     """Sharing over the resources the node offers; over those it should offer where it offers none."""
     if reading.dra is not None:
-        return NodeSharing(sharing="exclusive", replicas=1, shared=False)
+        return _by_claims(reading.dra.sharers)
     counted = [slots for slots in offering.resources if slots.name not in offering.leave_out]
     counted = [slots for slots in counted if slots.capacity] or [slots for slots in counted if slots.replicas]
     found: list[tuple[int | None, str | None, bool]] = []
@@ -51,6 +53,14 @@ def node_sharing(reading: Reading, forces: dict[str, InForce], offering: Offerin
         replicas=replicas.pop() if len(replicas) == 1 else None,
         shared=None if unknown else way != "exclusive",
     )
+
+
+def _by_claims(sharers: Sharers | None) -> NodeSharing:
+    """DRA hands out whole devices, unless it is seen to give one to several claims. Pods that use one claim share what its
+    owner was given whole: that is no way of the node's, and must not take it out of a pool of exclusive nodes."""
+    if sharers is not None and sharers.by_claims:
+        return NodeSharing(sharing=None, replicas=None, shared=True)
+    return NodeSharing(sharing="exclusive", replicas=1, shared=False)
 
 
 def _announced(reading: Reading) -> NodeSharing:
@@ -87,6 +97,8 @@ def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offeri
         return "Passthrough to VMs"
     if kinds and kinds <= {"vgpu"}:
         return "vGPUs for VMs"
+    if reading.dra is not None and reading.dra.partitions:
+        return _partitioned(reading.dra)
     if reading.facts.partition not in ("", "SPX"):
         per_card = reading.facts.devices_per_card
         mixed = reading.facts.partition == "mixed"
@@ -101,6 +113,28 @@ def mode(reading: Reading, layout: Layout, shared: NodeSharing, offering: Offeri
     if reading.dra is not None and layout.partitioning is None:
         return "DRA"
     return "Unknown"
+
+
+def _partitioned(seen: DraView) -> str:
+    """The mode of the parts, and how many there are per card where every card is cut alike."""
+    modes = set(seen.partitions)
+    words = " ".join(["Partitioned", *(modes if len(modes) == 1 else ())]).strip()
+    cut_all = all(slots.kind == "dra-partition" for slots in seen.resources) and seen.cards_known
+    per_card, left = divmod(len(seen.partitions), len(seen.cards))
+    whole = sum(slots.capacity or 0 for slots in seen.resources) != len(seen.partitions)
+    return words if not cut_all or left or whole or len(modes) > 1 else f"{words} ×{per_card}"
+
+
+def parts(reading: Reading, offering: Offering, forces: dict[str, InForce]) -> str:
+    """What slots are parts of, other than MIG instances: `vgpu`, `guest` (this machine's own GPUs are vGPUs), `partition`, or
+    perhaps of cards (`excess`: there are more of them than counted cards make); empty where they are none."""
+    kinds = {slots.kind for slots in offering.resources if slots.capacity and slots.name not in offering.leave_out}
+    if "vgpu" in kinds:
+        return "vgpu"
+    if kinds & {"partition", "dra-partition"} or (reading.dra is not None and reading.dra.partitions):
+        return "partition"
+    excess = any(force.verdict == Verdict.EXCESS for name, force in forces.items() if name not in offering.leave_out)
+    return "guest" if reading.gfd.vgpu else "excess" if excess and not reading.gfd.mig else ""
 
 
 def whole_cards(reading: Reading, offering: Offering) -> int:

@@ -10,7 +10,7 @@ from fleet.domain import labels
 from fleet.domain.layout import MIXED, SINGLE, Layout, devices_behind
 from fleet.domain.reading import Offer, Reading, make_offer
 from fleet.domain.requests import Amounts
-from fleet.domain.sharing import InForce, Verdict, in_force
+from fleet.domain.sharing import MOST_CARDS, InForce, Verdict, in_force
 from fleet.domain.slots import ResourceSlots, add, minus
 from fleet.domain.sources.gfd import PLAUSIBLE
 
@@ -29,12 +29,50 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
 
 def forces(reading: Reading, layout: Layout) -> dict[str, InForce]:
     """How each resource with a capacity follows from its devices; without one, what is announced."""
-    return {name: _force(reading, layout, offer) for name, offer in reading.offers.items()}
+    found = {name: _force(reading, layout, offer) for name, offer in reading.offers.items()}
+    together = renamed(reading, layout)
+    if together:
+        found |= _together(reading, layout, together)
+    if together or any(reading.offers[name].kind == "passthrough" for name in reading.capacity):
+        # The cards are offered under other names: what stayed behind at 0 should offer none.
+        idle = [name for name in found if labels.base_resource(name) == labels.NVIDIA_GPU and name not in reading.capacity]
+        found |= {name: msgspec.structs.replace(found[name], devices=0) for name in idle}
+    return found
+
+
+def renamed(reading: Reading, layout: Layout) -> tuple[str, ...]:
+    """Names that offer the node's whole cards between them, where one of them is a name of somebody's own: `nvidia.com/t4`.
+
+    Labels count the cards, whatever they are called: it is the sum of these names that must follow from the count. A number
+    that no machine has cards for is no card's (schedulers of fractions offer memory and cores under such names).
+    """
+    if reading.vendor != "nvidia" or reading.dra is not None or layout.partitioning in (SINGLE, MIXED) or reading.gfd.mig_invalid:
+        return ()
+    left_out = _doubled(reading) | layout.leftovers
+    names = tuple(
+        name
+        for name, slots in sorted(reading.capacity.items())
+        if name not in left_out
+        and (labels.base_resource(name) == labels.NVIDIA_GPU or labels.resource_kind(labels.base_resource(name)) == "custom")
+        and slots <= MOST_CARDS * max(1, *(told or 1 for told in _announced(reading, reading.offers[name])))
+    )
+    return names if any(labels.base_resource(name) != labels.NVIDIA_GPU for name in names) else ()
+
+
+def _together(reading: Reading, layout: Layout, names: tuple[str, ...]) -> dict[str, InForce]:
+    """What is in force for names that offer the same cards between them, judged by their sum."""
+    announced = {_announced(reading, reading.offers[name]) for name in names}
+    if len(announced) > 1:
+        return {}  # shared in different ways, so that their sum follows from nothing
+    slots = sum(reading.capacity[name] for name in names)
+    summed = make_offer(labels.NVIDIA_GPU, slots, slots)
+    force = _of_cards(layout, summed, devices_behind(reading, layout, summed), *announced.pop())
+    return dict.fromkeys(names, msgspec.structs.replace(force, together=names))
 
 
 def _force(reading: Reading, layout: Layout, offer: Offer) -> InForce:
     if labels.vendor_of_resource(offer.name) != reading.vendor:
-        return _UNKNOWN
+        return _UNKNOWN  # asked for by a pod, and not offered here
     if offer.kind in ("passthrough", "vgpu"):
         return msgspec.structs.replace(_UNKNOWN, replicas=1)
     devices = devices_behind(reading, layout, offer)
@@ -45,6 +83,10 @@ def _force(reading: Reading, layout: Layout, offer: Offer) -> InForce:
     label, config = _announced(reading, offer)
     if layout.partitioning == MIXED and not offer.profile:
         return _beside_mig(offer, devices, label, config)
+    return _of_cards(layout, offer, devices, label, config)
+
+
+def _of_cards(layout: Layout, offer: Offer, devices: int | None, label: int | None, config: int | None) -> InForce:
     found = in_force(capacity=offer.capacity, devices=devices, label=label, config=config)
     cuttable = layout.model is None or layout.model.geometry
     if found.verdict == Verdict.OBSERVED and (found.replicas or 0) > 1 and layout.partitioning is None and cuttable:
@@ -89,6 +131,7 @@ def offer_slots(reading: Reading, layout: Layout, in_force_by_name: Mapping[str,
     by_dra = reading.dra is not None
     # Where DRA serves the cards, a pod that asks for nvidia.com/gpu got a claim for it, which is counted there (KEP-5004).
     asked = [name for name in held or () if not (by_dra and labels.vendor_of_resource(name) == reading.vendor)]
+    asked = [name for name in asked if name not in reading.others]
     missing = _expected(reading, layout)
     for name in (*missing, *asked):
         if name not in offers:
@@ -154,6 +197,11 @@ def _predicted(reading: Reading, offer: Offer, force: InForce, doubled: frozense
     if force.devices is None or force.replicas is None or force.verdict in (Verdict.EXCESS, Verdict.UNCLEAR):
         return None
     predicted = force.devices * force.replicas
+    if len(force.together) > 1:
+        # Only the sum is known: what is missing of it is missed under the usual name, if that is among them.
+        if offer.name != labels.NVIDIA_GPU:
+            return None
+        predicted -= sum(reading.capacity[name] for name in force.together if name != offer.name)
     return predicted if predicted <= PLAUSIBLE else None
 
 
@@ -185,10 +233,13 @@ def _expected(reading: Reading, layout: Layout) -> list[str]:
     names = []
     if reading.gfd.mig:
         names = [labels.NVIDIA_MIG_PREFIX + profile.replace("+", ".") for profile, told in reading.gfd.mig.items() if told.count]
-    elif reading.gfd.count and not any(reading.offers[name].kind in ("custom", "passthrough") for name in reading.capacity):
+    elif reading.gfd.count and not any(reading.offers[name].kind == "passthrough" for name in reading.capacity):
+        if renamed(reading, layout):
+            return []
         names = [labels.NVIDIA_GPU]
     wanted = [_shared_name(reading, base) for base in names]
-    return [name for base, name in zip(names, wanted, strict=True) if not reading.capacity.keys() & {base, name}]
+    offered = {labels.base_resource(name) for name in reading.capacity}  # with .shared or without, the devices are the same
+    return [name for base, name in zip(names, wanted, strict=True) if base not in offered]
 
 
 def _doubled(reading: Reading) -> frozenset[str]:

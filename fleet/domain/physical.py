@@ -33,6 +33,8 @@ def count(reading: Reading, layout: Layout, in_force: dict[str, InForce]) -> Phy
     says the machine was ordered with, then capacity ÷ replicas where replicas are known, then the bare capacity.
     """
     if reading.dra is not None and not reading.pools_missing:
+        if not reading.dra.cards_known:
+            return Physical(count=None, why_unknown="parts of cards are published, and nothing tells of which cards")
         return Physical(count=len(reading.dra.cards), source="resource_slice")
     told = _without_telemetry(reading, layout, in_force)
     return _with_telemetry(reading, told) if reading.seen and reading.vendor == "nvidia" else told
@@ -52,11 +54,11 @@ def _without_telemetry(reading: Reading, layout: Layout, in_force: dict[str, InF
         return Physical(count=before.physical, source="previous", lower_bound=before.physical_is_lower_bound)
     if reading.node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(reading.node):
         return Physical(count=0, source="label")
-    if len({labels.vendor_of_resource(name) for name in reading.capacity}) > 1:
-        return Physical(count=None, why_unknown="two vendors' GPUs are offered, and no source counts both")
     found = _by_labels(reading, layout, in_force) if reading.vendor == "nvidia" else _by_vendor(reading)
     if found is None and reading.cloud.count:
         found = Physical(count=reading.cloud.count, source="cloud")
+    if found is None and reading.others and reading.capacity:
+        return Physical(count=None, why_unknown="two vendors' GPUs are offered, and no source counts both")
     return found or _by_capacity(reading, layout)
 
 
@@ -103,7 +105,8 @@ def _single(reading: Reading, layout: Layout, instances: int) -> Physical:
 
 def _more_than_labelled(reading: Reading, offer: InForce) -> Physical:
     """More slots than the labelled product can make: labels describe one product, the node may hold several."""
-    slots = sum(amount for name, amount in reading.capacity.items() if labels.base_resource(name) == labels.NVIDIA_GPU)
+    usual = [name for name in reading.capacity if labels.base_resource(name) == labels.NVIDIA_GPU]
+    slots = sum(reading.capacity[name] for name in offer.together or usual)
     cards = slots // (offer.replicas or 1)
     if reading.cloud.count == cards:
         return Physical(count=cards, source="cloud")

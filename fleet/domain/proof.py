@@ -52,9 +52,11 @@ def collect_evidence(reading: Reading, physical: Physical) -> tuple[Evidence, ..
         )
     if reading.dra is not None:
         found.append(Evidence("resource_slice", "devices", str(reading.dra.devices)))
-        found.append(Evidence("resource_slice", "cards", str(len(reading.dra.cards))))
-    if reading.facts.count_key:
-        found.append(Evidence("label", reading.facts.count_key, str(reading.facts.count)))
+        if reading.dra.cards_known:
+            found.append(Evidence("resource_slice", "cards", str(len(reading.dra.cards))))
+    found += [
+        Evidence("label", key, told.get(key, str(reading.facts.count))) for key in reading.facts.count_keys if key not in _LABELS
+    ]
     if physical.source == "previous":
         found.append(Evidence("previous", "physical", str(physical.count)))
     return tuple(found)

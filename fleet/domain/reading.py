@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.gpu_nodes import node_of
 from fleet.domain.mig import canonical
 from fleet.domain.quantities import parse_units
 from fleet.domain.seen import SeenCard
@@ -19,6 +21,8 @@ from fleet.domain.snapshot import (
 )
 from fleet.domain.sources import cloud, dra, gfd, plugin_config, vendors
 from fleet.domain.sources.gfd import PLAUSIBLE
+
+_NFD = (labels.NFD, labels.NFD_INTEL_GPU)
 
 
 class Previous(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,9 +67,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     wanted: plugin_config.Wanted
     facts: vendors.VendorFacts
     offers: dict[str, Offer]
-    """GPU resources in capacity or allocatable, by name; zeros included."""
+    """GPU resources of this vendor in capacity or allocatable, by name; zeros included."""
     capacity: dict[str, int]
-    """Capacity by resource, where it is known and above zero."""
+    """Capacity by resource of this vendor, where it is known and above zero."""
+    others: dict[str, int]
+    """The same of other vendors' resources: they tell nothing of this vendor's cards, and are not counted as such."""
     unreadable: tuple[str, ...]
     """Names of GPU resources whose quantity cannot be read."""
     dra: dra.DraView | None
@@ -89,14 +95,17 @@ def read(
     seen: Sequence[SeenCard] = (),
 ) -> Reading:
     """Reads one node; never raises, whatever stands in labels and quantities."""
-    offers, unreadable = _offers(node)
+    everything, unreadable = _offers(node)
     by_labels = gfd.read(node.labels)
     if node.labels.get(labels.GPU_PRESENT) == "false":
         by_labels = gfd.Gfd()  # what GFD left behind when the GPUs went
     hints = cloud.read(node.labels)
-    published = dra.view(node.name, devices, allocations) if devices else None
-    capacity = {offer.name: offer.capacity for offer in offers.values() if offer.capacity}
-    vendor = _vendor(node, published, capacity, by_labels, hints, offers)
+    by_dra = dra.vendors(node.name, devices or ())
+    slots = {offer.name: offer.capacity for offer in everything.values() if offer.capacity}
+    vendor = _vendor(node, by_dra, slots, by_labels, hints, everything)
+    published = dra.view(node.name, devices, allocations, vendor) if devices else None
+    offers = {name: offer for name, offer in everything.items() if labels.vendor_of_resource(name) == vendor}
+    capacity = {name: amount for name, amount in slots.items() if name in offers}
     return Reading(
         node=node,
         vendor=vendor,
@@ -106,11 +115,12 @@ def read(
         facts=vendors.read(vendor, node.labels, capacity),
         offers=offers,
         capacity=capacity,
+        others={name: amount for name, amount in slots.items() if name not in offers},
         unreadable=unreadable,
         dra=published,
         dra_known=devices is not None,
         pools_missing=tuple(
-            pool for pool in incomplete_pools if (pool.node_name or pool.pool) == node.name and labels.is_gpu_driver(pool.driver)
+            pool for pool in incomplete_pools if node_of(pool) == node.name and labels.is_gpu_driver(pool.driver)
         ),
         previous=previous,
         labels_vanished=(
@@ -157,32 +167,52 @@ def _units(resources: Mapping[str, str], name: str) -> int | None:
 
 def _vendor(
     node: NodeSnapshot,
-    published: dra.DraView | None,
-    capacity: Mapping[str, int],
+    by_dra: Sequence[str],
+    slots: Mapping[str, int],
     by_labels: gfd.Gfd,
     hints: cloud.CloudHints,
     offers: Mapping[str, Offer],
 ) -> str:
-    """The vendor of the node's GPUs: by what is offered, then by what was found, then by what was ordered."""
-    if published is not None and published.vendor != "other":
-        return published.vendor
-    if capacity:
-        return labels.vendor_of_resource(max(sorted(capacity), key=lambda name: capacity[name]))
-    if by_labels.found or node.labels.get(labels.GPU_PRESENT) == "true":
+    """The vendor whose GPUs this node is about: NVIDIA's wherever anything independent of slots tells of its cards, else by
+    what is published and offered, then by what was found, then by what was ordered.
+
+    Slots prove nothing about another vendor's cards: a processor's own graphics are offered as well beside a dead card.
+    """
+    found = [
+        vendor
+        for key, value in node.labels.items()
+        if (vendor := _vendor_of_label(key)) and (value == "true" or not key.startswith(_NFD))
+    ]
+    told = by_labels.found or node.labels.get(labels.GPU_PRESENT) == "true"
+    if told or "nvidia" in (*by_dra, *found, hints.vendor):
         return "nvidia"
-    for key, value in node.labels.items():
-        if value == "true" and key.startswith((labels.NFD, labels.NFD_INTEL_GPU)):
-            vendor = labels.pci_gpu_vendor(key) or {labels.NFD_INTEL_GPU: "intel"}.get(key, "")
-            if key in labels.NFD_AMD_GPU:
-                vendor = "amd"
-            if vendor:
-                return vendor
-        elif key.startswith((labels.AMD_LABEL, labels.AMD_LABEL_OLD)):
-            return "amd"
-        elif key.startswith(labels.INTEL_LABEL):
-            return "intel"
-        elif key.startswith(labels.GAUDI):
-            return "habana"
-    if hints.vendor or published is not None:
-        return hints.vendor or "other"
+    if by_dra and by_dra[0] != "other":
+        return by_dra[0]
+    if slots:
+        return max({labels.vendor_of_resource(name) for name in slots}, key=lambda vendor: _weight(vendor, slots))
+    if found or hints.vendor:
+        return found[0] if found else hints.vendor
+    if by_dra:
+        return by_dra[0]
     return labels.vendor_of_resource(next(iter(offers))) if offers else ""
+
+
+def _weight(vendor: str, slots: Mapping[str, int]) -> tuple[bool, int, bool, str]:
+    """Which of several vendors weighs most by slots alone. Intel's plugin shares cards (sharedDevNum) and offers a processor's
+    own graphics: its number of slots outweighs nobody's cards."""
+    offered = sum(amount for name, amount in slots.items() if labels.vendor_of_resource(name) == vendor)
+    return vendor != "intel", offered, vendor == "nvidia", vendor
+
+
+@lru_cache(maxsize=16384)
+def _vendor_of_label(key: str) -> str:
+    """The vendor of the GPU that a label of NFD or of a vendor's labeller stands for; empty for any other label."""
+    if key.startswith(_NFD):
+        if key in labels.NFD_AMD_GPU:
+            return "amd"
+        return "intel" if key == labels.NFD_INTEL_GPU else labels.pci_gpu_vendor(key)
+    if key.startswith((labels.AMD_LABEL, labels.AMD_LABEL_OLD)):
+        return "amd"
+    if key.startswith(labels.INTEL_LABEL):
+        return "intel"
+    return "habana" if key.startswith(labels.GAUDI) else ""

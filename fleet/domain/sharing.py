@@ -11,9 +11,13 @@ from enum import StrEnum
 import msgspec
 
 from fleet.domain.reading import Reading
+from fleet.domain.sources.dra_claims import Sharers
 
 MOST_CARDS = 16
 """No machine on the market holds more GPUs. Used only to say "unknown" instead of something absurd."""
+
+
+_NOBODY = Sharers()
 
 
 class Verdict(StrEnum):
@@ -45,6 +49,8 @@ class InForce(msgspec.Struct, frozen=True, kw_only=True):
     label: int | None = None
     config: int | None = None
     devices: int | None = None
+    together: tuple[str, ...] = ()
+    """Names that offer these devices between them (renamed resources): the verdict is about the sum of their slots."""
 
 
 def in_force(*, capacity: int | None, devices: int | None, label: int | None, config: int | None) -> InForce:
@@ -122,20 +128,28 @@ def _label_strategy(reading: Reading, resource: str) -> str | None:
     return reading.gfd.strategy
 
 
-def isolation(partitioning: str | None, sharing: str | None, *, shared: bool | None, whole_cards_too: bool) -> str:
+def isolation(
+    partitioning: str | None,
+    sharing: str | None,
+    *,
+    shared: bool | None,
+    whole_cards_too: bool,
+    parts: str = "",
+    sharers: Sharers | None = _NOBODY,
+) -> str:
     """One plain sentence: what workloads on this node are kept apart by.
 
-    `shared` is whether slots share devices, where that is known although the means is not.
+    `shared` is whether slots share devices, where that is known although the means is not. `parts` tells that slots are parts
+    of cards other than MIG instances (modes.parts); `sharers` which devices several workloads hold, None where nobody knows.
     """
     mig = partitioning in ("mig-single", "mig-mixed")
+    if sharers is not None and sharers.by_claims + sharers.by_pods:
+        return _held_together(sharers.by_claims + sharers.by_pods, mig=mig)
     if mig and sharing == "time-slicing":
         return (
             "MIG keeps memory and faults of different instances apart; workloads that share one instance by time-slicing "
             "are not isolated from each other."
         )
-    if mig and sharing == "exclusive":
-        extra = " Whole cards beside them belong to one workload each." if whole_cards_too else ""
-        return f"Each MIG instance has its own memory and faults; other instances of the card are not touched.{extra}"
     if sharing == "time-slicing":
         return "Time-slicing isolates nothing: workloads on a card share its memory, and one that fails can take the others down."
     if sharing == "mps":
@@ -144,6 +158,34 @@ def isolation(partitioning: str | None, sharing: str | None, *, shared: bool | N
         )
     if sharing is None and shared:
         return "Slots share cards by means that nobody names: count on no isolation of memory or faults."
+    if parts and sharing == "exclusive":
+        return _PARTS[parts]
+    if mig and sharing == "exclusive":
+        extra = " Whole cards beside them belong to one workload each." if whole_cards_too else ""
+        return f"Each MIG instance has its own memory and faults; other instances of the card are not touched.{extra}"
     if sharing == "exclusive" and partitioning == "none":
+        if sharers is None:
+            return "Each slot is a whole card; whether several pods use one through a claim is unknown: claims could not be read."
         return "Each slot is a whole card: nothing is shared between workloads."
     return "Unknown: nothing tells whether slots of this node share cards."
+
+
+def _held_together(devices: int, *, mig: bool) -> str:
+    noun = "card or MIG instance" if mig else "device"
+    shared = f"1 {noun} is" if devices == 1 else f"{devices} {noun.replace('card', 'cards')}s are"
+    return (
+        f"{shared} shared: several pods or claims hold the same one, and nothing known keeps their memory and faults apart. "
+        "Every other belongs to one workload."
+    )
+
+
+_PARTS = {
+    "vgpu": "A vGPU is a part of a card with memory of its own; unless a MIG instance stands behind it, it shares the card's "
+    "compute and faults with other machines.",
+    "guest": "This machine's GPUs are vGPUs, parts of cards on its host: what else runs on those cards cannot be seen from here. "
+    "In this machine each belongs to one workload.",
+    "excess": "Each slot should be a whole card, but there are more of them than counted cards: another product beside them, or "
+    "shares that nobody tells of.",
+    "partition": "Each slot is a partition of a card: its compute units are its own, but whether its memory is depends on the "
+    "card's memory mode, and the card's faults are shared.",
+}

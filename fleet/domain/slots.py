@@ -12,7 +12,7 @@ class ResourceSlots(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kind: str
-    """gpu, shared, mig, mig-shared, partition, passthrough, vgpu, custom, dra-gpu, dra-mig or dra-vfio."""
+    """gpu, shared, mig, mig-shared, partition, passthrough, vgpu, custom, dra-gpu, dra-mig, dra-vfio or dra-partition."""
     profile: str = ""
     """MIG profile of one slot (AMD: partition mode); empty for whole cards and where profiles differ."""
     replicas: int | None = None

@@ -87,7 +87,7 @@ class NodeMemory(msgspec.Struct, frozen=True, kw_only=True):
     expected: int | None = None
     """Physical GPUs it should have."""
     expected_source: str = ""
-    """declared or learned."""
+    """declared, learned (from machines of the same type) or ordered (the node's own cloud label, where it says less)."""
     known_uuids: tuple[str, ...] = ()
     """UUIDs of the physical GPUs that telemetry named on this node before."""
     samples: tuple[DeviceSample, ...] = ()

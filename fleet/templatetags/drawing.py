@@ -73,7 +73,7 @@ def _whole(resource: Resource, info: Mapping[str, Any]) -> Drawing | None:
     named = [card for card in info.get("cards") or () if card.get("held") is not None]
     if resource["kind"] == "dra-gpu" and len(named) == total:
         cells = ["requested" if card["held"] else "free" for card in named]
-    noun = "devices" if resource["kind"] in ("partition", "vgpu", "custom", "passthrough") else "cards"
+    noun = "devices" if resource["kind"] in ("partition", "dra-partition", "vgpu", "custom", "passthrough") else "cards"
     return _drawing("full", resource, words(noun, cells), cells=_cells(cells))
 
 

@@ -25,9 +25,12 @@ LINE = st.builds(
 
 
 def official(text: str) -> list[Sample]:
-    """The same page, as the official parser reads it. Its untyped samples stand as they are."""
+    """The same page, as the official parser reads it. Its untyped samples stand as they are; whole numbers are floats, as
+    Prometheus keeps them."""
     return [
-        Sample(one.name, dict(one.labels), one.value, None if one.timestamp is None else round(float(one.timestamp) * 1000))
+        Sample(
+            one.name, dict(one.labels), float(one.value), None if one.timestamp is None else round(float(one.timestamp) * 1000)
+        )
         for family in text_string_to_metric_families(text)
         for one in family.samples
     ]
@@ -42,6 +45,7 @@ def same(one: Sample, other: Sample) -> bool:
 @example([line("a", {"b": 'with "quotes", {braces}, back\\slash, new\nline'}, 1)])
 @example([line("a", {"b": "\\n is no new line"}, 1)])
 @example(["DCGM_FI_DEV_GPU_TEMP{} 3", "up 1 1700000000000"])
+@example([f"a {2**53 + 1}"])
 def test_reads_what_the_official_parser_reads(lines: list[str]) -> None:
     text = page("# HELP some words", *lines)
     mine, theirs = list(parse(text)), official(text)

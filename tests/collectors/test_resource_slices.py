@@ -100,6 +100,13 @@ def test_every_versions_shape_and_qualified_names(raw: dict[str, Any]) -> None:
     assert device.memory_bytes == 9984 * 2**20
 
 
+@pytest.mark.parametrize("name", ["partitionProfile", "gpu.example.com/partitionProfile", "computePartition"])
+def test_the_mode_of_a_partition_is_its_profile(name: str) -> None:
+    spec = piece(devices=[{"name": "d", "attributes": {name: {"string": "cpx_nps4"}}}])
+    spec.driver = "gpu.example.com"
+    assert resource_slices.parse([spec], "v1").devices[0].profile == "cpx_nps4"
+
+
 @pytest.mark.parametrize("quantity", ["", "lots", "-5", None])
 def test_a_memory_that_is_none_is_unknown(quantity: Any) -> None:
     assert device_of({"capacity": {"memory": {"value": quantity}}}).memory_bytes is None

@@ -90,6 +90,7 @@ def test_more_slots_than_the_labelled_product_explains() -> None:
     seen = look(make_node(gpus=4, capacity={"nvidia.com/gpu": 8}))
     assert (seen.physical, seen.slots.capacity) == (None, 8)
     assert "mixed_products" in ids(seen)
+    assert "or shares that nobody tells of" in seen.isolation
 
 
 def test_more_slots_than_the_labelled_product_explains_shared() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fleet.domain.snapshot import IncompletePool, Taint
 from tests.builders import H100, NODE, make_allocation, make_dra_device, make_node, make_plugin_config, make_pod
 from tests.domain.looks import ids, look, slots
@@ -102,3 +104,42 @@ def test_slices_outvote_labels_and_say_so() -> None:
     seen = look(make_node(capacity={"nvidia.com/gpu": None}), devices=[make_dra_device(index) for index in range(7)])
     assert (seen.physical, seen.resources[0].predicted, seen.advertised) == (7, 8, "partial")
     assert "slices_disagree_with_labels" in ids(seen)
+
+
+def test_a_claim_that_several_pods_use_shares_its_card_and_not_the_node() -> None:
+    devices = [make_dra_device(index) for index in range(8)]
+    held = [make_allocation(devices[0], pod_uids=("a", "b", "c")), make_allocation(devices[1], claim="b", pod_uids=("d",))]
+    seen = look(make_node(gpus=0), devices=devices, allocations=held)
+    assert seen.isolation.startswith("1 device is shared: several pods or claims hold the same one")
+    assert (seen.sharing, seen.mode, seen.slots.requested) == ("exclusive", "Full GPU", 2)
+
+
+@pytest.mark.parametrize(
+    ("pods", "several"),
+    [(((), ()), True), ((("a",), ("b",)), True), ((("a",), ()), True), ((("a",), ("a",)), False), ((("a",),), False)],
+)
+def test_a_device_that_two_claims_hold_is_shared_by_the_node(pods: tuple[tuple[str, ...], ...], several: bool) -> None:
+    devices = [make_dra_device(index) for index in range(2)]
+    held = [make_allocation(devices[0], claim=f"claim-{number}", pod_uids=users) for number, users in enumerate(pods)]
+    seen = look(make_node(gpus=0), devices=devices, allocations=held)
+    assert ("hold the same one" in seen.isolation) is several
+    assert (seen.sharing, seen.mode) == ((None, "Shared") if several else ("exclusive", "Full GPU"))
+    assert seen.slots.requested == 1
+
+
+def test_watchers_share_nothing() -> None:
+    card = make_dra_device(0)
+    held = [make_allocation(card, pod_uids=("a",)), make_allocation(card, claim="b", admin_access=True, pod_uids=("b", "c"))]
+    assert look(make_node(gpus=0), devices=[card], allocations=held).isolation.endswith("nothing is shared between workloads.")
+
+
+def test_without_claims_nobody_says_that_nothing_is_shared() -> None:
+    seen = look(make_node(gpus=0), devices=[make_dra_device(0)], allocations=None)
+    assert "is unknown: claims could not be read" in seen.isolation
+
+
+def test_instances_that_several_pods_use() -> None:
+    parts = [make_dra_device(0, type="mig", profile="1g.10gb", placement=place) for place in range(3)]
+    held = [make_allocation(part, claim=part.name, pod_uids=("a", "b")) for part in parts[:2]]
+    seen = look(make_node(gpus=0), devices=parts, allocations=held)
+    assert seen.isolation.startswith("2 cards or MIG instances are shared")

@@ -139,6 +139,7 @@ def test_amd_partitions_are_no_cards(slots: dict[str, int]) -> None:
     seen = look(slots=slots, labels=labels)
     assert (seen.physical, seen.slots.capacity, seen.mode, seen.partitioning) == (8, 64, "Partitioned CPX ×8", None)
     assert (seen.resources[0].kind, seen.resources[0].profile) == ("partition", "CPX")
+    assert seen.isolation.startswith("Each slot is a partition of a card")
 
 
 def test_amd_partitions_of_a_card_nobody_knows() -> None:
@@ -157,6 +158,30 @@ def test_intel_shares_by_its_own_count() -> None:
     seen = look(slots={"gpu.intel.com/i915": 20, "gpu.intel.com/i915_monitoring": 1}, labels=labels)
     assert (seen.vendor, seen.product, seen.physical, seen.replicas) == ("intel", "Flex_170", 2, 10)
     assert [resource.name for resource in seen.resources] == ["gpu.intel.com/i915"]
+
+
+@pytest.mark.parametrize(
+    ("told", "physical", "replicas"),
+    [
+        ({"device-id.0380-0bd5.count": "4"}, 4, 2),
+        ({"device-id.0380-0bd5.count": "3", "device-id.0300-9a49.count": "1"}, 4, 2),  # the processor's own is offered too
+        ({"device-id.0380-0bd5.count": "2", "device.count": "4"}, 4, 2),
+        ({"device-id.0380-0bd5.count": "8", "device.count": "2"}, 8, 1),
+    ],
+)
+def test_intel_shares_by_the_counts_of_its_device_ids(told: dict[str, str], physical: int, replicas: int) -> None:
+    seen = look(slots={"gpu.intel.com/i915": 8}, labels={f"gpu.intel.com/{key}": value for key, value in told.items()})
+    assert (seen.physical, seen.physical_source, seen.slots.capacity, seen.replicas) == (physical, "label", 8, replicas)
+    assert (seen.advertised, seen.sharing) == ("full", None if replicas > 1 else "exclusive")
+    shown = {one.key.removeprefix("gpu.intel.com/"): one.value for one in seen.evidence if one.source == "label"}
+    together = int(shown.pop("device.count", 0))
+    assert physical in (together, sum(map(int, shown.values())))
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "", "99999999"])
+def test_intel_counts_that_nobody_can_read_count_nothing(text: str) -> None:
+    seen = look(slots={"gpu.intel.com/i915": 2}, labels={"gpu.intel.com/device-id.0380-0bd5.count": text})
+    assert (seen.physical, seen.physical_source) == (2, "capacity")
 
 
 def test_intel_without_a_count_assumes_and_says_so() -> None:
@@ -183,6 +208,7 @@ def test_vgpu_guest_says_that_its_gpus_are_shares() -> None:
     seen = describe(node, pods=(), plugin=None, devices=(), allocations=())
     assert (seen.physical, seen.mode, seen.gpu_memory_mib) == (1, "Full GPU", 24512)
     assert "vgpu_guest" in {remark.id for remark in seen.remarks}
+    assert "vGPUs, parts of cards on its host" in seen.isolation
 
 
 def test_passthrough_cards() -> None:
@@ -193,6 +219,7 @@ def test_passthrough_cards() -> None:
 def test_vgpus_offered_to_machines_are_no_cards() -> None:
     seen = look(slots={"nvidia.com/NVIDIA_A10-12Q": 8})
     assert (seen.physical, seen.mode) == (None, "vGPUs for VMs")
+    assert seen.isolation.startswith("A vGPU is a part of a card")
 
 
 def test_renamed_by_somebody_else() -> None:

@@ -205,3 +205,9 @@ def test_pods_that_hold_instances_that_are_gone() -> None:
 def test_a_layout_that_differs_from_card_to_card_is_told_for_the_whole_node() -> None:
     seen = look(make_node(gpus=2, product="NVIDIA-A100-SXM4-40GB", mig={"1g.5gb": 9, "2g.10gb": 2}))
     assert (seen.physical, seen.mode) == (2, "MIG 9×1g.5gb + 2×2g.10gb in all")
+
+
+def test_shares_of_instances_under_their_new_name_invent_no_row_for_the_old_one() -> None:
+    seen = look(make_node(mig={"1g.10gb": 28}, sharing="time-slicing", replicas=2, renamed=True), plugin=None)
+    assert [(slots.name, slots.capacity) for slots in seen.resources] == [("nvidia.com/mig-1g.10gb.shared", 56)]
+    assert (seen.advertised, seen.mode) == ("full", "MIG + time-sliced ×2")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.domain.gpu_nodes import gpu_evidence, machine_type, zone
+from fleet.domain.sources import cloud
 from tests.builders import make_dra_device, make_node
 
 NFD = "feature.node.kubernetes.io/"
@@ -57,6 +58,9 @@ def test_labels_that_prove_a_gpu_nobody_advertises(labels: dict[str, str]) -> No
         {NFD + "pci-0200_8086.present": "true"},
         {"cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite"},
         {"cloud.google.com/gke-accelerator-count": "0"},
+        {"cloud.google.com/gke-accelerator-count": "4"},
+        {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice"},
+        {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-accelerator": "tpu-v5-lite-podslice"},
         {"k8s.amazonaws.com/accelerator": "inferentia2"},
         {"karpenter.k8s.aws/instance-gpu-count": "0"},
         {"karpenter.k8s.aws/instance-accelerator-name": "trainium"},
@@ -67,6 +71,19 @@ def test_labels_that_prove_a_gpu_nobody_advertises(labels: dict[str, str]) -> No
 )
 def test_labels_that_prove_nothing(labels: dict[str, str]) -> None:
     assert gpu_evidence(make_node(gpus=0, labels=labels)) == ()
+
+
+def test_a_tpu_node_is_no_gpu_node_and_its_chips_are_no_gpus() -> None:
+    told = {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice"}
+    node = make_node(gpus=0, labels=told, capacity={"google.com/tpu": 4})
+    assert gpu_evidence(node) == ()
+    assert cloud.read(node.labels).count is None
+
+
+def test_gkes_count_tells_the_gpus_of_a_gpu_node() -> None:
+    told = {"cloud.google.com/gke-accelerator-count": "4", "cloud.google.com/gke-accelerator": "nvidia-l4"}
+    assert cloud.read(told).count == 4
+    assert {evidence.key for evidence in gpu_evidence(make_node(gpus=0, labels=told))} == {"cloud.google.com/gke-accelerator"}
 
 
 @pytest.mark.parametrize(
@@ -99,3 +116,30 @@ def test_machine_type_and_zone_by_old_labels_too() -> None:
     assert machine_type({"node.kubernetes.io/instance-type": "p5e", "beta.kubernetes.io/instance-type": "p5"}) == "p5e"
     assert zone({"failure-domain.beta.kubernetes.io/zone": "a"}) == "a"
     assert zone({}) == ""
+
+
+INSTANCE, MACHINE = "node.kubernetes.io/instance-type", "nvidia.com/gpu.machine"
+
+
+@pytest.mark.parametrize("distribution", ["k3s", "rke2"])
+def test_the_name_of_a_distribution_is_no_machine_type(distribution: str) -> None:
+    assert machine_type({INSTANCE: distribution}) == ""
+    assert machine_type({INSTANCE: distribution, MACHINE: "DGX-1"}) == "DGX-1"
+    assert machine_type({"beta.kubernetes.io/instance-type": distribution, MACHINE: "DGX-1"}) == "DGX-1"
+
+
+@pytest.mark.parametrize("machine", ["unknown", "Virtual-Machine", "Google-Compute-Engine", "Standard-PC-Q35-ICH9-2009"])
+def test_a_hypervisors_word_for_every_machine_is_no_machine_type(machine: str) -> None:
+    assert machine_type({INSTANCE: "k3s", MACHINE: machine}) == ""
+    assert machine_type({INSTANCE: "p5", MACHINE: machine}) == "p5"
+
+
+def test_machines_that_take_any_number_of_gpus_differ_by_it() -> None:
+    def gke(instance: str, **told: str) -> str:
+        return machine_type({INSTANCE: instance, **{f"cloud.google.com/gke-{key.replace('_', '-')}": told[key] for key in told}})
+
+    assert gke("n1-standard-16", accelerator="nvidia-tesla-t4", accelerator_count="1") == "n1-standard-16 ×1 GPU"
+    assert gke("n1-standard-16", accelerator="nvidia-tesla-t4", accelerator_count="4") == "n1-standard-16 ×4 GPUs"
+    assert gke("n1-standard-16", accelerator="nvidia-tesla-t4") == "n1-standard-16"
+    assert gke("n1-standard-16") == "n1-standard-16"
+    assert gke("g2-standard-24", accelerator="nvidia-l4", accelerator_count="2") == "g2-standard-24"

@@ -71,3 +71,16 @@ def test_only_mig_is_said_to_isolate() -> None:
     assert "no faults" in words("none", "mps")
     assert "whole card" in words("none", "exclusive")
     assert words(None, None).startswith("Unknown")
+
+
+@pytest.mark.parametrize("parts", ["vgpu", "guest", "partition", "excess"])
+def test_parts_of_cards_are_never_said_to_be_whole(parts: str) -> None:
+    for partitioning in (None, "none", "mig-mixed"):
+        words = isolation(partitioning, "exclusive", shared=False, whole_cards_too=False, parts=parts)
+        assert "is a whole card" not in words
+        assert "nothing is shared" not in words
+        assert not words.startswith("Unknown")
+
+
+def test_shares_of_parts_are_told_as_shares() -> None:
+    assert "isolates nothing" in isolation("none", "time-slicing", shared=True, whole_cards_too=False, parts="guest")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, Taint
+from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, Taint
 from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
 from fleet.services import collection
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
@@ -174,6 +174,32 @@ def test_expected_is_the_most_ever_seen_on_the_machine_type(east: Cluster) -> No
     remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=7)))
     assert node("n2").expected == 8
     assert node("n2").physical == 7
+
+
+def test_machines_that_take_any_number_of_gpus_teach_each_other_only_their_own_number(east: Cluster) -> None:
+    def n1(name: str, gpus: int, seen: int) -> NodeSnapshot:
+        told = {"node.kubernetes.io/instance-type": "n1-standard-16", "cloud.google.com/gke-accelerator": "nvidia-tesla-t4"}
+        return a_node(name, gpus=seen, labels={**told, "cloud.google.com/gke-accelerator-count": str(gpus)})
+
+    remember(east, a_snapshot(n1("n1", 4, 4), n1("n2", 1, 1), n1("n3", 4, 3)))
+    assert [node(name).expected for name in ("n1", "n2", "n3")] == [4, 1, 4]
+    assert node("n2").machine_type == "n1-standard-16 ×1 GPU"
+
+
+def test_nodes_of_one_distribution_teach_each_other_nothing(east: Cluster) -> None:
+    told = {"node.kubernetes.io/instance-type": "k3s"}
+    remember(east, a_snapshot(a_node("n1", labels=told), a_node("n2", gpus=2, labels=told)))
+    assert (node("n1").expected, node("n2").expected) == (8, 2)
+
+
+def test_intels_slots_teach_no_number_of_cards_and_its_labels_do(east: Cluster) -> None:
+    def flex(name: str, **told: str) -> NodeSnapshot:
+        slots = {"gpu.intel.com/i915": "8", "cpu": "1"}
+        return NodeSnapshot(name=name, uid=f"uid-{name}", labels=told, capacity=slots, allocatable=slots)
+
+    remember(east, a_snapshot(flex("n1"), flex("n2", **{"gpu.intel.com/device-id.0380-56c0.count": "4"})))
+    assert (node("n1").physical, node("n1").expected) == (8, None)
+    assert (node("n2").physical, node("n2").expected) == (4, 4)
 
 
 def test_expected_of_a_machine_that_says_no_type_is_its_own_most(east: Cluster) -> None:

@@ -17,6 +17,7 @@ QUIET = frozenset(
         "mig_layout_assumed",
         "dynamic_mig",
         "vgpu_guest",
+        "second_vendor",
         "driver_upgrade_pending",
         "physical_assumed",
         "plugin_config_unread",

@@ -1,4 +1,4 @@
-"""Remarks on what goes on at the node: kubelet, driver upgrade, MIG manager, virtual GPUs."""
+"""Remarks on what goes on at the node: kubelet, driver upgrade, MIG manager, virtual GPUs, a second vendor."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def maintenance(reading: Reading) -> Remark | None:
 
 
 def about_node(reading: Reading) -> Iterator[Remark]:
-    """Kubelet, driver upgrade, MIG manager, virtual GPUs."""
+    """Kubelet, driver upgrade, MIG manager, virtual GPUs, a second vendor."""
     told = reading.node.labels
     ready = next((condition for condition in reading.node.conditions if condition.type == "Ready"), None)
     if ready is not None and ready.status != "True":
@@ -85,4 +85,12 @@ def about_node(reading: Reading) -> Iterator[Remark]:
             severity=Severity.INFO,
             text="A virtual machine with vGPUs: what counts as a GPU here is a share of a card on the host.",
             evidence=(Evidence("label", labels.VGPU_PRESENT, "true"),),
+        )
+    if reading.others:
+        slots = ", ".join(f"{name} ({amount})" for name, amount in sorted(reading.others.items()))
+        yield Remark(
+            id="second_vendor",
+            severity=Severity.INFO,
+            text=f"Another vendor's devices are offered as well and not counted here: {slots}.",
+            evidence=tuple(Evidence("capacity", name, str(amount)) for name, amount in sorted(reading.others.items())),
         )

@@ -27,32 +27,39 @@ def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offeri
             }[wanted.problem],
             evidence=(Evidence("label", labels.DEVICE_PLUGIN_CONFIG, wanted.key),),
         )
-    for name, force in forces.items():
-        offer = reading.offers[name]
-        if name in offering.leave_out or offer.capacity is None or (offer.capacity == 0 and reading.capacity):
+    for first, force in forces.items():
+        capacity = reading.offers[first].capacity
+        if first in offering.leave_out or capacity is None or (capacity == 0 and reading.capacity):
             continue
-        evidence = tuple(_sources(reading, name, force, offer.capacity))
+        if force.together and first != force.together[0]:
+            continue
+        names = force.together or (first,)
+        name = ", ".join(names)
+        capacity = sum(reading.capacity[one] for one in names) if force.together else capacity
+        evidence = tuple(_sources(reading, names, force))
         if force.label is not None and force.config is not None and force.label != force.config:
             yield Remark(
                 id="config_disagrees_with_labels",
                 severity=Severity.WARNING,
                 text=f"{_who(reading)} {times(force.config)}, the labels say {times(force.label)}; "
-                f"{_in_force(force, offer.capacity)} ({name}).",
+                f"{_in_force(force, capacity)} ({name}).",
                 evidence=evidence,
             )
         elif force.verdict == Verdict.CONTRADICTED:
             yield Remark(
                 id="capacity_disagrees_with_labels",
                 severity=Severity.WARNING,
-                text=f"{times(force.label or force.config).capitalize()} is announced, but {plural(offer.capacity, 'slot')} "
+                text=f"{times(force.label or force.config).capitalize()} is announced, but {plural(capacity, 'slot')} "
                 f"on {plural(force.devices or 0, 'device')} are {force.replicas} each ({name}).",
                 evidence=evidence,
             )
-        elif force.verdict == Verdict.UNCLEAR:
+        elif force.verdict == Verdict.UNCLEAR or (
+            force.verdict == Verdict.MISSING and len(names) > 1 and labels.NVIDIA_GPU not in names
+        ):
             yield Remark(
                 id="replicas_unclear",
                 severity=Severity.WARNING,
-                text=f"{plural(offer.capacity, 'slot')} do not follow from {plural(force.devices or 0, 'device')} and "
+                text=f"{plural(capacity, 'slot')} do not follow from {plural(force.devices or 0, 'device')} and "
                 f"{times(force.label or force.config)}: sharing has changed, or devices are missing ({name}).",
                 evidence=evidence,
             )
@@ -60,7 +67,7 @@ def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offeri
             yield Remark(
                 id="labels_disagree_with_resources",
                 severity=Severity.WARNING,
-                text=f"{plural(offer.capacity, 'slot')} of whole cards are offered, but the MIG instances leave at most "
+                text=f"{plural(capacity, 'slot')} of whole cards are offered, but the MIG instances leave at most "
                 f"{force.devices} of {reading.gfd.count} labelled cards whole ({name}).",
                 evidence=evidence,
             )
@@ -68,7 +75,7 @@ def about_sharing(reading: Reading, forces: dict[str, InForce], offering: Offeri
             yield Remark(
                 id="mixed_products",
                 severity=Severity.WARNING,
-                text=f"{plural(offer.capacity, 'slot')} are offered, but the labelled product explains only "
+                text=f"{plural(capacity, 'slot')} are offered, but the labelled product explains only "
                 f"{(force.devices or 0) * (force.replicas or 1)} ({force.devices} × {force.replicas or 1}): another product "
                 f"beside it, or sharing the labels do not know ({name}).",
                 evidence=evidence,
@@ -87,8 +94,9 @@ def _in_force(force: InForce, capacity: int) -> str:
     return f"the {plural(capacity, 'slot')} offered say that {times(force.replicas)} is in force"
 
 
-def _sources(reading: Reading, name: str, force: InForce, capacity: int) -> Iterator[Evidence]:
-    yield Evidence("capacity", name, str(capacity))
+def _sources(reading: Reading, names: tuple[str, ...], force: InForce) -> Iterator[Evidence]:
+    for name in names:
+        yield Evidence("capacity", name, str(reading.offers[name].capacity))
     if force.label is not None:
         yield Evidence("label", labels.GPU_REPLICAS, str(force.label))
     if force.devices is not None:

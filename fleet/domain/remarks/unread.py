@@ -44,7 +44,7 @@ def about_unread(
             text=f"Only {pool.seen} of {pool.expected} ResourceSlices of pool {pool.pool} were seen: its devices are unknown.",
             evidence=(Evidence("resource_slice", f"{pool.driver}/{pool.pool}", f"{pool.seen} of {pool.expected}"),),
         )
-    if not reading.wanted.known and sharing is None and offering.resources:
+    if not reading.wanted.known and sharing is None and offering.resources and reading.dra is None:
         yield Remark(
             id="plugin_config_unread",
             severity=Severity.INFO,

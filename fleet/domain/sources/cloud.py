@@ -47,10 +47,12 @@ def read(node_labels: Mapping[str, str]) -> CloudHints:
     told = {key: value for key, value in node_labels.items() if _is_cloud_label(key) and value}
     if not told:
         return NOTHING
-    count_key, count = _count(told)
     name_key = next((key for key in _name_keys() if told.get(key)), "")
     name = told.get(name_key, "")
     gke = labels.GKE_ACCELERATOR in told
+    if not labels.names_a_gpu(told.get(labels.GKE_ACCELERATOR, "")):
+        told.pop(labels.GKE_ACCELERATOR_COUNT, None)  # on GKE's TPU nodes it counts chips
+    count_key, count = _count(told)
     nominal = next((parse_count(told[p + "memory"]) for p in labels.AWS_GPU_PREFIXES if p + "memory" in told), None)
     model = find_by_cloud_name(name, nominal) if name else None
     used = [count_key, name_key, labels.GKE_SHARING_STRATEGY, labels.GKE_MAX_SHARED_CLIENTS, labels.GKE_PARTITION_SIZE]

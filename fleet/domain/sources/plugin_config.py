@@ -21,10 +21,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """missing_key, ambiguous or unreadable; empty when all is well."""
 
     def replicas(self, resource: str) -> int | None:
-        """Slots per device the configuration wants for a resource; 1 for unshared, None where there is no telling."""
+        """Slots per device the configuration wants for a resource; 1 for unshared, None where there is no telling.
+
+        A name of somebody's own that the configuration does not list stands for `nvidia.com/gpu`, renamed.
+        """
         if self.config is None:
             return None
-        wanted = self.config.replicas.get(labels.base_resource(resource), 1) if self.config.sharing else 1
+        base = labels.base_resource(resource)
+        if base not in self.config.replicas and labels.resource_kind(base) == "custom":
+            base = labels.NVIDIA_GPU
+        wanted = self.config.replicas.get(base, 1) if self.config.sharing else 1
         return wanted if wanted > 0 else None
 
 

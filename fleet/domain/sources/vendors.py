@@ -26,7 +26,8 @@ class VendorFacts(msgspec.Struct, frozen=True, kw_only=True):
     driver_version: str = ""
     count: int | None = None
     """Devices that the labels count; for AMD partitions, each is one."""
-    count_key: str = ""
+    count_keys: tuple[str, ...] = ()
+    """The labels that count them."""
     partition: str = ""
     """AMD compute-partition mode: SPX (whole cards), DPX, QPX, CPX."""
     devices_per_card: int | None = 1
@@ -41,19 +42,38 @@ def read(vendor: str, node_labels: Mapping[str, str], resources: Mapping[str, in
     if vendor == "amd":
         return _amd(node_labels, resources)
     if vendor == "intel":
-        count = _plausible(node_labels.get(labels.INTEL_DEVICE_COUNT))
+        count, count_keys = _intel_count(node_labels)
         product = node_labels.get(labels.INTEL_PRODUCT, "")
         return VendorFacts(
             product=product,
             products=(product,) if product else (),
             family=node_labels.get(labels.INTEL_FAMILY, ""),
             count=count,
-            count_key=labels.INTEL_DEVICE_COUNT if count is not None else "",
+            count_keys=count_keys,
         )
     if vendor == "habana":
         product = node_labels.get(labels.GAUDI_PRODUCT, "")
         return VendorFacts(product=product, products=(product,) if product else ())
     return NOTHING
+
+
+def _intel_count(node_labels: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
+    """Intel's devices, and the labels that count them.
+
+    NFD's rules count each PCI device id by itself (`device-id.<class>-<id>.count`), and the known data-centre cards once more
+    together (`device.count`). The plugin offers all of them, so that the larger number is the true one.
+    Source: intel-device-plugins-for-kubernetes, cmd/gpu_plugin/labels.md.
+    """
+    together = _plausible(node_labels.get(labels.INTEL_DEVICE_COUNT))
+    by_id = {key: _plausible(text) or 0 for key, text in node_labels.items() if _counts_a_device_id(key)}
+    summed = _plausible(str(sum(by_id.values())))
+    if summed and summed > (together or 0):
+        return summed, tuple(sorted(key for key, count in by_id.items() if count))
+    return together, (labels.INTEL_DEVICE_COUNT,) if together is not None else ()
+
+
+def _counts_a_device_id(key: str) -> bool:
+    return key.startswith(labels.INTEL_DEVICE_ID) and key.endswith(".count")
 
 
 def _amd(node_labels: Mapping[str, str], resources: Mapping[str, int]) -> VendorFacts:
@@ -76,7 +96,7 @@ def _amd(node_labels: Mapping[str, str], resources: Mapping[str, int]) -> Vendor
         family=model.family if model and model.family else node_labels.get(labels.AMD_FAMILY, ""),
         driver_version=node_labels.get(labels.AMD_DRIVER_VERSION, ""),
         count=sum(old[key].values()) if key else None,
-        count_key=f"{labels.AMD_LABEL_OLD}{key}" if key else "",
+        count_keys=(f"{labels.AMD_LABEL_OLD}{key}",) if key else (),
         partition=mode,
         devices_per_card=per_card or None,
     )

@@ -185,11 +185,13 @@ def _row(cluster: Cluster, one: JudgedNode, before: Known | None, snapshot: Clus
 
 def _counted(one: JudgedNode, snapshot: ClusterSnapshot) -> int | None:
     """Physical GPUs to learn from; None where the source is incomplete: a lower bound, or slots taken for cards while
-    nobody could read how the device plugin shares them. What the machine was ordered with counts where it is more."""
+    nobody could read how the device plugin shares them (Intel's tells it nowhere). What the machine was ordered with counts
+    where it is more."""
     devices = one.devices
     if devices.physical is None or devices.physical_is_lower_bound:
         return None
-    if devices.physical_source == "capacity" and not snapshot.section("device_plugin_config").complete:
+    sharing_known = snapshot.section("device_plugin_config").complete and devices.vendor != "intel"
+    if devices.physical_source == "capacity" and not sharing_known:
         return None
     fewer = any(remark.id == "fewer_than_ordered" for remark in devices.remarks)
     ordered = (cloud.read(one.node.labels).count if fewer else None) or 0

@@ -165,6 +165,9 @@ def test_devices_that_dra_taints() -> None:
     whole(result)
     informing = [make_dra_device(0, taints=(Taint("gpu.nvidia.com/unmonitored", "", "None"),))]
     assert ask(device_taints.RULE, node=make_node(gpus=0), dra=informing).status == Status.PASS
+    other_layout = Taint("gpu.amd.com/memory-partition-conflict", "", "NoExecute")
+    cut = [make_dra_device(0, driver="gpu.amd.com", type="amdgpu-partition", taints=(other_layout,))]
+    assert ask(device_taints.RULE, node=make_node(gpus=0), dra=cut).status == Status.PASS
     assert ask(device_taints.RULE).status == Status.NOT_APPLICABLE
     assert ask(device_taints.RULE, dra=cards, unread=["resource_slices"]).status == Status.UNKNOWN
 

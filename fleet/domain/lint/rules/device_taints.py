@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.domain import labels
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
 from fleet.domain.gpu_nodes import is_gpu_device
 from fleet.domain.lint.answers import answer, not_applicable
@@ -18,7 +19,7 @@ def check(subject: NodeSubject) -> RuleResult:
         return not_applicable(ID, "No DRA driver offers this node's cards.")
     findings = []
     for device in devices:
-        taints = [taint for taint in device.taints if taint.effect in _KEEP_OUT]
+        taints = [taint for taint in device.taints if taint.effect in _KEEP_OUT and taint.key not in labels.DRA_LAYOUT_TAINTS]
         if taints:
             words = ", ".join(f"{taint.key}={taint.value}" if taint.value else taint.key for taint in taints)
             findings.append(

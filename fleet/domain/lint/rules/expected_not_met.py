@@ -25,7 +25,7 @@ def check(subject: NodeSubject) -> RuleResult:
     counted = None if devices.physical_is_lower_bound else devices.physical
     missing = missing_devices(counted, memory.expected)
     if missing is not None:
-        how = "declared" if memory.expected_source == "declared" else "most seen on this machine type"
+        how = memory.expected_source if memory.expected_source in ("declared", "ordered") else "most seen on this machine type"
         findings.append(
             Finding(
                 rule=ID,

@@ -83,7 +83,9 @@ def _validated(subject: NodeSubject) -> tuple[Evidence, ...]:
 
 
 def _published(subject: NodeSubject) -> tuple[Evidence, ...]:
-    version = next((device.driver_version for device in subject.dra_devices if device.driver_version), "")
+    own = (subject.devices.vendor, "other")  # another vendor's driver shows nothing of this one's
+    published = [one for one in subject.dra_devices if labels.vendor_of_driver(one.driver) in own]
+    version = next((device.driver_version for device in published if device.driver_version), "")
     return (Evidence("resource_slice", "driverVersion", version),) if version else ()
 
 

@@ -18,7 +18,8 @@ _MOST_EVIDENCE = 4
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     """What proves a GPU (PCI vendor, labels, slots, ResourceSlices), and their number against the expected one.
 
-    Expected is what was declared, else the most ever seen on the same machine type and product. A number that is only a
+    Expected is what was declared, else the most ever seen on the same machine type and product, but no more than this very
+    machine was ordered with. A number that is only a
     lower bound proves nothing by being low; one that nobody can tell meets no expectation.
     """
     devices, expected = subject.devices, subject.memory.expected
@@ -87,8 +88,11 @@ def _asked(subject: NodeSubject) -> tuple[Evidence, ...]:
 
 def _should(subject: NodeSubject) -> str:
     memory = subject.memory
-    says = "somebody declared" if memory.expected_source == "declared" else "machines of this kind have"
+    says = _SAYS.get(memory.expected_source, "machines of this kind have")
     return f"It should have {plural(memory.expected or 0, 'GPU')}: so many {says}."
+
+
+_SAYS = {"declared": "somebody declared", "ordered": "it was ordered with"}
 
 
 _REMEDY_LOST = steps(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from fleet.domain.findings import Status
-from tests.builders import make_node
-from tests.domain.readiness.world import World, operator, stack
+from fleet.domain.judgement import judge
+from fleet.domain.reading import Previous
+from fleet.domain.subject import ClusterMemory
+from tests.builders import NODE, make_allocation, make_node
+from tests.domain.readiness.world import World, operator, samples, stack, telemetry
 
 
 def plain(**fields: object) -> World:
@@ -58,3 +63,37 @@ def test_resource_slices_count_and_unread_ones_leave_it_unknown() -> None:
     unread = dra.but(broken=("resource_slices",)).rung("gpu_present")
     assert unread.status == Status.UNKNOWN
     assert unread.reason == "Muster may not read resource_slices."
+
+
+def test_slices_whose_pool_is_named_after_the_node_belong_to_it() -> None:
+    dra = stack("dra")
+    unnamed = tuple(msgspec.structs.replace(device, node_name="") for device in dra.slices.devices)
+    world = dra.but(slices=msgspec.structs.replace(dra.slices, devices=unnamed))
+    assert world.says("gpu_present") == Status.PASS
+    assert world.says("resources_advertised") == Status.PASS
+    held = msgspec.structs.replace(world.snapshot(), allocations=(make_allocation(unnamed[0]),))
+    assert judge(held).nodes[0].devices.slots.requested == 1
+
+
+ORDERED_FOUR = {"nvsentinel.dgxc.nvidia.com/gpu.count.expected": "4"}
+
+
+def test_what_the_machine_was_ordered_with_outweighs_what_others_of_its_type_have() -> None:
+    world = plain(gpus=4, labels=ORDERED_FOUR)
+    assert world.says("gpu_present") == Status.PASS
+    assert world.remembering(expected=None).says("gpu_present") == Status.PASS
+    assert world.remembering(expected_source="declared").says("gpu_present") == Status.FAIL
+    lost = plain(gpus=3, labels=ORDERED_FOUR).rung("gpu_present")
+    assert (lost.status, "1 GPU of 4 is missing" in lost.reason) == (Status.FAIL, True)
+    assert ("ordered", "expected GPUs", "4") in [(one.source, one.key, one.value) for one in lost.evidence]
+
+
+def test_what_was_seen_on_the_node_itself_outweighs_what_it_was_ordered_with() -> None:
+    world = plain(gpus=4, labels=ORDERED_FOUR)
+    assert world.remembering(previous=Previous(physical=8)).says("gpu_present") == Status.FAIL
+    assert world.remembering(previous=Previous(physical=4)).says("gpu_present") == Status.PASS
+    named = tuple(f"GPU-{NODE}-{number:04d}" for number in range(8))
+    half = world.but(telemetry=telemetry(samples(4))).remembering(known_uuids=named)
+    memory = ClusterMemory(nodes={half.node.uid: half.memory})
+    (lost,) = [one for one in judge(half.snapshot(), memory).nodes[0].results if one.rule == "gpu_lost"]
+    assert len(lost.findings) == 4
