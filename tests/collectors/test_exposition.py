@@ -11,7 +11,7 @@ from fleet.collectors.exposition import Sample, decode, parse
 from tests.collectors.pages import line, page, whole_page
 
 NAME = st.from_regex(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,12}", fullmatch=True).filter(lambda name: not name.endswith("_total"))
-LABEL = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True)
+LABEL = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True).filter(lambda name: not name.startswith("__"))
 VALUE = st.text(st.characters(codec="utf-8", exclude_characters="\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=12)
 NUMBER = st.one_of(
     st.floats(allow_nan=False).map(repr),
