@@ -124,6 +124,7 @@ def broker(name: str, default: str) -> str:
     split = urlsplit(value)
     if not (split.path.strip("/") if split.scheme == "redis+socket" else split.hostname):
         raise ImproperlyConfigured(f"{name} names no host: write it as {like}.")
-    if split.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]*", split.path, re.ASCII):
+    database = split.path.partition(";")[0]  # behind it others to turn to, if this one fails
+    if split.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]*", database, re.ASCII):
         raise ImproperlyConfigured(f"{name} must end in the number of a database: write it as {like}.")
     return value

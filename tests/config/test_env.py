@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,13 @@ def test_good_values_start(tmp_path: Path) -> None:
         "MUSTER_BROKER_URL": "rediss://:secret@valkey:6380/1", "MUSTER_PROMETHEUS_URL": "http://prometheus:9090",
     }  # fmt: skip
     done = start(tmp_path, **good)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_empty_is_left_out(tmp_path: Path) -> None:
+    """docker-compose.yml passes on every variable, set or not."""
+    documented = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    done = start(tmp_path, **{name: "" for name in documented if name != "MUSTER_HOME"})
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -111,7 +119,7 @@ def test_no_password_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "url",
     ["redis://h", "redis://h:6379", "redis://:p@h:6379/0", "rediss://[::1]:6379/1", "amqp://u:p@h:5672//", "amqps://h/vhost",
-     "redis+socket:///run/valkey.sock?virtual_host=0"],
+     "redis+socket:///run/valkey.sock?virtual_host=0", "redis://h1:6379/0;redis://h2:6379/0"],
 )  # fmt: skip
 def test_a_broker(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_BROKER", url)
