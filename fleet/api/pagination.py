@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DataError, transaction
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 
@@ -17,6 +20,15 @@ class CursorPages(CursorPagination):
     offset_cutoff = 1_000_000  # thousands of nodes may share one product: the offset within equals must reach all of them
     cursor_query_description = "Where the page begins: taken from `next` or `previous`, never made up."
     page_size_query_description = "Rows a page, 1 to 1,000."
+
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
+        if self.cursor_query_param not in request.query_params:
+            return super().paginate_queryset(queryset, request, view)
+        try:
+            with transaction.atomic():  # a position that is no value fails in Postgres, at the latest
+                return super().paginate_queryset(queryset, request, view)
+        except (NotFound, ValueError, TypeError, OverflowError, DataError, DjangoValidationError) as error:
+            raise ValidationError({self.cursor_query_param: ["This is no cursor of this list."]}) from error
 
     def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:
         return tuple(queryset.query.order_by) or ("id",)

@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fleet.web.refusals.refuse_nul",
 ]
 # Our own token model stands in for knox's: without this its table would be made all the same, and never used.
 MIGRATION_MODULES = {"knox": None}
@@ -240,7 +241,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["fleet.api.permissions.ByRole"],
     "DEFAULT_PAGINATION_CLASS": "fleet.api.pagination.CursorPages",
     "DEFAULT_RENDERER_CLASSES": ["fleet.api.renderers.JSONRenderer", "fleet.api.renderers.CSVRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["fleet.api.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["fleet.api.filtering.FilterSets", "fleet.api.filtering.Ordering"],
     "DEFAULT_SCHEMA_CLASS": "fleet.api.schema.Schema",
     "DEFAULT_THROTTLE_CLASSES": ["fleet.api.throttling.PerUser"],

@@ -14,7 +14,6 @@ from django.db.models.functions import Cast
 from fleet.domain import label_selectors
 from fleet.models import Node
 
-
 LONGEST_WORDS, MOST_WORDS = 200, 10
 LONGEST_SELECTOR, MOST_VALUES = 1_000, 30
 
