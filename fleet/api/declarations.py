@@ -12,12 +12,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from fleet.api.authentication import acting
+from fleet.api.parsers import JSONParser
 from fleet.api.problems import Conflict, problem
 from fleet.domain.asking import NotNow, NotYours
 from fleet.models import Role
@@ -80,11 +81,13 @@ class Apply(APIView):
     @extend_schema(operation_id="pools_apply", request=Stream, responses=AppliedSerializer)
     def post(self, request: Request) -> Response:
         """All of it or nothing; the same stream twice changes nothing."""
-        told = Stream(data=request.data)
+        # Of a YAML body the source stands in the query, and is checked like the field of a JSON body.
+        asked = request.query_params.get("source")
+        told = Stream(data={"source": asked, **request.data} if asked and isinstance(request.data, dict) else request.data)
         told.is_valid(raise_exception=True)
         given = told.validated_data
         dry_run = given["dry_run"] or request.query_params.get("dry_run") == "true"
-        source = given.get("source") or request.query_params.get("source") or "the API"
+        source = given.get("source") or asked or "the API"
         done = refused(lambda: applying.apply(acting(request), given["text"], source, timezone.now(), dry_run=dry_run))
         if done.problems:
             errors = [msgspec.to_builtins(one) for one in done.problems]

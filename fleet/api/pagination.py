@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.db import DataError, transaction
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -26,10 +28,13 @@ class CursorPages(CursorPagination):
         """Refused rather than bent: who asks for 5,000 rows and gets 1,000 takes them for all there are."""
         return windows.number(request, "limit", self.page_size, 1, self.max_page_size)
 
-    def decode_cursor(self, request: Request) -> Any:
+    def paginate_queryset(self, queryset: Any, request: Any, view: Any = None) -> Any:
+        if self.cursor_query_param not in request.query_params:
+            return super().paginate_queryset(queryset, request, view)
         try:
-            return super().decode_cursor(request)
-        except NotFound as error:
+            with transaction.atomic():  # a position that is no value fails in Postgres, at the latest
+                return super().paginate_queryset(queryset, request, view)
+        except (NotFound, ValueError, TypeError, OverflowError, DataError, DjangoValidationError) as error:
             raise ValidationError({"cursor": ["Take it from `next` or `previous` of a page."]}) from error
 
     def get_ordering(self, request: Any, queryset: Any, view: Any) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
@@ -71,7 +73,9 @@ def problem_details(error: Exception, context: dict[str, Any]) -> Response | Non
     return response
 
 
+@login_not_required
+@csrf_exempt
 def not_found(request: HttpRequest, *args: Any, **kwargs: Any) -> JsonResponse:
-    """For addresses under /api/ that no view answers."""
+    """For addresses under /api/ that no view answers, whoever asks and however: a sign-in page would say nothing to a script."""
     body = problem(404, f"{request.path} is no resource of this API. See /api/docs/.")
     return JsonResponse(body, status=404, content_type=CONTENT_TYPE)

@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fleet.web.refusals.refuse_nul",
 ]
 # Our own token model stands in for knox's: without this its table would be made all the same, and never used.
 MIGRATION_MODULES = {"knox": None}
@@ -178,6 +179,12 @@ CELERY_BEAT_SCHEDULE = {
     "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 
+# Counts of what callers asked and of sign-ins that were tried, in each web process for itself. At Django's 300 entries a few
+# callers more would push each other's counts out.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 20_000}},
+}
+
 # --- clusters -----------------------------------------------------------------------------------------------------
 
 IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
@@ -245,7 +252,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "fleet.api.pagination.CursorPages",
     "DEFAULT_RENDERER_CLASSES": ["fleet.api.renderers.JSONRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fleet.api.renderers.Formats",
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["fleet.api.parsers.JSONParser"],
     "DEFAULT_FILTER_BACKENDS": ["fleet.api.filtering.FilterSets", "fleet.api.filtering.Ordering"],
     "DEFAULT_SCHEMA_CLASS": "fleet.api.schema.Schema",
     "DEFAULT_THROTTLE_CLASSES": ["fleet.api.throttling.PerUser"],

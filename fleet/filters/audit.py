@@ -5,7 +5,7 @@ from __future__ import annotations
 import django_filters as filters
 from django.db.models import Q, QuerySet
 
-from fleet.filters.fields import AnyOf
+from fleet.filters.fields import AnyOf, Words, words_of
 from fleet.models import AuditEntry
 
 
@@ -14,13 +14,13 @@ class AuditFilters(filters.FilterSet):
     action = AnyOf(field_name="action")
     since = filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
-    q = filters.CharFilter(method="search", label="Words in subject or reason")
+    q = Words(method="search", label="Words in subject or reason")
 
     class Meta:
         model = AuditEntry
         fields: list[str] = []
 
     def search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
-        for word in value.split():
+        for word in words_of(value):
             queryset = queryset.filter(Q(subject__icontains=word) | Q(reason__icontains=word))
         return queryset

@@ -14,6 +14,9 @@ from django.db.models.functions import Cast
 from fleet.domain import label_selectors
 from fleet.models import Node
 
+LONGEST_WORDS, MOST_WORDS = 200, 10
+LONGEST_SELECTOR, MOST_VALUES = 1_000, 30
+
 
 class _Values(forms.SelectMultiple):
     """Reads a parameter that may be repeated."""
@@ -76,12 +79,65 @@ class YesNo(filters.TypedChoiceFilter):
         return qs if value is None else qs.filter(**{self.field_name: value})
 
 
+class _WordsField(forms.CharField):
+    def __init__(self, *, labels: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.labels = labels
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if len(text) > LONGEST_WORDS:
+            raise ValidationError(f"A search has at most {LONGEST_WORDS} characters; this one has {len(text):,}.")
+        words = words_of(text)
+        if len(words) > MOST_WORDS:
+            raise ValidationError(f"A search has at most {MOST_WORDS} different words; this one has {len(words)}.")
+        for word in words:
+            if self.labels and is_label(word):
+                label_query(word)
+        return text
+
+
+class Words(filters.CharFilter):
+    """Words that must all be found. Each is one more condition on every row, so there are few of them; with `labels` some may
+    be label selectors (see is_label)."""
+
+    field_class = _WordsField
+
+
+def words_of(text: str) -> list[str]:
+    """The different words of a search, in order."""
+    return list(dict.fromkeys(text.split()))
+
+
+def is_label(word: str) -> bool:
+    """Whether a word of a search asks for a label: key=value or !key."""
+    return "=" in word or word.startswith("!")
+
+
+class _SelectorField(forms.CharField):
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if len(text) > LONGEST_SELECTOR:
+            raise ValidationError(f"A label selector has at most {LONGEST_SELECTOR:,} characters; this one has {len(text):,}.")
+        label_query(text)
+        return text
+
+
+class Selector(filters.CharFilter):
+    """A label selector; one that cannot be read is an error of its field."""
+
+    field_class = _SelectorField
+
+
 def label_query(text: str, field: str = "labels") -> Q:
     """A label selector as a query over a JSON column. Raises ValidationError with the sentence of the grammar."""
     try:
         requirements = label_selectors.parse(text)
     except label_selectors.SelectorError as error:
         raise ValidationError(str(error)) from error
+    asked = sum(max(1, len(one.values)) for one in requirements)
+    if asked > MOST_VALUES:
+        raise ValidationError(f"A label selector asks for at most {MOST_VALUES} values; this one asks for {asked}.")
     query = Q()
     for one in requirements:
         match one.operator:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from fleet.filters.fields import AnyOf, ValuesField
+from fleet.filters.fields import AnyOf, ValuesField, Words, words_of
 from fleet.models import FindingRow, Mute
 
 FINDING_STATUSES = ("open", "muted", "resolved")
@@ -62,7 +62,7 @@ class FindingFilters(filters.FilterSet):
     product = AnyOf(field_name="node__product")
     since = filters.IsoDateTimeFilter(method="with_since", label="Stood at this moment or later")
     until = filters.IsoDateTimeFilter(method="with_until", label="Was opened before this moment")
-    q = filters.CharFilter(method="search", label="Words in text, rule, key, node or cluster")
+    q = Words(method="search", label="Words in text, rule, key, node or cluster")
 
     class Meta:
         model = FindingRow
@@ -100,7 +100,7 @@ class FindingFilters(filters.FilterSet):
         return queryset.filter(period__startswith__lt=value)
 
     def search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
-        for word in value.split():
+        for word in words_of(value):
             queryset = queryset.filter(
                 Q(text__icontains=word)
                 | Q(rule__icontains=word)

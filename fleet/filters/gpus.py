@@ -5,7 +5,7 @@ from __future__ import annotations
 import django_filters as filters
 from django.db.models import QuerySet
 
-from fleet.filters.fields import AnyOf, label_query
+from fleet.filters.fields import AnyOf, Selector, label_query
 from fleet.models import Gpu, MigInstance, Node
 
 
@@ -16,7 +16,7 @@ class _OfNode(filters.FilterSet):
     zone = AnyOf(field_name="node__zone")
     state = AnyOf(field_name="node__state")
     mode = AnyOf(field_name="node__mode", split=False)
-    label = filters.CharFilter(method="with_label", label="Kubernetes label selector over the node's labels")
+    label = Selector(method="with_label", label="Kubernetes label selector over the node's labels")
 
     def with_label(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
         return queryset.filter(node__in=Node.objects.filter(label_query(value)))

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import django_filters as filters
+from django.core.exceptions import ValidationError
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce, Greatest
 
-from fleet.filters.fields import AnyOf, YesNo, label_query
+from fleet.filters.fields import MOST_VALUES, AnyOf, Selector, ValuesField, Words, YesNo, is_label, label_query, words_of
 from fleet.models import Node, PoolMembership
 
 
 def _says(rung: str, status: str) -> Q:
     return Q(rungs__contains=[{"id": rung, "status": status}])
+
+
+class _RungsField(ValuesField):
+    def clean(self, value: Any) -> list[str]:
+        wanted = list(dict.fromkeys(part for one in super().clean(value) for part in one.split(",")))
+        if len(wanted) > MOST_VALUES:
+            raise ValidationError(f"At most {MOST_VALUES} rungs with a status can be asked for at once.")
+        return wanted
+
+
+class _Rungs(AnyOf):
+    field_class = _RungsField
 
 
 class NodeFilters(filters.FilterSet):
@@ -26,7 +41,7 @@ class NodeFilters(filters.FilterSet):
     advertised = AnyOf(field_name="advertised")
     verdict = AnyOf(field_name="verdict")
     broken_rung = AnyOf(field_name="broken_rung")
-    rung = AnyOf(field_name="rungs", method="with_rung", label="What a rung says, as `driver_loaded:fail`; several: any of them")
+    rung = _Rungs(field_name="rungs", method="with_rung", label="What a rung says, as `driver_loaded:fail`; several: any of them")
     excluded = YesNo(method="with_excluded", label="Taken out on purpose: cordoned or in maintenance")
     flapping = YesNo()
     counted = YesNo(method="with_counted", label="Whether anybody could count its physical GPUs")
@@ -39,14 +54,14 @@ class NodeFilters(filters.FilterSet):
         label="Slug of a pool; none: nodes in no pool; clash: nodes in two pools that exclude each other",
     )
     resource = filters.CharFilter(method="with_resource", label="Advertises this resource name")
-    label = filters.CharFilter(method="with_label", label="Kubernetes label selector")
+    label = Selector(method="with_label", label="Kubernetes label selector")
     taint = filters.CharFilter(method="with_taint", label="Taint key")
     schedulable = YesNo()
     missing = YesNo(method="with_fewer", label="Fewer physical GPUs usable than expected")
     not_offered = YesNo(method="with_fewer", label="Offers fewer physical GPUs than expected")
     reason = AnyOf(field_name="reason", split=False)
     removed = YesNo(method="with_removed", label="Nodes that are gone instead of those that are there")
-    q = filters.CharFilter(method="search", label="Words in name, product, zone or machine type; key=value for labels")
+    q = Words(method="search", labels=True, label="Words in name, product, zone or machine type; key=value for labels")
 
     class Meta:
         model = Node
@@ -88,7 +103,7 @@ class NodeFilters(filters.FilterSet):
     def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         """A waived rung is `waived`, whatever it would have said: the ladder's funnel counts it so."""
         wanted = Q()
-        for one in (part for text in value for part in text.split(",")):
+        for one in value:
             rung, _, said = one.partition(":")
             signed = Q(rungs__contains=[{"id": rung, "waiver": {}}])
             if said == "waived":
@@ -110,8 +125,8 @@ class NodeFilters(filters.FilterSet):
         return queryset.filter(removed_at__isnull=not value)
 
     def search(self, queryset: QuerySet, name: str, value: str) -> QuerySet:
-        for word in value.split():
-            if "=" in word or word.startswith("!"):
+        for word in words_of(value):
+            if is_label(word):
                 queryset = queryset.filter(label_query(word))
             else:
                 queryset = queryset.filter(

@@ -132,7 +132,7 @@ def extend(actor: User, pk: int, now: datetime, hours: int, reason: str = "") ->
         at_once = actor.may(Role.OPERATOR)
         _note(row, actor, "extend", now, reason, {"until": row.extension_until.isoformat()}, tell=not at_once)
         if at_once:
-            _apply_change(row, actor, now)
+            _apply(row, actor, now, end=True)
         row.save()
     return row
 
@@ -149,7 +149,7 @@ def resize(actor: User, pk: int, now: datetime, replicas: int, reason: str = "")
         at_once = replicas <= row.replicas or not why or actor.may(Role.OPERATOR)
         _note(row, actor, "resize", now, reason, {"before": row.replicas, "after": replicas}, tell=not at_once)
         if at_once:
-            _apply_change(row, actor if actor.may(Role.OPERATOR) else None, now)
+            _apply(row, actor if actor.may(Role.OPERATOR) else None, now, size=True)
         row.save()
     return row
 
@@ -161,7 +161,7 @@ def decide_change(actor: User, pk: int, now: datetime, *, grant: bool, reason: s
         if row.extension_until is None and row.wanted_replicas is None:
             raise asking.NotNow("No change of this request waits for a decision.")
         if grant:
-            _apply_change(row, actor, now, reason)
+            _apply(row, actor, now, reason, end=True, size=True)
         else:
             row.extension_until = row.wanted_replicas = None
             _note(row, actor, "refuse_change", now, reason)
@@ -251,14 +251,17 @@ def _grant(row: ClassRequest, actor: User | None, now: datetime, reason: str) ->
     _note(row, actor, "approve", now, reason, {"automatic": actor is None})
 
 
-def _apply_change(row: ClassRequest, actor: User | None, now: datetime, reason: str = "") -> None:
+def _apply(
+    row: ClassRequest, actor: User | None, now: datetime, reason: str = "", *, end: bool = False, size: bool = False
+) -> None:
+    """Puts what waits into force: the end, the size or both. What is granted at once never carries along what still waits."""
     detail: dict[str, Any] = {}
-    if row.extension_until is not None:
+    if end and row.extension_until is not None:
         detail["until"] = row.extension_until.isoformat()
         row.expires_at, row.extension_until = row.extension_until, None
         if row.state == asking.EXPIRING:
             row.state = asking.ACTIVE if row.first_pod_at else asking.APPROVED
-    if row.wanted_replicas is not None:
+    if size and row.wanted_replicas is not None:
         detail["replicas"] = row.wanted_replicas
         row.replicas, row.wanted_replicas = row.wanted_replicas, None
     _note(row, actor, "change", now, reason, detail)

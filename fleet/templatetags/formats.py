@@ -143,6 +143,17 @@ def parts(name: str, tail: int = 6) -> tuple[str, str, str]:
     return label[:-length], label[-length:], rest
 
 
+_PLAIN = frozenset(
+    {"A", "All", "An", "Every", "In", "It", "Its", "No", "Nobody", "Nothing", "One", "Some", "The", "There", "This"}
+)
+
+
+def clause(sentence: str) -> str:
+    """A sentence as a part of another: without its full stop, and without the capital of a word that is no name."""
+    text = sentence.strip().removesuffix(".")
+    return text[:1].lower() + text[1:] if text.partition(" ")[0] in _PLAIN else text
+
+
 def middle(name: str, longest: int = 24) -> str:
     """The name cut in the middle to `longest` characters, for places that hold text only (titles, charts)."""
     if len(name) <= longest:

@@ -10,6 +10,7 @@ from django import template
 from fleet.domain.classes.keeping import IN_USE
 from fleet.domain.classes.workload import ISOLATIONS
 from fleet.domain.label_selectors import to_text
+from fleet.domain.pools import keeping
 from fleet.templatetags import formats, words
 
 register = template.Library()
@@ -29,6 +30,21 @@ def promise_state(key: str | None, full: bool = False) -> dict[str, Any]:
 def promise_word(key: str | None, full: bool = False) -> dict[str, Any]:
     """The same without a ground."""
     return {"word": words.word("promise", "full" if full else key), "key": key}
+
+
+@register.filter
+def pool_standing(row: Any) -> str:
+    """How a pool (a PoolRow) stands, for the two tags above: never kept where it promises nothing or nothing is usable."""
+    return keeping.shown(row.standing.state, row.spec.policy, row.nodes, row.figures["usable"])
+
+
+@register.filter
+def pool_stood(period: Any, row: Any) -> str:
+    """The same of one of its periods. Nobody kept what was promised then: where nothing is now, its policy held."""
+    if period.period.upper is None:
+        return pool_standing(row)
+    told = keeping.shown(period.state, row.spec.policy, 0, None)
+    return "policy_held" if told == "no_promise" else told
 
 
 @register.filter

@@ -29,6 +29,7 @@ register.filter("gib", formats.gib)
 register.filter("duration", formats.duration)
 register.filter("took", formats.took)
 register.filter("middle", formats.middle)
+register.filter("clause", formats.clause)
 
 
 def _now(context: Context) -> datetime:
@@ -232,10 +233,9 @@ def name(value: str | None, css: str = "", none: str = formats.UNKNOWN) -> SafeS
     head, tail, rest = formats.parts(value)
     if not head and not rest:
         return format_html('<span class="{}">{}</span>', css, value)
-    room = " mid--short" if len(tail) <= 4 else " mid--long" if len(tail) > 6 else ""
-    return format_html(
-        '<span class="mid{} {}" title="{}"><span class="mid__head">{}</span>{}{}</span>', room, css, value, head, tail, rest
-    )
+    drawn = format_html_join("", '<span class="mid__{}" data-text="{}"></span>', (("tail", tail), ("rest", rest)))
+    whole = format_html('{}<span class="mid__whole">{}{}</span>', head, tail, rest)
+    return format_html('<span class="mid {}" title="{}"><span class="mid__head">{}</span>{}</span>', css, value, whole, drawn)
 
 
 @register.filter

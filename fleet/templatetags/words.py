@@ -86,6 +86,10 @@ DELIVERIES: dict[str, Word] = {
 
 PROMISES: dict[str, Word] = {
     "kept": Word("Promise kept", "check", "ready"),
+    # a policy that holds where no share and no number of ready nodes is promised, as it stands now and as it stood
+    "no_promise": Word("Nothing promised", "dash", "excluded"),
+    "policy_held": Word("Policy held", "dash", "excluded"),
+    "none_usable": Word("Nothing usable", "triangle", "degraded"),
     "at_risk": Word("At risk", "triangle", "degraded"),
     "broken": Word("Broken", "cross", "not_ready"),
     "full": Word("Full", "pause", "excluded"),

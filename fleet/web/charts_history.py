@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any, NamedTuple
 
 from fleet.domain.history.changes import Group
@@ -46,7 +46,7 @@ def band(percent: float) -> Band:
     return next(one for one in BANDS if percent >= one.at_least)
 
 
-def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime, until: datetime, address: Address) -> Chart:
+def history(heat: HeatMap, line: Line, groups: Sequence[Group], address: Address) -> Chart:
     """For components/_chart.html; `address` gives the page of the nodes behind a cell."""
     rows = len(heat.rows)
     height = rows * _ROW + _LINE + _CHANGES + 2 * _GAP + 34
@@ -100,7 +100,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], since: datetime,
             "anchor": "x",
         },
         "shapes": [charts_time.rule_at(cause, 0.68 * _CHANGES / plot)] if cause else [],
-        "annotations": [*_totals(heat), *charts_time.line_notes(line, lowest, until, high)],
+        "annotations": [*_totals(heat), *charts_time.line_notes(line, lowest, begin, end, high)],
         "meta": {
             "narrow": {
                 "margin": {"l": 4, "r": 74, "t": 26, "b": 8, "pad": 2},

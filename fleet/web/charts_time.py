@@ -89,10 +89,12 @@ def line_title(text: str, top: float) -> dict[str, Any]:
     }
 
 
-def line_notes(line: Line, lowest: Point | None, until: datetime, top: float) -> list[dict[str, Any]]:
+def line_notes(line: Line, lowest: Point | None, begin: datetime, end: datetime, top: float) -> list[dict[str, Any]]:
+    """The title of the line and the figures at its lowest and last point; `begin` and `end` are the ends of the axis."""
     notes = [line_title("Usable physical GPUs, of those expected, known and meant to serve", top)]
     if lowest and lowest.usable is not None:
-        right = lowest.at > until - (until - line.points[0].at) / 3
+        # By the axis, not by the line: one that begins near the right edge has no room behind any of its points.
+        right = lowest.at > begin + (end - begin) / 2
         notes.append(
             {
                 "x": stamp(lowest.at),

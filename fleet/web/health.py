@@ -4,6 +4,7 @@ clusters and products only to whoever brings it."""
 from __future__ import annotations
 
 import hmac
+import logging
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -18,6 +19,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from fleet.selectors import clusters
 from fleet.selectors.metrics import FleetCollector
+
+log = logging.getLogger(__name__)
 
 
 @login_not_required
@@ -34,7 +37,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Database, broker, and the age in seconds of each cluster's newest reading; 503 where the first two fail.
 
-    Without the token, where one is set: only whether it is ready, and the names of what is not.
+    Without the token, where one is set: only whether it is ready, and the names of what is not. Why it is not stands in the log,
+    and is told only to who brings a token.
     """
     problems: dict[str, str] = {}
     ages: dict[str, float | None] = {}
@@ -45,14 +49,18 @@ def readyz(request: HttpRequest) -> JsonResponse:
         ages = {row.name: round((now - row.read_at).total_seconds(), 1) if row.read_at else None for row in clusters.clusters()}
     except OperationalError as error:
         problems["database"] = str(error).split("\n")[0]
+        log.warning("Not ready, the database does not answer: %s", problems["database"])
     try:
         with Connection(settings.CELERY_BROKER_URL, connect_timeout=2) as broker:
             broker.ensure_connection(max_retries=1, timeout=2)
     except (BrokerError, OSError) as error:
         problems["broker"] = str(error)
+        log.warning("Not ready, the broker does not answer: %s", problems["broker"])
+    if not _has_token(request):  # such a text names hosts, ports and accounts
+        problems = dict.fromkeys(problems, "It does not answer.")
     body: dict[str, object] = {"ready": not problems, "problems": problems, "collection_age_seconds": ages}
     if not _may_see_names(request):
-        body = {"ready": not problems, "problems": dict.fromkeys(problems, "It does not answer.")}
+        body = {"ready": not problems, "problems": problems}
     return JsonResponse(body, status=503 if problems else 200)
 
 
@@ -70,8 +78,12 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _may_see_names(request: HttpRequest) -> bool:
+    return not settings.METRICS_TOKEN or _has_token(request)
+
+
+def _has_token(request: HttpRequest) -> bool:
     token = settings.METRICS_TOKEN
     if not token:
-        return True
+        return False
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())

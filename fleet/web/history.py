@@ -48,7 +48,7 @@ def history(request: HttpRequest) -> HttpResponse:
         return {
             "title": title(rows, dict(BY)[by].lower()),
             "chart": charts_history.history(
-                heat, usable.usable_line(since, now, cluster=scope), log.groups, since, now, _address(request, by)
+                heat, usable.usable_line(since, now, cluster=scope), log.groups, _address(request, by)
             )
             if heat.rows
             else None,
@@ -97,19 +97,28 @@ def title(rows: list[availability.Row], noun: str) -> str:
         return _promises(rows)
     below = [row for row in known if (row.availability or 0) < GOAL]
     if not below:
-        what = f"Every {noun}" if len(known) > 1 else known[0].name or f"The only {noun}"
-        return f"{what} was ready for {formats.percent(GOAL)} of the known time or more"
+        what, verb = (f"Every {noun}" if len(known) > 1 else known[0].name), "was"
+        if not what:
+            what, verb = _unnamed(noun).capitalize(), "were"
+        return f"{what} {verb} ready for {formats.percent(GOAL)} of the known time or more"
     worst = below[0]
     by_how_much = (
         f"{formats.percent(worst.availability, 2)} ready, {formats.number(GOAL - (worst.availability or 0), 2)} points below"
     )
-    name = worst.name or f"the {noun} that nobody tells"
+    name = worst.name or _unnamed(noun)
     if len(known) == 1:
+        if not worst.name:
+            return f"{name.capitalize()} were {by_how_much} {formats.percent(GOAL)}"
         return f"{name} is below {formats.percent(GOAL)}: {by_how_much}"
     count = "One" if len(below) == 1 else formats.number(len(below))
     verb = "is" if len(below) == 1 else "are"
     lead = f"{count} of {formats.plural(len(known), noun)} {verb} below {formats.percent(GOAL)}"
     return f"{lead}{': ' if len(below) == 1 else ', lowest '}{name}, {by_how_much}"
+
+
+def _unnamed(noun: str) -> str:
+    """The nodes of the group that has no name."""
+    return "nodes in no pool" if noun == "pool" else f"nodes of unknown {noun}"
 
 
 def _promises(rows: list[availability.Row]) -> str:

@@ -20,12 +20,12 @@ def samples(now: datetime) -> dict[str, Any]:
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = midnight - timedelta(days=_DAYS - 1)
     days = tuple(since.date() + timedelta(days=number) for number in range(_DAYS))
-    return {"heat_maps": [_chart("hard", _hard(days), _line(since), _changes(since), since, now),
-                          _chart("dark", _dark(days), Line(timedelta(hours=1), ()), [], since, now)]}  # fmt: skip
+    return {"heat_maps": [_chart("hard", _hard(days), _line(since), _changes(since)),
+                          _chart("dark", _dark(days), Line(timedelta(hours=1), ()), [])]}  # fmt: skip
 
 
-def _chart(name: str, heat: HeatMap, line: Line, groups: list[Group], since: datetime, now: datetime) -> dict[str, Any]:
-    return {**charts_history.history(heat, line, groups, since, now, lambda name, day: "#"), "id": f"history-{name}"}
+def _chart(name: str, heat: HeatMap, line: Line, groups: list[Group]) -> dict[str, Any]:
+    return {**charts_history.history(heat, line, groups, lambda name, day: "#"), "id": f"history-{name}"}
 
 
 def _hard(days: tuple[date, ...]) -> HeatMap:

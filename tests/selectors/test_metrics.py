@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.models import Exporter, Mute
@@ -152,6 +153,23 @@ def test_whoever_brings_the_token_reads_all(client: Any, settings: Any) -> None:
     assert ("east", "", H100, "ready") in scrape(client, authorization=f"Bearer {TOKEN}")["muster_nodes"]
     ready = client.get("/readyz", headers={"authorization": f"bearer {TOKEN}"}).json()
     assert list(ready["collection_age_seconds"]) == ["east"]
+
+
+@pytest.mark.parametrize(("token", "given"), [("", ""), ("", "Bearer "), (TOKEN, ""), (TOKEN, f"Bearer {TOKEN}")])
+def test_why_it_is_not_ready_is_told_to_who_brings_a_token(
+    client: Any, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, token: str, given: str
+) -> None:
+    def fails() -> None:
+        raise OperationalError('connection to server at "10.0.0.5" failed: no password for user "muster"')
+
+    settings.METRICS_TOKEN = token
+    monkeypatch.setattr("fleet.web.health.connection.cursor", fails)
+    answer = client.get("/readyz", **({"HTTP_AUTHORIZATION": given} if given else {}))
+    assert answer.status_code == 503
+    known = bool(token and given)
+    assert ("10.0.0.5" in answer.json()["problems"]["database"]) is known
+    assert (answer.json()["problems"]["database"] == "It does not answer.") is not known
+    assert "10.0.0.5" in caplog.text
 
 
 def test_without_a_token_set_both_are_open(client: Any) -> None:

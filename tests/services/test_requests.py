@@ -216,3 +216,22 @@ def test_what_is_granted_at_once_asks_no_approver() -> None:
     requests.submit(member, ask.pk, NOON)
     requests.resize(member, ask.pk, NOON, 1)
     assert [row.detail["step"] for row in Notice.objects.order_by("id")] == ["approve", "change"]
+
+
+def test_a_size_granted_at_once_does_not_grant_the_extension_that_waits() -> None:
+    ask, member, _ = an_ask(2, hours=24, max_replicas=4, max_hours=720)
+    end = requests.submit(member, ask.pk, NOON).expires_at
+    requests.extend(member, ask.pk, NOON, 480)
+    for replicas in (2, 3, 1):
+        row = requests.resize(member, ask.pk, NOON, replicas)
+        assert (row.replicas, row.expires_at, row.extension_until) == (replicas, end, NOON + timedelta(hours=504))
+
+
+def test_an_operators_own_extension_does_not_grant_the_size_that_waits() -> None:
+    ask, member, operator = an_ask(2, hours=24, max_replicas=4, max_hours=720)
+    requests.submit(member, ask.pk, NOON)
+    requests.resize(member, ask.pk, NOON, 9)
+    row = requests.extend(operator, ask.pk, NOON, 24)
+    assert (row.expires_at, row.replicas, row.wanted_replicas) == (NOON + timedelta(hours=48), 2, 9)
+    row = requests.decide_change(operator, ask.pk, NOON, grant=True)
+    assert (row.replicas, row.wanted_replicas) == (9, None)

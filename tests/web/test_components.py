@@ -104,6 +104,21 @@ def test_names_keep_the_suffix_that_tells_them_apart() -> None:
     assert formats.middle("qwen3-32b-vllm-7d9f6c-xk2lp", 20) == "qwen3-32b-vllm…xk2lp"
 
 
+@pytest.mark.parametrize(
+    ("sentence", "part"),
+    [
+        ("The node is cordoned.", "the node is cordoned"),
+        ("In maintenance: new fans", "in maintenance: new fans"),
+        ("MIG is being cut.", "MIG is being cut"),
+        ("Otto takes it away.", "Otto takes it away"),
+        ("driver_loaded", "driver_loaded"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_within_another_has_no_stop_and_no_capital(sentence: str, part: str) -> None:
+    assert formats.clause(sentence) == part
+
+
 def test_a_cut_name_is_whole_in_the_page() -> None:
     name = "gke-a3-ultra-inference-pool-3f2c9b1e-k7qd.c.project.internal"
     shown = render("{% name name %}", name=name)

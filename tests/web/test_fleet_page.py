@@ -121,6 +121,17 @@ def test_a_verdict_and_the_fact_behind_it_stand_in_one_line(reader: Any) -> None
     assert "ready → not ready, resources_advertised; allocatable" in text_of(reader, "/")
 
 
+def test_a_reason_within_the_line_is_no_sentence_and_an_empty_value_has_no_colon(reader: Any) -> None:
+    now = datetime.now(UTC)
+    node, at = a_node(verdict="excluded"), now - timedelta(minutes=9)
+    a_verdict_period(node, now - timedelta(days=1), at)
+    a_verdict_period(node, at, None, "excluded", reason="The node is cordoned.")
+    taint = {"section": "taints", "key": "node.kubernetes.io/unschedulable:NoSchedule", "before": None, "after": ""}
+    a_revision(node, at, None, [taint])
+    page = text_of(reader, "/").split("Changed in the last hour")[1]
+    assert re.search(r"ready → excluded, the node is cordoned; taint node\.kubernetes\S+ added(?! *:)", page), page[:300]
+
+
 def test_one_step_of_verdict_on_many_nodes_is_one_line_whatever_else_they_told(reader: Any) -> None:
     now = datetime.now(UTC)
     for place in range(4):

@@ -13,8 +13,9 @@ import pytest
 from fleet.models import FindingRow, Node, NodeRevision, VerdictPeriod, XidBurstRow
 from fleet.selectors import availability, usable
 from fleet.selectors.changes import change_log
+from fleet.selectors.usable import Line, Point
 from fleet.services import rollups
-from fleet.web import charts_history
+from fleet.web import charts_history, charts_time
 from fleet.web.history import title
 from tests.factories import a_cluster, a_node, a_pool
 from tests.web.test_pages import text_of
@@ -78,8 +79,10 @@ def row(name: str, percent: float | None) -> Any:
         ),
         (
             [row("", 97), row("b", 100)],
-            "One of 2 clusters is below 99.5 %: the cluster that nobody tells, 97.00 % ready, 2.50 points below",
+            "One of 2 clusters is below 99.5 %: nodes of unknown cluster, 97.00 % ready, 2.50 points below",
         ),
+        ([row("", 97)], "Nodes of unknown cluster were 97.00 % ready, 2.50 points below 99.5 %"),
+        ([row("", 99.9)], "Nodes of unknown cluster were ready for 99.5 % of the known time or more"),
     ],
 )  # fmt: skip
 def test_the_title_in_every_state(rows: list[Any], said: str) -> None:
@@ -104,6 +107,7 @@ def pool(name: str, percent: float | None, promise: float | None) -> Any:
         ([pool("a", 99, 98), pool("", 10, None)], "Every pool keeps its promise"),
         ([pool("a", 99, 98), pool("b", 10, None)], "Every pool that promises anything keeps it"),
         ([pool("a", None, 98), pool("b", 10, None)], "Of no pool that promises anything is this time known"),
+        ([pool("", 97, None)], "Nodes in no pool were 97.00 % ready, 2.50 points below 99.5 %"),
         ([pool("a", 97, None), pool("b", 100, None)], "One of 2 pools is below 99.5 %: a, 97.00 % ready, 2.50 points below"),
     ],
 )  # fmt: skip
@@ -139,7 +143,7 @@ def test_without_pools_there_is_nothing_to_group_by_pool(fleet: None, reader: An
 def the_chart(days: int = 30, by: str = "cluster") -> dict[str, Any]:
     since = ago(days - 1)
     return charts_history.history(
-        availability.heat_map(by, since, NOW), usable.usable_line(since, NOW), change_log(since, NOW).groups, since, NOW,
+        availability.heat_map(by, since, NOW), usable.usable_line(since, NOW), change_log(since, NOW).groups,
         lambda name, day: f"?name={name}&day={day}",
     )  # fmt: skip
 
@@ -165,6 +169,15 @@ def test_the_change_before_the_dip_is_pointed_at(fleet: None) -> None:
     chart = the_chart()
     assert "Driver 570 → 580" in chart["sentence"]
     assert len(chart["figure"]["layout"]["shapes"]) == 1
+
+
+@pytest.mark.parametrize(("hours", "anchor"), [(2, "left"), (300, "left"), (500, "right"), (719, "right")])
+def test_the_label_of_the_lowest_point_stays_inside_the_axis(hours: int, anchor: str) -> None:
+    begin, end = NOW, NOW + timedelta(days=30)
+    lowest = Point(begin + timedelta(hours=hours), 90.0, 0.0, 2.0)
+    line = Line(timedelta(hours=1), (lowest, Point(lowest.at + timedelta(minutes=30), 99.0, 0.0, 0.0)))
+    note = next(one for one in charts_time.line_notes(line, lowest, begin, end, 0.5) if "at" in one["text"])
+    assert (note["xanchor"], note["xshift"]) == (anchor, -8 if anchor == "right" else 8)
 
 
 def test_the_table_says_what_the_map_shows_and_leads_to_the_nodes(fleet: None) -> None:

@@ -63,7 +63,7 @@ def test_without_pools_the_fleet_suggests_some_and_one_is_adopted(reader: Client
 
 
 def test_the_list_tells_what_a_pool_holds_and_whether_it_is_kept(reader: Client, operator: User, east: Cluster) -> None:
-    service.save(operator, a_spec(purpose="online inference", owner="serving"), at(1))
+    service.save(operator, a_spec(purpose="online inference", owner="serving", min_ready=2), at(1))
     promises.judge(timezone.now())
     page = text_of(reader, "/pools/")
     assert "16 of 16 physical GPUs usable" in page
@@ -73,6 +73,21 @@ def test_the_list_tells_what_a_pool_holds_and_whether_it_is_kept(reader: Client,
     nodes = text_of(reader, "/nodes/?pool=h100")
     assert "2 nodes" in nodes
     assert "1 node" in text_of(reader, "/nodes/?pool=none")
+
+
+def test_a_pool_that_promises_nothing_keeps_no_promise(reader: Client, operator: User, east: Cluster) -> None:
+    service.save(operator, a_spec(), at(1))
+    Node.objects.update(verdict="not_ready", usable=0)
+    promises.judge(timezone.now())
+    for url in ("/pools/", "/pools/h100/"):
+        page = text_of(reader, url)
+        assert "Nothing promised" in page
+        assert "Promise kept" not in page
+    service.save(operator, a_spec(min_ready=0), timezone.now())
+    for url in ("/pools/", "/pools/h100/"):
+        page = text_of(reader, url)
+        assert "Nothing usable" in page
+        assert "Promise kept" not in page
 
 
 def test_a_broken_pool_says_what_is_broken_and_on_which_nodes(reader: Client, operator: User, east: Cluster) -> None:

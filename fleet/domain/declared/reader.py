@@ -12,8 +12,14 @@ from typing import Any
 import msgspec
 import yaml
 
-LONGEST = 1_000_000
+LONGEST = 200_000
 """Characters of one stream."""
+_MOST_NODES = 20_000
+"""Scalars, lists and mappings of one stream: some hundred pools and classes. A web thread reads them within two seconds."""
+MOST_PROBLEMS = 100
+"""So many mistakes are told of one stream, and then it is read no further."""
+_UNSTORABLE = re.compile("[\\0\ud800-\udfff]")
+"""What YAML's escapes may spell and no database keeps: NUL and halves of a surrogate pair."""
 _DEEPEST = 40
 _WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 _TAG = "tag:yaml.org,2002:"
@@ -31,20 +37,25 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Loader(yaml.SafeLoader):
-    """Without anchors (a page of them unfolds into gigabytes) and without bottomless nesting."""
+    """Without anchors (a page of them unfolds into gigabytes), bottomless nesting and texts that cannot be kept."""
 
-    _depth = 0
+    _depth = _nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.get_event()  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read; write the value again", event.start_mark)
         self._depth += 1
-        if self._depth > _DEEPEST:
+        self._nodes += 1
+        if self._depth > _DEEPEST or self._nodes > _MOST_NODES:
             here = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "it is nested too deeply", here)
+            told = "it is nested too deeply" if self._depth > _DEEPEST else f"it holds more than {_MOST_NODES:,} values"
+            raise yaml.composer.ComposerError(None, None, told, here)
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if isinstance(node, yaml.ScalarNode) and _UNSTORABLE.search(node.value):
+            told = "a text holds NUL or half of a surrogate pair, which cannot be kept"
+            raise yaml.composer.ComposerError(None, None, told, node.start_mark)
         return node
 
 
@@ -53,21 +64,34 @@ def documents(text: str, problems: list[Problem]) -> Iterator[Fields]:
     if len(text) > LONGEST:
         problems.append(Problem(line=1, field="", text=f"It is longer than {LONGEST:,} characters."))
         return
+    loader: _Loader | None = None
     try:
-        for node in yaml.compose_all(text, Loader=_Loader):
+        loader = _Loader(text)
+        while len(problems) < MOST_PROBLEMS and loader.check_node():
+            node = loader.get_node()
             if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}null"):
                 continue
             if isinstance(node, yaml.MappingNode):
                 yield Fields(node, "", problems)
             else:
-                problems.append(
-                    Problem(line=_line(node), field="", text="A document is a mapping: apiVersion, kind, metadata, spec.")
-                )
+                told = "A document is a mapping: apiVersion, kind, metadata, spec."
+                _note(problems, Problem(line=_line(node), field="", text=told))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problems.append(Problem(line=mark.line + 1 if mark else 1, field="", text=f"This is no YAML: {error.problem}."))
-    except yaml.YAMLError as error:  # a character YAML does not allow
-        problems.append(Problem(line=1, field="", text=f"This is no YAML: {str(error).splitlines()[0]}."))
+        _note(problems, Problem(line=mark.line + 1 if mark else 1, field="", text=f"This is no YAML: {error.problem}."))
+    except yaml.reader.ReaderError as error:  # a character YAML does not allow
+        line = text.count("\n", 0, error.position) + 1
+        _note(problems, Problem(line=line, field="", text=f"This is no YAML: {str(error).splitlines()[0]}."))
+    except (ValueError, OverflowError, RecursionError):  # what the library itself stumbles over: "\UFFFFFFFF", %YAML 1.999…
+        told = "This is no YAML: it spells a character or a number that does not exist."
+        _note(problems, Problem(line=loader.line + 1 if loader else 1, field="", text=told))
+
+
+def _note(problems: list[Problem], problem: Problem) -> None:
+    if len(problems) == MOST_PROBLEMS - 1:
+        problem = Problem(line=problem.line, field="", text="There are too many mistakes: no more than these are told.")
+    if len(problems) < MOST_PROBLEMS:
+        problems.append(problem)
 
 
 class Fields:
@@ -83,9 +107,9 @@ class Fields:
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if not name:
-                problems.append(Problem(line=_line(key), field=path, text="A field's name is a plain text."))
+                _note(problems, Problem(line=_line(key), field=path, text="A field's name is a plain text."))
             elif name in self._values:
-                problems.append(Problem(line=_line(key), field=self.path(name), text="It is written twice."))
+                _note(problems, Problem(line=_line(key), field=self.path(name), text="It is written twice."))
             else:
                 self._values[name] = value
                 self._lines[name] = _line(key)
@@ -98,7 +122,7 @@ class Fields:
 
     def wrong(self, name: str, text: str) -> None:
         """Note a problem of one field, at its line; at the mapping's where the field is not written."""
-        self._problems.append(Problem(line=self._lines.get(name, self.line), field=self.path(name), text=text))
+        _note(self._problems, Problem(line=self._lines.get(name, self.line), field=self.path(name), text=text))
 
     def _get(self, name: str) -> yaml.Node | None:
         self._known.add(name)
@@ -179,7 +203,7 @@ class Fields:
 
     def texts(self, name: str, options: Collection[str] | None = None) -> tuple[str, ...]:
         """A list of texts, each one once."""
-        found = []
+        found: dict[str, None] = {}
         for position, node in enumerate(self._list(name)):
             text = self._plain(node, f"{name}[{position}]")
             if text is None:
@@ -189,7 +213,7 @@ class Fields:
             elif not text or text in found:
                 self.wrong_at(node, f"{name}[{position}]", "It is empty." if not text else "It is written twice.")
             else:
-                found.append(text)
+                found[text] = None
         return tuple(found)
 
     def wholes(self, name: str, *, least: int, most: int) -> tuple[int, ...]:
@@ -202,7 +226,7 @@ class Fields:
         return tuple(found)
 
     def wrong_at(self, node: yaml.Node, name: str, text: str) -> None:
-        self._problems.append(Problem(line=_line(node), field=self.path(name), text=text))
+        _note(self._problems, Problem(line=_line(node), field=self.path(name), text=text))
 
     def mapping(self, name: str) -> Fields:
         """The mapping under this name; an empty one where it is not written."""
@@ -234,7 +258,7 @@ class Fields:
     def done(self) -> None:
         """Report every field that nobody asked for."""
         for name in self._values:
-            if name not in self._known:
+            if name not in self._known and len(self._problems) < MOST_PROBLEMS:
                 near = get_close_matches(name, self._known, 1)
                 hint = f" Did you mean {near[0]}?" if near else ""
                 self.wrong(name, f"There is no such field.{hint}")

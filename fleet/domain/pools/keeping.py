@@ -13,7 +13,7 @@ from fleet.domain.placement.matching import MODE_WORDS
 from fleet.domain.placement.nodes import PlacementNode, slot_mode
 from fleet.domain.placement.requirement import GOOD, version
 from fleet.domain.pools.membership import Key
-from fleet.domain.pools.policy import Pool
+from fleet.domain.pools.policy import Pool, PoolPolicy
 from fleet.domain.snapshot import Taint
 
 KEPT, AT_RISK, BROKEN = "kept", "at_risk", "broken"
@@ -54,6 +54,16 @@ def state_of(broken: Sequence[Broken]) -> str:
     """kept, at_risk or broken: the worst of its conditions."""
     states = {one.state for one in broken}
     return BROKEN if BROKEN in states else AT_RISK if AT_RISK in states else KEPT
+
+
+def shown(state: str, policy: PoolPolicy, nodes: int, usable: int | None) -> str:
+    """How a state stands on a page. A policy that holds is a promise kept only where something is promised (otherwise it is
+    no_promise) and where not every card of its nodes is unusable (none_usable)."""
+    if state != KEPT:
+        return state
+    if policy.promise_percent is None and policy.min_ready is None:
+        return "no_promise"
+    return "none_usable" if nodes and usable == 0 else KEPT
 
 
 def _products(seen: Seen) -> Iterator[Broken]:

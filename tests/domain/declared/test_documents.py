@@ -294,3 +294,35 @@ def test_any_class_survives_the_way_out_and_back(promise: WorkloadClass) -> None
 def test_any_text_is_read_or_refused(text: str) -> None:
     assert isinstance(read(text).problems, tuple)
     assert read(spec("Pool", f"title: {text}")).pools or read(spec("Pool", f"title: {text}")).problems
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (r"\UFFFFFFFF", "it spells a character or a number that does not exist"),
+        (r"\U00110000", "it spells a character or a number that does not exist"),
+        (r"a\0b", "a text holds NUL or half of a surrogate pair, which cannot be kept"),
+        (r"\ud800", "a text holds NUL or half of a surrogate pair, which cannot be kept"),
+        ("a\0b", "unacceptable character #x0000: special characters are not allowed"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused_with_its_line(text: str, says: str) -> None:
+    found = read(f'apiVersion: muster/v1\nkind: Pool\nmetadata:\n  name: a\nspec:\n  title: "{text}"\n').problems
+    assert [str(one) for one in found] == [f"Line 6: This is no YAML: {says}."]
+
+
+def test_a_version_beyond_all_numbers_is_a_problem() -> None:
+    assert read(f"%YAML 1.{'9' * 5000}\n---\na: b\n").problems
+
+
+def test_a_stream_is_bounded() -> None:
+    assert [one.text for one in read("# " + "a" * 200_000).problems] == ["It is longer than 200,000 characters."]
+    assert "it holds more than 20,000 values" in read("[" + "a," * 60_000).problems[0].text
+
+
+def test_mistakes_are_told_up_to_a_hundred() -> None:
+    fields = "".join(f"  f{number}: 1\n" for number in range(500))
+    for text in ("--- a\n" * 500, f"apiVersion: muster/v1\nkind: Pool\nmetadata:\n  name: a\nspec:\n{fields}"):
+        found = read(text).problems
+        assert len(found) == 100
+        assert found[-1].text == "There are too many mistakes: no more than these are told."

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.requirement import Toleration
-from fleet.domain.pools.keeping import Seen, broken_conditions, state_of
+from fleet.domain.pools.keeping import Seen, broken_conditions, shown, state_of
 from fleet.domain.pools.policy import Pool, PoolPolicy
 from fleet.domain.snapshot import Taint
 from tests.domain.placement.fleets import bare, slots
@@ -99,3 +99,22 @@ def test_an_unmeasured_promise_is_not_broken() -> None:
 
 def test_an_empty_pool_is_broken() -> None:
     assert [one.code for one in broken_conditions(seen())] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "nodes", "usable", "says"),
+    [
+        ("kept", {}, 2, 16, "no_promise"),
+        ("kept", {}, 2, 0, "no_promise"),
+        ("kept", {"promise_percent": 99.0}, 2, 16, "kept"),
+        ("kept", {"min_ready": 1}, 2, None, "kept"),
+        ("kept", {"min_ready": 0}, 2, 0, "none_usable"),
+        ("at_risk", {}, 2, 0, "at_risk"),
+        ("broken", {}, 0, None, "broken"),
+        ("unknown", {"min_ready": 1}, 2, 0, "unknown"),
+    ],
+)
+def test_a_promise_is_shown_as_kept_only_where_there_is_one(
+    state: str, policy: dict[str, Any], nodes: int, usable: int | None, says: str
+) -> None:
+    assert shown(state, PoolPolicy(**policy), nodes, usable) == says

@@ -1,0 +1,57 @@
+"""How often a password may be tried: counted per name and per address in windows of five minutes.
+
+The counts lie in Django's cache. Muster's own is one per web process, of which it runs one; several count for all where CACHES
+names a cache that they share. Names nobody has are counted like others, so nothing tells which exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.core.cache import cache
+
+WINDOW_S = 300
+MOST_OF_NAME = 10
+MOST_OF_ADDRESS = 30
+"""More than of a name: a whole office may come from one address."""
+
+
+def take(name: str, address: str, now: datetime) -> int:
+    """Counts a try before it is made, so that many at once are counted too. Returns 0, or the seconds to wait where it is one
+    too many and must not be made."""
+    # Every count rises, also where another is used up: waiting must not be a way to go on under another name.
+    spent = [_rise(key) > most for key, most in _counts(name, address, now)]
+    return WINDOW_S - int(now.timestamp()) % WINDOW_S if any(spent) else 0
+
+
+def give_back(name: str, address: str, now: datetime) -> None:
+    """The try was right: it counts for nothing, and its name begins anew. An address does not: whoever has one account could
+    otherwise go on trying others."""
+    (of_name, _), *of_address = _counts(name, address, now)
+    cache.delete(of_name)
+    for key, _ in of_address:
+        if cache.get(key):
+            cache.decr(key)
+
+
+def _counts(name: str, address: str, now: datetime) -> Iterator[tuple[str, int]]:
+    """Key and most tries of what is counted; behind a Unix socket there is no address to count."""
+    window = int(now.timestamp()) // WINDOW_S
+    for kind, text, most in (
+        ("name", unicodedata.normalize("NFKC", name).strip().casefold(), MOST_OF_NAME),
+        ("address", address, MOST_OF_ADDRESS),
+    ):
+        if text or kind == "name":
+            yield f"sign-in:{kind}:{hashlib.sha256(text.encode()).hexdigest()}:{window}", most
+
+
+def _rise(key: str) -> int:
+    cache.add(key, 0, WINDOW_S)
+    try:
+        return cache.incr(key)
+    except ValueError:  # it was dropped in between
+        cache.set(key, 1, WINDOW_S)
+        return 1

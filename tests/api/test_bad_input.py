@@ -1,0 +1,97 @@
+"""What nobody can mean is answered with 400 and a sentence, never with 500: NUL, made-up cursors, bottomless JSON and YAML."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from django.test import Client
+
+from fleet.models import User
+from tests.factories import a_finding, a_node
+
+pytestmark = pytest.mark.django_db
+PROBLEM = "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nodes/?cluster=%00",
+        "nodes/?verdict=a%00b",
+        "nodes/?q=%00",
+        "nodes/a%00b/c/",
+        "clusters/a%00/",
+        "history/changes/?node=%00",
+        "history/availability/?by=pool&pool=%00",
+        "findings/?x%00=1",
+        "no%00where/",
+    ],
+)
+def test_a_nul_is_refused_in_path_and_query(reader: Any, path: str) -> None:
+    answer = reader.get(f"/api/v1/{path}")
+    assert (answer.status_code, answer["Content-Type"], answer.json()["status"]) == (400, PROBLEM, 400)
+    page = reader.get(f"/{path}")
+    assert page.status_code == 400
+    assert "The request cannot be understood" in page.content.decode()
+
+
+def test_a_nul_is_refused_in_a_form_and_from_strangers(reader: Any, client: Any) -> None:
+    assert reader.post("/saved-views/", {"name": "a\0b", "page": "nodes"}).status_code == 400
+    assert Client().get("/nodes/?q=%00").status_code == 400
+    assert Client().post("/sign-in/", {"username": "a\0b", "password": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize("position", ["abc", "\0", "1e400", "2026-13-45T00:00:00Z", "\N{GRINNING FACE}"])
+@pytest.mark.parametrize("path", ["findings/", "audit/", "collection-runs/", "requests/", "nodes/?ordering=-free"])
+def test_a_cursor_whose_position_is_no_value_is_refused(reader: Any, path: str, position: str) -> None:
+    assert refusal_of(reader, path, position) == (400, PROBLEM)
+
+
+@pytest.mark.parametrize("position", ["\0", "\N{GRINNING FACE}"])
+def test_among_names_every_text_that_can_be_kept_is_a_position(reader: Any, position: str) -> None:
+    assert refusal_of(reader, "nodes/", "abc")[0] == 200
+    assert refusal_of(reader, "nodes/", position) == (400, PROBLEM)
+
+
+def test_a_number_beyond_all_rows_is_no_error(reader: Any) -> None:
+    assert refusal_of(reader, "nodes/?ordering=-free", "9" * 40)[0] in (200, 400)
+
+
+def refusal_of(reader: Any, path: str, position: str) -> tuple[int, str]:
+    a_finding(a_node())
+    address, _, query = path.partition("?")
+    cursor = base64.b64encode(f"p={position}".encode()).decode()
+    answer = reader.get(f"/api/v1/{address}?{query}", {"cursor": cursor} | dict(parse_qsl(query)))
+    return answer.status_code, answer["Content-Type"]
+
+
+@pytest.mark.parametrize("body", ["[" * 200_000, '{"a":' * 200_000])
+@pytest.mark.parametrize("path", ["requests", "pools/apply"])
+def test_json_without_a_bottom_is_refused(reader: Any, path: str, body: str) -> None:
+    answer = reader.post(f"/api/v1/{path}/", body, content_type="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (400, PROBLEM)
+    assert "nested too deeply" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("text", [r"\UFFFFFFFF", r"\0", r"\ud800"])
+def test_yaml_that_spells_what_cannot_be_kept_is_refused_with_its_line(reader: Any, text: str) -> None:
+    stream = f'apiVersion: muster/v1\nkind: Pool\nmetadata:\n  name: a\nspec:\n  title: "{text}"\n'
+    answer = reader.post("/api/v1/pools/apply/", stream, content_type="application/yaml")
+    assert answer.status_code == 400
+    assert [problem["line"] for problem in answer.json()["problems"]] == [6]
+
+
+def test_an_overlong_source_is_refused(reader: Any) -> None:
+    answer = reader.post(f"/api/v1/pools/apply/?source={'a' * 201}", "--- {}", content_type="application/yaml")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["source"])
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nodez/", "/api/v1/nodes", "/api/", "/api/v2/nodes/"])
+def test_a_mistyped_address_is_not_found_for_whoever_asks(reader: Any, operator: User, path: str) -> None:
+    stranger = Client(enforce_csrf_checks=True)
+    for method in (stranger.get, stranger.post, stranger.delete, reader.get):
+        answer = method(path, HTTP_AUTHORIZATION="Bearer muster_whatever")
+        assert (answer.status_code, answer["Content-Type"]) == (404, PROBLEM), path

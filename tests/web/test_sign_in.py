@@ -1,0 +1,90 @@
+"""The sign-in form's limit on tries: per name, per address, and without telling who exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from fleet.models import User
+from fleet.services import sign_in_tries
+from tests.factories import NOON, a_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[None]:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes its time
+    at_moment(monkeypatch)
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def mia() -> User:
+    user = a_user("mia")
+    user.set_password("right")
+    user.save()
+    return user
+
+
+def at_moment(monkeypatch: pytest.MonkeyPatch, **later: Any) -> None:
+    monkeypatch.setattr("fleet.web.accounts.timezone.now", lambda: NOON + timedelta(**later))
+
+
+def tried(name: str = "mia", password: str = "wrong", **headers: Any) -> Any:
+    return Client().post("/sign-in/", {"username": name, "password": password}, **headers)
+
+
+def test_after_ten_tries_even_the_right_password_waits(mia: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_moment(monkeypatch, seconds=61)
+    for _ in range(10):
+        answer = tried()
+        assert (answer.status_code, "not right" in answer.content.decode()) == (200, True)
+    for name in ("mia", "MIA "):
+        answer = tried(name, "right")
+        assert (answer.status_code, answer["Retry-After"]) == (429, "239")
+        page = answer.content.decode().replace("\N{NO-BREAK SPACE}", " ")
+        assert "Too many tries. Wait 4 min, then try again." in page
+        assert "not right" not in page
+    assert tried("otto").status_code == 200, "another name from the same address"
+    at_moment(monkeypatch, seconds=300)
+    assert tried("mia", "right").status_code == 302
+
+
+def test_a_name_nobody_has_is_told_the_same() -> None:
+    assert [tried("nobody").status_code for _ in range(11)] == [200] * 10 + [429]
+
+
+def test_many_names_from_one_address_wait_too(mia: User) -> None:
+    for number in range(sign_in_tries.MOST_OF_ADDRESS):
+        assert tried(f"name{number}").status_code == 200
+    assert tried("mia", "right").status_code == 429
+    assert tried("mia", "right", REMOTE_ADDR="10.0.0.9").status_code == 302
+
+
+def test_a_right_password_counts_for_nothing_and_begins_the_name_anew(mia: User) -> None:
+    for _ in range(sign_in_tries.MOST_OF_ADDRESS + 1):
+        assert tried("mia", "right").status_code == 302
+    for _ in range(9):
+        tried()
+    assert tried("mia", "right").status_code == 302
+    assert tried().status_code == 200
+
+
+def test_the_proxys_word_counts_only_where_a_proxy_is_declared(settings: Any) -> None:
+    def from_many(name: str) -> set[int]:
+        told = range(sign_in_tries.MOST_OF_ADDRESS + 1)
+        return {tried(f"{name}{one}", HTTP_X_FORWARDED_FOR=f"1.1.1.1, 10.0.0.{one}").status_code for one in told}
+
+    settings.BEHIND_TLS = True
+    settings.SECURE_SSL_REDIRECT = False
+    assert from_many("a") == {200}
+    settings.BEHIND_TLS = False
+    assert from_many("b") == {200, 429}, "anybody can write such a header"
