@@ -151,8 +151,8 @@ def a_finding(node: Node | None = None, rule: str = "untainted", **fields: Any) 
 
 
 def a_burst(node: Node, code: int = 79, **fields: Any) -> XidBurstRow:
-    number = next(_serial)
-    told = {"uuid": "GPU-0", "started_at": NOON - timedelta(minutes=number), "last_at": NOON - timedelta(minutes=number)}
+    at = NOON - timedelta(minutes=1, seconds=next(_serial) % 3000)  # of the last hour, however many rows were made before
+    told = {"uuid": "GPU-0", "started_at": at, "last_at": at}
     return XidBurstRow.objects.create(node=node, code=code, **{"source": "gauge", **told, **fields})
 
 
