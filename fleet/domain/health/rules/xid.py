@@ -18,8 +18,8 @@ _SHOWN_PODS = 3
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    """Bursts decide, and they are remembered: that the exporter is silent now takes none of them back, and that there is none
-    keeps none open. Only what stands in the gauge is not known of a card that is not measured."""
+    """Bursts decide, and they are remembered: that the exporter is silent now takes none of them back. Where no exporter ever
+    named the card, that there is none keeps none open; of a card that was measured and is not now, nobody knows the end."""
 
     def look(card: Card) -> Iterable[Finding] | None:
         codes = {code for sample in card.samples if (code := last_code(sample)) is not None}
@@ -30,10 +30,12 @@ def check(subject: NodeSubject) -> RuleResult:
 
 
 def _unmeasured(subject: NodeSubject) -> set[str]:
-    """Keys of the findings about a code that merely stands in the gauge, of cards whose gauge is not told."""
+    """Keys of what was found, or stands in the gauge, of cards that were measured before and whose gauge is not told now."""
+    memory = subject.memory
     told = {card.uuid for card in cards(subject) if any(last_code(sample) is not None for sample in card.samples)}
-    known = {*subject.memory.known_uuids, *(sample.uuid for sample in subject.memory.samples)}
-    return {f"{uuid}/last" for uuid in known - told}
+    dark = {*memory.known_uuids, *(sample.uuid for sample in memory.samples)} - told
+    open_ = {finding.key for finding in memory.standing if finding.rule == ID and finding.key.partition("/")[0] in dark}
+    return {f"{uuid}/last" for uuid in dark} | {f"{one.uuid}/{one.code}" for one in memory.bursts if one.uuid in dark} | open_
 
 
 def _from_bursts(subject: NodeSubject) -> Iterable[Finding]:

@@ -128,3 +128,15 @@ def test_what_events_told_opens_and_closes_where_no_exporter_runs() -> None:
     over = ask("xid", nothing_read(subject(memory={"bursts": ()})))
     assert (over.status, over.findings, could_look(over)) == (Status.UNKNOWN, (), True)
     assert f"{uuid_of()}/last" in over.blind, "what stood in a gauge is not known to be gone"
+
+
+def test_that_an_exporter_fell_silent_ends_nothing_of_the_cards_it_measured() -> None:
+    """A card that hangs may take its exporter with it: three hours of silence are not three hours without an Xid."""
+    old = burst(79, ago_s=4 * 3600)
+    silent = ask("xid", nothing_read(subject(memory={"bursts": (old,)})))
+    assert (silent.status, silent.findings) == (Status.UNKNOWN, ())
+    assert f"{uuid_of()}/79" in silent.blind
+    (finding,) = with_bursts(burst(79)).findings
+    forgotten = ask("xid", nothing_read(subject(memory={"standing": (finding,)})))
+    assert f"{uuid_of()}/79" in forgotten.blind
+    assert f"{uuid_of()}/79" not in with_bursts(old).blind, "the card is measured, and three hours are over"
