@@ -1,5 +1,7 @@
 # One image for every role: web (the default), worker, beat, migrate. See docker-compose.yml.
-FROM python:3.13-slim-bookworm
+# By digest: docker build --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:… .
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+FROM ${PYTHON_IMAGE}
 
 ENV PYTHONUNBUFFERED=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
@@ -7,7 +9,7 @@ ENV PYTHONUNBUFFERED=1 \
     MUSTER_NO_BOOTSTRAP=1 \
     MUSTER_HOME=/var/lib/muster
 
-# 10001: an id that is nobody's on the host. Its folder holds beat's schedule, nothing that must be kept.
+# 10001: an id without an account on the host. Its folder contains beat's schedule, nothing that must be kept.
 RUN useradd --uid 10001 --user-group --home-dir /var/lib/muster --create-home --shell /usr/sbin/nologin muster
 
 WORKDIR /app
@@ -24,7 +26,10 @@ RUN python -m compileall -q fleet
 
 USER 10001:10001
 EXPOSE 8000
+# Probes have a listener of their own, which slow or idle clients of the pages cannot reach. Kubernetes: livenessProbe with
+# httpGet /healthz, readinessProbe with httpGet /readyz on this port.
+EXPOSE 8001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(r.Request(f'http://127.0.0.1:{os.environ.get(\"PORT\") or 8000}/healthz', headers={'Host': 'localhost'}), timeout=4)"]
-# `exec`, so that gunicorn is the process that hears docker stop.
-CMD ["sh", "-c", "exec gunicorn fleet.config.wsgi:application --bind 0.0.0.0:${PORT:-8000} --worker-class gthread --workers 2 --threads 4 --no-control-socket --access-logfile -"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ.get(\"MUSTER_HEALTH_PORT\") or 8001}/healthz', timeout=4)"]
+# `exec`, so that the server is the process that receives docker stop.
+CMD ["sh", "-c", "exec python -m fleet.embedded.web 0.0.0.0:${PORT:-8000} 0.0.0.0:${MUSTER_HEALTH_PORT:-8001}"]

@@ -6,7 +6,7 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --python-version 
 # For what only looks at the code: nothing listens there, and nothing has to.
 NO_DATABASE = DATABASE_URL=postgres://nobody@127.0.0.1:9/none MUSTER_BROKER_URL=redis://127.0.0.1:9
 
-.PHONY: check fix test run bench requirements environment
+.PHONY: check fix test run bench reliability slow-clients clusters soak month schemathesis sbom audit requirements environment architecture
 
 check: environment
 	$(BIN)/ruff format --check .
@@ -14,6 +14,7 @@ check: environment
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/djade --check --target-version 5.2 $(TEMPLATES)
+	$(BIN)/djlint --check --quiet templates
 	$(NO_DATABASE) $(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(NO_DATABASE) $(BIN)/python manage.py check_snapshots
 	$(PYTHON) manage.py test -q tests/queries
@@ -21,6 +22,7 @@ check: environment
 fix: environment
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	-$(BIN)/djlint --reformat --quiet templates
 	$(BIN)/djade --target-version 5.2 $(TEMPLATES)
 
 test:
@@ -32,9 +34,47 @@ run:
 bench:
 	$(PYTHON) manage.py bench
 
+# Kills, stops and locks the parts of a whole `manage.py run`, and measures what users see: about 12 minutes.
+reliability: environment
+	MUSTER_NO_BOOTSTRAP=1 $(BIN)/python -m tests.bench.reliability
+
+# Forty clusters of which ten are dead, MINUTES (5) long.
+clusters: environment
+	MUSTER_NO_BOOTSTRAP=1 $(BIN)/python -m tests.bench.clusters
+
+# Fifty viewers for MINUTES (60): memory, connections, tables and logs.
+soak: environment
+	MUSTER_NO_BOOTSTRAP=1 $(BIN)/python -m tests.bench.soak
+
+# What 200 idle, slow and dripping clients cost everybody else: about three minutes.
+slow-clients: environment
+	MUSTER_NO_BOOTSTRAP=1 $(BIN)/python -m tests.bench.slow_clients
+
+# Every operation of the API with generated input, as each role, three minutes for each.
+schemathesis: environment
+	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+# Bill of materials of what an installation runs (CycloneDX), from the pinned requirements.
+sbom: environment
+	mkdir -p build
+	$(BIN)/python -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml --output-reproducible --of JSON -o build/muster.cdx.json
+	@echo "Wrote build/muster.cdx.json"
+
+# Known vulnerabilities of the pinned packages. Exit 1 where there are some, 2 where the database could not be asked.
+audit: environment
+	$(BIN)/python -m tests.vulnerabilities
+
+# Lives a month (DAYS) of the simulated fleet with scripted faults at speed, on a Postgres of its own.
+month: environment
+	$(PYTHON) manage.py bench month
+
 requirements:
 	$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
 
 environment:
 	@$(PYTHON) -m fleet.embedded.bootstrap dev
+
+# Draws docs/img/architecture.svg from the imports.
+architecture:
+	$(BIN)/python tests/architecture/picture.py

@@ -1,3 +1,3 @@
-"""Muster: what every GPU node of every Kubernetes cluster told Kubernetes, remembered and shown."""
+"""Muster: collects the state of every GPU node of every Kubernetes cluster, keeps its history, and shows it."""
 
 __version__ = "0.1.0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,18 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 class FleetConfig(AppConfig):
     name = "fleet"
     verbose_name = "Muster"
+
+    def ready(self) -> None:
+        """Every process comes through here in its main thread: web, worker, beat, each command and the tests."""
+        from fleet.collectors.warm_up import warm_up
+        from fleet.models import scope, scope_views
+        from fleet.services import audit_sign_ins
+
+        audit_sign_ins.connect()
+        scope.connect()
+        scope_views.connect()
+        if threading.current_thread() is threading.main_thread():
+            warm_up()
 
 
 @register(Tags.security)

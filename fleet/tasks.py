@@ -9,36 +9,56 @@ from django.conf import settings
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from fleet.services import clusters, collection, promises, request_checks, retention, rollups, schedule, silence
+from fleet.services import (
+    access_request_checks,
+    audit_stream,
+    clusters,
+    collection_runs,
+    compliance,
+    data_check,
+    fleet_collection,
+    lost_runs,
+    retention,
+    rollups,
+    schedule,
+    staleness,
+)
 from fleet.services.notifications import send
 
 
 @shared_task(name="fleet.tasks.tick")
 def tick() -> None:
-    """Enqueues every cluster that is due."""
+    """Sends one message for every cluster that is due."""
     clusters.register_clusters()
-    for cluster_id in schedule.take_due(timezone.now()):
-        enqueue(cluster_id, "schedule")
+    for _ in schedule.take_due(timezone.now()):
+        wake_collection()
     for cluster_id in schedule.take_due_telemetry(timezone.now()):
         collect_telemetry.apply_async((cluster_id,), expires=settings.TELEMETRY_INTERVAL.total_seconds())
 
 
+@shared_task(name="fleet.tasks.collect_next")
+def collect_next() -> None:
+    """Collects the most urgent cluster that waits."""
+    if fleet_collection.collect_next(timezone.now()):
+        wake_collection()
+
+
 @shared_task(name="fleet.tasks.collect")
 def collect(cluster_id: int, trigger: str) -> None:
-    """One pass over one cluster."""
-    schedule.start_turn(cluster_id)
-    collection.collect_by_id(cluster_id, trigger=trigger)
+    """Collects a cluster on request."""
+    schedule.start_turn(cluster_id, timezone.now())
+    fleet_collection.collect_by_id(cluster_id, trigger=trigger)
 
 
 @shared_task(name="fleet.tasks.collect_telemetry")
 def collect_telemetry(cluster_id: int) -> None:
     """Exporters and model servers of one cluster, between two whole passes."""
-    collection.collect_by_id(cluster_id, trigger=collection.TELEMETRY)
+    fleet_collection.collect_by_id(cluster_id, trigger=collection_runs.TELEMETRY)
 
 
 @shared_task(name="fleet.tasks.notify")
 def notify() -> None:
-    """Tells people what waits to be told."""
+    """Sends due notifications."""
     send.notify()
 
 
@@ -48,22 +68,40 @@ def retention_task() -> None:
     retention.drop_old(timezone.now())
 
 
-@shared_task(name="fleet.tasks.promises")
-def judge_promises() -> None:
+@shared_task(name="fleet.tasks.stream_audit")
+def stream_audit() -> None:
+    """Sends new audit entries to syslog and the webhook that the settings name."""
+    audit_stream.send_new(timezone.now())
+
+
+@shared_task(name="fleet.tasks.compliance")
+def evaluate_compliance() -> None:
     """Judges pools and classes over the whole fleet, and counts each class's room."""
-    promises.judge(timezone.now())
+    compliance.evaluate(timezone.now())
 
 
 @shared_task(name="fleet.tasks.requests")
 def check_requests() -> None:
     """Lets requests expire, and looks whether granted ones are used and would still land."""
-    request_checks.keep_up(timezone.now())
+    access_request_checks.keep_up(timezone.now())
 
 
 @shared_task(name="fleet.tasks.silence")
 def silence_task() -> None:
     """Turns verdicts unknown where a cluster has not been read for too long."""
-    silence.sweep(timezone.now())
+    staleness.sweep(timezone.now())
+
+
+@shared_task(name="fleet.tasks.lost_runs")
+def close_lost_runs() -> None:
+    """Closes runs whose worker died or lost its database."""
+    lost_runs.close_all(timezone.now())
+
+
+@shared_task(name="fleet.tasks.data_check", soft_time_limit=240, time_limit=270)
+def check_data() -> None:
+    """Checks the invariants of the database."""
+    data_check.check(timezone.now())
 
 
 @shared_task(name="fleet.tasks.rollups")
@@ -77,13 +115,18 @@ def enqueue(cluster_id: int, trigger: str) -> None:
     collect.apply_async((cluster_id, trigger), expires=settings.COLLECT_INTERVAL.total_seconds())
 
 
+def wake_collection() -> None:
+    """Lets a worker collect the cluster that is most urgent when it takes the message."""
+    collect_next.apply_async(expires=settings.COLLECT_INTERVAL.total_seconds())
+
+
 def wake_notify() -> None:
-    """Lets a worker send now what is due. Without a broker the next beat does, so nobody has to hear of it."""
+    """Lets a worker send now what is due. Without a broker the next beat does, so that an error is not needed."""
     with contextlib.suppress(OperationalError, OSError):
         notify.apply_async(expires=5, retry=False)
 
 
-def wake_promises() -> None:
+def wake_compliance() -> None:
     """Lets a worker judge pools and classes now. Without a broker the next beat does, within a minute."""
     with contextlib.suppress(OperationalError, OSError):
-        judge_promises.apply_async(expires=30, retry=False)
+        evaluate_compliance.apply_async(expires=30, retry=False)

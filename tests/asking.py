@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from django.utils import timezone
 
-from fleet.domain.classes.workload import WorkloadClass as Promise
-from fleet.models import ClassRequest, ClassVersion, Cluster, CollectionRun, Node, Role, Team, User
-from fleet.services import classes, pools, request_checks, requests
+from fleet.domain.classes.workload import ClassSpec
+from fleet.models import AccessRequest, ClassVersion, Cluster, CollectionRun, Node, Role, Team, User
+from fleet.services import access_request_checks, access_requests, classes, pools
 from fleet.services.collection import absorb
 from tests.factories import a_team, a_user
 from tests.services.snapshots import a_node, a_pod, a_snapshot
@@ -29,11 +29,11 @@ class World:
     team: Team
     version: ClassVersion
 
-    def ask(self, name: str = "llama", replicas: int = 2, *, submit: bool = True, **told: Any) -> ClassRequest:
+    def ask(self, name: str = "llama", replicas: int = 2, *, submit: bool = True, **changes: Any) -> AccessRequest:
         """A request of the member's; `submit=False` leaves it a draft."""
-        fields = {"namespace": "research", "purpose": "Chat for the support desk.", "hours": 720, "now": self.now, **told}
-        row = requests.draft(self.member, self.team, self.version, name=name, replicas=replicas, **fields)
-        return requests.submit(self.member, row.pk, self.now) if submit else row
+        fields = {"namespace": "research", "purpose": "Chat for the support desk.", "hours": 720, "now": self.now, **changes}
+        row = access_requests.draft(self.member, self.team, self.version, name=name, replicas=replicas, **fields)
+        return access_requests.submit(self.member, row.pk, self.now) if submit else row
 
 
 def a_world(nodes: int = 4) -> World:
@@ -43,11 +43,11 @@ def a_world(nodes: int = 4) -> World:
     team.members.create(user=lead, lead=True)
     look(now, nodes)
     pools.save(operator, a_spec(), now)
-    promise = Promise(
+    class_spec = ClassSpec(
         slug="full-h100", title="Full H100, production inference", gpus=4, sizes=(1, 2, 8), pools=("h100",), max_replicas=3,
         max_hours=2160, products=("NVIDIA-H100-80GB-HBM3",),
     )  # fmt: skip
-    return World(now, member, lead, operator, team, classes.save(operator, promise, now))
+    return World(now, member, lead, operator, team, classes.save(operator, class_spec, now))
 
 
 def look(at: datetime, nodes: int = 4, *pods: Any) -> None:
@@ -61,24 +61,24 @@ def look(at: datetime, nodes: int = 4, *pods: Any) -> None:
 
 def a_class_pod(name: str, node: str, workload: str, gpus: int = 4, **fields: Any) -> Any:
     """A pod that came from the manifest of a request named `workload`."""
-    labels = {"muster/workload-class": "full-h100", "app.kubernetes.io/name": workload}
+    labels = {"muster.dev/class": "full-h100", "app.kubernetes.io/name": workload}
     return a_pod(name, node, gpus=gpus, namespace="research", labels=labels, **fields)
 
 
-def busy(world: World) -> dict[str, ClassRequest]:
+def busy(world: World) -> dict[str, AccessRequest]:
     """Requests in every state: one in use and half used, one without room, some that wait, some that are over."""
     rows = {"active": world.ask("rerank-v3", 2), "draft": world.ask("eval-nightly", 1, submit=False)}
     look(world.now + timedelta(seconds=10), 4, a_class_pod("p1", "n0", "rerank-v3", created_at=world.now + timedelta(seconds=5)))
     rows["short"] = world.ask("whole-node", 4, gpus=8)
-    requests.approve(world.operator, rows["short"].pk, world.now, "For the launch.")
+    access_requests.approve(world.operator, rows["short"].pk, world.now, "For the launch.")
     rows["waiting"] = world.ask("support-70b", 5)
     rows["rejected"] = world.ask("notebook", 9)
-    requests.reject(world.operator, rows["rejected"].pk, world.now, "Notebooks belong into the shared class.")
+    access_requests.reject(world.operator, rows["rejected"].pk, world.now, "Notebooks belong into the shared class.")
     rows["withdrawn"] = world.ask("old-idea", 4)
-    requests.withdraw(world.member, rows["withdrawn"].pk, world.now)
-    requests.resize(world.member, rows["active"].pk, world.now, 6, "Traffic has doubled.")
-    request_checks.check_all(world.now + timedelta(seconds=20))
-    request_checks.check_all(world.now + timedelta(seconds=20) + request_checks.GRACE)
+    access_requests.withdraw(world.member, rows["withdrawn"].pk, world.now)
+    access_requests.resize(world.member, rows["active"].pk, world.now, 6, "Traffic has doubled.")
+    access_request_checks.check_all(world.now + timedelta(seconds=20))
+    access_request_checks.check_all(world.now + timedelta(seconds=20) + access_request_checks.GRACE)
     for row in rows.values():
         row.refresh_from_db()
     return rows

@@ -6,9 +6,14 @@ quantity can be overridden (None takes a label away), so that a test can make th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
+from fleet.domain.placement.nodes import PlacementNode
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.pools.selection import selects
 from fleet.domain.snapshot import (
     Condition,
     ContainerSnapshot,
@@ -50,7 +55,7 @@ def make_node(
     unhealthy: slots that are in capacity and not in allocatable. gfd=False leaves GPU feature discovery's labels out.
     `labels`, `capacity` and `allocatable` override single keys; `overrides` sets any field of NodeSnapshot.
     """
-    told: dict[str, str] = {
+    labels_by_key: dict[str, str] = {
         "kubernetes.io/hostname": name,
         "node.kubernetes.io/instance-type": "bm.gpu.8",
         "topology.kubernetes.io/zone": "zone-a",
@@ -66,8 +71,8 @@ def make_node(
     elif gpus:
         offered[f"nvidia.com/gpu{suffix}"] = gpus * replicas
     if gfd and gpus:
-        told |= _gfd_labels(gpus, product, sharing, replicas, renamed=renamed, mig=mig)
-    _override(told, labels)
+        labels_by_key |= _gfd_labels(gpus, product, sharing, replicas, renamed=renamed, mig=mig)
+    _override(labels_by_key, labels)
 
     full = {key: str(value) for key, value in {"cpu": "96", "memory": "1000Gi", "pods": "250", **offered}.items()}
     free = dict(full)
@@ -79,7 +84,7 @@ def make_node(
     conditions = () if ready is None else (Condition(type="Ready", status=ready, reason="KubeletReady"),)
     fields: dict[str, Any] = {
         "uid": f"uid-{name}",
-        "labels": told,
+        "labels": labels_by_key,
         "capacity": full,
         "allocatable": free,
         "conditions": conditions,
@@ -90,7 +95,7 @@ def make_node(
 def _gfd_labels(
     gpus: int, product: str, sharing: str, replicas: int, *, renamed: bool, mig: Mapping[str, int] | str | None
 ) -> dict[str, str]:
-    told = {
+    labels_by_key = {
         "gfd.timestamp": "1763625600",
         "gpu.present": "true",
         "gpu.product": product + ("" if replicas == 1 or renamed or mig else "-SHARED"),
@@ -108,18 +113,18 @@ def _gfd_labels(
     }
     if isinstance(mig, str):
         per_card = {"1": 7, "2": 3, "3": 2}.get(mig[0], 1)
-        told["gpu.product"] = f"{product}-MIG-{mig}" + ("-SHARED" if replicas > 1 and not renamed else "")
-        told |= {"gpu.count": str(gpus * per_card), "gpu.memory": "4864", "gpu.slices.gi": mig[0]}
-        told |= {"mig.config": f"all-{mig}", "mig.config.state": "success"}
+        labels_by_key["gpu.product"] = f"{product}-MIG-{mig}" + ("-SHARED" if replicas > 1 and not renamed else "")
+        labels_by_key |= {"gpu.count": str(gpus * per_card), "gpu.memory": "4864", "gpu.slices.gi": mig[0]}
+        labels_by_key |= {"mig.config": f"all-{mig}", "mig.config.state": "success"}
     elif mig is not None:
-        told |= {"mig.strategy": "mixed", "gpu.replicas": "0", "gpu.sharing-strategy": "none"}
+        labels_by_key |= {"mig.strategy": "mixed", "gpu.replicas": "0", "gpu.sharing-strategy": "none"}
         for profile, count in mig.items():
-            told[f"mig-{profile}.count"] = str(count)
-            told[f"mig-{profile}.replicas"] = str(replicas)
-            told[f"mig-{profile}.sharing-strategy"] = sharing
-            told[f"mig-{profile}.memory"] = "9984"
-            told[f"mig-{profile}.product"] = f"{product}-MIG-{profile}"
-    return {f"nvidia.com/{key}": value for key, value in told.items()}
+            labels_by_key[f"mig-{profile}.count"] = str(count)
+            labels_by_key[f"mig-{profile}.replicas"] = str(replicas)
+            labels_by_key[f"mig-{profile}.sharing-strategy"] = sharing
+            labels_by_key[f"mig-{profile}.memory"] = "9984"
+            labels_by_key[f"mig-{profile}.product"] = f"{product}-MIG-{profile}"
+    return {f"nvidia.com/{key}": value for key, value in labels_by_key.items()}
 
 
 def _override(values: dict[str, str], by: Mapping[str, Any] | None) -> None:
@@ -216,7 +221,7 @@ def make_plugin_config(
     default: bool = True,
     **overrides: Any,
 ) -> DevicePluginConfigs:
-    """The device-plugin ConfigMaps of a cluster with one configuration in them, the default unless told otherwise."""
+    """The device-plugin ConfigMaps of a cluster with one configuration in them, the default one unless given."""
     fields: dict[str, Any] = {
         "namespace": "gpu-operator",
         "config_map": "device-plugin-config",
@@ -225,3 +230,10 @@ def make_plugin_config(
     }
     config = DevicePluginConfig(key=key, **(fields | overrides))
     return DevicePluginConfigs(configs=(config,), default_key=key if default else "")
+
+
+def with_pools(pools: Sequence[PoolSpec], nodes: Iterable[PlacementNode]) -> list[PlacementNode]:
+    """Returns the same nodes, each with its pools."""
+    return [
+        msgspec.structs.replace(node, pools=tuple(pool.slug for pool in pools if selects(pool.selector, node))) for node in nodes
+    ]

@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("muster", deadline=None)
+hypothesis.settings.load_profile("muster")
 
 pytest_plugins = ["tests.programs"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-queries", action="store_true", help="write tests/queries/counts.json anew")
+    parser.addoption("--write-queries", action="store_true", help="rewrite tests/queries/counts.json")
+    parser.addoption("--write-roles", action="store_true", help="rewrite tests/access/roles.json")
+    parser.addoption("--shuffle-rows", action="store_true", help="answer queries without an order in a random one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives each worker of pytest-xdist a cache of its own: a test empties it at its start."""
+    if config.getoption("--shuffle-rows"):
+        _shuffle_rows()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if not worker:
+        return
+    from django.conf import settings
+
+    shared = settings.CACHES["default"]
+    if "db=1" in str(shared.get("LOCATION", "")):
+        shared["LOCATION"] = shared["LOCATION"].replace("db=1", f"db={2 + int(worker.removeprefix('gw'))}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups what starts whole installations for pytest-xdist: the browser's tests share one Muster."""
+    for item in items:
+        folder = item.nodeid.split("/")[1]
+        if folder in ("browser", "day", "embedded"):
+            item.add_marker(pytest.mark.xdist_group("browser" if folder == "browser" else "installations"))
+
+
+def _shuffle_rows() -> None:
+    """Shuffles the rows of every query that names no order, as Postgres may: who relies on one fails."""
+    import random
+
+    from django.db.models import QuerySet
+
+    fetch = QuerySet._fetch_all
+
+    def fetch_shuffled(rows: Any) -> None:
+        new = rows._result_cache is None
+        fetch(rows)
+        if new and not rows.ordered and not rows.query.is_sliced:
+            random.shuffle(rows._result_cache)
+
+    QuerySet._fetch_all = fetch_shuffled  # type: ignore[method-assign]
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +97,13 @@ def reader(client: Any, operator: Any) -> Any:
     """A client that is signed in as an operator."""
     client.force_login(operator)
     return client
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """Tables are truncated after a test that commits: only for this the audit log's guard is off."""
+    from django.db import connection
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for table in ("entry", "link", "day"):
+            cursor.execute(f"ALTER TABLE fleet_audit{table} DISABLE TRIGGER audit_no_truncate")

@@ -1,4 +1,4 @@
-"""What operators decide: waivers, maintenance, declared counts."""
+"""Operators' decisions: waivers, maintenance, declared counts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api import windows
-from fleet.models import Cluster, Node, Role, User
+from fleet.api.protocol import windows
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.lists import whole_list
+from fleet.domain.refusals import FieldError
+from fleet.models import Cluster, ExpectedGpus, Maintenance, Node, Role, User, WaiverRow
 from fleet.selectors import clusters, decisions, nodes
 from fleet.services import expected, maintenance, waivers
-from fleet.services.decisions import LONGEST_REASON, DecisionError
+from fleet.services.decisions import LONGEST_REASON
 
 
-class WaiverSerializer(serializers.Serializer):
+class WaiverSerializer(Body):
     """A rung that need not be proved in the cluster."""
 
     rung = serializers.CharField(max_length=40)
@@ -27,50 +30,50 @@ class WaiverSerializer(serializers.Serializer):
     by = serializers.SerializerMethodField()
     at = serializers.DateTimeField(read_only=True)
 
-    def get_by(self, row: Any) -> str | None:
+    def get_by(self, row: WaiverRow | Maintenance | ExpectedGpus) -> str | None:
         return row.by.get_username() if row.by else None
 
 
-class MaintenanceSerializer(serializers.Serializer):
-    """A node that was taken out on purpose, in Muster. Without `until` it stays so until somebody ends it."""
+class MaintenanceSerializer(Body):
+    """A node that an operator took out of service, in Muster. Without `until` until an operator ends it."""
 
     reason = serializers.CharField(max_length=LONGEST_REASON)
     until = serializers.DateTimeField(allow_null=True, required=False, default=None)
     by = serializers.SerializerMethodField()
     at = serializers.DateTimeField(read_only=True)
 
-    def get_by(self, row: Any) -> str | None:
+    def get_by(self, row: WaiverRow | Maintenance | ExpectedGpus) -> str | None:
         return row.by.get_username() if row.by else None
 
 
-class ExpectedSerializer(serializers.Serializer):
-    """How many physical GPUs the node should have, as somebody declared."""
+class ExpectedSerializer(Body):
+    """The declared number of physical GPUs of a node."""
 
     count = serializers.IntegerField(min_value=0, max_value=expected.MOST)
     reason = serializers.CharField(max_length=LONGEST_REASON)
     by = serializers.SerializerMethodField()
     at = serializers.DateTimeField(read_only=True)
 
-    def get_by(self, row: Any) -> str | None:
+    def get_by(self, row: WaiverRow | Maintenance | ExpectedGpus) -> str | None:
         return row.by.get_username() if row.by else None
 
 
-def _told(serializer: serializers.Serializer) -> dict[str, Any]:
+def _validated(serializer: serializers.Serializer) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return serializer.validated_data
 
 
-def _refuse(error: DecisionError) -> ValidationError:
+def _refuse(error: FieldError) -> ValidationError:
     return ValidationError({error.field: [str(error)]})
 
 
 def _actor(request: Request) -> User:
-    """Nobody comes this far without an account: ByRole sees to it."""
+    """Returns the signed-in user; ByRole has refused anonymous callers."""
     return cast("User", request.user)
 
 
 class Waivers(viewsets.GenericViewSet):
-    """Waivers of one cluster. They stand in for a proof that is not there; a rung that fails, fails all the same."""
+    """Waivers of a cluster. A waiver replaces missing evidence; a rung that fails still fails."""
 
     queryset = Cluster.objects.none()
     serializer_class = WaiverSerializer
@@ -81,10 +84,10 @@ class Waivers(viewsets.GenericViewSet):
     def _cluster(self, name: str) -> Cluster:
         cluster = clusters.get_cluster(name)
         if cluster is None:
-            raise Http404(f"There is no cluster {name}.")
+            raise Http404(f"Cluster {name} not found.")
         return cluster
 
-    @extend_schema(operation_id="cluster_waivers", responses=WaiverSerializer(many=True))
+    @extend_schema(operation_id="cluster_waivers", responses=whole_list("Waivers", WaiverSerializer(many=True)))
     def index(self, request: Request, cluster: str) -> Response:
         """Every waiver of the cluster."""
         windows.only(request, ())
@@ -93,12 +96,12 @@ class Waivers(viewsets.GenericViewSet):
 
     @extend_schema(operation_id="cluster_waiver_grant", request=WaiverSerializer, responses={201: WaiverSerializer})
     def grant(self, request: Request, cluster: str) -> Response:
-        """Waives a rung, with a reason. It counts from the next reading."""
+        """Waives a rung, with a reason. Takes effect with the next collection run."""
         where = self._cluster(cluster)
-        told = _told(WaiverSerializer(data=request.data))
+        result = _validated(WaiverSerializer(data=request.data))
         try:
-            row = waivers.grant(_actor(request), where, told["rung"], reason=told["reason"], now=timezone.now())
-        except DecisionError as error:
+            row = waivers.grant(_actor(request), where, result["rung"], reason=result["reason"], now=timezone.now())
+        except FieldError as error:
             raise _refuse(error) from error
         return Response(WaiverSerializer(row).data, status=status.HTTP_201_CREATED)
 
@@ -139,12 +142,12 @@ class NodeMaintenance(_OfNode):
 
     @extend_schema(operation_id="node_maintenance_begin", request=MaintenanceSerializer, responses={201: MaintenanceSerializer})
     def begin(self, request: Request, cluster: str, name: str) -> Response:
-        """Takes the node out, with a reason and perhaps an end. It counts from the next reading."""
+        """Starts maintenance of the node, with a reason and an optional end. Takes effect with the next collection run."""
         node = self._node(cluster, name)
-        told = _told(MaintenanceSerializer(data=request.data))
+        result = _validated(MaintenanceSerializer(data=request.data))
         try:
-            row = maintenance.begin(_actor(request), node, reason=told["reason"], until=told["until"], now=timezone.now())
-        except DecisionError as error:
+            row = maintenance.begin(_actor(request), node, reason=result["reason"], until=result["until"], now=timezone.now())
+        except FieldError as error:
             raise _refuse(error) from error
         return Response(MaintenanceSerializer(row).data, status=status.HTTP_201_CREATED)
 
@@ -157,34 +160,34 @@ class NodeMaintenance(_OfNode):
 
 
 class NodeExpected(_OfNode):
-    """How many physical GPUs a node should have, where somebody declared it."""
+    """The declared number of physical GPUs of a node."""
 
     serializer_class = ExpectedSerializer
     roles = {"declare": Role.OPERATOR, "withdraw": Role.OPERATOR}
 
     @extend_schema(operation_id="node_expected_gpus", responses=ExpectedSerializer)
     def show(self, request: Request, cluster: str, name: str) -> Response:
-        """What was declared for this very node; 404 where its count is learned."""
+        """Returns the declared number of this node; 404 if its number is learned."""
         windows.only(request, ())
         row = decisions.expected_of(self._node(cluster, name))
         if row is None:
-            raise Http404(f"Nobody declared the GPUs of {name}: their number is learned.")
+            raise Http404(f"No GPU count is declared for node {name}: the number is learned.")
         return Response(ExpectedSerializer(row).data)
 
     @extend_schema(operation_id="node_expected_gpus_declare", request=ExpectedSerializer, responses={201: ExpectedSerializer})
     def declare(self, request: Request, cluster: str, name: str) -> Response:
-        """Declares the number of physical GPUs, with a reason. It counts from the next reading."""
+        """Declares the number of physical GPUs, with a reason. Takes effect with the next collection run."""
         node = self._node(cluster, name)
-        told = _told(ExpectedSerializer(data=request.data))
+        result = _validated(ExpectedSerializer(data=request.data))
         try:
-            row = expected.declare(_actor(request), node, count=told["count"], reason=told["reason"], now=timezone.now())
-        except DecisionError as error:
+            row = expected.declare(_actor(request), node, count=result["count"], reason=result["reason"], now=timezone.now())
+        except FieldError as error:
             raise _refuse(error) from error
         return Response(ExpectedSerializer(row).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(operation_id="node_expected_gpus_withdraw", responses={204: None})
     def withdraw(self, request: Request, cluster: str, name: str) -> Response:
-        """From the next reading the number is learned again."""
+        """Removes the declared number. It is learned again from the next collection run on."""
         if not expected.withdraw(_actor(request), self._node(cluster, name), now=timezone.now()):
-            raise Http404(f"Nobody declared the GPUs of {name}.")
+            raise Http404(f"No GPU count is declared for node {name}.")
         return Response(status=status.HTTP_204_NO_CONTENT)

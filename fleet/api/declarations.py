@@ -1,9 +1,9 @@
-"""What pools and classes have in common over REST: their standing, and applying a stream of YAML."""
+"""Availability and compliance of pools and classes, and applying a YAML stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import IO, TypeVar
 
 import msgspec
 from django.http import HttpResponse
@@ -11,38 +11,58 @@ from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.api.authentication import acting
-from fleet.api.parsers import JSONParser
-from fleet.api.problems import Conflict, problem
-from fleet.domain.asking import NotNow, NotYours
+from fleet.api.protocol.authentication import acting
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.parsers import JSONParser
+from fleet.api.protocol.problems import CONTENT_TYPE, Conflict, problem
+from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import Role
-from fleet.services import applying
+from fleet.services import documents
 
 T = TypeVar("T")
 YAML = "application/yaml"
 
 
-class StandingSerializer(serializers.Serializer):
-    """Whether a promise is kept, since when, and what speaks against it."""
+class AvailabilitySerializer(serializers.Serializer):
+    """An availability target and the observed availability in the window. State none: no target, or nothing observed yet."""
 
-    state = serializers.ChoiceField(["kept", "at_risk", "broken", "unknown"])
+    target_percent = serializers.FloatField(allow_null=True)
+    state = serializers.ChoiceField(["none", "met", "at_risk", "violated"])
+    percent = serializers.FloatField(allow_null=True)
+    observed_s = serializers.IntegerField()
+    window_s = serializers.IntegerField()
+
+
+class ViolationSerializer(serializers.Serializer):
+    """One violated condition. `pool` is the pool from which a class has it; empty for the class's own."""
+
+    id = serializers.CharField()
+    text = serializers.CharField()
+    since = serializers.DateTimeField()
+    pool = serializers.CharField(allow_blank=True)
+
+
+class ComplianceSerializer(serializers.Serializer):
+    """Compliance of a pool or class, since when, and its violations. State null: not evaluated yet."""
+
+    state = serializers.ChoiceField(["met", "at_risk", "violated"], allow_null=True)
     since = serializers.DateTimeField(allow_null=True)
-    reasons = serializers.ListField(child=serializers.CharField())
+    violations = ViolationSerializer(many=True)
 
 
-class PromisePeriodSerializer(serializers.Serializer):
-    """One period in which a promise was kept, at risk or broken."""
+class CompliancePeriodSerializer(serializers.Serializer):
+    """One period in which compliance had one state."""
 
     since = serializers.DateTimeField(source="period.lower")
     until = serializers.DateTimeField(source="period.upper", allow_null=True)
     state = serializers.CharField()
-    reasons = serializers.ListField(child=serializers.CharField())
+    violations = ViolationSerializer(many=True)
 
 
 class YAMLParser(BaseParser):
@@ -50,14 +70,19 @@ class YAMLParser(BaseParser):
 
     media_type = YAML
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, str]:
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, object] | None = None
+    ) -> dict[str, str]:
         return {"text": stream.read().decode("utf-8", errors="replace")}
 
 
-class Stream(serializers.Serializer):
+class Stream(Body):
     text = serializers.CharField()
     source = serializers.CharField(required=False, allow_blank=True, max_length=200)  # type: ignore[assignment]  # a field's name
     dry_run = serializers.BooleanField(required=False, default=False)
+    prune = serializers.BooleanField(
+        required=False, default=False, help_text="Remove what `source` declared before and leaves out now; needs `source`."
+    )
 
 
 class ChangeSerializer(serializers.Serializer):
@@ -73,7 +98,7 @@ class AppliedSerializer(serializers.Serializer):
 
 
 class Apply(APIView):
-    """POST a YAML stream of pools and classes (or JSON with it as `text`); `?dry_run=true` tells what would change."""
+    """POST a YAML stream of pools and classes (or JSON with it as `text`); `?dry_run=true` returns what would change."""
 
     roles = {None: Role.OPERATOR}
     parser_classes = [YAMLParser, JSONParser]
@@ -83,17 +108,26 @@ class Apply(APIView):
         """All of it or nothing; the same stream twice changes nothing."""
         # Of a YAML body the source stands in the query, and is checked like the field of a JSON body.
         asked = request.query_params.get("source")
-        told = Stream(data={"source": asked, **request.data} if asked and isinstance(request.data, dict) else request.data)
-        told.is_valid(raise_exception=True)
-        given = told.validated_data
+        stream = Stream(data={"source": asked, **request.data} if asked and isinstance(request.data, dict) else request.data)
+        stream.is_valid(raise_exception=True)
+        given = stream.validated_data
         dry_run = given["dry_run"] or request.query_params.get("dry_run") == "true"
-        source = given.get("source") or asked or "the API"
-        done = refused(lambda: applying.apply(acting(request), given["text"], source, timezone.now(), dry_run=dry_run))
+        prune = given["prune"] or request.query_params.get("prune") == "true"
+        named = given.get("source") or asked
+        if prune and not named:
+            raise ValidationError({"source": ["Required for pruning: the source whose pools and classes are pruned."]})
+        source = named or "the API"
+        done = refused(
+            lambda: documents.apply(acting(request), given["text"], source, timezone.now(), dry_run=dry_run, prune=prune)
+        )
         if done.problems:
-            errors = [msgspec.to_builtins(one) for one in done.problems]
-            lines = "; ".join(f"line {one.line}, {one.field}: {one.text}" for one in done.problems[:5])
-            return Response(problem(400, f"Nothing was applied. {lines}", problems=errors), status=400)
-        made = [{"kind": one.kind, "name": one.name, "action": one.action, "fields": one.fields} for one in done.changes]
+            errors = [msgspec.to_builtins(item) for item in done.problems]
+            lines = "; ".join(f"line {entry.line}, {entry.field}: {entry.text}" for entry in done.problems[:5])
+            return Response(problem(400, f"Nothing was applied. {lines}", problems=errors), status=400, content_type=CONTENT_TYPE)
+        made = [
+            {"kind": change.kind, "name": change.name, "action": change.action, "fields": change.fields}
+            for change in done.changes
+        ]
         made += [{"kind": kind, "name": name, "action": "remove", "fields": []} for kind, name in done.removed]
         return Response({"dry_run": dry_run, "changes": made})
 
@@ -101,10 +135,10 @@ class Apply(APIView):
 class Export(APIView):
     """Every pool and class as a YAML stream; applying it changes nothing."""
 
-    @extend_schema(operation_id="pools_export", responses={(200, YAML): OpenApiTypes.STR})
+    @extend_schema(operation_id="pools_export", responses={(200, YAML): OpenApiTypes.ANY})
     def get(self, request: Request) -> HttpResponse:
         """The stream as a file."""
-        return HttpResponse(applying.export(), content_type=f"{YAML}; charset=utf-8")
+        return HttpResponse(documents.export(), content_type=f"{YAML}; charset=utf-8")
 
 
 def refused(act: Callable[[], T]) -> T:

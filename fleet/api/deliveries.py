@@ -9,14 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.lists import ListViewSet
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import DeliveryFilters
 from fleet.models import Delivery, DeliveryItem, Role
 from fleet.selectors import notifications as select
 
 
 class NoticeSerializer(serializers.ModelSerializer):
-    """What a message tells."""
+    """One event of a delivery."""
 
     kind = serializers.CharField(source="notice.kind")
     at = serializers.DateTimeField(source="notice.at")
@@ -32,7 +32,7 @@ class NoticeSerializer(serializers.ModelSerializer):
 
 
 class DeliverySerializer(serializers.ModelSerializer):
-    """One message: `uid` is what its receiver sees, the same at every try; `error` says why the newest try failed."""
+    """One delivery. `uid` is sent to the receiver and stays the same over retries; `error` is the newest failure."""
 
     rule = serializers.CharField(source="rule_name")
     target = serializers.CharField(source="target_name")
@@ -47,7 +47,7 @@ class DeliverySerializer(serializers.ModelSerializer):
 
 
 class Deliveries(ListViewSet):
-    """Every message, newest first: how often it was tried, and how that ended."""
+    """Deliveries, newest first, with their attempts and outcome."""
 
     queryset = Delivery.objects.none()
     serializer_class = DeliverySerializer
@@ -66,8 +66,8 @@ class Deliveries(ListViewSet):
 
     @extend_schema(operation_id="delivery")
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One message."""
+        """Returns one delivery."""
         delivery = select.get_delivery(int(pk))
         if delivery is None:
-            raise Http404(f"There is no delivery {pk}.")
+            raise Http404(f"Delivery {pk} not found.")
         return Response(DeliverySerializer(delivery).data)

@@ -1,9 +1,9 @@
-"""Findings: what is wrong, since when, on what evidence, and what to do."""
+"""Findings, with evidence and remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from django.db.models import QuerySet
 from django.http import Http404, QueryDict
@@ -14,25 +14,27 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.lists import ListViewSet
-from fleet.domain import rulebook
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.lists import ListViewSet
+from fleet.domain.evaluation import registry
+from fleet.domain.refusals import FieldError
 from fleet.filters import FindingFilters
 from fleet.models import FindingRow, Role, User
 from fleet.selectors import findings as select
 from fleet.selectors.facets import Facet
-from fleet.services import mutes
+from fleet.services import silences
 
 
 class FindingEvidence(serializers.Serializer):
-    """One thing somebody said."""
+    """One piece of evidence."""
 
     source = serializers.CharField()  # type: ignore[assignment]  # a field's name, not its option
     key = serializers.CharField()
     value = serializers.CharField()
 
 
-class MutedSerializer(serializers.Serializer):
-    """Somebody does not want to hear of it until then."""
+class SilencedSerializer(serializers.Serializer):
+    """The silence of a finding and its end."""
 
     until = serializers.DateTimeField()
     reason = serializers.CharField()
@@ -40,10 +42,10 @@ class MutedSerializer(serializers.Serializer):
 
 
 class FindingSerializer(serializers.Serializer):
-    """One finding over its time. `node` is null where it is about a cluster or a pool; `resolved_at` is null while it stands."""
+    """A finding. `node` is null if it concerns a cluster or a pool; `resolved_at` is null while it is open."""
 
     id = serializers.IntegerField()
-    rule = serializers.CharField()
+    rule = serializers.CharField(help_text=f"One of: {registry.describe('health', 'lint', 'pools', 'classes')}.")
     title = serializers.SerializerMethodField()
     status = serializers.SerializerMethodField()
     severity = serializers.ChoiceField(["info", "warning", "critical", "fatal"])
@@ -57,16 +59,16 @@ class FindingSerializer(serializers.Serializer):
     rung = serializers.SerializerMethodField()
     opened_at = serializers.DateTimeField()
     resolved_at = serializers.DateTimeField(allow_null=True)
-    muted = serializers.SerializerMethodField()
+    silenced = serializers.SerializerMethodField()
 
     def get_title(self, finding: FindingRow) -> str:
-        return rulebook.title(finding.rule)
+        return registry.title(finding.rule)
 
-    @extend_schema_field({"type": "string", "enum": ["open", "muted", "resolved"]})
+    @extend_schema_field({"type": "string", "enum": ["open", "silenced", "resolved"]})
     def get_status(self, finding: FindingRow) -> str:
         if finding.period.upper is not None:
             return "resolved"
-        return "muted" if self._mutes().of(finding) else "open"
+        return "silenced" if self._silences().of(finding) else "open"
 
     @extend_schema_field({"type": ["string", "null"]})
     def get_cluster(self, finding: FindingRow) -> str | None:
@@ -80,34 +82,34 @@ class FindingSerializer(serializers.Serializer):
     def get_rung(self, finding: FindingRow) -> str | None:
         return finding.rung or None
 
-    @extend_schema_field(MutedSerializer(allow_null=True))
-    def get_muted(self, finding: FindingRow) -> dict[str, Any] | None:
-        mute = self._mutes().of(finding)
-        if mute is None:
+    @extend_schema_field(SilencedSerializer(allow_null=True))
+    def get_silenced(self, finding: FindingRow) -> dict[str, object] | None:
+        silence = self._silences().of(finding)
+        if silence is None:
             return None
-        by = mute.by.get_username() if mute.by else None
-        return dict(MutedSerializer({"until": mute.until, "reason": mute.reason, "by": by}).data)
+        by = silence.by.get_username() if silence.by else None
+        return dict(SilencedSerializer({"until": silence.until, "reason": silence.reason, "by": by}).data)
 
-    def _mutes(self) -> select.Mutes:
-        """One reading for all rows of an answer."""
-        context = cast("dict[str, Any]", self.context)
-        if "mutes" not in context:
-            context["mutes"] = select.Mutes()
-        return cast("select.Mutes", context["mutes"])
+    def _silences(self) -> select.Silences:
+        """Reads the silences once for all rows of a response."""
+        context = cast("dict[str, object]", self.context)
+        if "silences" not in context:
+            context["silences"] = select.Silences()
+        return cast("select.Silences", context["silences"])
 
 
-class MuteRequest(serializers.Serializer):
-    """Mutes a finding: it stays, and is shown as muted."""
+class SilenceRequest(Body):
+    """Silences a finding: it stays, and is shown as silenced."""
 
-    reason = serializers.CharField(max_length=mutes.LONGEST_REASON)
+    reason = serializers.CharField(max_length=silences.LONGEST_REASON)
     until = serializers.DateTimeField()
     scope = serializers.ChoiceField(
-        mutes.SCOPES, default="finding", help_text="This finding alone, its rule on the node, in the cluster, or everywhere."
+        silences.SCOPES, default="finding", help_text="This finding alone, its rule on the node, in the cluster, or everywhere."
     )
 
 
 class Findings(ListViewSet):
-    """What rules of health and lint find wrong, worst first. Without `status` those that are open and not muted."""
+    """Findings of health and lint rules, worst first. Without `status`: open ones that are not silenced."""
 
     queryset = FindingRow.objects.none()
     serializer_class = FindingSerializer
@@ -123,10 +125,10 @@ class Findings(ListViewSet):
     facet_names = ("status", "severity", "cluster", "rule", "subject", "rung", "product")
     csv_columns = (
         "id", "status", "severity", "rule", "title", "cluster", "node", "subject", "key", "text", "remedy", "rung",
-        "opened_at", "resolved_at", "muted.until", "muted.by", "muted.reason",
+        "opened_at", "resolved_at", "silenced.until", "silenced.by", "silenced.reason",
     )  # fmt: skip
     lookup_value_regex = "[0-9]{1,18}"
-    roles = {"mute": Role.OPERATOR, "unmute": Role.OPERATOR}
+    roles = {"silence": Role.OPERATOR, "unsilence": Role.OPERATOR}
 
     def get_queryset(self) -> QuerySet[FindingRow]:
         return select.findings()
@@ -134,38 +136,38 @@ class Findings(ListViewSet):
     def _finding(self, pk: str) -> FindingRow:
         finding = select.get_finding(int(pk))
         if finding is None:
-            raise Http404("There is no such finding.")
+            raise Http404("Finding not found.")
         return finding
 
     @extend_schema(operation_id="finding", responses=FindingSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One finding, open or resolved."""
+        """Returns one finding, open or resolved."""
         return Response(self.get_serializer(self._finding(pk)).data)
 
     def count_facets(self, params: QueryDict) -> Sequence[Facet]:
         return select.finding_facets(self.facet_names, params)
 
-    @extend_schema(operation_id="finding_mute", request=MuteRequest, responses=FindingSerializer, filters=False)
+    @extend_schema(operation_id="finding_silence", request=SilenceRequest, responses=FindingSerializer, filters=False)
     @action(detail=True, methods=["post"])
-    def mute(self, request: Request, pk: str) -> Response:
-        """Mutes it until a moment, with a reason. Needs an operator; stands in the audit log."""
-        finding, asked = self._finding(pk), MuteRequest(data=request.data)
+    def silence(self, request: Request, pk: str) -> Response:
+        """Silences the finding until a given time, with a reason. Requires the operator role; recorded in the audit log."""
+        finding, asked = self._finding(pk), SilenceRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         try:
-            mutes.mute(_actor(request), finding, now=timezone.now(), **asked.validated_data)
-        except mutes.MuteError as refused:
+            silences.silence(_actor(request), finding, now=timezone.now(), **asked.validated_data)
+        except FieldError as refused:
             raise serializers.ValidationError({refused.field: [str(refused)]}) from refused
         return Response(self.get_serializer(finding).data)
 
-    @extend_schema(operation_id="finding_unmute", request=None, responses=FindingSerializer, filters=False)
+    @extend_schema(operation_id="finding_unsilence", request=None, responses=FindingSerializer, filters=False)
     @action(detail=True, methods=["post"])
-    def unmute(self, request: Request, pk: str) -> Response:
-        """Ends every mute that covers this finding. Needs an operator; stands in the audit log."""
+    def unsilence(self, request: Request, pk: str) -> Response:
+        """Ends every silence that covers this finding. Requires the operator role; recorded in the audit log."""
         finding, now = self._finding(pk), timezone.now()
-        while held := select.Mutes(now).of(finding):
-            mutes.unmute(_actor(request), held, now=now)
+        while held := select.Silences(now).of(finding):
+            silences.unsilence(_actor(request), held, now=now)
         return Response(self.get_serializer(finding).data)
 
 
 def _actor(request: Request) -> User:
-    return cast("User", request.user)  # the permission lets nobody else in
+    return cast("User", request.user)  # the permission requires a user

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.api.filtering import FilterSets
+from fleet.api.protocol.filtering import FilterSets
 from fleet.filters import NodeFilters
-from fleet.selectors import fleet as select
+from fleet.selectors import figures as select
 from fleet.selectors import nodes
 
 
@@ -32,12 +33,14 @@ class FleetMissing(serializers.Serializer):
 
 
 class FleetGpus(serializers.Serializer):
-    """Physical GPUs: `usable` are those of ready and degraded nodes; `missing` adds up to expected − usable. null where nobody
-    counted the cards of any node."""
+    """Physical GPUs: `usable` are those of ready and degraded nodes.
+
+    `missing` adds up to expected − usable. null where the GPUs of no node were counted.
+    """
 
     expected = serializers.IntegerField(allow_null=True)
     physical = serializers.IntegerField(allow_null=True)
-    offered = serializers.IntegerField(allow_null=True)
+    advertised = serializers.IntegerField(allow_null=True)
     usable = serializers.IntegerField(allow_null=True)
     missing = FleetMissing(many=True)
     uncounted_nodes = serializers.IntegerField()
@@ -68,42 +71,30 @@ class FleetSummary(APIView):
     def get(self, request: Request) -> Response:
         """Physical GPUs usable of expected, the missing ones by reason, nodes by verdict, and slots."""
         rows = FilterSets().filter_queryset(request, nodes.nodes(), self)
-        found = select.summary(rows)
-        # nobody counted a single card: then 0 would be a guess
-        counted = not found.nodes or found.uncounted_nodes < found.nodes
-        return Response(
-            {
-                "clusters": found.clusters,
-                "nodes": {
-                    "total": found.nodes,
-                    "by_verdict": found.by_verdict,
-                    "by_state": found.by_state,
-                    "flapping": found.flapping,
-                },
-                "gpus": {
-                    "expected": found.expected if counted else None,
-                    "physical": found.physical,
-                    "offered": found.offered if counted else None,
-                    "usable": found.usable if counted else None,
-                    "missing": [
-                        {
-                            "verdict": m.verdict,
-                            "broken_rung": m.broken_rung or None,
-                            "reason": m.reason,
-                            "count": m.count,
-                            "nodes": m.nodes,
-                        }
-                        for m in found.missing
-                    ],
-                    "uncounted_nodes": found.uncounted_nodes,
-                },
-                "slots": {
-                    "capacity": found.slots.capacity,
-                    "allocatable": found.slots.allocatable,
-                    "requested": found.slots.requested,
-                    "free": found.slots.free,
-                },
-                "resources": list(found.resources),
-                "as_of": found.as_of,
-            }
-        )
+        return Response(as_json(select.summary(rows)))
+
+
+def as_json(summary: select.Summary) -> dict[str, object]:
+    """The sums, for SummarySerializer's fields. Sums of GPUs are null where no source counts the GPUs of any node."""
+    sums = summary.figures
+    counted = sums.is_counted
+    return {
+        "clusters": summary.clusters,
+        "nodes": {
+            "total": sums.nodes,
+            "by_verdict": sums.by_verdict,
+            "by_state": sums.by_state,
+            "flapping": sums.flapping,
+        },
+        "gpus": {
+            "expected": sums.expected if counted else None,
+            "physical": sums.physical,
+            "advertised": sums.advertised if counted else None,
+            "usable": sums.usable if counted else None,
+            "missing": [{**msgspec.to_builtins(row), "broken_rung": row.broken_rung or None} for row in sums.missing],
+            "uncounted_nodes": sums.uncounted_nodes,
+        },
+        "slots": msgspec.to_builtins(sums.slots),
+        "resources": msgspec.to_builtins(sums.resources),
+        "as_of": serializers.DateTimeField().to_representation(summary.as_of) if summary.as_of else None,
+    }

@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from fleet.api.fields import Told
-from fleet.api.lists import ListViewSet
-from fleet.api.telemetry import TelemetryField
+from fleet.api.protocol.fields import TelemetryField, TextOrNull
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import GpuFilters
 from fleet.models import Gpu
 from fleet.selectors import nodes as select
@@ -15,16 +14,16 @@ from fleet.selectors.telemetry import with_telemetry
 
 
 class GpuSerializer(serializers.ModelSerializer):
-    """One physical card. Without DRA or telemetry nobody tells which card it is: then `uuid` is null."""
+    """A physical GPU. `uuid` is null if neither DRA nor telemetry identifies it."""
 
     cluster = serializers.CharField(source="node.cluster.name")
     node = serializers.CharField(source="node.name")
-    uuid = Told()
-    product = Told()
-    pci_bus_id = Told()
-    mode = Told(source="node.mode")
-    driver_version = Told(source="node.driver_version")
-    source = Told()  # type: ignore[assignment]  # a field's name, not its option
+    uuid = TextOrNull()
+    product = TextOrNull()
+    pci_bus_id = TextOrNull()
+    mode = TextOrNull(source="node.mode")
+    driver_version = TextOrNull(source="node.driver_version")
+    source = TextOrNull()  # type: ignore[assignment]  # a field's name, not its option
     telemetry = TelemetryField()
 
     class Meta:
@@ -36,7 +35,7 @@ class GpuSerializer(serializers.ModelSerializer):
 
 
 class Gpus(ListViewSet):
-    """Physical GPUs of the nodes that are there: one row a card, never a slot."""
+    """Physical GPUs of present nodes: one row per GPU, not per slot."""
 
     queryset = Gpu.objects.none()
     serializer_class = GpuSerializer

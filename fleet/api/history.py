@@ -1,10 +1,10 @@
-"""What the fleet did over a window: availability and changes."""
+"""Availability and changes over a window."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -14,17 +14,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.api import windows
-from fleet.api.lists import FACETS, FORMAT, csv_answer, facet_answer, one_page
-from fleet.api.renderers import CSVRenderer, JSONRenderer
+from fleet.api.protocol import windows
+from fleet.api.protocol.lists import FACETS, FORMAT, csv_answer, facet_answer, one_page
+from fleet.api.protocol.renderers import CSVRenderer, JSONRenderer
 from fleet.domain.history.changes import KINDS, Group
-from fleet.selectors import availability
+from fleet.selectors import availability, availability_rows
 from fleet.selectors.changes import ChangeLog, change_log
+
+if TYPE_CHECKING:
+    from django.http.response import HttpResponseBase
 
 _DAYS = OpenApiParameter("days", bool, description="Each group's days too; for a window of whole days.")
 _ROW = (
     "name", "cluster", "nodes", "availability", "unknown", "excluded", "incidents", "flaps", "mttr_s", "down_s",
-    "first_bad_at", "promise", "seconds",
+    "first_bad_at", "target_percent", "seconds",
 )  # fmt: skip
 
 
@@ -37,8 +40,11 @@ class AvailabilityDay(serializers.Serializer):
 
 
 class AvailabilityRow(serializers.Serializer):
-    """A group of nodes, or one node, over the window. Percentages are of time; null is unknown. `promise` is a pool's; `days`
-    are told where they are asked for, and hold the days on which the group had a node."""
+    """A group of nodes, or one node, over the window.
+
+    Percentages are of time; null is unknown. `target_percent` is a pool's availability target; `days` are given where
+    requested, and hold the days on which the group had a node.
+    """
 
     name = serializers.CharField(allow_null=True)
     cluster = serializers.CharField(allow_null=True)
@@ -51,7 +57,7 @@ class AvailabilityRow(serializers.Serializer):
     mttr_s = serializers.FloatField(allow_null=True)
     down_s = serializers.IntegerField()
     first_bad_at = serializers.DateTimeField(allow_null=True)
-    promise = serializers.FloatField(allow_null=True)
+    target_percent = serializers.FloatField(allow_null=True)
     seconds = serializers.DictField(child=serializers.IntegerField())
     days = AvailabilityDay(many=True, allow_null=True)
 
@@ -78,38 +84,41 @@ class Availability(APIView):
             windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, windows.POOL, _DAYS, FORMAT,
         ],
     )  # fmt: skip
-    def get(self, request: Request) -> Any:
-        """One row for each group, the lowest first. Whole days come from figures that are refreshed every minute; a
-        window given by `since` and `until` is exact to the second. By pool, a node's day (or part of one) counts for the
-        pool that it was in for most of it; a row without a name is of nodes in no pool."""
+    def get(self, request: Request) -> HttpResponseBase:
+        """One row for each group, the lowest first.
+
+        Whole days come from figures that are refreshed every minute; a window given by `since` and `until` is exact to the
+        second. By pool, a node's day (or part of one) counts for the pool that it was in for most of it; a row without a name
+        is of nodes in no pool.
+        """
         windows.only(request, ("by", "window", "since", "until", "cluster", "pool", "days"))
         by = windows.choice(request, "by", availability.BY, "cluster")
         since, until, whole = windows.window(request)
         cluster, pool = request.query_params.get("cluster", ""), request.query_params.get("pool")
         rows = availability.availability(by, since, until, cluster=cluster, pool=pool, now=None if whole else timezone.now())
         days = _days(request, by, since, until, whole=whole, cluster=cluster, pool=pool)
-        told = [
+        results = [
             {**_fields(row), "name": row.name or None, "cluster": row.cluster or None, "days": days and days.get(row.name, [])}
             for row in rows
         ]
         if request.accepted_renderer.format == "csv":
-            return csv_answer("availability", told, [name for name in _ROW if name != "seconds"])
-        return Response({"by": by, **_window(since, until), **one_page(AvailabilityRow(told, many=True).data)})
+            return csv_answer(request, "availability", results, [name for name in _ROW if name != "seconds"])
+        return Response({"by": by, **_window(since, until), **one_page(AvailabilityRow(results, many=True).data)})
 
 
-def _days(
+def _days(  # noqa: PLR0913 the columns of one row
     request: Request, by: str, since: datetime, until: datetime, *, whole: bool, cluster: str, pool: str | None
-) -> dict[str, list[availability.Cell]] | None:
-    """Name of the group to its days, where they are asked for."""
+) -> dict[str, list[availability_rows.Cell]] | None:
+    """Name of the group to its days, if requested."""
     if windows.choice(request, "days", ("true", "false"), "false") == "false":
         return None
     if not whole or by == "node":
-        raise ValidationError({"days": ["Days are told of groups, over a window of whole days (`window`)."]})
+        raise ValidationError({"days": ["Days are available for groups only, over a window of whole days (`window`)."]})
     heat = availability.heat_map(by, since, until, cluster=cluster, pool=pool)
     return {row.name: [cell for cell in row.cells if cell is not None] for row in heat.rows}
 
 
-def _fields(row: availability.Row) -> dict[str, Any]:
+def _fields(row: availability_rows.Row) -> dict[str, object]:
     return {name: getattr(row, name) for name in _ROW}
 
 
@@ -122,7 +131,7 @@ class AvailabilityFacets(APIView):
         parameters=[windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER, windows.POOL],
     )
     def get(self, request: Request) -> Response:
-        """How many nodes of each cluster and pool, each under the other filter. `unknown` counts nodes in no pool."""
+        """Returns the number of nodes per cluster and pool, each under the other filter. `unknown` counts nodes in no pool."""
         windows.only(request, ("by", "window", "since", "until", "cluster", "pool", "days"))
         since, until, whole = windows.window(request)
         now = None if whole else timezone.now()
@@ -141,7 +150,7 @@ class ToldFact(serializers.Serializer):
 
 
 class ChangeGroup(serializers.Serializer):
-    """Nodes of one cluster that changed alike, one soon after the other."""
+    """Nodes of one cluster with the same change at about the same time."""
 
     kind = serializers.CharField()
     title = serializers.CharField()
@@ -169,7 +178,7 @@ _CHANGE_PARAMETERS = [
 
 
 class Changes(APIView):
-    """What nodes told Kubernetes anew: drivers, MIG geometry, taints, labels …, with nodes that changed alike together."""
+    """Changes of node data: drivers, MIG geometry, taints, labels and more. Nodes with the same change are grouped."""
 
     renderer_classes = (JSONRenderer, CSVRenderer)
 
@@ -178,21 +187,21 @@ class Changes(APIView):
         responses=ChangeList,
         parameters=[*_CHANGE_PARAMETERS, OpenApiParameter("limit", int), OpenApiParameter("cursor", str), FORMAT],
     )
-    def get(self, request: Request) -> Any:
+    def get(self, request: Request) -> HttpResponseBase:
         """The newest first. `complete_from` is later than `since` where there were too many changes to be read."""
         windows.only(request, ("kind", "cluster", "node", "window", "since", "until", "limit", "cursor"))
         since, until, log = _change_log(request)
         limit, start = windows.number(request, "limit", 100, 1, 1_000), windows.number(request, "cursor", 0, 0, 1_000_000)
         if request.accepted_renderer.format == "csv":
-            rows = ({**_change(one), "nodes": " ".join(one.nodes)} for one in log.groups)
-            return csv_answer("changes", rows, ("kind", "title", "cluster", "at", "until", "count", "nodes"))
+            rows = ({**_change(item), "nodes": " ".join(item.nodes)} for item in log.groups)
+            return csv_answer(request, "changes", rows, ("kind", "title", "cluster", "at", "until", "count", "nodes"))
         shown = log.groups[start : start + limit]
         following = start + limit if start + limit < len(log.groups) else None
         return Response(
             {
                 **_window(since, until),
                 "complete_from": _time(log.complete_from),
-                "results": ChangeGroup([_change(one) for one in shown], many=True).data,
+                "results": ChangeGroup([_change(entry) for entry in shown], many=True).data,
                 "next": _page(request, since, until, following),
                 "previous": _page(request, since, until, max(0, start - limit) if start else None),
             }
@@ -204,33 +213,33 @@ class ChangeFacets(APIView):
 
     @extend_schema(operation_id="history_changes_facets", responses=FACETS, parameters=_CHANGE_PARAMETERS)
     def get(self, request: Request) -> Response:
-        """How many changes of each kind and cluster, under the current filter."""
+        """Returns the number of changes per kind and cluster, under the current filter."""
         windows.only(request, ("kind", "cluster", "node", "window", "since", "until"))
         *_, log = _change_log(request)
         return facet_answer(
-            {"kind": Counter(one.kind for one in log.groups), "cluster": Counter(one.cluster for one in log.groups)}
+            {"kind": Counter(item.kind for item in log.groups), "cluster": Counter(entry.cluster for entry in log.groups)}
         )
 
 
-def _change_log(request: Request) -> tuple[Any, Any, ChangeLog]:
+def _change_log(request: Request) -> tuple[datetime, datetime, ChangeLog]:
     since, until, _ = windows.window(request, days=7)
     kinds = _values(request, "kind")
     if strangers := sorted(set(kinds) - set(KINDS)):
-        raise ValidationError({"kind": [f"There is no kind {', '.join(strangers)}. Kinds: {', '.join(KINDS)}."]})
+        raise ValidationError({"kind": [f"Unknown kind: {', '.join(strangers)}. Choose from {', '.join(KINDS)}."]})
     node = request.query_params.get("node", "")
     return since, until, change_log(since, until, clusters=_values(request, "cluster"), kinds=kinds, node=node)
 
 
-def _change(one: Group) -> dict[str, Any]:
+def _change(group: Group) -> dict[str, object]:
     return {
-        "kind": one.kind,
-        "title": one.title,
-        "cluster": one.cluster,
-        "at": one.at,
-        "until": one.until,
-        "count": len(one.nodes),
-        "nodes": list(one.nodes),
-        "changes": [dict(zip(("section", "key", "before", "after"), told, strict=True)) for told in one.told],
+        "kind": group.kind,
+        "title": group.title,
+        "cluster": group.cluster,
+        "at": group.at,
+        "until": group.until,
+        "count": len(group.nodes),
+        "nodes": list(group.nodes),
+        "changes": [dict(zip(("section", "key", "before", "after"), item, strict=True)) for item in group.differences],
     }
 
 
@@ -238,8 +247,8 @@ def _values(request: Request, name: str) -> list[str]:
     return [part for text in request.query_params.getlist(name) for part in text.split(",") if part]
 
 
-def _page(request: Request, since: Any, until: Any, start: int | None) -> str | None:
-    """The address of a neighbouring page, with the window nailed down: what happens meanwhile must not move the pages."""
+def _page(request: Request, since: datetime, until: datetime, start: int | None) -> str | None:
+    """Returns the URL of a neighbouring page, with a fixed window, so that new changes do not shift the pages."""
     if start is None:
         return None
     params = request.query_params.copy()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from fleet.api.fields import Told
-from fleet.api.lists import ListViewSet
-from fleet.api.telemetry import TelemetryField
+from fleet.api.protocol.fields import TelemetryField, TextOrNull
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import MigInstanceFilters
 from fleet.models import MigInstance
 from fleet.selectors import nodes as select
@@ -15,13 +14,13 @@ from fleet.selectors.telemetry import with_instance_telemetry
 
 
 class MigInstanceSerializer(serializers.ModelSerializer):
-    """One MIG instance; `uuid` and `gpu_uuid` are null where nothing names them."""
+    """One MIG instance; `uuid` and `gpu_uuid` are null if unknown."""
 
     cluster = serializers.CharField(source="node.cluster.name")
     node = serializers.CharField(source="node.name")
-    product = Told(source="node.product")
-    uuid = Told()
-    gpu_uuid = Told()
+    product = TextOrNull(source="node.product")
+    uuid = TextOrNull()
+    gpu_uuid = TextOrNull()
     telemetry = TelemetryField()
 
     class Meta:

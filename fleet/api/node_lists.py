@@ -1,9 +1,8 @@
-"""What hangs on one node as lists of their own: its revisions and its pods."""
+"""Lists of one node: its revisions and its pods."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
@@ -11,9 +10,8 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from fleet.api.lists import ListViewSet
 from fleet.api.nodes import node_or_404
-from fleet.api.pods import PodSerializer
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import PodFilters, RevisionFilters
 from fleet.models import NodeRevision, Pod
 from fleet.selectors import nodes as select
@@ -21,18 +19,40 @@ from fleet.selectors.facets import Facet
 
 
 class RevisionSerializer(serializers.ModelSerializer):
-    """A period in which the node's declared facts stood unchanged."""
+    """A period in which the node's data did not change."""
 
     since = serializers.DateTimeField(source="period.lower")
     until = serializers.DateTimeField(source="period.upper", allow_null=True)
+    uid = serializers.CharField(read_only=True, help_text="Of the node object: another one where the node was created again.")
 
     class Meta:
         model = NodeRevision
-        fields = ["since", "until", "changes", "facts"]
+        fields = ["since", "until", "uid", "changes", "facts"]
+
+
+class PodSerializer(serializers.ModelSerializer):
+    """A pod that requests or holds slots, belongs to the GPU stack, or runs on a GPU node."""
+
+    component = serializers.SerializerMethodField()
+    owner = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Pod
+        fields = [
+            "namespace", "name", "uid", "phase", "ready", "reason", "component", "owner", "requests", "slots", "holds",
+            "created_at",
+        ]  # fmt: skip
+
+    def get_component(self, pod: Pod) -> str | None:
+        return pod.component or None
+
+    def get_owner(self, pod: Pod) -> str | None:
+        kind, name = pod.snapshot.get("owner_kind"), pod.snapshot.get("owner_name")
+        return f"{kind}/{name}" if kind and name else None
 
 
 class _OfNode(ListViewSet):
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: Request, *args: object, **kwargs: str) -> None:
         super().initial(request, *args, **kwargs)
         # once, though the facets ask for the rows several times
         self.node = node_or_404(kwargs["cluster"], kwargs["name"])
@@ -40,7 +60,7 @@ class _OfNode(ListViewSet):
 
 @extend_schema_view(list=extend_schema(operation_id="node_revisions"), facets=extend_schema(operation_id="node_revisions_facets"))
 class NodeRevisions(_OfNode):
-    """What the node told Kubernetes, from when to when, newest first."""
+    """Returns the node's data over time, newest first."""
 
     queryset = NodeRevision.objects.none()
     serializer_class = RevisionSerializer

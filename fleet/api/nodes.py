@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 from django.http import Http404, QueryDict
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -14,49 +13,87 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.fields import Told
 from fleet.api.findings import FindingSerializer
-from fleet.api.lists import ListViewSet
-from fleet.api.rungs import RungSerializer, rung_rows
+from fleet.api.protocol.fields import TextOrNull
+from fleet.api.protocol.lists import ListViewSet
+from fleet.api.rungs import RungRow, RungSerializer, rung_rows
+from fleet.domain.evaluation import registry
 from fleet.domain.readiness.types import Verdict
 from fleet.filters import NodeFilters
-from fleet.models import Node, NodeResource
-from fleet.selectors import findings, pools
+from fleet.models import Node
+from fleet.selectors import node_views
 from fleet.selectors import nodes as select
 from fleet.selectors.clusters import stale_cluster_ids
 from fleet.selectors.facets import Facet
 from fleet.selectors.node_facets import node_facets
+from fleet.selectors.node_views import DeviceFinding, NodeView
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """Nodes without a verdict stand first when ordered by its age."""
 
 
-class ResourceSerializer(serializers.ModelSerializer):
+class ResourceSerializer(serializers.Serializer):
     """One resource, in slots."""
 
-    class Meta:
-        model = NodeResource
-        fields = ["name", "kind", "profile", "capacity", "allocatable", "requested", "free", "predicted"]
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    profile = serializers.CharField(allow_blank=True)
+    replicas = serializers.IntegerField(allow_null=True)
+    capacity = serializers.IntegerField(allow_null=True)
+    allocatable = serializers.IntegerField(allow_null=True)
+    requested = serializers.IntegerField(allow_null=True)
+    free = serializers.IntegerField(allow_null=True)
+    predicted = serializers.IntegerField(allow_null=True)
+
+
+class DraCutSerializer(serializers.Serializer):
+    """Number of further devices of a profile that can be created, if no other profile is."""
+
+    profile = serializers.CharField()
+    more = serializers.IntegerField()
+
+
+class DraPoolSerializer(serializers.Serializer):
+    """A pool of a DRA driver on this node (KEP-5677). null is unknown: claims or DeviceTaintRules were not read."""
+
+    driver = serializers.CharField()
+    pool = serializers.CharField()
+    total = serializers.IntegerField()
+    allocated = serializers.IntegerField(allow_null=True)
+    available = serializers.IntegerField(allow_null=True)
+    unavailable = serializers.IntegerField(allow_null=True)
+    shares = serializers.IntegerField(allow_null=True, help_text="Shares of the default size; null where nothing is shared.")
+    shares_held = serializers.IntegerField(allow_null=True)
+    shares_free = serializers.IntegerField(allow_null=True)
+    unbounded = serializers.BooleanField(help_text="Some device gives out any number of shares.")
+    memory_mib = serializers.IntegerField(allow_null=True, help_text="Memory of the shareable devices.")
+    memory_free_mib = serializers.IntegerField(allow_null=True)
+    cuts = DraCutSerializer(many=True)
+    can_be_cut = serializers.CharField(allow_blank=True)
+    invalid = serializers.CharField(allow_blank=True, help_text="Why the scheduler takes nothing from the pool.")
 
 
 class NodeGpus(serializers.Serializer):
-    """Physical GPUs: cards, never slots."""
+    """Physical GPUs, never slots. `missing` is expected − usable, `missing_reason` why."""
 
     physical = serializers.IntegerField(allow_null=True)
+    source = TextOrNull(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
     expected = serializers.IntegerField(allow_null=True)
-    offered = serializers.IntegerField(allow_null=True)
+    expected_source = TextOrNull(help_text="declared, ordered or learned")
+    advertised = serializers.IntegerField(allow_null=True)
     usable = serializers.IntegerField(allow_null=True)
-    source = Told(source="physical_source")  # type: ignore[assignment]  # a field's name, not its option
+    missing = serializers.IntegerField(allow_null=True)
+    missing_reason = TextOrNull()
     mig_instances = serializers.DictField(child=serializers.IntegerField(), allow_null=True)
 
 
 class NodeSlots(serializers.Serializer):
     """Slots over all GPU resources of the node."""
 
-    capacity = serializers.IntegerField(source="slots_capacity", allow_null=True)
-    allocatable = serializers.IntegerField(source="slots_allocatable", allow_null=True)
-    requested = serializers.IntegerField(source="slots_requested", allow_null=True)
-    free = serializers.IntegerField(source="slots_free", allow_null=True)
+    capacity = serializers.IntegerField(allow_null=True)
+    allocatable = serializers.IntegerField(allow_null=True)
+    requested = serializers.IntegerField(allow_null=True)
+    free = serializers.IntegerField(allow_null=True)
 
 
 class EvidenceSerializer(serializers.Serializer):
@@ -65,13 +102,17 @@ class EvidenceSerializer(serializers.Serializer):
     value = serializers.CharField()
 
 
-class RemarkSerializer(serializers.Serializer):
-    """One plain sentence about the node, with what it rests on."""
+class DeviceFindingSerializer(serializers.Serializer):
+    """What the inspection of the node's devices found, in this run: a sentence with its evidence."""
 
-    id = serializers.CharField()
+    rule = serializers.CharField(help_text=f"One of: {registry.describe('devices')}.")
+    title = serializers.SerializerMethodField()
     severity = serializers.ChoiceField(["info", "warning", "critical", "fatal"])
     text = serializers.CharField()
     evidence = EvidenceSerializer(many=True)
+
+    def get_title(self, finding: DeviceFinding) -> str:
+        return registry.title(finding.rule)
 
 
 class TaintSerializer(serializers.Serializer):
@@ -81,45 +122,48 @@ class TaintSerializer(serializers.Serializer):
 
 
 class NodeSerializer(serializers.Serializer):
-    """What the node told Kubernetes, and what follows from it. null is unknown, never 0."""
+    """A node: what it reported to Kubernetes, and what Muster derives from it. null is unknown, never 0."""
 
     cluster = serializers.CharField(source="cluster.name")
     name = serializers.CharField()
     uid = serializers.CharField()
-    vendor = Told()
-    product = Told()
-    family = Told()
-    gpu_memory_mib = serializers.IntegerField(allow_null=True)
-    driver_version = Told()
-    cuda_version = Told()
-    kubelet_version = Told()
-    machine_type = Told()
-    zone = Told()
-    partitioning = Told()
-    sharing = Told()
-    replicas = serializers.IntegerField(allow_null=True)
-    mode = Told()
-    isolation = Told()
-    gpus = NodeGpus(source="*")
-    slots = NodeSlots(source="*")
-    resources = ResourceSerializer(many=True)
-    state = serializers.CharField()
-    state_since = serializers.DateTimeField()
-    reason = Told()
-    verdict = serializers.ChoiceField([verdict.value for verdict in Verdict])
-    broken_rung = Told()
+    vendor = TextOrNull(source="figures.vendor")
+    product = TextOrNull(source="figures.product")
+    family = TextOrNull(source="figures.family")
+    gpu_memory_mib = serializers.IntegerField(source="figures.gpu_memory_mib", allow_null=True)
+    driver_version = TextOrNull(source="figures.driver_version")
+    cuda_version = TextOrNull(source="figures.cuda_version")
+    kubelet_version = TextOrNull()
+    machine_type = TextOrNull(source="figures.machine_type")
+    zone = TextOrNull(source="figures.zone")
+    partitioning = TextOrNull(source="figures.partitioning")
+    sharing = TextOrNull(source="figures.sharing")
+    replicas = serializers.IntegerField(source="figures.replicas", allow_null=True)
+    mode = TextOrNull(source="figures.mode")
+    isolation = TextOrNull(source="figures.isolation")
+    gpus = NodeGpus(source="figures")
+    slots = NodeSlots(source="figures.slots")
+    resources = ResourceSerializer(many=True, source="figures.resources")
+    dra_pools = DraPoolSerializer(
+        many=True, allow_null=True, read_only=True, help_text="Null for a past moment at which they were not kept."
+    )
+    state = serializers.CharField(source="figures.state")
+    state_since = serializers.DateTimeField(allow_null=True)
+    reason = TextOrNull()
+    verdict = serializers.ChoiceField([verdict.value for verdict in Verdict], source="figures.verdict")
+    broken_rung = TextOrNull(source="figures.broken_rung")
     verdict_since = serializers.DateTimeField(allow_null=True)
-    verdict_reason = Told()
-    verdict_remedy = Told()
-    reached = serializers.IntegerField()
-    flapping = serializers.BooleanField()
+    verdict_reason = TextOrNull()
+    verdict_remedy = TextOrNull()
+    reached = serializers.IntegerField(source="figures.reached")
+    flapping = serializers.BooleanField(source="figures.flapping")
     rungs = serializers.SerializerMethodField()
-    findings = serializers.SerializerMethodField()
-    pools = serializers.SerializerMethodField()
-    remarks = RemarkSerializer(many=True, source="info.remarks")
-    evidence = EvidenceSerializer(many=True, source="info.evidence")
-    kubelet_ready = serializers.BooleanField(allow_null=True)
-    schedulable = serializers.BooleanField()
+    findings = FindingSerializer(many=True, read_only=True, help_text="Open findings, worst first; silenced ones are marked.")
+    pools = serializers.ListField(child=serializers.CharField(), read_only=True, help_text="Slugs of the pools it is in.")
+    device_findings = DeviceFindingSerializer(many=True, allow_null=True)
+    evidence = EvidenceSerializer(many=True, allow_null=True)
+    kubelet_ready = serializers.BooleanField(source="figures.kubelet_ready", allow_null=True)
+    schedulable = serializers.BooleanField(source="figures.schedulable")
     taints = TaintSerializer(many=True)
     labels = serializers.DictField(child=serializers.CharField())
     stack = serializers.DictField(child=serializers.CharField())
@@ -130,42 +174,32 @@ class NodeSerializer(serializers.Serializer):
     stale = serializers.SerializerMethodField()
 
     @extend_schema_field(RungSerializer(many=True))
-    def get_rungs(self, node: Node) -> list[dict[str, Any]]:
-        return rung_rows(node.rungs, node.cluster.section_read_at)
-
-    @extend_schema_field(FindingSerializer(many=True))
-    def get_findings(self, node: Node) -> list[Any]:
-        """What stands open, worst first; muted ones say so."""
-        if not hasattr(node, "open_findings"):
-            prefetch_related_objects([node], findings.of_nodes())
-        return list(FindingSerializer(vars(node)["open_findings"], many=True, context=self.context).data)
-
-    @extend_schema_field({"type": "array", "items": {"type": "string"}})
-    def get_pools(self, node: Node) -> list[str]:
-        """Slugs of the pools it is in now."""
-        if not hasattr(node, "open_memberships"):
-            prefetch_related_objects([node], pools.of_nodes())
-        return sorted(membership.pool.slug for membership in vars(node)["open_memberships"])
+    def get_rungs(self, node: NodeView) -> list[RungRow]:
+        return rung_rows(node)
 
     @extend_schema_field({"type": ["string", "null"], "format": "date-time"})
-    def get_last_seen_at(self, node: Node) -> Any:
-        return node.removed_at or node.cluster.read_at
+    def get_last_seen_at(self, node: NodeView) -> datetime | None:
+        seen = node.removed_at or node.cluster.read_at
+        return min(seen, node.at) if seen and node.at else seen
 
     @extend_schema_field({"type": "boolean"})
-    def get_stale(self, node: Node) -> bool:
-        return node.cluster_id in self.context["stale_clusters"]
+    def get_stale(self, node: NodeView) -> bool:
+        """Returns False for a time before the cluster was last read."""
+        if node.at is not None and node.cluster.read_at is not None and node.at < node.cluster.read_at:
+            return False
+        return node.cluster.pk in self.context["stale_clusters"]
 
 
 def node_or_404(cluster: str, name: str) -> Node:
-    """The one that bears this name now, else the last that did."""
+    """Returns the current node of this name, else the last one that had it. Raises Http404."""
     node = select.get_node(cluster, name)
     if node is None:
-        raise Http404(f"Cluster {cluster} has no GPU node {name} and never had one.")
+        raise Http404(f"GPU node {name} not found in cluster {cluster}.")
     return node
 
 
-class Nodes(ListViewSet):
-    """GPU nodes of every cluster. Nodes that are gone stand under `removed=true`."""
+class Nodes(ListViewSet[Node]):
+    """GPU nodes of every cluster. Removed nodes are listed with `removed=true`."""
 
     queryset = Node.objects.none()
     serializer_class = NodeSerializer
@@ -200,7 +234,7 @@ class Nodes(ListViewSet):
     csv_columns = (
         "cluster", "name", "uid", "vendor", "product", "family", "gpu_memory_mib", "driver_version", "cuda_version",
         "machine_type", "zone", "partitioning", "sharing", "replicas", "mode", "gpus.physical", "gpus.expected",
-        "gpus.offered", "gpus.usable",
+        "gpus.expected_source", "gpus.advertised", "gpus.usable", "gpus.missing",
         "gpus.mig_instances", "slots.capacity", "slots.allocatable", "slots.requested", "slots.free",
         "verdict", "broken_rung", "verdict_since", "verdict_reason", "reached", "flapping", "state", "state_since",
         "reason", "kubelet_ready", "schedulable", "first_seen_at", "last_seen_at",
@@ -208,15 +242,19 @@ class Nodes(ListViewSet):
     )  # fmt: skip
 
     def get_queryset(self) -> QuerySet[Node]:
-        return select.with_resources(select.nodes()).prefetch_related(findings.of_nodes(), pools.of_nodes())
+        return select.with_resources(select.nodes())
 
     def count_facets(self, params: QueryDict) -> Sequence[Facet]:
         return node_facets(self.facet_names, params, self.get_queryset())
 
-    def get_serializer_context(self) -> dict[str, Any]:
+    def get_serializer_context(self) -> dict[str, object]:
         return {**super().get_serializer_context(), "stale_clusters": stale_cluster_ids(timezone.now())}
 
+    def shown(self, rows: Sequence[Node]) -> Sequence[NodeView]:
+        return node_views.whole_views(rows)
+
     @extend_schema(operation_id="node", responses=NodeSerializer)
-    def one(self, request: Request, cluster: str, name: str) -> Response:
-        """One node: the one that bears this name now, else the last that did."""
-        return Response(self.get_serializer(node_or_404(cluster, name)).data)
+    def node(self, request: Request, cluster: str, name: str) -> Response:
+        """Returns the current node of this name, else the last one that had it."""
+        (node,) = self.shown([node_or_404(cluster, name)])
+        return Response(self.get_serializer(node).data)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
@@ -11,8 +9,9 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.authentication import caller
-from fleet.api.lists import ListViewSet
+from fleet.api.protocol.authentication import caller
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.findings import Severity
 from fleet.filters import NotificationRuleFilters
 from fleet.models import NotificationRule, NotificationTarget, Role
@@ -24,9 +23,11 @@ class Names(serializers.ListField):
     child = serializers.CharField(max_length=253)
 
 
-class RuleSerializer(serializers.ModelSerializer):
-    """A rule. Empty lists fit everything; `verdicts` is asked of verdict notices, `min_severity` of findings. Quiet times are
-    in UTC."""
+class RuleSerializer(Body, serializers.ModelSerializer):
+    """A rule.
+
+    Empty lists match everything; `verdicts` applies to verdict events, `min_severity` to findings. Quiet times are in UTC.
+    """
 
     target = serializers.SlugRelatedField(slug_field="name", queryset=NotificationTarget.objects.all())
     clusters, pools, products = Names(required=False), Names(required=False), Names(required=False)
@@ -37,11 +38,11 @@ class RuleSerializer(serializers.ModelSerializer):
         model = NotificationRule
         fields = ["id", *rules.FIELDS, "created_at"]
         read_only_fields = ["created_at"]
-        extra_kwargs: dict[str, Any] = {"name": {"validators": []}}
+        extra_kwargs: dict[str, object] = {"name": {"validators": []}}
 
 
 class NotificationRules(ListViewSet):
-    """What is told to whom."""
+    """Notification rules: which events are sent to which target."""
 
     queryset = NotificationRule.objects.none()
     serializer_class = RuleSerializer
@@ -59,12 +60,12 @@ class NotificationRules(ListViewSet):
     def _rule(self, pk: str) -> NotificationRule:
         rule = select.get_rule(int(pk))
         if rule is None:
-            raise Http404(f"There is no rule {pk}.")
+            raise Http404(f"Rule {pk} not found.")
         return rule
 
     @extend_schema(operation_id="notification_rule")
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One rule."""
+        """Returns one rule."""
         return Response(RuleSerializer(self._rule(pk)).data)
 
     @extend_schema(operation_id="notification_rule_create")
@@ -85,6 +86,6 @@ class NotificationRules(ListViewSet):
 
     @extend_schema(operation_id="notification_rule_delete", responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Takes the rule away; the log of what it sent stays."""
+        """Deletes the rule; its deliveries are kept."""
         rules.delete(caller(request), self._rule(pk))
         return Response(status=status.HTTP_204_NO_CONTENT)

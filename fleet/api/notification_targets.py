@@ -1,8 +1,6 @@
-"""Targets of notifications. Addresses and secrets go in and never come out; a webhook's secret is told once, when it is made."""
+"""Notification targets. Addresses and secrets are write-only; a webhook's secret is returned once, when it is created."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -14,8 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet import tasks
-from fleet.api.authentication import caller
-from fleet.api.lists import ListViewSet
+from fleet.api.protocol.authentication import caller
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import NotificationTargetFilters
 from fleet.models import NotificationTarget, Role
 from fleet.selectors import notifications as select
@@ -35,15 +34,15 @@ class TargetSerializer(serializers.ModelSerializer):
         fields = ["id", "name", "kind", "shown", "rules", "last_state", "last_error", "last_at", "created_at"]
 
 
-class TargetInput(serializers.Serializer):
+class TargetInput(Body):
     name = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=targets.KINDS)
     address = serializers.CharField(max_length=2000, write_only=True)
     secret = serializers.CharField(max_length=200, required=False, default="", write_only=True)
 
 
-class TargetChange(serializers.Serializer):
-    """What is left out stays as it is."""
+class TargetChange(Body):
+    """Omitted fields are not changed."""
 
     name = serializers.CharField(max_length=100, required=False)
     address = serializers.CharField(max_length=2000, required=False, write_only=True)
@@ -58,7 +57,7 @@ class MadeTarget(TargetSerializer):
 
 
 class NotificationTargets(ListViewSet):
-    """Who is told."""
+    """Notification targets."""
 
     queryset = NotificationTarget.objects.none()
     serializer_class = TargetSerializer
@@ -76,21 +75,21 @@ class NotificationTargets(ListViewSet):
     def _target(self, pk: str) -> NotificationTarget:
         target = select.get_target(int(pk))
         if target is None:
-            raise Http404(f"There is no target {pk}.")
+            raise Http404(f"Target {pk} not found.")
         return target
 
     @extend_schema(operation_id="notification_target", responses=TargetSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
-        """One target."""
+        """Returns one target."""
         return Response(TargetSerializer(self._target(pk)).data)
 
     @extend_schema(operation_id="notification_target_create", request=TargetInput, responses={201: MadeTarget})
     def create(self, request: Request) -> Response:
-        """Adds a target. `secret` in the answer signs a webhook's messages and is told this once."""
+        """Adds a target. `secret` in the response signs a webhook's messages and is returned only once."""
         given = TargetInput(data=request.data)
         given.is_valid(raise_exception=True)
         target, secret = targets.create(caller(request), **given.validated_data)
-        body: dict[str, Any] = {**TargetSerializer(self._target(str(target.pk))).data, "secret": secret or None}
+        body: dict[str, object] = {**TargetSerializer(self._target(str(target.pk))).data, "secret": secret or None}
         return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(operation_id="notification_target_change", request=TargetChange, responses=TargetSerializer)
@@ -104,7 +103,7 @@ class NotificationTargets(ListViewSet):
 
     @extend_schema(operation_id="notification_target_delete", responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Takes the target and its rules away; the log of what it was sent stays."""
+        """Deletes the target and its rules; its deliveries are kept."""
         targets.delete(caller(request), self._target(pk))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -115,7 +114,7 @@ class NotificationTargets(ListViewSet):
     )
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
-        """Sends a test message; `deliveries/{delivery}/` says how it went."""
+        """Sends a test message; `deliveries/{delivery}/` returns its state."""
         delivery = targets.send_test(caller(request), self._target(pk), timezone.now())
         tasks.wake_notify()
         return Response({"delivery": delivery.pk}, status=status.HTTP_202_ACCEPTED)

@@ -1,8 +1,6 @@
-"""Pools: their declaration, what they hold, whether they keep their promise."""
+"""Pools: their declaration, their members, availability and compliance."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -12,9 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.authentication import acting
-from fleet.api.declarations import StandingSerializer, refused
-from fleet.api.lists import ListViewSet
+from fleet.api.declarations import AvailabilitySerializer, ComplianceSerializer, refused
+from fleet.api.protocol.authentication import acting
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import PoolFilters
 from fleet.models import Pool, Role
 from fleet.selectors import pools as select
@@ -24,7 +22,7 @@ OBJECT = {"type": "object", "additionalProperties": True}
 
 
 class PoolSerializer(serializers.Serializer):
-    """A pool with what its members add up to. null is unknown, never 0."""
+    """A pool with the sums of its members. null is unknown, never 0."""
 
     slug = serializers.CharField()
     title = serializers.CharField()
@@ -36,26 +34,27 @@ class PoolSerializer(serializers.Serializer):
     slots = serializers.SerializerMethodField()
     products = serializers.SerializerMethodField()
     modes = serializers.SerializerMethodField()
-    promise = serializers.SerializerMethodField()
+    availability = serializers.SerializerMethodField()
+    compliance = serializers.SerializerMethodField()
     declaration = serializers.DictField(source="spec")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 
     def _row(self, pool: Pool) -> select.PoolRow:
-        found: select.PoolRow = self.context["rows"][pool.slug]
-        return found
+        context: select.PoolRow = self.context["rows"][pool.slug]
+        return context
 
     @extend_schema_field(OBJECT)
-    def get_nodes(self, pool: Pool) -> dict[str, Any]:
+    def get_nodes(self, pool: Pool) -> dict[str, object]:
         row = self._row(pool)
         return {"total": row.nodes, "by_verdict": row.by_verdict}
 
     @extend_schema_field(OBJECT)
-    def get_gpus(self, pool: Pool) -> dict[str, Any]:
+    def get_gpus(self, pool: Pool) -> dict[str, object]:
         return {name: self._row(pool).figures[name] for name in ("physical", "expected", "usable")}
 
     @extend_schema_field(OBJECT)
-    def get_slots(self, pool: Pool) -> dict[str, Any]:
+    def get_slots(self, pool: Pool) -> dict[str, object]:
         names = ("capacity", "allocatable", "requested", "free")
         return {name: self._row(pool).figures[f"slots_{name}"] for name in names}
 
@@ -65,9 +64,13 @@ class PoolSerializer(serializers.Serializer):
     def get_modes(self, pool: Pool) -> list[str]:
         return list(self._row(pool).modes)
 
-    @extend_schema_field(StandingSerializer)
-    def get_promise(self, pool: Pool) -> dict[str, Any]:
-        return dict(StandingSerializer(self._row(pool).standing).data)
+    @extend_schema_field(AvailabilitySerializer)
+    def get_availability(self, pool: Pool) -> dict[str, object]:
+        return dict(AvailabilitySerializer(self._row(pool).availability).data)
+
+    @extend_schema_field(ComplianceSerializer)
+    def get_compliance(self, pool: Pool) -> dict[str, object]:
+        return dict(ComplianceSerializer(self._row(pool).compliance).data)
 
 
 class Pools(ListViewSet):
@@ -81,7 +84,9 @@ class Pools(ListViewSet):
     facet_names = ("purpose", "owner", "managed_by")
     csv_columns = (
         "slug", "title", "purpose", "owner", "managed_by", "nodes.total", "gpus.physical", "gpus.expected", "gpus.usable",
-        "slots.capacity", "slots.allocatable", "slots.requested", "slots.free", "promise.state", "promise.since",
+        "slots.capacity", "slots.allocatable", "slots.requested", "slots.free",
+        "availability.target_percent", "availability.state", "availability.percent", "availability.observed_s",
+        "compliance.state", "compliance.since",
     )  # fmt: skip
     lookup_field = "slug"
     lookup_value_regex = "[a-z0-9-]+"
@@ -90,18 +95,18 @@ class Pools(ListViewSet):
     def get_queryset(self) -> QuerySet[Pool]:
         return Pool.objects.filter(removed_at__isnull=True)
 
-    def get_serializer_context(self) -> dict[str, Any]:
-        return {**super().get_serializer_context(), "rows": {row.row.slug: row for row in select.pool_rows()}}
+    def get_serializer_context(self) -> dict[str, object]:
+        return {**super().get_serializer_context(), "rows": {row.row.slug: row for row in select.pool_rows(timezone.now())}}
 
     def _pool(self, slug: str) -> Pool:
         pool = self.get_queryset().filter(slug=slug).first()
         if pool is None:
-            raise Http404(f"There is no pool {slug}.")
+            raise Http404(f"Pool {slug} not found.")
         return pool
 
     @extend_schema(operation_id="pool", responses=PoolSerializer)
     def retrieve(self, request: Request, slug: str) -> Response:
-        """One pool."""
+        """Returns one pool."""
         return Response(self.get_serializer(self._pool(slug)).data)
 
     @extend_schema(operation_id="pool_remove", responses={204: None})

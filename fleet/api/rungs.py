@@ -1,13 +1,17 @@
-"""What a rung of the ladder says of a node, as the API shows it."""
+"""Rungs of the readiness ladder as the API shows them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TypedDict
 
 from rest_framework import serializers
 
-from fleet.domain.findings import Status
-from fleet.domain.readiness.words import rung_title
+from fleet.domain.evaluation.subject import Waiver
+from fleet.domain.findings import Evidence, Status
+from fleet.domain.readiness.wording import rung_title
+from fleet.selectors.node_views import NodeView
 
 
 class RungEvidence(serializers.Serializer):
@@ -17,7 +21,7 @@ class RungEvidence(serializers.Serializer):
 
 
 class RungWaiver(serializers.Serializer):
-    """Somebody signed that the rung need not be proved here."""
+    """An operator accepted that the rung is not proven here."""
 
     reason = serializers.CharField()
     by = serializers.CharField()
@@ -26,7 +30,7 @@ class RungWaiver(serializers.Serializer):
 
 
 class RungSerializer(serializers.Serializer):
-    """One rung of one node. Only evidence passes; `own_status` is what a blocked rung says by itself."""
+    """One rung of a node. A rung passes on evidence only; `own_status` is the status of a blocked rung without the block."""
 
     id = serializers.CharField()
     number = serializers.IntegerField()
@@ -40,31 +44,45 @@ class RungSerializer(serializers.Serializer):
     waiver = RungWaiver(allow_null=True)
 
 
-def rung_rows(rungs: list[dict[str, Any]], section_read_at: dict[str, str] | None) -> list[dict[str, Any]]:
-    """Rungs as they stand in a node's row, for RungSerializer's fields. A rung is as old as the oldest section that it
-    rests on; one that rests on a section never read has no moment."""
-    read_at = section_read_at or {}
+class RungRow(TypedDict):
+    """The fields of RungSerializer."""
+
+    id: str
+    number: int
+    title: str
+    status: str
+    own_status: str | None
+    reason: str
+    evidence: tuple[Evidence, ...]
+    remedy: str | None
+    observed_at: datetime | str | None
+    waiver: Waiver | None
+
+
+def rung_rows(node: NodeView) -> list[RungRow]:
+    """Returns the rungs of a node for RungSerializer.
+
+    A rung is as old as the oldest section that it rests on; one that rests on a section never read has no moment. In the past it
+    has the moment at which its status began.
+    """
+    read_at = node.cluster.section_read_at or {}
     return [
-        {
-            "id": rung["id"],
-            "number": rung["number"],
-            "title": rung_title(rung["id"]),
-            "status": rung["status"],
-            "own_status": rung.get("own_status"),
-            "reason": rung["reason"],
-            "evidence": rung.get("evidence") or [],
-            "remedy": rung.get("remedy") or None,
-            "observed_at": _oldest(rung.get("rests_on") or [], read_at),
-            "waiver": _waiver(rung.get("waiver")),
-        }
-        for rung in rungs
+        RungRow(
+            id=rung.id,
+            number=rung.number,
+            title=rung_title(rung.id),
+            status=rung.status,
+            own_status=rung.own_status,
+            reason=rung.reason,
+            evidence=rung.evidence,
+            remedy=rung.remedy or None,
+            observed_at=_oldest(rung.rests_on, read_at) if node.is_kept_whole else rung.observed_at,
+            waiver=rung.waiver,
+        )
+        for rung in node.rungs
     ]
 
 
-def _oldest(sections: list[str], read_at: dict[str, str]) -> str | None:
+def _oldest(sections: Sequence[str], read_at: Mapping[str, str]) -> str | None:
     moments = [read_at.get(section) for section in sections]
     return min((at for at in moments if at is not None), default=None) if None not in moments else None
-
-
-def _waiver(waiver: dict[str, Any] | None) -> dict[str, Any] | None:
-    return {key: waiver.get(key, "") for key in ("reason", "by", "at", "where")} if waiver else None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from fleet.api.fields import Told
-from fleet.api.lists import ListViewSet
+from fleet.api.protocol.fields import TextOrNull
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import RunFilters
 from fleet.models import CollectionRun
 from fleet.selectors import clusters as select
 
 
 class SectionSerializer(serializers.Serializer):
-    """How the reading of one section went."""
+    """Result of collecting one section."""
 
     name = serializers.CharField()
     outcome = serializers.CharField()
@@ -24,10 +24,10 @@ class SectionSerializer(serializers.Serializer):
 
 
 class RunSerializer(serializers.ModelSerializer):
-    """One pass over one cluster."""
+    """A collection run of a cluster."""
 
     cluster = serializers.CharField(source="cluster.name")
-    outcome = Told()
+    outcome = TextOrNull()
     sections = SectionSerializer(many=True)
 
     class Meta:
@@ -39,7 +39,7 @@ class RunSerializer(serializers.ModelSerializer):
 
 
 class Runs(ListViewSet):
-    """Every pass over every cluster, newest first."""
+    """Collection runs of every cluster, newest first."""
 
     queryset = CollectionRun.objects.none()
     serializer_class = RunSerializer

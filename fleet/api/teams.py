@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.authentication import acting
-from fleet.api.idempotent import KEY, once, refusals
-from fleet.api.lists import ListViewSet
+from fleet.api.protocol.authentication import acting
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.idempotent import KEY, once, refusals
+from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import TeamFilters
 from fleet.models import Role, Team, User
-from fleet.selectors import requests as select
+from fleet.selectors import access_requests as select
 from fleet.services import teams as service
 
 
@@ -28,7 +28,7 @@ class MemberSerializer(serializers.Serializer):
 
 
 class TeamSerializer(serializers.ModelSerializer):
-    """Who belongs together, in which namespaces, and what they may have without asking."""
+    """A team: its members, namespaces, and limits for automatic approval."""
 
     members = MemberSerializer(many=True)
     namespaces = serializers.ListField(child=serializers.CharField())
@@ -38,7 +38,7 @@ class TeamSerializer(serializers.ModelSerializer):
         fields = ["slug", "name", "namespaces", "max_replicas", "sso_group", "members", "created_at"]
 
 
-class TeamChange(serializers.Serializer):
+class TeamChange(Body):
     """What may be changed of a team; what is left out stays."""
 
     name = serializers.CharField(max_length=120)
@@ -54,12 +54,12 @@ class NewTeam(TeamChange):
     namespaces = serializers.ListField(child=serializers.CharField(), required=False)
 
 
-class Lead(serializers.Serializer):
+class Lead(Body):
     lead = serializers.BooleanField(default=False)
 
 
 class Teams(ListViewSet):
-    """Teams you may ask for."""
+    """Teams you may request access for."""
 
     queryset = Team.objects.none()
     serializer_class = TeamSerializer
@@ -78,16 +78,22 @@ class Teams(ListViewSet):
         return select.teams_of(acting(self.request))
 
     def _team(self, slug: str) -> Team:
-        found = self.get_queryset().filter(slug=slug).first()
-        if found is None:
-            raise Http404("There is no such team among those you may see.")
-        return found
+        queryset = self.get_queryset().filter(slug=slug).first()
+        if queryset is None:
+            raise Http404("Team not found, or not visible to you.")
+        return queryset
 
-    def _user(self, username: str) -> User:
-        found = select.get_user(username)
-        if found is None:
-            raise Http404(f"Nobody is called {username}.")
-        return found
+    def _user(self, team: Team, username: str) -> User:
+        """The account of a name, for who manages the team: others do not learn whether there is one.
+
+        A slash in a name is written as in that of a cluster, `~1`.
+        """
+        if not service.manages(acting(self.request), team):
+            raise PermissionDenied("Only an operator or a lead of the team can change its members.")
+        user = select.get_user(username.replace("~1", "/").replace("~0", "~"))
+        if user is None:
+            raise Http404(f"User {username} not found.")
+        return user
 
     @extend_schema(operation_id="team", responses=TeamSerializer)
     def retrieve(self, request: Request, slug: str) -> Response:
@@ -99,13 +105,13 @@ class Teams(ListViewSet):
         """Makes a team."""
         body = NewTeam(data=request.data)
         body.is_valid(raise_exception=True)
-        told = {"namespaces": [], "max_replicas": None, "sso_group": "", **body.validated_data}
+        fields = {"namespaces": [], "max_replicas": None, "sso_group": "", **body.validated_data}
 
-        def act() -> Any:
-            team = service.save_team(acting(request), now=timezone.now(), new=True, **told)
+        def act() -> object:
+            team = service.save_team(acting(request), now=timezone.now(), new=True, **fields)
             return self.get_serializer(self._team(team.slug)).data
 
-        return once(request, acting(request), status.HTTP_201_CREATED, act)
+        return once(request, acting(request), status.HTTP_201_CREATED, act, lambda answer: self._team(answer["slug"]))
 
     @extend_schema(operation_id="team_change", request=TeamChange, responses=TeamSerializer)
     def partial_update(self, request: Request, slug: str) -> Response:
@@ -113,9 +119,9 @@ class Teams(ListViewSet):
         team = self._team(slug)
         body = TeamChange(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        told = {name: getattr(team, name) for name in ("name", "namespaces", "max_replicas", "sso_group")} | body.validated_data
+        result = {name: getattr(team, name) for name in ("name", "namespaces", "max_replicas", "sso_group")} | body.validated_data
         with refusals():
-            service.save_team(acting(request), slug, now=timezone.now(), **told)
+            service.save_team(acting(request), slug, now=timezone.now(), **result)
         return Response(self.get_serializer(self._team(slug)).data)
 
     @extend_schema(operation_id="team_member", request=Lead, responses=TeamSerializer)
@@ -126,7 +132,9 @@ class Teams(ListViewSet):
         body = Lead(data=request.data)
         body.is_valid(raise_exception=True)
         with refusals():
-            service.set_member(acting(request), team, self._user(username), lead=body.validated_data["lead"], now=timezone.now())
+            service.set_member(
+                acting(request), team, self._user(team, username), lead=body.validated_data["lead"], now=timezone.now()
+            )
         return Response(self.get_serializer(self._team(slug)).data)
 
     @extend_schema(operation_id="team_member_remove", responses={204: None})
@@ -135,5 +143,5 @@ class Teams(ListViewSet):
         """Takes a member out; 409 where they are none. Operators, and leads of the team."""
         team = self._team(slug)
         with refusals():
-            service.remove_member(acting(request), team, self._user(username), timezone.now())
+            service.remove_member(acting(request), team, self._user(team, username), timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,9 +1,8 @@
-"""Workload classes: what is promised, the room there is now, and the manifests."""
+"""Workload classes: definition, availability and compliance, the room there is now, and the manifests."""
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.utils import timezone
@@ -15,13 +14,14 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api import windows
-from fleet.api.authentication import acting
-from fleet.api.declarations import YAML, StandingSerializer, refused
-from fleet.api.lists import ListViewSet
+from fleet.api.declarations import YAML, AvailabilitySerializer, ComplianceSerializer, refused
 from fleet.api.pools import OBJECT
+from fleet.api.protocol import windows
+from fleet.api.protocol.authentication import acting
+from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.manifests.parameters import Parameters
-from fleet.domain.manifests.render import KINDS, ManifestError, to_yaml
+from fleet.domain.manifests.render import KINDS, to_yaml
+from fleet.domain.refusals import FieldError
 from fleet.filters import ClassFilters
 from fleet.models import Role, WorkloadClass
 from fleet.selectors import classes as select
@@ -29,7 +29,7 @@ from fleet.services import classes as service
 
 
 class ClassSerializer(serializers.Serializer):
-    """A promise to developers, how it stands, and the room counted in the newest judgement."""
+    """A class with its compliance, the worst availability of its pools, and the room counted at the newest evaluation."""
 
     slug = serializers.CharField()
     title = serializers.CharField()
@@ -38,37 +38,42 @@ class ClassSerializer(serializers.Serializer):
     purpose = serializers.SerializerMethodField()
     isolation = serializers.SerializerMethodField()
     pools = serializers.SerializerMethodField()
-    promise = serializers.SerializerMethodField()
+    availability = serializers.SerializerMethodField()
+    compliance = serializers.SerializerMethodField()
     declaration = serializers.SerializerMethodField()
     headroom = serializers.DictField()
     headroom_at = serializers.DateTimeField(allow_null=True)
     updated_at = serializers.DateTimeField()
 
     def _row(self, row: WorkloadClass) -> select.ClassRow:
-        found: select.ClassRow = self.context["rows"][row.slug]
-        return found
+        context: select.ClassRow = self.context["rows"][row.slug]
+        return context
 
     def get_version(self, row: WorkloadClass) -> int:
         return self._row(row).version.number
 
     def get_purpose(self, row: WorkloadClass) -> str:
-        return self._row(row).promise.purpose
+        return self._row(row).class_spec.purpose
 
     @extend_schema_field(OBJECT)
     def get_isolation(self, row: WorkloadClass) -> dict[str, str]:
-        told = self._row(row)
-        return {"kind": told.promise.isolation, "words": told.isolation}
+        result = self._row(row)
+        return {"kind": result.class_spec.isolation, "words": result.isolation}
 
     def get_pools(self, row: WorkloadClass) -> list[str]:
-        return list(self._row(row).promise.pools)
+        return list(self._row(row).class_spec.pools)
 
-    @extend_schema_field(StandingSerializer)
-    def get_promise(self, row: WorkloadClass) -> dict[str, Any]:
-        return dict(StandingSerializer(self._row(row).standing).data)
+    @extend_schema_field(AvailabilitySerializer)
+    def get_availability(self, row: WorkloadClass) -> dict[str, object]:
+        return dict(AvailabilitySerializer(self._row(row).availability).data)
+
+    @extend_schema_field(ComplianceSerializer)
+    def get_compliance(self, row: WorkloadClass) -> dict[str, object]:
+        return dict(ComplianceSerializer(self._row(row).compliance).data)
 
     @extend_schema_field(OBJECT)
-    def get_declaration(self, row: WorkloadClass) -> dict[str, Any]:
-        spec: dict[str, Any] = self._row(row).version.spec
+    def get_declaration(self, row: WorkloadClass) -> dict[str, object]:
+        spec: dict[str, object] = self._row(row).version.spec
         return spec
 
 
@@ -88,7 +93,9 @@ class Classes(ListViewSet):
         "purpose",
         "isolation.kind",
         "pools",
-        "promise.state",
+        "availability.state",
+        "availability.percent",
+        "compliance.state",
         "headroom.replicas",
         "headroom_at",
     )
@@ -99,14 +106,14 @@ class Classes(ListViewSet):
     def get_queryset(self) -> QuerySet[WorkloadClass]:
         return WorkloadClass.objects.filter(removed_at__isnull=True)
 
-    def get_serializer_context(self) -> dict[str, Any]:
-        rows = {row.version.workload_class.slug: row for row in select.class_rows()}
+    def get_serializer_context(self) -> dict[str, object]:
+        rows = {row.version.workload_class.slug: row for row in select.class_rows(timezone.now())}
         return {**super().get_serializer_context(), "rows": rows}
 
     def _row(self, slug: str) -> select.ClassRow:
-        row = select.get_row(slug)
+        row = select.get_row(slug, timezone.now())
         if row is None:
-            raise Http404(f"There is no workload class {slug}.")
+            raise Http404(f"Workload class {slug} not found.")
         return row
 
     @extend_schema(operation_id="workload_class", responses=ClassSerializer)
@@ -130,20 +137,22 @@ class Classes(ListViewSet):
     @action(detail=True, methods=["get"])
     def headroom(self, request: Request, slug: str) -> Response:
         """How many replicas could land now, and once broken nodes are back, with the reason for every excluded node.
-        It is counted at this moment over the last truth, and it is not a reservation."""
+
+        It is counted at this moment over the last known data, and it is not a reservation.
+        """
         windows.only(request, ("gpus",))
         now = timezone.now()
         try:
-            promise = select.sized_promise(self._row(slug).promise, request.query_params.get("gpus"))
+            class_spec = select.sized_spec(self._row(slug).class_spec, request.query_params.get("gpus"))
         except ValueError as error:
             raise ValidationError({"gpus": [str(error)]}) from error
-        room = select.live_room(promise, now)
-        gpus = promise.gpus if "gpus" in request.query_params else None
+        room = select.live_room(class_spec, now)
+        gpus = class_spec.gpus if "gpus" in request.query_params else None
         return Response({"class": slug, "gpus": gpus, "as_of": room.as_of, "counted_at": now, **room.as_json()})
 
     @extend_schema(
         operation_id="workload_class_manifest",
-        responses={(200, YAML): OpenApiTypes.STR, (200, "application/json"): OpenApiTypes.OBJECT},
+        responses={(200, YAML): OpenApiTypes.ANY, (200, "application/json"): OpenApiTypes.OBJECT},
         filters=False,
         parameters=[
             OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),
@@ -155,29 +164,30 @@ class Classes(ListViewSet):
     )
     @action(detail=True, methods=["get"])
     def manifest(self, request: Request, slug: str) -> Response | HttpResponse:
-        """What to write so that a workload lands where the class says, as YAML."""
+        """Returns a manifest, as YAML, for a workload of this class."""
         windows.only(request, ("kind", "name", "namespace", "image", "queue", "pool", "replicas", "gpus"))
-        told = {
+        fields = {
             name: request.query_params[name] for name in ("name", "namespace", "image", "queue") if name in request.query_params
         }
         try:
             replicas = int(request.query_params.get("replicas", "1"))
         except ValueError as error:
-            raise ValidationError({"replicas": ["Write a whole number."]}) from error
+            raise ValidationError({"replicas": ["Enter a whole number."]}) from error
         query = request.query_params
         try:
-            promise = select.sized_promise(self._row(slug).promise, query.get("gpus"))
+            row = self._row(slug)
+            class_spec = select.sized_spec(row.class_spec, query.get("gpus"))
         except ValueError as error:
             raise ValidationError({"gpus": [str(error)]}) from error
         try:
             documents = select.manifest_of(
-                promise,
+                class_spec,
                 query.get("kind", "pod"),
-                Parameters(replicas=replicas, **told),
+                msgspec.structs.replace(Parameters(replicas=replicas, class_version=row.version.number), **fields),
                 timezone.now(),
                 query.get("pool", ""),
             )
-        except ManifestError as error:
+        except FieldError as error:
             raise ValidationError({error.field or "pool": [str(error)]}) from error
         if query.get("format") == "json":
             return Response(documents)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 from rest_framework import serializers
 
-from fleet.api.lists import ListViewSet
+from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.catalog import xids
 from fleet.filters import XidBurstFilters
 from fleet.models import XidBurstRow
@@ -13,16 +13,18 @@ from fleet.selectors import xids as select
 
 
 class XidBurstSerializer(serializers.ModelSerializer):
-    """Events of one code on one GPU with less than three minutes of quiet between them. `count` is a lower bound: the gauge
-    tells only the last code. `uuid` is null where nobody named the card, `job` where nobody knows it; `incident` is the same
-    for all bursts of one crash. `source` is the best of those who told: counter or gauge of the exporter, event or condition of
-    an outside monitor."""
+    """Events of one code on one GPU with less than three minutes of quiet between them.
+
+    `count` is a lower bound: the gauge exports only the last code. `uuid` is null where no source names the GPU, `job` where
+    it is unknown; `incident` is the same for all bursts of one crash. `source` is the best of those that reported it: counter or
+    gauge of the exporter, event or condition of an outside monitor.
+    """
 
     cluster = serializers.CharField(source="node.cluster.name")
     node = serializers.CharField(source="node.name")
     uuid = serializers.SerializerMethodField()
     name = serializers.SerializerMethodField()
-    severity = serializers.CharField(help_text="What the code means here now: an operator's decision, else the catalogue's.")
+    severity = serializers.CharField(help_text="Severity in effect: an operator's decision, else the catalogue's.")
     job = serializers.SerializerMethodField()
     pods = serializers.ListField(child=serializers.CharField())
 

@@ -1,23 +1,27 @@
-"""Xid codes: what each means here, and an operator's decision about it."""
+"""Xid codes: the effective policy of each, and operators' overrides."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import get_args
 
+from django.http import StreamingHttpResponse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api import windows
-from fleet.api.lists import FACETS, WithCSV, csv_answer, one_page
+from fleet.api.protocol import windows
+from fleet.api.protocol.authentication import caller
+from fleet.api.protocol.fields import Body
+from fleet.api.protocol.lists import FACETS, WithCSV, csv_answer, one_page, whole_list
 from fleet.domain.catalog.xids import Action
 from fleet.domain.findings import Severity
+from fleet.domain.refusals import FieldError
 from fleet.models import Role
 from fleet.selectors import xids as select
 from fleet.services import xids as decide
@@ -26,8 +30,8 @@ _FACETS = ("severity", "action", "audience", "family", "overridden")
 _OWN = ("q", "format")
 
 
-class OverrideSerializer(serializers.Serializer):
-    """An operator's decision instead of the catalogue's word. Without an action the catalogue's stays."""
+class OverrideSerializer(Body):
+    """An operator's override of the catalogue. Without an action, the catalogue's action is kept."""
 
     severity = serializers.ChoiceField(choices=[severity.value for severity in Severity])
     action = serializers.ChoiceField(choices=list(get_args(Action)), required=False, allow_blank=True, default="")
@@ -37,7 +41,7 @@ class OverrideSerializer(serializers.Serializer):
 
 
 class XidSerializer(serializers.Serializer):
-    """One code: what it means here, what the catalogue says, and who of the sources sees it otherwise."""
+    """A code: effective policy, the catalogue's policy, and differing sources."""
 
     code = serializers.IntegerField()
     name = serializers.CharField()
@@ -48,7 +52,7 @@ class XidSerializer(serializers.Serializer):
     raised = serializers.CharField(help_text="once, repeat, alone or never: when an event becomes a finding.")
     default_severity = serializers.CharField()
     default_action = serializers.CharField()
-    says = serializers.DictField(child=serializers.CharField(), help_text="Source to its own words.")
+    says = serializers.DictField(child=serializers.CharField(), help_text="Source to its text.")
     nvidia_then = serializers.CharField(help_text="NVIDIA's bucket for the investigation behind its immediate action.")
     disagree = serializers.ListField(child=serializers.CharField(), help_text="Sources that see it otherwise than `severity`.")
     note = serializers.CharField()
@@ -61,33 +65,26 @@ class XidSerializer(serializers.Serializer):
 
 
 _COLUMNS = [str(name) for name in XidSerializer().fields if name != "override"]
-_LIST = inline_serializer(
-    "XidList",
-    {
-        "results": XidSerializer(many=True),
-        "next": serializers.CharField(allow_null=True),
-        "previous": serializers.CharField(allow_null=True),
-    },
-)
-_FILTERS = [OpenApiParameter("q", str, description="Words in code, name, family, severity, action or audience: all of them.")] + [
-    OpenApiParameter(name, str, many=True, description="Any of these values.") for name in _FACETS
-]
+_LIST = whole_list("XidList", XidSerializer(many=True))
+_FILTERS = [
+    OpenApiParameter("q", str, description="Words that must all occur in code, name, family, severity, action or audience.")
+] + [OpenApiParameter(name, str, many=True, description="Several values match rows with one of them.") for name in _FACETS]
 
 
 class Xids(WithCSV, viewsets.ViewSet):
-    """What each Xid code means here. Some 130 rows: they come on one page."""
+    """Policies of all Xid codes. About 130 rows, on one page."""
 
     lookup_field = "code"
     lookup_value_regex = r"\d{1,5}"
     roles = {"override": Role.OPERATOR, "withdraw": Role.OPERATOR}
 
     @extend_schema(operation_id="xids_list", parameters=_FILTERS, responses=_LIST)
-    def list(self, request: Request) -> Any:
+    def list(self, request: Request) -> Response | StreamingHttpResponse:
         """Every code of the catalogue, and those that were seen or decided about although it does not hold them."""
         rows = [_plain(row) for row in self._found(request)]
         if request.accepted_renderer.format != "csv":
             return Response(one_page(rows))
-        return csv_answer("xids", rows, _COLUMNS)
+        return csv_answer(request, "xids", rows, _COLUMNS)
 
     @extend_schema(operation_id="xids_facets", parameters=_FILTERS, responses=FACETS)
     @action(detail=False)
@@ -109,48 +106,44 @@ class Xids(WithCSV, viewsets.ViewSet):
     @extend_schema(operation_id="xid_override", request=OverrideSerializer, responses=XidSerializer)
     @action(detail=True, methods=["put"])
     def override(self, request: Request, code: str) -> Response:
-        """Decides what the code means from the next pass on. Kept in the audit log with the reason."""
+        """Overrides the policy of the code from the next collection run on. Recorded in the audit log with the reason."""
         asked = OverrideSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         words = asked.validated_data
         try:
             decide.override(
-                int(code), severity=words["severity"], action=words["action"], reason=words["reason"], by=_user(request)
+                int(code), severity=words["severity"], action=words["action"], reason=words["reason"], by=caller(request)
             )
-        except decide.RefusedError as refused:
+        except FieldError as refused:
             raise ValidationError({refused.field: [str(refused)]}) from refused
         return self.retrieve(request, code)
 
     @extend_schema(operation_id="xid_withdraw", responses={204: None})
     @override.mapping.delete
     def withdraw(self, request: Request, code: str) -> Response:
-        """Goes back to the catalogue's word."""
-        decide.withdraw(int(code), by=_user(request))
+        """Removes the override; the catalogue's policy applies again."""
+        decide.withdraw(int(code), by=caller(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _found(self, request: Request, leave_out: str = "") -> Iterator[select.PolicyRow]:
         params = request.query_params
         if unknown := sorted(set(params) - {*_OWN, *_FACETS}):
             known = ", ".join(sorted({"q", *_FACETS}))
-            raise ValidationError({name: [f"There is no such filter. Filters here: {known}."] for name in unknown})
+            raise ValidationError({name: [f"Unknown filter. Available filters: {known}."] for name in unknown})
         wanted = {
-            name: {part for one in params.getlist(name) for part in one.split(",") if part}
+            name: {part for item in params.getlist(name) for part in item.split(",") if part}
             for name in _FACETS
             if name != leave_out
         }
-        for row in select.found(select.policies(timezone.now()), params.get("q", "")):
+        for row in select.matching(select.policies(timezone.now()), params.get("q", "")):
             plain = _plain(row)
             if all(not values or _word(plain[name]) in values for name, values in wanted.items()):
                 yield row
 
 
-def _plain(row: select.PolicyRow) -> dict[str, Any]:
+def _plain(row: select.PolicyRow) -> dict[str, object]:
     return dict(XidSerializer(row).data)
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _user(request: Request) -> Any:
-    return request.user

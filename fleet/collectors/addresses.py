@@ -1,19 +1,36 @@
-"""Where a server's name leads to, found within a time-out."""
+"""Names in addresses: where a server's name leads to, and which names may stand in an API path."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import threading
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fleet.collectors.errors import Failure, shorten
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+
+
+def name_in_path(name: str) -> str:
+    """Returns a namespace's or object's name as it stands in an API path.
+
+    Raises Failure for one that Kubernetes would refuse (RFC 1123): such a name is never sent, since slashes and dots would ask
+    for another object with Muster's token.
+    """
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise Failure(Outcome.MALFORMED, f"{shorten(repr(name), 80)} is not a valid Kubernetes name, so it was not asked for.")
+    return quote(name, safe="")
 
 
 def find_host(server: str, timeout_s: float) -> None:
-    """Resolve the name in a server's address. Raises Failure where it is unknown or takes too long: the system's
-    resolver knows no time-out, and can keep a pass waiting for half a minute."""
+    """Resolve the name in a server's address.
+
+    Raises Failure where it is unknown or takes too long: the system's resolver knows no time-out, and can keep a pass waiting
+    for half a minute.
+    """
     host = urlsplit(server).hostname or ""
     if not host or _is_address(host):
         return

@@ -1,7 +1,7 @@
-"""Which optional API groups a cluster serves: tells "not installed" from "not allowed", which lists answer alike.
+"""Which optional API groups a cluster serves: distinguishes "not installed" from "not allowed", which a list does not.
 
-A list of a missing API is 404 for one who may ask and 403 for one who may not; discovery is open to every
-authenticated caller, so it is asked first.
+A list of a missing API returns 404 with permission and 403 without; discovery is open to every authenticated
+caller, so it comes first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.session import SMALL_TIMEOUT_S, Session
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 
 class _Version(msgspec.Struct, gc=False):
@@ -37,7 +37,7 @@ class _Resources(msgspec.Struct, gc=False):
 
 
 class Apis(msgspec.Struct, frozen=True):
-    """API groups and their versions; `known` is False where discovery was refused, and then nothing is said absent."""
+    """API groups and their versions; `known` is False where discovery was refused: then no API counts as absent."""
 
     versions: dict[str, tuple[str, ...]] = {}
     known: bool = False
@@ -85,7 +85,7 @@ def explain_refusal(session: Session, apis: Apis, failure: Failure, asked: Asked
     if failure.outcome is not Outcome.FORBIDDEN:
         return failure
     if not apis.known:
-        return Failure(Outcome.FORBIDDEN, f"{failure.reason} Whether it is installed cannot be told: discovery is refused too.")
+        return Failure(Outcome.FORBIDDEN, f"{failure.reason} Whether it is installed is unknown: discovery is refused, too.")
     try:
         answer = session.get(f"/apis/{asked.group}/{version}", asked, timeout_s=SMALL_TIMEOUT_S)
         resources = msgspec.json.decode(answer.body, type=_Resources).resources

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 _CHUNK = 256 * 1024
 
@@ -31,8 +31,10 @@ def read_body(response: Any, asked: Asked, deadline: Deadline, max_bytes: int) -
 
 
 def _without_nul(content: bytearray) -> bytearray:
-    """Postgres keeps no NUL in text, and anybody may write one: into the message with which a container ends, say. It must not
-    cost the whole pass. As JSON writes it, and as it stands in an exporter's page."""
+    """Postgres keeps no NUL in text, and anybody may write one: into the message with which a container ends, say.
+
+    It must not cost the whole pass. As JSON writes it, and as it stands in an exporter's page.
+    """
     for nul, mark in ((rb"\u0000", rb"\ufffd"), (b"\0", "\ufffd".encode())):
         if nul in content:
             content = content.replace(nul, mark)

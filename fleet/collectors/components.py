@@ -1,7 +1,8 @@
 """Which part of the GPU stack a pod or DaemonSet is: by its labels, else by its DaemonSet's name, else by its image.
 
 Sources: the DaemonSets of NVIDIA's GPU Operator v26.7, its device-plugin, DCGM exporter and DRA charts, GKE's and the
-static manifests; NFD; the device plugins of AMD, Intel and Habana; NVIDIA's Network Operator.
+static manifests; NFD; the device plugins of AMD, Intel and Habana, of HAMi, Volcano, gpushare, gpu-manager and nos; NVIDIA's
+Network Operator.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ _BY_LABEL: Mapping[str, str] = {
     "nvidia-device-plugin-ds": DEVICE_PLUGIN,
     "nvidia-device-plugin": DEVICE_PLUGIN,
     "nvidia-gpu-device-plugin": DEVICE_PLUGIN,
+    "hami-device-plugin": DEVICE_PLUGIN,
+    "volcano-device-plugin": DEVICE_PLUGIN,
+    "gpushare-device-plugin": DEVICE_PLUGIN,
+    "gpushare-device-plugin-ds": DEVICE_PLUGIN,
+    "gpu-manager-ds": DEVICE_PLUGIN,
     "nvidia-device-plugin-mps-control-daemon": MPS_CONTROL,
     "gpu-feature-discovery": GFD,
     "nvidia-dcgm": DCGM,
@@ -99,6 +105,7 @@ _BY_NAME: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^nvidia-(gpu-)?driver-(daemonset|installer)|^nvidia-gpu-driver-", DRIVER),
         (r"^nvidia-gpu-device-plugin", DEVICE_PLUGIN),
         (r"(^|-)nvidia-device-plugin(-daemonset)?$", DEVICE_PLUGIN),
+        (r"(hami|volcano|volcano-vgpu|gpushare|nebuly-nvidia)-device-plugin|^gpu-manager(-daemonset)?$", DEVICE_PLUGIN),
         (r"dcgm-exporter", DCGM_EXPORTER),
         (r"(node-feature-discovery|nfd)-worker", NFD_WORKER),
         (r"^amdgpu-device-plugin|amd-gpu.*device-plugin", AMD_DEVICE_PLUGIN),
@@ -122,14 +129,17 @@ _BY_IMAGE: tuple[tuple[str, str], ...] = (
 
 
 def component_of(labels: Mapping[str, str], daemonset: str = "", images: Iterable[str] = ()) -> str:
-    """The role in the GPU stack; "" for a workload. `daemonset` is the owner's name where the owner is a DaemonSet,
-    whose pods alone are recognised by name and image: a team's own pod may be called anything."""
-    if daemonset and (found := _by_name(daemonset)):
-        return found
-    if labels and (found := _by_labels(labels)):
-        return found
+    """The role in the GPU stack; "" for a workload.
+
+    `daemonset` is the owner's name where the owner is a DaemonSet, whose pods alone are recognised by name and image: a team's
+    own pod may be called anything.
+    """
+    if daemonset and (by_name := _by_name(daemonset)):
+        return by_name
+    if labels and (by_name := _by_labels(labels)):
+        return by_name
     if daemonset:
-        return next((found for image in images if (found := _by_image(image))), "")
+        return next((by_image for image in images if (by_image := _by_image(image))), "")
     return ""
 
 

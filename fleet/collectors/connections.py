@@ -5,10 +5,13 @@ Reading a kubeconfig runs nothing and opens no connection; that is kube.py's and
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -31,9 +34,18 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     context: str = ""
     in_cluster: bool = False
     server: str = ""
+    authority: str = ""
+    """Digest of the certificate authority and of the way to the server (proxy, TLS server name); empty in a cluster."""
     user: str = ""
     """Name of the kubeconfig's user entry; empty in a cluster."""
     namespace: str = ""
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """Where the cluster answers: equal for two connections that certainly lead to one server."""
+        url = urlsplit(self.server)
+        host = url.netloc.rpartition("@")[2].lower().removesuffix({"https": ":443", "http": ":80"}.get(url.scheme, " "))
+        return f"{url.scheme}://{host}{url.path.rstrip('/')}", self.authority
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +59,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 def list_connections(kubeconfig: str | None, contexts: Sequence[str], in_cluster: bool) -> tuple[Connection, ...]:
     """One connection per cluster: every context of the ":"-separated files, or the named ones in their order.
 
-    Two contexts of one server are two clusters: they may be seen with different eyes. Raises ConfigurationError with
-    a sentence where a file cannot be read or a named context is not there.
+    Several contexts may lead to one cluster: services.same_cluster finds out. Raises ConfigurationError with a sentence where
+    a file cannot be read or a named context is not there.
     """
     if kubeconfig:
         return _from_files(kubeconfig, contexts)
@@ -60,7 +72,7 @@ def list_connections(kubeconfig: str | None, contexts: Sequence[str], in_cluster
 
 
 def resolve(connection: Connection) -> Resolved:
-    """The entries behind a connection, read anew. Raises ConfigurationError."""
+    """Returns the entries behind a connection, read again. Raises ConfigurationError."""
     merged = _Merged.read(connection.kubeconfig)
     context = merged.contexts.get(connection.context)
     where = _files(connection.kubeconfig)
@@ -114,9 +126,24 @@ def _connection(merged: _Merged, paths: tuple[str, ...], name: str) -> Connectio
         kubeconfig=paths,
         context=name,
         server=str(cluster.get("server") or "").rstrip("/"),
+        authority=_authority(cluster),
         user=str(context.get("user") or ""),
         namespace=str(context.get("namespace") or ""),
     )
+
+
+def _authority(cluster: Entry) -> str:
+    """Returns a digest of what decides which server answers at an address. A CA in a file and the same inline are equal."""
+    certificate = b""
+    try:
+        if data := cluster.get("certificate-authority-data"):
+            certificate = base64.b64decode(str(data))
+        elif path := cluster.get("certificate-authority"):
+            certificate = Path(str(path)).read_bytes()
+    except (OSError, ValueError):
+        certificate = repr((cluster.get("certificate-authority-data"), cluster.get("certificate-authority"))).encode()
+    way = tuple(str(cluster.get(key) or "") for key in ("proxy-url", "tls-server-name", "insecure-skip-tls-verify"))
+    return hashlib.blake2b(certificate.strip() + repr(way).encode(), digest_size=16).hexdigest()
 
 
 def _files(paths: Sequence[str]) -> str:
@@ -161,7 +188,7 @@ def _read(path: str) -> Entry:
     return content
 
 
-def _add(
+def _add(  # noqa: PLR0913 the parts of a kubeconfig entry
     target: dict[str, Entry], content: Entry, plural: str, single: str, files: Sequence[str], folder: Path, path: str
 ) -> None:
     items = content.get(plural) or []

@@ -1,7 +1,7 @@
 """Credentials that change while Muster runs: token files that rotate, and plugins that print a fresh credential.
 
-The kubernetes client reads a tokenFile once, and waits for ever for a plugin; here both are bounded and tell what
-went wrong. Nothing of a credential ever reaches a log or a sentence.
+The kubernetes client reads a tokenFile once, and waits for ever for a plugin; here both are bounded and report what
+went wrong. No part of a credential reaches a log or an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from fleet.collectors.errors import ConfigurationError, Failure, shorten
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 TOKEN_FILE_PERIOD_S = 60.0  # client-go's own period: a projected token is replaced long before it expires
 PLUGIN_TIMEOUT_S = 20.0
@@ -46,7 +46,7 @@ class Source(Protocol):
 
 
 class TokenFile:
-    """A file with a token that somebody else replaces: read again every minute, and at once after a refusal."""
+    """A token file that another process rotates: read again every minute, and at once after a refusal."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -138,7 +138,7 @@ class ExecPlugin:
                 raise self._failed(f"gave no credential within {timeout_s:.1f} s.", Outcome.TIMEOUT) from None
         if child.returncode:
             last = err.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise self._failed(f"failed with exit code {child.returncode}: {shorten(last, 200) or 'it said nothing'}")
+            raise self._failed(f"failed with exit code {child.returncode}: {shorten(last, 200) or 'no output'}")
         return self._understand(out)
 
     def _understand(self, out: bytes) -> Credential:

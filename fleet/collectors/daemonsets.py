@@ -79,7 +79,7 @@ class PluginSource(msgspec.Struct, frozen=True, kw_only=True):
     default: str = ""
     """The key that nodes without a label use, where it is named."""
     fallbacks: tuple[str, ...] | None = None
-    """named, single, empty, in order; None where nobody says (then the chart's: named, single)."""
+    """named, single, empty, in order; None where it is not set (then the chart's: named, single)."""
     key: str = ""
     """The one key the plugin reads, where no config-manager chooses by node label."""
 

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import yaml
 
+from fleet.collectors.addresses import name_in_path
 from fleet.collectors.daemonsets import PluginSource
 from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.session import Session
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import DevicePluginConfig, DevicePluginConfigs
+from fleet.domain.snapshot.sections import Outcome
 
 # What the plugin's chart tries where no default is named: the key called `default`, then the only key there is.
 _CHART_FALLBACKS = ("named", "single")
@@ -42,7 +43,8 @@ def fetch(session: Session, sources: Sequence[PluginSource]) -> Configs:
     for source in sources:
         asked = Asked(verb="get", resource="configmaps", namespace=source.namespace, name=source.config_map, optional=True)
         try:
-            body = session.get(f"/api/v1/namespaces/{source.namespace}/configmaps/{source.config_map}", asked).body
+            namespace, name = name_in_path(source.namespace), name_in_path(source.config_map)
+            body = session.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", asked).body
             data = decode(body, asked)
         except Failure as failure:
             if failure.outcome is Outcome.ABSENT:

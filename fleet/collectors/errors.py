@@ -1,6 +1,6 @@
-"""The closed set of ways in which reading a cluster fails, each with one plain sentence.
+"""Turns every failure of a request to a cluster into an outcome and one sentence.
 
-Two makers: `from_answer` for what a server said, `from_transport` for what never became an answer.
+`from_answer` is for HTTP answers, `from_transport` for requests without an answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from http import HTTPStatus
 import msgspec
 import urllib3.exceptions as http
 
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 
 class ConfigurationError(ValueError):
@@ -23,21 +23,23 @@ class ConfigurationError(ValueError):
 
 
 class Failure(Exception):  # noqa: N818 - a failure is data here: an outcome and a sentence, caught per section
-    """One request, or one section, that failed. `reason` is a sentence for people."""
+    """A request or section that failed. `reason` is the sentence shown on screen."""
 
     def __init__(self, outcome: Outcome, reason: str, *, retry_after: float | None = None, transient: bool = False) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason
         self.retry_after = retry_after
-        """Seconds the server asked to wait; None where it did not say."""
+        """Seconds the server asks to wait; None where it does not state any."""
         self.transient = transient
-        """Whether asking again in a moment is sensible."""
+        """Whether a retry in a moment can succeed."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request wanted, in the words of an RBAC rule: for sentences, and for telling a 404 of a core resource
-    (this is no Kubernetes API) from a 404 of an optional one (it is not installed)."""
+    """What a request was for, in the terms of an RBAC rule.
+
+    A 404 of a core resource means that the server is not a Kubernetes API server; of an optional one, that it is not installed.
+    """
 
     verb: str
     resource: str
@@ -72,56 +74,59 @@ _ANONYMOUS = "system:anonymous"
 
 
 def from_answer(status: int, headers: Mapping[str, str], body: bytes, asked: Asked) -> Failure:
-    """The failure that an HTTP answer other than 200 and 201 means."""
-    told = _status(body)
-    said = _said(status, told, body)
+    """Returns the failure for an HTTP answer other than 200 and 201."""
+    result = _status(body)
+    answer = _said(status, result, body)
     if status == 401:
         return Failure(Outcome.UNAUTHORISED, "The API server does not accept Muster's credentials (401).")
     if status == 403:
-        return _forbidden(told, asked)
+        return _forbidden(result, asked)
     if status == 404:
-        return _not_found(asked, said)
-    if status == 410 or (status == 400 and "continue" in said):
+        return _not_found(asked, answer)
+    if status == 410 or (status == 400 and "continue" in answer):
         return Failure(Outcome.EXPIRED, f"The list of {asked.resource} expired while it was being read.")
     if status == 413:
-        return Failure(Outcome.TOO_LARGE, f"The API server calls the request to {asked.words} too large (413).")
+        return Failure(Outcome.TOO_LARGE, f"Request too large (413): {asked.words}.")
     if status == 429:
         return Failure(
             Outcome.THROTTLED,
-            f"The API server asked Muster to slow down (429) when it wanted to {asked.words}.",
-            retry_after=_retry_after(headers, told),
+            f"The API server limits Muster's requests (429): {asked.words}. Muster retries later.",
+            retry_after=_retry_after(headers, result),
             transient=True,
         )
     if status >= 500:
         return Failure(
             Outcome.UNREACHABLE,
-            f"The API server could not answer the request to {asked.words}: {said}.",
-            retry_after=_retry_after(headers, told),
+            f"The API server failed to {asked.words}: {answer}.",
+            retry_after=_retry_after(headers, result),
             transient=status in _TRANSIENT,
         )
     if 300 <= status < 400:
-        to = headers.get("Location", "elsewhere")
-        return Failure(Outcome.MALFORMED, f"The server redirects to {to}: this is no Kubernetes API server.")
-    return Failure(Outcome.MALFORMED, f"The API server refused the request to {asked.words}: {said}.")
+        to = headers.get("Location", "another address")
+        return Failure(
+            Outcome.MALFORMED, f"The server redirects to {to}, so it is not a Kubernetes API server. Correct the address."
+        )
+    outcome = Outcome.REFUSED if status >= 400 else Outcome.MALFORMED
+    return Failure(outcome, f"The API server refused the request to {asked.words}: {answer}.")
 
 
-def _forbidden(told: _Status, asked: Asked) -> Failure:
-    user = _USER.search(told.message or "")
+def _forbidden(__status: _Status, asked: Asked) -> Failure:
+    user = _USER.search(__status.message or "")
     if user and user[1] == _ANONYMOUS:
         return Failure(
             Outcome.UNAUTHORISED,
-            "The API server took Muster for an anonymous caller: no credential was sent, or none that it knows.",
+            "The API server treats Muster as anonymous: it does not know the credential, or none was sent.",
         )
     who = f"The account {user[1]}" if user else "Muster's account"
     return Failure(Outcome.FORBIDDEN, f"{who} may not {asked.words}.")
 
 
-def _not_found(asked: Asked, said: str) -> Failure:
+def _not_found(asked: Asked, row: str) -> Failure:
     if asked.optional:
-        return Failure(Outcome.ABSENT, f"There is nothing to {asked.words}: it is not installed.")
+        return Failure(Outcome.ABSENT, f"Not installed: {asked.words} returned 404.")
     return Failure(
         Outcome.MALFORMED,
-        f"The server does not know how to {asked.words} ({said}): its address is not that of a Kubernetes API server.",
+        f"The server cannot {asked.words} ({row}), so it is not a Kubernetes API server. Correct the address.",
     )
 
 
@@ -132,23 +137,23 @@ def _status(body: bytes) -> _Status:
         return _Status()
 
 
-def _said(status: int, told: _Status, body: bytes) -> str:
+def _said(status: int, __status: _Status, body: bytes) -> str:
     try:
         phrase = HTTPStatus(status).phrase
     except ValueError:
         phrase = ""
-    text = told.message or ("" if body.lstrip()[:1] in (b"<", b"{") else body[:200].decode("utf-8", "replace"))
+    text = __status.message or ("" if body.lstrip()[:1] in (b"<", b"{") else body[:200].decode("utf-8", "replace"))
     return shorten(f"{status} {phrase}".strip() + (f", {text}" if text.strip() else "")).rstrip(".")
 
 
 def shorten(text: str, limit: int = 300) -> str:
-    """One line, at most `limit` characters: what others wrote must not fill a page."""
+    """Returns the text as one line of at most `limit` characters."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def _retry_after(headers: Mapping[str, str], told: _Status) -> float | None:
-    """Seconds from the header (a number or a date) or from the Status; None where neither says."""
+def _retry_after(headers: Mapping[str, str], __status: _Status) -> float | None:
+    """Returns the seconds to wait from the header (a number or a date) or the Status; None where neither has any."""
     raw = (headers.get("Retry-After") or "").strip()
     if raw.isdecimal():
         return float(raw)
@@ -158,25 +163,25 @@ def _retry_after(headers: Mapping[str, str], told: _Status) -> float | None:
             return max(0.0, (at - sent).total_seconds())
         except (TypeError, ValueError):
             return None
-    return told.details.retryAfterSeconds if told.details else None
+    return __status.details.retryAfterSeconds if __status.details else None
 
 
 def from_transport(error: Exception, server: str, waited_s: float, asked: Asked) -> Failure:
-    """The failure behind an exception of the HTTP transport. `waited_s` is how long the request had been going."""
+    """Returns the failure for an exception of the HTTP transport. `waited_s` is how many seconds the request took."""
     cause = _root(error)
     text = str(cause) or type(cause).__name__
     if isinstance(cause, ssl.SSLError) or isinstance(error, http.SSLError):
         return Failure(Outcome.TLS, _tls(text, server))
     if isinstance(error, http.NameResolutionError) or isinstance(cause, socket.gaierror):
-        return Failure(Outcome.UNREACHABLE, f"The name in {server} cannot be resolved ({shorten(text, 120)}).")
+        return Failure(Outcome.UNREACHABLE, f"The name does not resolve: {server} ({shorten(text, 120)}).")
     if isinstance(error, http.ProxyError):
-        return Failure(Outcome.UNREACHABLE, f"The proxy before {server} failed: {shorten(text, 160)}.")
+        return Failure(Outcome.UNREACHABLE, f"The proxy in front of {server} failed: {shorten(text, 160)}.")
     if isinstance(cause, ConnectionRefusedError):
-        return Failure(Outcome.UNREACHABLE, f"{server} refuses connections.", transient=True)
-    if isinstance(error, http.NewConnectionError):  # a kind of TimeoutError to urllib3, and yet no time-out
+        return Failure(Outcome.UNREACHABLE, f"Connection refused: {server}.", transient=True)
+    if isinstance(error, http.NewConnectionError):  # a subclass of TimeoutError in urllib3, but not a time-out
         return _unreachable(server, text)
     if isinstance(error, http.ConnectTimeoutError):
-        return Failure(Outcome.UNREACHABLE, f"{server} did not accept a connection within {waited_s:.1f} s.")
+        return Failure(Outcome.UNREACHABLE, f"Connection timed out after {waited_s:.1f} s: {server}.")
     if isinstance(error, http.TimeoutError | TimeoutError) or isinstance(cause, TimeoutError):
         return timed_out(asked, waited_s)
     if isinstance(error, http.DecodeError):
@@ -184,14 +189,14 @@ def from_transport(error: Exception, server: str, waited_s: float, asked: Asked)
     if isinstance(error, http.ProtocolError):
         return Failure(
             Outcome.UNREACHABLE,
-            f"{server} broke the connection off before the answer was whole ({shorten(text, 120)}).",
+            f"Connection closed before the answer was complete: {server} ({shorten(text, 120)}).",
             transient=True,
         )
     return _unreachable(server, text)
 
 
 def _unreachable(server: str, text: str) -> Failure:
-    return Failure(Outcome.UNREACHABLE, f"{server} cannot be reached: {shorten(text, 160)}.")
+    return Failure(Outcome.UNREACHABLE, f"Unreachable: {server} ({shorten(text, 160)}).")
 
 
 def timed_out(asked: Asked, waited_s: float) -> Failure:
@@ -199,7 +204,7 @@ def timed_out(asked: Asked, waited_s: float) -> Failure:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The operating system's own error inside the wrappings of urllib3 and the kubernetes client; else the error."""
+    """Returns the operating system's error that urllib3 and the kubernetes client wrap; else the error itself."""
     seen: set[int] = set()
     inner: BaseException | None = error
     while inner is not None and id(inner) not in seen:
@@ -211,29 +216,35 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-_TLS_SAYINGS = (
-    ("self-signed", "its certificate comes from an authority Muster was not given: add certificate-authority-data"),
-    ("self signed", "its certificate comes from an authority Muster was not given: add certificate-authority-data"),
-    ("certificate signature failure", "its certificate was not signed by the authority Muster was given"),
-    ("unable to get local issuer", "its certificate comes from an authority Muster was not given, or another one"),
+_TLS_CAUSES = (
+    ("self-signed", "its certificate is signed by an unknown authority; add certificate-authority-data"),
+    ("self signed", "its certificate is signed by an unknown authority; add certificate-authority-data"),
+    (
+        "certificate signature failure",
+        "its certificate is not signed by the configured authority; correct certificate-authority-data",
+    ),
+    (
+        "unable to get local issuer",
+        "its certificate is not signed by the configured authority; correct certificate-authority-data",
+    ),
     ("has expired", "its certificate has expired"),
-    ("not yet valid", "its certificate is not valid yet: compare the clocks"),
-    ("Hostname mismatch", "its certificate is for another name: correct the address or set tls-server-name"),
-    ("IP address mismatch", "its certificate is for another address: correct the address or set tls-server-name"),
-    ("doesn't match", "its certificate is for another name: correct the address or set tls-server-name"),
-    ("WRONG_VERSION_NUMBER", "it does not speak TLS: is the address http:// or another port?"),
-    ("HTTP_REQUEST", "it does not speak TLS: is the address http:// or another port?"),
-    ("certificate required", "it demands a client certificate and got none"),
-    ("CERTIFICATE_REQUIRED", "it demands a client certificate and got none"),
-    ("HANDSHAKE_FAILURE", "it ended the handshake: most often because it demands a client certificate and got none"),
+    ("not yet valid", "its certificate is not valid yet; compare the clocks"),
+    ("Hostname mismatch", "its certificate is for another name; correct the address or set tls-server-name"),
+    ("IP address mismatch", "its certificate is for another address; correct the address or set tls-server-name"),
+    ("doesn't match", "its certificate is for another name; correct the address or set tls-server-name"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS; check the scheme (http://) and the port"),
+    ("HTTP_REQUEST", "it does not speak TLS; check the scheme (http://) and the port"),
+    ("certificate required", "it requires a client certificate and none was sent"),
+    ("CERTIFICATE_REQUIRED", "it requires a client certificate and none was sent"),
+    ("HANDSHAKE_FAILURE", "it ended the handshake, most often because it requires a client certificate and none was sent"),
     ("unknown ca", "it does not know the authority of Muster's client certificate"),
     ("UNKNOWN_CA", "it does not know the authority of Muster's client certificate"),
-    ("expired", "a certificate has expired, the server's or Muster's own"),
+    ("expired", "the server's or Muster's own certificate has expired"),
 )
 
 
 def _tls(text: str, server: str) -> str:
-    for token, saying in _TLS_SAYINGS:
+    for token, cause in _TLS_CAUSES:
         if token in text:
-            return f"No trusted connection to {server}: {saying}."
-    return f"No trusted connection to {server}: {shorten(text, 160)}."
+            return f"TLS connection failed to {server}: {cause}."
+    return f"TLS connection failed to {server}: {shorten(text, 160)}."

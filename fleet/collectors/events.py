@@ -1,4 +1,4 @@
-"""Kubernetes Events about nodes: where outside monitors tell what is no lasting condition, an Xid of a crash for one."""
+"""Kubernetes Events about nodes: where external monitors report what is not a lasting condition, such as an Xid of a crash."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ def fetch(session: Session, is_wanted: Callable[[str], bool]) -> Listing[NodeEve
 
 
 def parse(wire: EventWire) -> NodeEvent | None:
-    """One Event about a node; None for one about something else, or that tells no time.
+    """Returns an Event about a node; None for one about another kind, or without a time.
 
     Events of the old form carry first and last timestamp and a count, those of events.k8s.io an eventTime and a series.
     """
     about, meta, series = wire.involved_object or _Object(), wire.metadata or ObjectMeta(), wire.series or _Series()
     if about.kind != "Node" or not about.name:
         return None
-    told = (wire.first_timestamp, wire.event_time, meta.creation_timestamp)
-    first = next(filter(None, map(parse_time, told)), None)
+    result = (wire.first_timestamp, wire.event_time, meta.creation_timestamp)
+    first = next(filter(None, map(parse_time, result)), None)
     last = parse_time(series.last_observed_time) or parse_time(wire.last_timestamp) or first
     if last is None:
         return None

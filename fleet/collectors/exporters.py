@@ -1,7 +1,7 @@
 """Pages of pods, many at once: through the API server's pod proxy, or straight from the pod's address.
 
-Never the service proxy: it would answer from whichever node it likes. A pod that is slow or fails costs its own time-out and
-nobody else's, and what failed last time is asked last.
+Never the service proxy: it answers from any node. A pod that is slow or fails uses up its own time-out only, and
+what failed last time comes last.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import urllib3
 import urllib3.exceptions as http
 
 from fleet import __version__
+from fleet.collectors.addresses import name_in_path
 from fleet.collectors.bodies import read_body
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure, from_answer, from_transport, shorten, timed_out
 from fleet.collectors.kube import CONNECT_TIMEOUT_S, Answer, Client
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import PodSnapshot
+from fleet.domain.snapshot.sections import Outcome
 
 TEXT = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
 MAX_BYTES = 8 * 2**20
@@ -58,6 +59,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     took_ms: int
     read: object = None
     failure: Failure | None = None
+    refusals: int = 0
+    """How often in a row it has refused, this time included."""
+    retry_at: datetime | None = None
+    """When a pod that refuses is asked again."""
 
 
 class Way(Protocol):
@@ -71,9 +76,9 @@ class Way(Protocol):
 
 def target_of(pod: PodSnapshot, port: int, paths: tuple[str, ...] = ("/metrics",)) -> Target:
     """Where a pod is asked: at its port for metrics if it names one, else its first, else the usual `port`."""
-    ports = [found for container in pod.containers for found in container.ports]
-    named = [found for found in ports if found.name in _METRICS_PORTS]
-    usual = [found for found in ports if found.number == port]
+    ports = [item for container in pod.containers for item in container.ports]
+    named = [entry for entry in ports if entry.name in _METRICS_PORTS]
+    usual = [row for row in ports if row.number == port]
     best = next(iter((*named, *usual, *ports)), None)
     scheme = "https" if best is not None and best.name in _TLS_PORTS else "http"
     return Target(pod=pod, port=best.number if best else port, paths=paths, scheme=scheme)
@@ -88,10 +93,10 @@ class ProxyWay:
         self._client = client
 
     def ask(self, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
-        pod = f"{'https:' if target.scheme == 'https' else ''}{target.pod.name}:{target.port}"
+        pod = f"{'https:' if target.scheme == 'https' else ''}{name_in_path(target.pod.name)}:{target.port}"
         answer = self._client.request(
             "GET",
-            f"/api/v1/namespaces/{target.pod.namespace}/pods/{pod}/proxy{path}",
+            f"/api/v1/namespaces/{name_in_path(target.pod.namespace)}/pods/{pod}/proxy{path}",
             asked=target.asked,
             deadline=deadline,
             accept=TEXT,
@@ -117,8 +122,10 @@ class _Status(msgspec.Struct):
 
 
 def _refuse(answer: Answer, target: Target) -> None:
-    """Raises Failure, except where the pod itself says 404. The API server's own answers are Status objects: they tell of the
-    way, not of the pod."""
+    """Raises Failure, except where the pod itself says 404. The API server's own answers are Status objects.
+
+    Those are about the connection, not about the pod.
+    """
     body = bytes(answer.body)
     try:
         status = msgspec.json.decode(body, type=_Status)
@@ -130,8 +137,8 @@ def _refuse(answer: Answer, target: Target) -> None:
     if answer.status == 404:
         raise GoneError(target.pod.name)
     if answer.status >= 500:
-        said = shorten(status.message, 160).rstrip(".")
-        raise Failure(Outcome.UNREACHABLE, f"The API server cannot reach port {target.port} of {target.pod.name}: {said}.")
+        rstrip = shorten(status.message, 160).rstrip(".")
+        raise Failure(Outcome.UNREACHABLE, f"The API server cannot reach port {target.port} of {target.pod.name}: {rstrip}.")
     raise from_answer(answer.status, answer.headers, body, target.asked)
 
 
@@ -139,8 +146,9 @@ def _refuse_for_pod(status: int, target: Target) -> None:
     if status == 404:
         return
     if status in (401, 403):
-        raise Failure(Outcome.UNREACHABLE, f"{target.pod.name} wants a login of its own ({status}), which Muster has not.")
-    raise Failure(Outcome.UNREACHABLE, f"{target.pod.name} answers {status} instead of its metrics.")
+        raise Failure(Outcome.REFUSED, f"{target.pod.name} requires a login of its own ({status}), which Muster does not have.")
+    outcome = Outcome.REFUSED if 400 <= status < 500 else Outcome.UNREACHABLE
+    raise Failure(outcome, f"{target.pod.name} answers {status} instead of its metrics.")
 
 
 class DirectWay:
@@ -180,7 +188,7 @@ class DirectWay:
         return None
 
 
-def read_all(
+def read_all(  # noqa: PLR0913 the parts of a scrape, passed on by name
     targets: Sequence[Target],
     way: Way,
     make: Callable[[Target, bytes | bytearray, datetime], object],
@@ -199,7 +207,7 @@ def read_all(
         return []
     shut = _Shut()
 
-    def one(target: Target) -> Page:
+    def value(target: Target) -> Page:
         started = time.monotonic()
         failure: Failure | None = None
         read: object = None
@@ -212,11 +220,11 @@ def read_all(
 
     order = sorted(range(len(targets)), key=lambda position: (targets[position].key in last, position))
     with ThreadPoolExecutor(max_workers=min(workers, len(targets)), thread_name_prefix="exporters") as pool:
-        futures = {position: pool.submit(one, targets[position]) for position in order}
+        futures = {position: pool.submit(value, targets[position]) for position in order}
     return [futures[position].result() for position in range(len(targets))]
 
 
-def _read(
+def _read(  # noqa: PLR0913 the parts of a scrape, passed on by name
     target: Target,
     way: Way,
     make: Callable[[Target, bytes | bytearray, datetime], object],
@@ -238,7 +246,7 @@ def _read(
 
 
 def _twice(way: Way, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
-    """A kept connection may have been closed by the other side meanwhile: then once more, in what is left of its time."""
+    """Retries once, in what is left of its time, where the server has closed a kept connection."""
     try:
         return way.ask(target, path, deadline)
     except Failure as failure:

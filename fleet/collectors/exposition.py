@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 _LINE = re.compile(
@@ -18,7 +19,7 @@ _LINE = re.compile(
     (?:\{((?:[^"}\n]++|"(?:[^"\\\n]++|\\[^\n])*+")*+)\})?       # labels, whose values may hold braces
     [ \t]*+
     (\S++)                                                      # value
-    (?:[ \t]++(-?\d++))?                                        # milliseconds since 1970
+    (?:[ \t]++(-?\d{1,19}))?                                        # milliseconds since 1970
     [ \t]*\r?$""",
     re.MULTILINE | re.VERBOSE,
 )
@@ -65,6 +66,18 @@ def _labels(text: str) -> dict[str, str]:
 def _unescape(value: str) -> str:
     r"""\\, \" and \n; anything else behind a backslash stands as it is."""
     return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[0]), value)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+
+def moment(milliseconds: float) -> datetime:
+    """Returns the moment of a sample; of a number that no calendar has, one that is never recent."""
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except (OverflowError, ValueError):
+        return _LAST if milliseconds > 0 else _EPOCH
 
 
 def decode(body: bytes | bytearray) -> str:

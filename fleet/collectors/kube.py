@@ -26,7 +26,7 @@ from fleet.collectors.credentials import Credential, ExecPlugin, Source, TokenFi
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, ConfigurationError, Failure, from_transport, shorten, timed_out
 from fleet.collectors.tls import Tls, read_pem
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 __all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "list_connections", "open_client", "preload"]
 
@@ -34,7 +34,7 @@ Params = Sequence[tuple[str, str | int]]
 
 JSON = "application/json"
 CONNECT_TIMEOUT_S = 3.0
-POOL_SIZE = 32  # as many exporters are asked at once through the API server; connections that nobody needs are not made
+POOL_SIZE = 32  # as many exporters are read at once through the API server; unneeded connections are not opened
 USER_AGENT = f"muster/{__version__}"  # a name that begins with curl or Mozilla would be sent twice the bytes, indented
 
 
@@ -54,7 +54,7 @@ class Client:
         self._lock = threading.Lock()
         self._transport: _Transport | None = None
 
-    def request(
+    def request(  # noqa: PLR0913 the parts of an HTTP request
         self,
         method: str,
         path: str,
@@ -67,8 +67,11 @@ class Client:
         timeout_s: float,
         max_bytes: int,
     ) -> Answer:
-        """One request. After a 401 the configuration is read anew, and where that gave another credential the request
-        is made once more. Raises Failure for everything that is no answer, and for an answer above `max_bytes`."""
+        """One request.
+
+        After a 401 the configuration is read again, and where that has another credential the request is made once more.
+        Raises Failure for everything that is no answer, and for an answer above `max_bytes`.
+        """
         transport = self._current(deadline)
         answer = transport.request(method, path, params, body, accept, asked, deadline, timeout_s, max_bytes)
         if answer.status == 401:
@@ -78,8 +81,10 @@ class Client:
         return answer
 
     def find_host(self, deadline: Deadline) -> None:
-        """Resolve the server's name within the connect time-out: the resolver itself knows no time-out, and can keep a
-        pass waiting for half a minute. Raises Failure."""
+        """Resolve the server's name within the connect time-out.
+
+        The resolver itself knows no time-out, and can keep a pass waiting for half a minute. Raises Failure.
+        """
         if not self._current(deadline).proxied:
             find_host(self.connection.server, deadline.at_most(CONNECT_TIMEOUT_S))
 
@@ -149,7 +154,7 @@ class _Transport:
         self._api.rest_client.pool_manager.clear()
         self._api.close()
 
-    def request(
+    def request(  # noqa: PLR0913 the parts of an HTTP request
         self,
         method: str,
         path: str,

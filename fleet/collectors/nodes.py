@@ -8,13 +8,23 @@ from sys import intern
 
 import msgspec
 
+from fleet.collectors import managed_fields
 from fleet.collectors.errors import Asked
 from fleet.collectors.paging import Listing, PageDecoder, read_list
 from fleet.collectors.platforms import platform_of
 from fleet.collectors.session import Session
-from fleet.collectors.wire import ConditionWire, ObjectMeta, Quantities, interned, parse_conditions, quantities
-from fleet.domain.labels import NVIDIA
-from fleet.domain.snapshot import NodeInfo, NodeSnapshot, Taint
+from fleet.collectors.wire import (
+    ConditionWire,
+    ObjectMeta,
+    Quantities,
+    interned,
+    is_object_name,
+    parse_conditions,
+    quantities,
+)
+from fleet.domain.catalog import monitors
+from fleet.domain.labels import HANDSHAKE_DELETED, HANDSHAKE_OF, NVIDIA
+from fleet.domain.snapshot import NodeInfo, NodeSnapshot, ObjectProblem, Taint
 
 ASKED = Asked(verb="list", resource="nodes")
 
@@ -48,18 +58,25 @@ class _Status(msgspec.Struct, rename="camel", gc=False):
     node_info: _Info | None = None
 
 
+class _Meta(ObjectMeta, rename="camel", gc=False):
+    managed_fields: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class NodeWire(msgspec.Struct, gc=False):
-    metadata: ObjectMeta | None = None
+    metadata: _Meta | None = None
     spec: _Spec | None = None
     status: _Status | None = None
 
 
 _pages = PageDecoder(NodeWire)
-_NO_META, _NO_SPEC, _NO_STATUS, _NO_INFO = ObjectMeta(), _Spec(), _Status(), _Info()
+_HANDSHAKES = frozenset(HANDSHAKE_OF.values())
+_LONGEST_ANNOTATION = 16_384
+"""64 GPUs take less; a longer text is not worth its memory."""
+_NO_META, _NO_SPEC, _NO_STATUS, _NO_INFO = _Meta(), _Spec(), _Status(), _Info()
 
 
 class Nodes(msgspec.Struct):
-    """The GPU nodes, what the list said of itself, and where the cluster seems to run."""
+    """The GPU nodes, the list's metadata, and the platform of the cluster."""
 
     listing: Listing[NodeSnapshot]
     platform: str = ""
@@ -70,13 +87,30 @@ def fetch(session: Session, is_wanted: Callable[[NodeSnapshot], bool], server_ve
     platforms: Counter[str] = Counter()
 
     def keep(wires: list[NodeWire]) -> list[NodeSnapshot]:
-        nodes = [node for wire in wires if (node := parse(wire)) is not None]
+        nodes = [(node, wire) for wire in wires if (node := parse(wire)) is not None]
         platforms.update(_platform(wire, server_version) for wire in wires)
-        return [node for node in nodes if is_wanted(node)]
+        return [with_managers(node, wire) for node, wire in nodes if is_wanted(node)]
 
     listing = read_list(session, "/api/v1/nodes", ASKED, _pages, keep)
-    told = [(count, name) for name, count in platforms.items() if name]
-    return Nodes(listing, max(told)[1] if told else platform_of({}, {}, "", server_version))
+    _leave_out(listing)
+    known = [(count, name) for name, count in platforms.items() if name]
+    return Nodes(listing, max(known)[1] if known else platform_of({}, {}, "", server_version))
+
+
+def _leave_out(listing: Listing[NodeSnapshot]) -> None:
+    """Moves the nodes that cannot be recorded from the list's items to its problems."""
+    kept, uids = [], set()
+    for node in listing.items:
+        if not is_object_name(node.name):
+            problem = "Its name is not one that Kubernetes accepts (lower-case letters, digits, '-' and '.'), so it was left out."
+        elif node.uid in uids:
+            problem = "It has the UID of another node of the list, so it was left out."
+        else:
+            uids.add(node.uid)
+            kept.append(node)
+            continue
+        listing.problems.append(ObjectProblem("node", node.name, problem))
+    listing.items = kept
 
 
 def parse(wire: NodeWire) -> NodeSnapshot | None:
@@ -89,7 +123,7 @@ def parse(wire: NodeWire) -> NodeSnapshot | None:
         uid=meta.uid or "",
         created_at=meta.created_at,
         labels=interned(meta.labels),
-        annotations=interned({k: v for k, v in (meta.annotations or {}).items() if k.startswith(NVIDIA)}),
+        annotations=interned({key: text for key, text in (meta.annotations or {}).items() if _is_kept(key, text)}),
         taints=parse_taints(spec.taints),
         unschedulable=bool(spec.unschedulable),
         provider_id=spec.provider_id or "",
@@ -98,6 +132,32 @@ def parse(wire: NodeWire) -> NodeSnapshot | None:
         conditions=parse_conditions(status.conditions),
         node_info=_parse_info(status.node_info or _NO_INFO),
     )
+
+
+def with_managers(node: NodeSnapshot, wire: NodeWire) -> NodeSnapshot:
+    """Returns the node with who set what takes it out of service; as it is where nothing does."""
+    wanted = [managed_fields.CORDON] if node.unschedulable else []
+    if any(_takes_out("taint", taint.key, taint.value) for taint in node.taints):
+        wanted.append(managed_fields.TAINTS)
+    wanted += [f"label {key}" for key, value in node.labels.items() if _takes_out("label", key, value)]
+    wanted += [f"annotation {key}" for key, value in node.annotations.items() if _takes_out("annotation", key, value)]
+    if not wanted or wire.metadata is None:
+        return node
+    return msgspec.structs.replace(node, managers=managed_fields.parse(wire.metadata.managed_fields, wanted))
+
+
+def _takes_out(place: monitors.Place, key: str, value: str) -> bool:
+    signal = monitors.signal_of(place, key)
+    return signal is not None and signal.meaning(value) in monitors.OUT_OF_SERVICE
+
+
+def _is_kept(key: str, text: str) -> bool:
+    """Whether Muster reads this annotation. Handshakes of share schedulers change every 30 s: only that one has ended is kept."""
+    if len(text) > _LONGEST_ANNOTATION:
+        return False
+    if monitors.signal_of("annotation", key) is not None:
+        return True
+    return key.startswith(NVIDIA) or key in HANDSHAKE_OF or (key in _HANDSHAKES and text.startswith(HANDSHAKE_DELETED))
 
 
 def parse_taints(wires: Sequence[TaintWire] | None) -> tuple[Taint, ...]:

@@ -1,4 +1,4 @@
-"""The GPU stack's own objects: ClusterPolicy, NVIDIADriver, and the DaemonSets of whoever runs GPUs on this cluster.
+"""The GPU stack's own objects: ClusterPolicy, GPUCluster, NVIDIADriver, and the DaemonSets that run GPUs on this cluster.
 
 There need be no GPU Operator: static and Helm device plugins, cloud-managed stacks and DRA drivers are DaemonSets too.
 """
@@ -10,14 +10,15 @@ from typing import TypeVar
 
 import msgspec
 
+from fleet.collectors import trust
 from fleet.collectors.apis import Apis, absent, explain_refusal
 from fleet.collectors.daemonsets import DaemonSetWire, PluginSource, parse, plugin_sources
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.paging import Listing, PageDecoder, read_list
 from fleet.collectors.session import Session
 from fleet.collectors.wire import ConditionWire, ObjectMeta, parse_conditions
-from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import ClusterPolicySnapshot, NvidiaDriverSnapshot, OperatorSnapshot
+from fleet.domain.snapshot import ClusterPolicySnapshot, GpuClusterSnapshot, NvidiaDriverSnapshot, OperatorSnapshot
+from fleet.domain.snapshot.sections import Outcome
 
 Wire = TypeVar("Wire")
 Out = TypeVar("Out")
@@ -25,6 +26,7 @@ Out = TypeVar("Out")
 GROUP = "nvidia.com"
 POLICIES = Asked(verb="list", resource="clusterpolicies", group=GROUP, optional=True)
 DRIVERS = Asked(verb="list", resource="nvidiadrivers", group=GROUP, optional=True)
+GPU_CLUSTERS = Asked(verb="list", resource="gpuclusters", group=GROUP, optional=True)
 DAEMONSETS = Asked(verb="list", resource="daemonsets", group="apps")
 
 _WHOLE = (Outcome.COLLECTED, Outcome.ABSENT)
@@ -88,6 +90,18 @@ class DriverWire(msgspec.Struct, gc=False):
     status: _DriverCrStatus | None = None
 
 
+class _GpuClusterStatus(msgspec.Struct, gc=False):
+    state: str | None = None
+    namespace: str | None = None
+    conditions: list[ConditionWire] | None = None
+
+
+class GpuClusterWire(msgspec.Struct, gc=False):
+    metadata: ObjectMeta | None = None
+    status: _GpuClusterStatus | None = None
+
+
+_gpu_cluster_pages = PageDecoder(GpuClusterWire)
 _policy_pages = PageDecoder(PolicyWire)
 _driver_pages = PageDecoder(DriverWire)
 _daemonset_pages = PageDecoder(DaemonSetWire)
@@ -107,39 +121,57 @@ class Stack(msgspec.Struct):
     @property
     def count(self) -> int:
         snapshot = self.snapshot
-        return len(snapshot.policies) + len(snapshot.drivers) + len(snapshot.daemonsets)
+        return len(snapshot.policies) + len(snapshot.drivers) + len(snapshot.daemonsets) + len(snapshot.gpu_clusters)
 
 
 def fetch(session: Session, apis: Apis) -> Stack:
-    """Read all three kinds. A kind that fails is told in `outcome` and `reason`; the others keep what they gave."""
+    """Reads all four kinds. `outcome` and `reason` report a kind that fails; the results of the others are kept."""
     policies = _optional(session, apis, POLICIES, "v1", _policy_pages, _policies)
     drivers = _optional(session, apis, DRIVERS, "v1alpha1", _driver_pages, _drivers)
+    gpu_clusters = _optional(session, apis, GPU_CLUSTERS, "v1alpha1", _gpu_cluster_pages, _gpu_clusters)
     daemonsets = _daemonsets(session)
-    return assemble(policies, drivers, daemonsets)
+    return assemble(policies, drivers, daemonsets, gpu_clusters)
 
 
 def assemble(
     policies: Listing[ClusterPolicySnapshot],
     drivers: Listing[NvidiaDriverSnapshot],
     daemonsets: Listing[DaemonSetWire],
+    gpu_clusters: Listing[GpuClusterSnapshot] | None = None,
 ) -> Stack:
-    """One section of three lists: complete where each was read whole or is known not to be installed."""
+    """One section of several lists: complete where each was read whole or is known not to be installed.
+
+    GPUClusters are a technology preview: that they may not be read is noted and costs nothing else.
+    """
+    gpu_clusters = gpu_clusters or Listing(items=[], outcome=Outcome.ABSENT)
     snapshots = tuple(snapshot for wire in daemonsets.items if (snapshot := parse(wire)) is not None)
     stack = Stack(
-        snapshot=OperatorSnapshot(policies=tuple(policies.items), drivers=tuple(drivers.items), daemonsets=snapshots),
+        snapshot=OperatorSnapshot(
+            policies=tuple(policies.items),
+            drivers=tuple(drivers.items),
+            daemonsets=snapshots,
+            gpu_clusters=tuple(gpu_clusters.items),
+            gpu_clusters_unknown="" if gpu_clusters.outcome in _WHOLE else gpu_clusters.reason,
+        ),
     )
     failed = [part for part in (policies, drivers, daemonsets) if part.outcome not in (Outcome.COLLECTED, Outcome.ABSENT)]
     if failed:
         stack.outcome = failed[0].outcome
         stack.reason = " ".join(dict.fromkeys(part.reason for part in failed))
-    elif policies.outcome is Outcome.ABSENT and drivers.outcome is Outcome.ABSENT and not snapshots:
+    elif policies.outcome is Outcome.ABSENT and drivers.outcome is Outcome.ABSENT and not snapshots and not gpu_clusters.items:
         stack.outcome = Outcome.ABSENT
         stack.reason = "Neither the GPU Operator nor any other GPU stack that Muster knows is installed."
     if policies.outcome in _WHOLE and daemonsets.outcome in _WHOLE:
-        named = {policy.namespace for policy in policies.items if policy.namespace}
-        stack.namespaces = frozenset({daemonset.namespace for daemonset in snapshots} | named)
-        stack.sources = _sources(policies.items, daemonsets.items)
+        named = {policy.namespace for policy in policies.items} | {item.namespace for item in gpu_clusters.items}
+        stack.namespaces = frozenset({daemonset.namespace for daemonset in snapshots} | named - {""})
+        believed = trust.believe_daemonsets(snapshots, policies.items)
+        stack.sources = _sources(policies.items, [wire for wire in daemonsets.items if _key(wire) in believed])
     return stack
+
+
+def _key(wire: DaemonSetWire) -> tuple[str, str]:
+    meta = wire.metadata or ObjectMeta()
+    return meta.namespace or "", meta.name or ""
 
 
 def _sources(policies: Iterable[ClusterPolicySnapshot], daemonsets: Iterable[DaemonSetWire]) -> tuple[PluginSource, ...]:
@@ -198,6 +230,10 @@ def _policies(wires: Iterable[PolicyWire]) -> list[ClusterPolicySnapshot]:
     return [parse_policy(wire) for wire in wires]
 
 
+def _gpu_clusters(wires: Iterable[GpuClusterWire]) -> list[GpuClusterSnapshot]:
+    return [parse_gpu_cluster(wire) for wire in wires]
+
+
 def _drivers(wires: Iterable[DriverWire]) -> list[NvidiaDriverSnapshot]:
     return [parse_driver(wire) for wire in wires]
 
@@ -218,6 +254,16 @@ def parse_policy(wire: PolicyWire) -> ClusterPolicySnapshot:
         device_plugin_config_name=config.name or "",
         device_plugin_config_default=config.default or "",
         driver_version=driver.version or "",
+        conditions=parse_conditions(status.conditions),
+    )
+
+
+def parse_gpu_cluster(wire: GpuClusterWire) -> GpuClusterSnapshot:
+    meta, status = wire.metadata or ObjectMeta(), wire.status or _GpuClusterStatus()
+    return GpuClusterSnapshot(
+        name=meta.name or "",
+        state=status.state or "",
+        namespace=status.namespace or "",
         conditions=parse_conditions(status.conditions),
     )
 

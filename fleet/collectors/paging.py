@@ -10,12 +10,18 @@ import msgspec
 from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.kube import Params
 from fleet.collectors.session import Session
-from fleet.domain.outcomes import Outcome
+from fleet.collectors.wire import ObjectMeta
+from fleet.domain.snapshot.problems import ObjectProblem
+from fleet.domain.snapshot.sections import Outcome
 
 Wire = TypeVar("Wire")
 Out = TypeVar("Out")
 
 _SMALLEST_PAGE = 20
+MOST_EMPTY_PAGES = 20
+"""In a row: a server may filter a page down to nothing, but not without end."""
+
+_MOST_PROBLEMS = 50
 
 
 class _ListMeta(msgspec.Struct, rename={"continue_": "continue"}, gc=False):
@@ -38,7 +44,7 @@ class Decoded(msgspec.Struct, Generic[Wire]):
 
 
 class PageDecoder(Generic[Wire]):
-    """Decodes pages of one kind. One odd object costs itself, not its page: it is counted and told."""
+    """Decodes pages of one kind. A malformed object is left out, counted and reported; its page is kept."""
 
     def __init__(self, item: type[Wire]) -> None:
         self._whole = msgspec.json.Decoder(_Page[item])  # type: ignore[valid-type]
@@ -92,13 +98,15 @@ class Listing(msgspec.Struct, Generic[Out]):
     count: int = 0
     outcome: Outcome = Outcome.COLLECTED
     reason: str = ""
+    problems: list[ObjectProblem] = []
+    """Objects that were sent twice."""
 
     @property
     def complete(self) -> bool:
         return self.outcome is Outcome.COLLECTED
 
 
-def read_list(
+def read_list(  # noqa: PLR0913 the parts of a list request
     session: Session,
     path: str,
     asked: Asked,
@@ -111,7 +119,9 @@ def read_list(
     """Every page of a list through `keep`, which returns what is worth keeping of one page.
 
     A list that breaks after its first page answers with what was read and `incomplete`, and so does one that has more
-    than `most_pages`; one that expires is begun again once, then answers `expired`. Raises Failure where nothing was read.
+    than `most_pages`; one that expires is begun again once, then answers `expired`. An object that is sent twice is kept once
+    and named in `problems`; a server that sends the same page again, or empty ones without end, is asked no further.
+    Raises Failure where nothing was read.
     """
     listing = _read_once(session, path, asked, decoder, keep, params, most_pages)
     if listing.outcome is Outcome.EXPIRED:
@@ -121,7 +131,7 @@ def read_list(
     return listing
 
 
-def _read_once(
+def _read_once(  # noqa: PLR0913 the parts of a list request
     session: Session,
     path: str,
     asked: Asked,
@@ -131,7 +141,8 @@ def _read_once(
     most_pages: int | None,
 ) -> Listing[Out]:
     listing: Listing[Out] = Listing(items=[])
-    token, size, pages, broken = "", session.limits.page_size, 0, 0
+    token, size, pages, broken, empty = "", session.limits.page_size, 0, 0, 0
+    names: set[tuple[str, str]] = set()
     while True:
         # resourceVersion stays out: together with it the server ignores `limit` and sends everything at once.
         query = [*params, ("limit", size), *([("continue", token)] if token else [])]
@@ -145,6 +156,11 @@ def _read_once(
                 raise
             return _broken_off(listing, failure, pages)
         pages += 1
+        sent = len(page.items)
+        page.items = _without_repeats(page.items, names, listing.problems)
+        if sent and not page.items:
+            return _broken_off(listing, Failure(Outcome.MALFORMED, "The server sends the same page again."), pages)
+        empty = 0 if sent else empty + 1
         listing.count += len(page.items)
         listing.items.extend(keep(page.items))
         page.items.clear()  # or this page would live on while the next one is read
@@ -156,9 +172,31 @@ def _read_once(
             return listing
         if page.continue_ == token:
             return _broken_off(listing, Failure(Outcome.MALFORMED, "The server repeats its continue token."), pages)
+        if empty == MOST_EMPTY_PAGES:
+            return _broken_off(listing, Failure(Outcome.MALFORMED, f"The server sent {empty} empty pages in a row."), pages)
         if pages == most_pages:
             return _broken_off(listing, Failure(Outcome.INCOMPLETE, "Muster reads no more of them in one pass."), pages)
         token = page.continue_
+
+
+def _without_repeats(items: list[Wire], names: set[tuple[str, str]], problems: list[ObjectProblem]) -> list[Wire]:
+    """Returns the objects whose namespace and name are not in `names` yet, and adds those names to it."""
+    fresh = []
+    for item in items:
+        meta = getattr(item, "metadata", None)
+        if not isinstance(meta, ObjectMeta) or not meta.name:
+            fresh.append(item)
+            continue
+        identity = (meta.namespace or "", meta.name)
+        if identity not in names:
+            names.add(identity)
+            fresh.append(item)
+        elif len(problems) < _MOST_PROBLEMS:
+            name = "/".join(filter(None, identity))
+            problems.append(
+                ObjectProblem("object", shorten(name, 253), "The list contained it more than once; the first was kept.")
+            )
+    return fresh
 
 
 def _broken_off(listing: Listing[Out], failure: Failure, pages: int) -> Listing[Out]:

@@ -13,85 +13,17 @@ import msgspec
 
 from fleet.collectors.apis import Apis
 from fleet.collectors.errors import Asked, Failure
+from fleet.collectors.needed_permissions import NEEDS, REVIEWED, Need
 from fleet.collectors.session import Session
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import MissingPermission, Permissions
+from fleet.domain.snapshot.sections import Outcome
 
 _RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _AUTHORIZATION = "authorization.k8s.io"
-REVIEWED = "default"
-"""The namespace whose rules stand for the cluster-wide ones; it is also where Events about nodes are kept."""
+EVERYWHERE = "muster-cluster-wide"
+"""A namespace without roles for anybody: rules that apply there apply in every namespace."""
 
-
-class Need(msgspec.Struct, frozen=True, kw_only=True):
-    """One right that Muster uses. `hides` is what stays unknown without it."""
-
-    verb: str
-    group: str
-    resource: str
-    hides: str
-    in_namespace: bool = False
-    """Needed in the stack's namespaces only, not everywhere."""
-    namespace: str = ""
-    """The one namespace it is needed in: REVIEWED or none, for that is where the account's rules are asked for."""
-    optional: bool = False
-    """Of no use where the API group is not installed."""
-
-
-NEEDS: tuple[Need, ...] = (
-    Need(verb="list", group="", resource="nodes", hides="everything: no node, no GPU, no capacity is known"),
-    Need(verb="list", group="", resource="pods", hides="requested and free slots, who holds them, and the stack's pods"),
-    Need(
-        verb="get",
-        group="",
-        resource="pods/proxy",
-        hides="load, memory and health of GPUs, and what model servers serve, where MUSTER_TELEMETRY is pod-proxy",
-    ),
-    Need(verb="list", group="apps", resource="daemonsets", hides="whether the GPU stack's DaemonSets are ready"),
-    Need(
-        verb="list",
-        group="nvidia.com",
-        resource="clusterpolicies",
-        hides="how the GPU Operator is configured, and its own state",
-        optional=True,
-    ),
-    Need(
-        verb="list",
-        group="nvidia.com",
-        resource="nvidiadrivers",
-        hides="drivers managed by NVIDIADriver objects",
-        optional=True,
-    ),
-    Need(
-        verb="get",
-        group="",
-        resource="configmaps",
-        hides="which sharing the device plugin was told to use",
-        in_namespace=True,
-    ),
-    Need(
-        verb="list",
-        group="resource.k8s.io",
-        resource="resourceslices",
-        hides="devices published through DRA, with their identities",
-        optional=True,
-    ),
-    Need(
-        verb="list",
-        group="resource.k8s.io",
-        resource="resourceclaims",
-        hides="which DRA devices are held, and by whom",
-        optional=True,
-    ),
-    Need(
-        verb="list",
-        group="",
-        resource="events",
-        namespace=REVIEWED,
-        hides="Xids and warnings that outside monitors tell in Events only",
-    ),
-)
 
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate", "*"})
 # Asking about oneself is created, but changes nothing; every account may do it.
@@ -138,13 +70,13 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 def fetch(session: Session, apis: Apis, config_maps: Mapping[str, frozenset[str]]) -> Permissions:
-    """Review the account's rules in REVIEWED and in the stack's namespaces. Raises Failure.
+    """Review the account's rules everywhere, in REVIEWED and in the stack's namespaces. Raises Failure.
 
     `config_maps` holds the stack's namespaces, each with the names of the ConfigMaps that Muster reads there.
     """
-    everywhere = _review(session, REVIEWED)
-    stack = [_review(session, namespace) for namespace in sorted(config_maps)]
-    permissions = parse(everywhere, stack, apis, config_maps)
+    everywhere = _review(session, EVERYWHERE)
+    namespaced = [_review(session, namespace) for namespace in sorted({REVIEWED, *config_maps})]
+    permissions = parse(everywhere, namespaced, apis, config_maps)
     if not permissions.incomplete:
         return permissions
     missing = tuple(right for right in permissions.missing if not _is_allowed(session, right))
@@ -173,32 +105,54 @@ def parse_rules(namespace: str, body: bytes | bytearray) -> Rules:
     return Rules(namespace, tuple(status.resource_rules or ()), incomplete)
 
 
-def parse(everywhere: Rules, stack: Sequence[Rules], apis: Apis, config_maps: Mapping[str, frozenset[str]]) -> Permissions:
-    """What is missing and what is too much. ConfigMaps are needed only in namespaces where Muster reads one."""
+def parse(everywhere: Rules, namespaced: Sequence[Rules], apis: Apis, config_maps: Mapping[str, frozenset[str]]) -> Permissions:
+    """What is missing and what is too much. ConfigMaps are needed only in namespaces where Muster reads one.
+
+    A rule that a review of one namespace has and the review of no namespace in particular has not holds in that one only.
+    """
+    by_namespace = {place.namespace: place for place in namespaced}
     missing = []
     for need in NEEDS:
         if need.optional and apis.serves(need.group) is False:
             continue
-        places = [p for p in stack if config_maps.get(p.namespace)] if need.in_namespace else [everywhere]
-        for place in places:
-            names = config_maps[place.namespace] if need.in_namespace else frozenset()
+        wanted = [name for name in by_namespace if config_maps.get(name)] if need.in_namespace else [need.namespace]
+        for namespace in wanted:
+            names = config_maps[namespace] if need.in_namespace else frozenset()
+            place = by_namespace.get(namespace, everywhere)
             if not _allows(place.rules, need, names):
-                missing.append(
-                    MissingPermission(
-                        verb=need.verb,
-                        group=need.group,
-                        resource=need.resource,
-                        namespace=place.namespace if need.in_namespace else need.namespace,
-                        hides=need.hides,
-                    )
-                )
-    reviewed = (everywhere, *stack)
-    writes = {told for place in reviewed for rule in place.rules for told in _writes(rule)}
+                missing.append(_missing(need, namespace))
+    reviewed = (everywhere, *namespaced)
+    anywhere = {write for rule in everywhere.rules for write in _writes(rule)}
+    local = {
+        f"{write} in namespace {place.namespace}"
+        for place in namespaced
+        for rule in place.rules
+        for write in _writes(rule)
+        if write not in anywhere
+    }
     return Permissions(
         missing=tuple(missing),
-        writes=tuple(sorted(writes)),
+        writes=(*sorted(anywhere), *sorted(local)),
+        reviewed=tuple(by_namespace),
         incomplete=any(place.incomplete for place in reviewed),
     )
+
+
+def _missing(need: Need, namespace: str) -> MissingPermission:
+    return MissingPermission(verb=need.verb, group=need.group, resource=need.resource, namespace=namespace, hides=need.hides)
+
+
+def with_forbidden(permissions: Permissions, asked: Iterable[Asked]) -> Permissions:
+    """Returns the permissions with what requests were refused for, where the rules did not say that it is missing."""
+    missing = list(permissions.missing)
+    known = {(right.verb, right.group, right.resource) for right in missing}
+    for request in asked:
+        key = (request.verb, request.group, request.resource)
+        need = next((need for need in NEEDS if (need.verb, need.group, need.resource) == key), None)
+        if need is not None and key not in known:
+            known.add(key)
+            missing.append(_missing(need, request.namespace if need.in_namespace else need.namespace))
+    return msgspec.structs.replace(permissions, missing=tuple(missing))
 
 
 def _allows(rules: Iterable[Rule], need: Need, names: frozenset[str]) -> bool:
@@ -236,9 +190,9 @@ def _writes(rule: Rule) -> Iterable[str]:
             continue
         for group in rule.api_groups or ():
             for resource in rule.resources or ():
-                told = f"{resource}.{group}" if group else resource
-                if told not in _SELF_REVIEWS:
-                    yield f"{verb} {told}{bound}"
+                result = f"{resource}.{group}" if group else resource
+                if result not in _SELF_REVIEWS:
+                    yield f"{verb} {result}{bound}"
 
 
 def _is_allowed(session: Session, right: MissingPermission) -> bool:
@@ -260,8 +214,3 @@ def _is_allowed(session: Session, right: MissingPermission) -> bool:
     except (Failure, msgspec.MsgspecError):
         return False
     return bool(status and status.allowed)
-
-
-def rbac_rule(right: MissingPermission) -> dict[str, list[str]]:
-    """The rule to add to Muster's role for a missing right, as RBAC writes it."""
-    return {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]}

@@ -1,4 +1,4 @@
-"""Where a cluster runs, as its server version and its nodes tell it."""
+"""Finds out where a cluster runs, from its server version and its nodes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BY_PROVIDER = (
 
 
 def platform_of(labels: Mapping[str, str], annotations: Mapping[str, str], provider_id: str, server_version: str) -> str:
-    """EKS, GKE, AKS, OpenShift, kubeadm …; empty where nothing tells. OpenShift first: it runs on all clouds."""
+    """EKS, GKE, AKS, OpenShift, kubeadm …; empty where unknown. OpenShift first: it runs on all clouds."""
     if _BY_KEY[0][0] in labels:
         return _BY_KEY[0][1]
     for token, name in _BY_VERSION:

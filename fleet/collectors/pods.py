@@ -6,110 +6,29 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from sys import intern
 
-import msgspec
-
+from fleet.collectors import pod_scheduling
 from fleet.collectors.components import NFD_WORKER, component_of
-from fleet.collectors.wire import ConditionWire, ObjectMeta, Owner, Quantities, interned, parse_time
-from fleet.domain.labels import DEVICE_CLASS_RESOURCE_PREFIX, is_gpu_resource
+from fleet.collectors.pod_scheduling import ResourcesWire
+from fleet.collectors.pods_wire import Container, ContainerStatus, PodWire, Spec, States, Status, Variable
+from fleet.collectors.wire import ConditionWire, ObjectMeta, Owner, interned, parse_time
+from fleet.domain.catalog import monitors
+from fleet.domain.labels import (
+    DEVICE_CLASS_RESOURCE_PREFIX,
+    KAI_FRACTIONS,
+    KAI_GROUP,
+    MUSTER_PLACEMENT,
+    is_gpu_quantity,
+    is_gpu_resource,
+)
 from fleet.domain.snapshot import ContainerPort, ContainerSnapshot, DeviceAllocation, PodSnapshot
 
-
-class _Resources(msgspec.Struct, gc=False):
-    requests: Quantities | None = None
-    limits: Quantities | None = None
-
-
-class _Port(msgspec.Struct, rename="camel", gc=False):
-    name: str | None = None
-    container_port: int | None = None
-    protocol: str | None = None
-
-
-class _Variable(msgspec.Struct, gc=False):
-    name: str | None = None
-    value: str | None = None
-
-
-class _SecurityContext(msgspec.Struct, gc=False):
-    privileged: bool | None = None
-
-
-class _Container(msgspec.Struct, rename="camel", gc=False):
-    name: str | None = None
-    image: str | None = None
-    resources: _Resources | None = None
-    env: list[_Variable] | None = None
-    security_context: _SecurityContext | None = None
-    restart_policy: str | None = None
-    ports: list[_Port] | None = None
-
-
-class _ClaimUse(msgspec.Struct, rename="camel", gc=False):
-    name: str | None = None
-    resource_claim_name: str | None = None
-
-
-class _Spec(msgspec.Struct, rename="camel", gc=False):
-    node_name: str | None = None
-    priority_class_name: str | None = None
-    containers: list[_Container] | None = None
-    init_containers: list[_Container] | None = None
-    resource_claims: list[_ClaimUse] | None = None
-
-
-class _State(msgspec.Struct, rename="camel", gc=False):
-    reason: str | None = None
-    message: str | None = None
-    exit_code: int | None = None
-
-
-class _States(msgspec.Struct, gc=False):
-    waiting: _State | None = None
-    running: _State | None = None
-    terminated: _State | None = None
-
-
-class _Device(msgspec.Struct, rename={"resource_id": "resourceID"}, gc=False):
-    resource_id: str | None = None
-    health: str | None = None
-
-
-class _Allocated(msgspec.Struct, gc=False):
-    name: str | None = None
-    resources: list[_Device] | None = None
-
-
-class _ContainerStatus(msgspec.Struct, rename="camel", gc=False):
-    name: str | None = None
-    ready: bool | None = None
-    restart_count: int | None = None
-    state: _States | None = None
-    allocated_resources_status: list[_Allocated] | None = None
-
-
-class _Status(msgspec.Struct, rename="camel", gc=False):
-    phase: str | None = None
-    reason: str | None = None
-    message: str | None = None
-    start_time: str | None = None
-    pod_ip: str | None = msgspec.field(default=None, name="podIP")
-    conditions: list[ConditionWire] | None = None
-    container_statuses: list[_ContainerStatus] | None = None
-    init_container_statuses: list[_ContainerStatus] | None = None
-    resource_claim_statuses: list[_ClaimUse] | None = None
-    extended_resource_claim_status: _ClaimUse | None = None
-
-
-class PodWire(msgspec.Struct, gc=False):
-    metadata: ObjectMeta | None = None
-    spec: _Spec | None = None
-    status: _Status | None = None
-
-
-_NO_META, _NO_SPEC, _NO_STATUS, _NO_STATES = ObjectMeta(), _Spec(), _Status(), _States()
-_NO_CONTAINER_STATUS = _ContainerStatus()
+_NO_META, _NO_SPEC, _NO_STATUS, _NO_STATES = ObjectMeta(), Spec(), Status(), States()
+_NO_CONTAINER_STATUS = ContainerStatus()
+_LONGEST_DIGEST = 64
+_LONGEST_SHARE = 60
+_MOST_SIGNALS = 20
 _FINISHED = frozenset({"Succeeded", "Failed"})
-# Reasons that only say "not yet": any other reason tells more.
+# Reasons that only mean "not yet": any other reason is more specific.
 _MERE_WAITING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -118,7 +37,7 @@ def keep(wires: Iterable[PodWire], gpu_nodes: frozenset[str]) -> list[PodSnapsho
     kept = []
     for wire in wires:
         component = _component(wire)
-        # NFD's workers sit on every node of a cluster: elsewhere than on GPU nodes they tell nothing about GPUs.
+        # NFD's workers run on every node of a cluster: outside GPU nodes they have nothing to do with GPUs.
         if (component and component != NFD_WORKER) or _sits_on(wire, gpu_nodes) or _asks_for_gpu(wire):
             pod = parse(wire, component)
             if pod is not None:
@@ -134,8 +53,11 @@ def _component(wire: PodWire) -> str:
 
 
 def _asks_for_gpu(wire: PodWire) -> bool:
-    """Whether a container asks for a GPU resource, or the pod for a device through a ResourceClaim."""
+    """Whether a container asks for a GPU resource, or the pod for a device through a ResourceClaim, or for a share."""
     spec, status = wire.spec or _NO_SPEC, wire.status or _NO_STATUS
+    annotations = (wire.metadata or _NO_META).annotations
+    if annotations and any(annotations.get(key) for key in KAI_FRACTIONS):
+        return True
     if spec.resource_claims or status.extended_resource_claim_status is not None:
         return True
     for containers in (spec.containers, spec.init_containers):
@@ -144,9 +66,13 @@ def _asks_for_gpu(wire: PodWire) -> bool:
             if resources is not None:
                 for wanted in (resources.limits, resources.requests):
                     for name in wanted or ():
-                        if "/" in name and (is_gpu_resource(name) or name.startswith(DEVICE_CLASS_RESOURCE_PREFIX)):
+                        if "/" in name and _is_of_gpus(name):
                             return True
     return False
+
+
+def _is_of_gpus(name: str) -> bool:
+    return is_gpu_resource(name) or is_gpu_quantity(name) or name.startswith(DEVICE_CLASS_RESOURCE_PREFIX)
 
 
 def _sits_on(wire: PodWire, gpu_nodes: frozenset[str]) -> bool:
@@ -178,6 +104,7 @@ def parse(wire: PodWire, component: str | None = None) -> PodSnapshot | None:
         owner_kind=intern((owner.kind if owner else "") or ""),
         owner_name=intern((owner.name if owner else "") or ""),
         labels=interned(meta.labels),
+        placement=intern((meta.annotations or {}).get(MUSTER_PLACEMENT, "")[:_LONGEST_DIGEST]),
         ready=ready is not None and ready.status == "True",
         reason=intern(reason),
         message=message,
@@ -185,9 +112,38 @@ def parse(wire: PodWire, component: str | None = None) -> PodSnapshot | None:
         containers=containers,
         claims=_claims(spec, status),
         devices=_devices(statuses.values()),
+        gpu_share=_gpu_share(meta, containers),
+        signals=_signals(status.conditions or ()),
         component=_component(wire) if component is None else component,
         ip=status.pod_ip or "",
+        scheduling=pod_scheduling.parse(
+            meta,
+            spec,
+            spec.containers or (),
+            spec.init_containers or (),
+            bound=bool(spec.node_name),
+            nominated=status.nominated_node_name or "",
+        ),
     )
+
+
+def _signals(conditions: Sequence[ConditionWire]) -> tuple[str, ...]:
+    """Types of conditions that are True and say something of the node, as Slurm's operator writes them on its pods."""
+    signals = [condition.type for condition in conditions if condition.status == "True" and condition.type]
+    known = sorted(intern(type_) for type_ in signals if monitors.signal_of("pod_condition", type_) is not None)
+    return tuple(known[:_MOST_SIGNALS])
+
+
+def _gpu_share(meta: ObjectMeta, containers: Sequence[ContainerSnapshot]) -> str:
+    """The share of a GPU that annotations or a group label state. A pod of the group that requests a GPU is its reservation."""
+    annotations, labels = meta.annotations or {}, meta.labels or {}
+    for key in KAI_FRACTIONS:
+        if annotations.get(key):
+            return intern(f"{key} {annotations[key][:_LONGEST_SHARE]}")
+    group = next((key for key in labels if key == KAI_GROUP or key.startswith(KAI_GROUP + "/")), "")
+    if not group or any(is_gpu_resource(name) for container in containers for name in container.requests):
+        return ""
+    return intern(f"{KAI_GROUP} {labels[group][:_LONGEST_SHARE]}")
 
 
 def _owner(owners: Sequence[Owner] | None) -> Owner | None:
@@ -208,12 +164,12 @@ def _deleting_since(meta: ObjectMeta) -> datetime | None:
         return due
 
 
-def _containers(spec: _Spec, statuses: dict[str | None, _ContainerStatus]) -> tuple[ContainerSnapshot, ...]:
+def _containers(spec: Spec, statuses: dict[str | None, ContainerStatus]) -> tuple[ContainerSnapshot, ...]:
     init = [_container(wire, statuses, init=True) for wire in spec.init_containers or ()]
     return (*init, *(_container(wire, statuses, init=False) for wire in spec.containers or ()))
 
 
-def _container(wire: _Container, statuses: dict[str | None, _ContainerStatus], *, init: bool) -> ContainerSnapshot:
+def _container(wire: Container, statuses: dict[str | None, ContainerStatus], *, init: bool) -> ContainerSnapshot:
     status = statuses.get(wire.name, _NO_CONTAINER_STATUS)
     states = status.state or _NO_STATES
     state = states.terminated or states.waiting or states.running
@@ -234,7 +190,7 @@ def _container(wire: _Container, statuses: dict[str | None, _ContainerStatus], *
     )
 
 
-def _ports(wire: _Container) -> tuple[ContainerPort, ...]:
+def _ports(wire: Container) -> tuple[ContainerPort, ...]:
     return tuple(
         ContainerPort(port.container_port, intern(port.name or ""))
         for port in wire.ports or ()
@@ -246,7 +202,7 @@ _VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
 _LONGEST = 200
 
 
-def _visible_devices(env: Sequence[_Variable] | None) -> str:
+def _visible_devices(env: Sequence[Variable] | None) -> str:
     """The one variable that hands out GPUs; no other leaves the page it was read from."""
     for variable in env or ():
         if variable.name == _VISIBLE_DEVICES:
@@ -254,7 +210,7 @@ def _visible_devices(env: Sequence[_Variable] | None) -> str:
     return ""
 
 
-def _state_name(states: _States) -> str:
+def _state_name(states: States) -> str:
     if states.terminated is not None:
         return "terminated"
     if states.waiting is not None:
@@ -262,7 +218,7 @@ def _state_name(states: _States) -> str:
     return "running" if states.running is not None else ""
 
 
-def _extended(resources: _Resources | None) -> dict[str, str]:
+def _extended(resources: ResourcesWire | None) -> dict[str, str]:
     """Extended resources asked for: requests, and limits where no request is written (the API's own default)."""
     if resources is None:
         return {}
@@ -275,12 +231,12 @@ def _extended(resources: _Resources | None) -> dict[str, str]:
 
 
 def _reason(
-    status: _Status,
+    status: Status,
     containers: Sequence[ContainerSnapshot],
-    statuses: dict[str | None, _ContainerStatus],
+    statuses: dict[str | None, ContainerStatus],
     scheduled: ConditionWire | None,
 ) -> tuple[str, str]:
-    """Why the pod is not simply running: the pod's own word, the scheduler's, or the most telling container's."""
+    """Returns why the pod is not running: the pod's reason, the scheduler's, or the most specific container's."""
     if status.reason:
         return status.reason, status.message or ""
     if scheduled is not None and scheduled.status == "False":
@@ -295,7 +251,7 @@ def _reason(
     return failing[0].reason, (state.message if state else "") or ""
 
 
-def _claims(spec: _Spec, status: _Status) -> tuple[str, ...]:
+def _claims(spec: Spec, status: Status) -> tuple[str, ...]:
     """Claims by name: those generated from templates and for extended resources are only named in the status."""
     uses = [*(status.resource_claim_statuses or ()), *(spec.resource_claims or ())]
     if status.extended_resource_claim_status is not None:
@@ -303,7 +259,7 @@ def _claims(spec: _Spec, status: _Status) -> tuple[str, ...]:
     return tuple(dict.fromkeys(use.resource_claim_name for use in uses if use.resource_claim_name))
 
 
-def _devices(statuses: Iterable[_ContainerStatus]) -> tuple[DeviceAllocation, ...]:
+def _devices(statuses: Iterable[ContainerStatus]) -> tuple[DeviceAllocation, ...]:
     return tuple(
         DeviceAllocation(resource=intern(allocated.name or ""), device_id=device.resource_id, health=intern(device.health or ""))
         for status in statuses

@@ -1,7 +1,7 @@
 """A Prometheus server as the source of telemetry: one query for each metric and the whole cluster, however many nodes it has.
 
-Which metrics there are is asked first, so that only those are queried. Series that went stale are left out by the server itself;
-when a sample was really taken is asked once, of one metric that every device has: an instant query only tells when it was
+The names of metrics are read first, so that only existing ones are queried. The server leaves out stale series;
+the time of samples is queried once, for one metric that every device has: an instant query only returns when it was
 evaluated. Labels that an exporter gave may have been renamed by the server (honor_labels: false): exported_pod and the like.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,17 +22,18 @@ from fleet.collectors.bodies import read_body
 from fleet.collectors.dcgm import Devices
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure, from_transport, shorten, timed_out
+from fleet.collectors.exposition import moment
 from fleet.domain.catalog.metrics import load
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.telemetry import DeviceSample, ExporterReport
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport
 
 WORKERS = 4
 _TIMEOUT_S = 20.0
 _MAX_BYTES = 256 * 2**20
 _NODE_LABELS = ("node", "kubernetes_node", "nodename", "node_name", "Hostname", "hostname", "exported_hostname", "exported_node")
 POD_LABELS = (("namespace", "pod"), ("kubernetes_namespace", "kubernetes_pod_name"))
-# Every card has these, and no series of a link or a switch does: the first that is there tells when samples were taken.
+# Every card has these, and no series of a link or a switch does: the first that exists shows when samples were taken.
 _EVERYWHERE = ("gpu_temp", "fb_used", "power", "xid", "gr_engine_active")
 
 
@@ -56,8 +57,11 @@ class Server:
     """One Prometheus server, or anything that speaks its API (Thanos, Mimir, VictoriaMetrics)."""
 
     def __init__(self, url: str, token: str, deadline: Deadline, match: str = "") -> None:
-        """`match` are label matchers (`cluster="east"`) that every series must meet: where one server holds the samples of many
-        clusters, names of nodes may be the same in two of them, and the others' series need not be sent at all."""
+        """`match` are label matchers (`cluster="east"`) that every series must meet.
+
+        Where one server holds the samples of many clusters, names of nodes may be the same in two of them, and the others'
+        series need not be sent at all.
+        """
         self._url = url.rstrip("/")
         self._token = token
         self._match = match
@@ -75,8 +79,8 @@ class Server:
     def names(self, wires: Sequence[str]) -> list[str]:
         """Those of these names that it has series of. Raises Failure."""
         data = self._ask("label/__name__/values", {"match[]": self.select(wires)})
-        found: list[str] = _decode(data, list[str])
-        return found
+        result: list[str] = _decode(data, list[str])
+        return result
 
     def query(self, query: str) -> list[Series]:
         """An instant query's series. Raises Failure."""
@@ -129,8 +133,8 @@ def _data(status: int, body: bytes) -> msgspec.Raw:
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except msgspec.MsgspecError:
-        said = shorten(body[:200].decode("utf-8", "replace"), 120)
-        raise Failure(Outcome.MALFORMED, f"The server named as Prometheus answers {status} and no JSON: {said}.") from None
+        result = shorten(body[:200].decode("utf-8", "replace"), 120)
+        raise Failure(Outcome.MALFORMED, f"The server named as Prometheus answers {status} and no JSON: {result}.") from None
     if answer.status != "success":
         raise Failure(Outcome.MALFORMED, f"Prometheus refused a query ({status}): {shorten(answer.error or 'no reason given')}.")
     return answer.data
@@ -168,11 +172,11 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
         address = labels.get("instance", "").rpartition(":")[0].strip("[]")
         if address in self.by_ip:
             return self.by_ip[address]
-        said = [labels[name] for name in _NODE_LABELS if labels.get(name)]
-        named = next((name for name in (*said, address) if name in self.nodes), "")
-        # The exporter's Hostname is its pod's name where nobody told it the node's.
+        rows = [labels[name] for name in _NODE_LABELS if labels.get(name)]
+        named = next((name for name in (*rows, address) if name in self.nodes), "")
+        # The exporter's Hostname is its pod's name where NODE_NAME is not set.
         by_name = {pod: node for (_, pod), node in self.by_pod.items()}
-        return named or next((by_name[name] for name in said if name in by_name), "")
+        return named or next((by_name[name] for name in rows if name in by_name), "")
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,8 +188,10 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fetch(server: Server, places: Places, at: datetime) -> Read:
-    """The newest samples of every device on the cluster's nodes. Raises Failure where a query fails: half an answer would make
-    metrics look as if nobody exported them."""
+    """The newest samples of every device on the cluster's nodes.
+
+    Raises Failure where a query fails: half an answer would make metrics look as if they were not exported.
+    """
     names = frozenset(server.names(_wires()))
     queries = [query for wires in _groups(names) if (query := server.select(wires))]
     if not queries:
@@ -199,19 +205,19 @@ def fetch(server: Server, places: Places, at: datetime) -> Read:
 
 def parse(answers: Sequence[Sequence[Series]], times: Sequence[Series], places: Places, at: datetime) -> Read:
     """Series to devices. `times` holds, as values, when a series of each device was scraped."""
-    everything = [one for answer in answers for one in answer]
-    devices = Devices(renamed=any("exported_pod" in one.metric for one in everything))
+    everything = [entry for answer in answers for entry in answer]
+    devices = Devices(at, renamed=any("exported_pod" in row.metric for row in everything))
     taken = _taken(times, places)
     newest: dict[str, datetime] = {}
-    for one in everything:
-        node = places.find(one.metric)
-        if not node or one.value is None:
+    for item in everything:
+        node = places.find(item.metric)
+        if not node or item.value is None:
             continue
-        when = taken.get((node, _device(one.metric))) or taken.get((node, "")) or at
+        when = taken.get((node, _device(item.metric))) or taken.get((node, "")) or at
         newest[node] = max(when, newest.get(node, when))
-        devices.add(one.metric.get("__name__", ""), one.metric, float(one.value[1]), node, when)
+        devices.add(item.metric.get("__name__", ""), item.metric, float(item.value[1]), node, when)
     samples = devices.samples()
-    told = {sample.node_name for sample in samples}
+    rows = {sample.node_name for sample in samples}
     pods = {node: key for key, node in places.by_pod.items()}
     reports = tuple(
         ExporterReport(
@@ -221,24 +227,24 @@ def parse(answers: Sequence[Sequence[Series]], times: Sequence[Series], places: 
             source="prometheus",
             outcome=Outcome.COLLECTED,
             at=newest[node],
-            metrics=devices.told(node),
+            metrics=devices.reported(node),
         )
-        for node in sorted(told)
+        for node in sorted(rows)
     )
     return Read(samples=samples, exporters=reports)
 
 
 def _taken(times: Sequence[Series], places: Places) -> dict[tuple[str, str], datetime]:
     """(node, device) to when it was scraped; under an empty device, when anything of the node was, at the earliest."""
-    found: dict[tuple[str, str], datetime] = {}
-    for one in times:
-        node = places.find(one.metric)
-        if node and one.value is not None:
-            when = datetime.fromtimestamp(float(one.value[1]), UTC)
-            key = node, _device(one.metric)
-            found[key] = max(when, found.get(key, when))
-            found[node, ""] = min(when, found.get((node, ""), when))
-    return found
+    result: dict[tuple[str, str], datetime] = {}
+    for time in times:
+        node = places.find(time.metric)
+        if node and time.value is not None:
+            when = moment(1000 * float(time.value[1]))
+            key = node, _device(time.metric)
+            result[key] = max(when, result.get(key, when))
+            result[node, ""] = min(when, result.get((node, ""), when))
+    return result
 
 
 def _device(labels: Mapping[str, str]) -> str:
@@ -262,7 +268,7 @@ def _groups(names: frozenset[str]) -> list[list[str]]:
     """For each metric the names that the server has."""
     catalog = load()
     groups = [
-        [name for name in (*metric.wires, *metric.scaled, *metric.amd, *(f"amd_{one}" for one in metric.amd)) if name in names]
+        [name for name in (*metric.wires, *metric.scaled, *metric.amd, *(f"amd_{item}" for item in metric.amd)) if name in names]
         for metric in catalog.metric
     ]
     groups += [[special.wire] for special in catalog.special if special.wire in names]
@@ -272,8 +278,12 @@ def _groups(names: frozenset[str]) -> list[list[str]]:
 
 def _base(names: frozenset[str]) -> list[list[str]]:
     metrics = {metric.id: metric for metric in load().metric}
-    found = [
-        [name for name in (*metrics[one].wires, *metrics[one].amd, *(f"amd_{amd}" for amd in metrics[one].amd)) if name in names]
-        for one in _EVERYWHERE
+    rows = [
+        [
+            name
+            for name in (*metrics[item].wires, *metrics[item].amd, *(f"amd_{amd}" for amd in metrics[item].amd))
+            if name in names
+        ]
+        for item in _EVERYWHERE
     ]
-    return [wires for wires in found if wires]
+    return [wires for wires in rows if wires]

@@ -1,4 +1,4 @@
-"""Model servers' own numbers out of Prometheus: one query for each name that a kind of server tells, for the whole cluster."""
+"""Reads model servers' metrics from Prometheus: one query for each metric name, for the whole cluster."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from fleet.collectors.exporters import Target
-from fleet.collectors.exposition import Sample
+from fleet.collectors.exposition import Sample, moment
 from fleet.collectors.model_servers import parse_numbers
 from fleet.collectors.prometheus import POD_LABELS, WORKERS, Series, Server
 from fleet.domain.catalog import model_servers as catalog
-from fleet.domain.telemetry import ModelServer
+from fleet.domain.snapshot.telemetry import ModelServer
 
-# Each of a kind's servers tells at least one of these, whatever it serves: the first that is there says when it was scraped.
+# Every server of a kind exports at least one of these, whatever it serves: the first that exists shows when it was scraped.
 _EVERYWHERE = ("waiting", "running", "requests")
 Key = tuple[str, str]
 
@@ -36,9 +36,9 @@ class _Pods(msgspec.Struct, frozen=True):
         return self.by_ip.get(labels.get("instance", "").rpartition(":")[0].strip("[]"))
 
 
-def fetch(server: Server, found: Sequence[tuple[Target, catalog.Server]], at: datetime) -> list[ModelServer]:
+def fetch(server: Server, row: Sequence[tuple[Target, catalog.Server]], at: datetime) -> list[ModelServer]:
     """The servers among `found` of which Prometheus has fresh samples. Raises Failure where a query fails."""
-    kinds = {kind.kind: kind for _, kind in found}
+    kinds = {kind.kind: kind for _, kind in row}
     wanted = sorted({wire for kind in kinds.values() for wire in _wires(kind)})
     names = frozenset(server.names(wanted))
     queries = [name for name in wanted if name in names]
@@ -46,9 +46,7 @@ def fetch(server: Server, found: Sequence[tuple[Target, catalog.Server]], at: da
     with ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="prometheus") as pool:
         asked = [server.select([name]) for name in queries] + [f"timestamp({server.select([name])})" for name in times]
         answers = list(pool.map(server.query, asked))
-    pods = _Pods(
-        frozenset(target.key for target, _ in found), {target.pod.ip: target.key for target, _ in found if target.pod.ip}
-    )
+    pods = _Pods(frozenset(target.key for target, _ in row), {target.pod.ip: target.key for target, _ in row if target.pod.ip})
     samples: dict[Key, list[Sample]] = defaultdict(list)
     for name, answer in zip(queries, answers, strict=False):
         for key, labels, value in _told(answer, pods):
@@ -56,11 +54,11 @@ def fetch(server: Server, found: Sequence[tuple[Target, catalog.Server]], at: da
     taken: dict[Key, datetime] = {}
     for answer in answers[len(queries) :]:
         for key, _, value in _told(answer, pods):
-            when = datetime.fromtimestamp(value, UTC)
+            when = moment(1000 * value)
             taken[key] = max(when, taken.get(key, when))
     return [
         parse_numbers(target.pod, kind.kind, samples[target.key], taken.get(target.key, at))
-        for target, kind in found
+        for target, kind in row
         if samples[target.key]
     ]
 
@@ -73,15 +71,15 @@ def _wires(kind: catalog.Server) -> Iterator[str]:
 
 
 def _base(kind: catalog.Server, names: frozenset[str]) -> str:
-    told = [name for field in _EVERYWHERE for name in kind.names.get(field, ())]
-    return next((form for name in told for form in (name, name.replace(":", "_")) if form in names), "")
+    rows = [name for field in _EVERYWHERE for name in kind.names.get(field, ())]
+    return next((form for name in rows for form in (name, name.replace(":", "_")) if form in names), "")
 
 
 def _told(answer: Iterable[Series], pods: _Pods) -> Iterator[tuple[Key, dict[str, str], float]]:
-    for one in answer:
-        key = pods.find(one.metric)
-        if key is None or one.value is None:
+    for item in answer:
+        key = pods.find(item.metric)
+        if key is None or item.value is None:
             continue
-        value = float(one.value[1])
+        value = float(item.value[1])
         if math.isfinite(value):
-            yield key, one.metric, value
+            yield key, item.metric, value

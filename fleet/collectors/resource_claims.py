@@ -1,8 +1,6 @@
-"""ResourceClaims: which devices are held through DRA, and by which pods."""
+"""ResourceClaims: which devices are held through DRA and by which pods, and what claims that wait ask for."""
 
 from __future__ import annotations
-
-from sys import intern
 
 import msgspec
 
@@ -12,22 +10,42 @@ from fleet.collectors.paging import Listing, PageDecoder
 from fleet.collectors.resource_slices import GROUP, read_dra
 from fleet.collectors.session import Session
 from fleet.collectors.wire import ObjectMeta
+from fleet.domain.dra.wire import (
+    ClaimSpecWire,
+    NodeSelectorWire,
+    QuantityWire,
+    TolerationWire,
+    cut,
+    parse_claim_spec,
+    parse_terms,
+    parse_tolerations,
+    quantities,
+)
 from fleet.domain.snapshot import DraAllocation
+from fleet.domain.snapshot.dra import DraClaim
 
 
-class _Result(msgspec.Struct, rename="camel", gc=False):
+class _Result(
+    msgspec.Struct,
+    rename={"admin_access": "adminAccess", "share_id": "shareID", "consumed_capacity": "consumedCapacity"},
+    gc=False,
+):
     driver: str | None = None
     pool: str | None = None
     device: str | None = None
     admin_access: bool | None = None
+    share_id: str | None = None
+    consumed_capacity: dict[str, QuantityWire] | None = None
+    tolerations: list[TolerationWire] | None = None
 
 
 class _Devices(msgspec.Struct, gc=False):
     results: list[_Result] | None = None
 
 
-class _Allocation(msgspec.Struct, gc=False):
+class _Allocation(msgspec.Struct, rename="camel", gc=False):
     devices: _Devices | None = None
+    node_selector: NodeSelectorWire | None = None
 
 
 class _Consumer(msgspec.Struct, gc=False):
@@ -42,20 +60,40 @@ class _Status(msgspec.Struct, rename="camel", gc=False):
 
 class ClaimWire(msgspec.Struct, gc=False):
     metadata: ObjectMeta | None = None
+    spec: ClaimSpecWire | None = None
     status: _Status | None = None
+
+
+class ClaimParts(msgspec.Struct, frozen=True):
+    """A claim, and the devices it holds."""
+
+    claim: DraClaim
+    allocations: tuple[DraAllocation, ...]
 
 
 _pages = PageDecoder(ClaimWire)
 
 
-def fetch(session: Session, apis: Apis) -> Listing[DraAllocation]:
-    """Every device held through a claim. Raises Failure (absent where DRA is not there)."""
+def fetch(session: Session, apis: Apis) -> Listing[ClaimParts]:
+    """Reads every claim with the devices it holds. Raises Failure (absent where DRA is not there)."""
 
-    def keep(wires: list[ClaimWire]) -> list[DraAllocation]:
-        return [allocation for wire in wires for allocation in parse(wire)]
+    def keep(wires: list[ClaimWire]) -> list[ClaimParts]:
+        return [ClaimParts(parse_claim(wire), parse(wire)) for wire in wires]
 
     asked = Asked(verb="list", resource="resourceclaims", group=GROUP, optional=True)
     return read_dra(session, apis, asked, _pages, keep)[0]
+
+
+def parse_claim(wire: ClaimWire) -> DraClaim:
+    """Returns the claim with its requests, and the nodes its allocation is for."""
+    meta, status = wire.metadata or ObjectMeta(), wire.status or _Status()
+    allocation = status.allocation
+    return msgspec.structs.replace(
+        parse_claim_spec(cut(meta.namespace), cut(meta.name), wire.spec),
+        allocated=allocation is not None,
+        node_terms=parse_terms(allocation.node_selector) if allocation else (),
+        reserved_for=len(status.reserved_for or ()),
+    )
 
 
 def parse(wire: ClaimWire) -> tuple[DraAllocation, ...]:
@@ -65,13 +103,16 @@ def parse(wire: ClaimWire) -> tuple[DraAllocation, ...]:
     pods = tuple(c.uid for c in status.reserved_for or () if c.uid and c.resource in (None, "", "pods"))
     return tuple(
         DraAllocation(
-            namespace=intern(meta.namespace or ""),
-            claim=meta.name or "",
-            driver=intern(result.driver or ""),
-            pool=intern(result.pool or ""),
-            device=intern(result.device or ""),
+            namespace=cut(meta.namespace),
+            claim=cut(meta.name),
+            driver=cut(result.driver),
+            pool=cut(result.pool),
+            device=cut(result.device),
             admin_access=bool(result.admin_access),
             pod_uids=pods,
+            share_id=cut(result.share_id),
+            consumed=quantities(result.consumed_capacity),
+            taint_tolerations=parse_tolerations(result.tolerations),
         )
         for result in results
         if result.device

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from sys import intern
+from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
@@ -13,40 +14,68 @@ from fleet.collectors.nodes import TaintWire, parse_taints
 from fleet.collectors.paging import Listing, Out, PageDecoder, Wire, read_list
 from fleet.collectors.session import Session
 from fleet.collectors.wire import ObjectMeta
-from fleet.domain.outcomes import Outcome
+from fleet.domain.dra.wire import MOST_ENTRIES, NodeSelectorWire, QuantityWire, cut, parse_terms, quantity
 from fleet.domain.quantities import parse_quantity
 from fleet.domain.snapshot import DraDevice, IncompletePool, ResourceSlices
+from fleet.domain.snapshot.dra import CapacityPolicy, CounterSet, CounterUse, DraAttribute, DraCapacity, NodeTarget
+from fleet.domain.snapshot.sections import Outcome
 
 GROUP = "resource.k8s.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1", "v1alpha3")
 """Best first: v1 since Kubernetes 1.34, v1beta2 1.33, v1beta1 1.32, v1alpha3 1.31. The last two nest under `basic`."""
 
 
-class _Attribute(msgspec.Struct, gc=False):
+class _Attribute(msgspec.Struct, rename={"integer": "int", "boolean": "bool"}, gc=False):
     string: str | None = None
     version: str | None = None
+    integer: int | None = None
+    boolean: bool | None = None
 
 
-class _Capacity(msgspec.Struct, gc=False):
-    value: str | int | float | None = None
+class _Range(msgspec.Struct, gc=False):
+    min: QuantityWire = None
+    max: QuantityWire = None
+    step: QuantityWire = None
+
+
+class _Policy(msgspec.Struct, rename="camel", gc=False):
+    default: QuantityWire = None
+    valid_values: list[QuantityWire] | None = None
+    valid_range: _Range | None = None
+
+
+class _Capacity(msgspec.Struct, rename="camel", gc=False):
+    value: QuantityWire = None
+    request_policy: _Policy | None = None
 
 
 _Attributes = dict[str, _Attribute | None]
 _Capacities = dict[str, _Capacity | str | None]  # v1alpha3 writes the quantity itself
 
 
-class _Basic(msgspec.Struct, gc=False):
-    attributes: _Attributes | None = None
-    capacity: _Capacities | None = None
-    taints: list[TaintWire] | None = None
+class _Counters(msgspec.Struct, rename="camel", gc=False):
+    """Counters of a set (`name`), or what a device takes of one (`counterSet`)."""
 
-
-class _Device(msgspec.Struct, rename="camel", gc=False):
     name: str | None = None
+    counter_set: str | None = None
+    counters: dict[str, _Capacity | None] | None = None
+
+
+class _Basic(msgspec.Struct, rename="camel", gc=False):
     attributes: _Attributes | None = None
     capacity: _Capacities | None = None
     taints: list[TaintWire] | None = None
+    consumes_counters: list[_Counters] | None = None
     node_name: str | None = None
+    node_selector: NodeSelectorWire | None = None
+    all_nodes: bool | None = None
+    allow_multiple_allocations: bool | None = None
+    binds_to_node: bool | None = None
+    binding_conditions: list[str] | None = None
+
+
+class _Device(_Basic, rename="camel", gc=False):
+    name: str | None = None
     basic: _Basic | None = None
 
 
@@ -59,8 +88,12 @@ class _Pool(msgspec.Struct, rename="camel", gc=False):
 class _Spec(msgspec.Struct, rename="camel", gc=False):
     driver: str | None = None
     node_name: str | None = None
+    node_selector: NodeSelectorWire | None = None
+    all_nodes: bool | None = None
+    per_device_node_selection: bool | None = None
     pool: _Pool | None = None
     devices: list[_Device] | None = None
+    shared_counters: list[_Counters] | None = None
 
 
 class SliceWire(msgspec.Struct, gc=False):
@@ -72,11 +105,11 @@ _pages = PageDecoder(SliceWire)
 _NO_POOL = _Pool()
 
 
-def fetch(session: Session, apis: Apis) -> tuple[Listing[_Spec], str]:
-    """The slices' specs and the version they were read in. Raises Failure (absent where DRA is not there)."""
+def fetch(session: Session, apis: Apis) -> tuple[Listing[SliceWire], str]:
+    """Reads the slices and the API version they were read in. Raises Failure (absent where DRA is not there)."""
 
-    def keep(wires: list[SliceWire]) -> list[_Spec]:
-        return [wire.spec for wire in wires if wire.spec is not None]
+    def keep(wires: list[SliceWire]) -> list[SliceWire]:
+        return wires
 
     return read_dra(session, apis, Asked(verb="list", resource="resourceslices", group=GROUP, optional=True), _pages, keep)
 
@@ -93,45 +126,82 @@ def read_dra(
         try:
             return read_list(session, f"/apis/{GROUP}/{version}/{asked.resource}", asked, pages, keep), version
         except Failure as failure:
-            told = explain_refusal(session, apis, failure, asked, version)
-            if told.outcome is not Outcome.ABSENT:
-                raise told from None
+            refusal = explain_refusal(session, apis, failure, asked, version)
+            if refusal.outcome is not Outcome.ABSENT:
+                raise refusal from None
     raise absent(asked)
 
 
-def parse(specs: Iterable[_Spec], api_version: str) -> ResourceSlices:
-    """Devices of whole pools; pools of which a slice is missing are named instead."""
-    pools: dict[tuple[str, str], list[_Spec]] = {}
-    for spec in specs:
-        pool = spec.pool or _NO_POOL
-        if spec.driver and pool.name:
-            pools.setdefault((spec.driver, pool.name), []).append(spec)
+def parse(wires: Iterable[SliceWire], api_version: str) -> ResourceSlices:
+    """Returns the devices and counters of whole pools; pools of which a slice is missing are named instead."""
+    pools: dict[tuple[str, str], list[tuple[str, _Spec]]] = {}
+    for wire in wires:
+        spec = wire.spec
+        if spec is not None and spec.driver and (spec.pool or _NO_POOL).name:
+            name = (wire.metadata.name if wire.metadata else None) or ""
+            pools.setdefault((cut(spec.driver), cut((spec.pool or _NO_POOL).name)), []).append((name, spec))
     devices: list[DraDevice] = []
+    counter_sets: list[CounterSet] = []
     incomplete: list[IncompletePool] = []
-    for (driver, name), slices in pools.items():
-        newest = max(_generation(spec) for spec in slices)
-        current = [spec for spec in slices if _generation(spec) == newest]
+    for (driver, pool), slices in pools.items():
+        newest = max(_generation(spec) for _, spec in slices)
+        # the scheduler goes through a pool's slices by name, those with binding conditions last
+        ordered = sorted(slices, key=lambda pair: (_binds_later(pair[1]), pair[0]))
+        current = [spec for _, spec in ordered if _generation(spec) == newest]
         expected = max((spec.pool or _NO_POOL).resource_slice_count or 0 for spec in current)
         if len(current) != expected:
-            node = next((spec.node_name for spec in current if spec.node_name), "")
-            incomplete.append(IncompletePool(driver=driver, pool=name, node_name=node, seen=len(current), expected=expected))
+            incomplete.append(_incomplete(driver, pool, current, expected))
             continue
         for spec in current:
-            devices.extend(_device(wire, spec, driver, name) for wire in spec.devices or () if wire.name)
-    return ResourceSlices(devices=tuple(devices), incomplete_pools=tuple(incomplete), api_version=api_version)
+            devices.extend(_device(wire, spec, driver, pool) for wire in spec.devices or () if wire.name)
+            counter_sets.extend(
+                CounterSet(driver=driver, pool=pool, name=cut(wire.name), counters=_amounts(wire))
+                for wire in (spec.shared_counters or ())[:MOST_ENTRIES]
+            )
+    return ResourceSlices(
+        devices=tuple(devices), incomplete_pools=tuple(incomplete), counter_sets=tuple(counter_sets), api_version=api_version
+    )
 
 
 def _generation(spec: _Spec) -> int:
     return (spec.pool or _NO_POOL).generation or 0
 
 
-def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
-    nested = wire.basic or _Basic()
-    attributes = wire.attributes or nested.attributes or {}
-    capacity = wire.capacity or nested.capacity or {}
+def _binds_later(spec: _Spec) -> bool:
+    """Returns whether a device of the slice has conditions that must be true before a pod is bound."""
+    return any((device.basic or device).binding_conditions for device in spec.devices or ())
 
-    def told(*names: str) -> str:
-        """The first attribute that says something, by its bare name (which stands for the driver's domain) or full."""
+
+def _incomplete(driver: str, pool: str, slices: list[_Spec], expected: int) -> IncompletePool:
+    targets = []
+    for spec in slices:
+        if spec.shared_counters:  # counters matter to every node of the pool
+            targets.append(NodeTarget(all_nodes=True))
+        elif spec.per_device_node_selection:
+            targets += [_target(device.basic or device) for device in spec.devices or ()]
+        else:
+            targets.append(_target(spec))
+    return IncompletePool(
+        driver=driver,
+        pool=pool,
+        node_name=next((cut(spec.node_name) for spec in slices if spec.node_name), ""),
+        seen=len(slices),
+        expected=expected,
+        targets=tuple(dict.fromkeys(targets))[:MOST_ENTRIES],
+    )
+
+
+def _target(wire: _Spec | _Basic) -> NodeTarget:
+    return NodeTarget(node_name=cut(wire.node_name), all_nodes=bool(wire.all_nodes), terms=parse_terms(wire.node_selector))
+
+
+def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
+    facts = wire.basic or wire
+    attributes = facts.attributes or {}
+    capacity = facts.capacity or {}
+
+    def text_of(*names: str) -> str:
+        """The first attribute with text, by its bare name (which stands for the driver's domain) or full."""
         for name in names:
             for key in (name, f"{driver}/{name}"):
                 attribute = attributes.get(key)
@@ -140,25 +210,79 @@ def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
         return ""
 
     memory = capacity.get("memory") or capacity.get(f"{driver}/memory")
+    target = _target(wire if spec.per_device_node_selection else spec)
     return DraDevice(
-        driver=intern(driver),
-        pool=intern(pool),
-        name=intern(wire.name or ""),
-        node_name=intern(wire.node_name or spec.node_name or ""),
-        type=intern(told("type")),
-        uuid=told("uuid"),
-        parent_uuid=told("parentUUID"),
-        product=intern(told("productName", "model")),
-        profile=intern(told("profile", "partitionProfile", "computePartition")),
-        architecture=intern(told("architecture", "family")),
+        driver=driver,
+        pool=pool,
+        name=cut(wire.name),
+        node_name=cut(wire.node_name or spec.node_name),
+        type=cut(text_of("type")),
+        uuid=text_of("uuid"),
+        parent_uuid=text_of("parentUUID"),
+        product=cut(text_of("productName", "model")),
+        profile=cut(text_of("profile", "partitionProfile", "computePartition")),
+        architecture=cut(text_of("architecture", "family")),
         memory_bytes=_bytes(memory.value if isinstance(memory, _Capacity) else memory),
-        driver_version=intern(told("driverVersion")),
-        cuda_version=intern(told("cudaDriverVersion")),
-        pci_bus_id=told("resource.kubernetes.io/pciBusID", "pciBusID", "pciAddr"),
-        taints=parse_taints(wire.taints or nested.taints),
+        driver_version=cut(text_of("driverVersion")),
+        cuda_version=cut(text_of("cudaDriverVersion")),
+        pci_bus_id=text_of("resource.kubernetes.io/pciBusID", "pciBusID", "pciAddr"),
+        parent_pci=cut(text_of("parentPciAddr", "parentPCIAddr", "parentPciBusID")),
+        taints=parse_taints(facts.taints),
+        attributes={cut(name): _attribute(value) for name, value in islice(attributes.items(), MOST_ENTRIES) if value},
+        capacity={cut(name): _capacity(value) for name, value in islice(capacity.items(), MOST_ENTRIES) if value is not None},
+        shareable=bool(facts.allow_multiple_allocations),
+        consumes=tuple(CounterUse(cut(use.counter_set), _amounts(use)) for use in (facts.consumes_counters or ())[:MOST_ENTRIES]),
+        all_nodes=target.all_nodes,
+        node_terms=target.terms,
+        binds_to_node=bool(facts.binds_to_node),
+        binding_conditions=tuple(map(cut, (facts.binding_conditions or ())[:MOST_ENTRIES])),
     )
 
 
-def _bytes(quantity: str | int | float | None) -> int | None:
-    value = parse_quantity(str(quantity)) if quantity is not None else None
+def _attribute(wire: _Attribute) -> DraAttribute:
+    if wire.string is not None:
+        return _shared("string", cut(wire.string))
+    if wire.version is not None:
+        return _shared("version", cut(wire.version))
+    if wire.boolean is not None:
+        return DraAttribute("bool", wire.boolean)
+    if wire.integer is not None:
+        return DraAttribute("int", wire.integer)
+    return DraAttribute("list")
+
+
+@lru_cache(maxsize=8192)  # the devices of a fleet repeat the same models and versions
+def _shared(kind: str, value: str) -> DraAttribute:
+    return DraAttribute(kind, value)
+
+
+def _capacity(wire: _Capacity | str) -> DraCapacity:
+    if isinstance(wire, str):
+        return DraCapacity(quantity(wire))
+    policy = wire.request_policy
+    if policy is None:
+        return DraCapacity(quantity(wire.value))
+    limits = policy.valid_range or _Range()
+    return DraCapacity(
+        quantity(wire.value),
+        CapacityPolicy(
+            default=quantity(policy.default),
+            values=tuple(map(quantity, (policy.valid_values or ())[:MOST_ENTRIES])),
+            minimum=quantity(limits.min),
+            maximum=quantity(limits.max),
+            step=quantity(limits.step),
+            has_range=policy.valid_range is not None,
+        ),
+    )
+
+
+def _amounts(wire: _Counters) -> dict[str, str]:
+    return {
+        cut(name): quantity(counter.value if counter else None)
+        for name, counter in islice((wire.counters or {}).items(), MOST_ENTRIES)
+    }
+
+
+def _bytes(amount: QuantityWire) -> int | None:
+    value = parse_quantity(str(amount)) if amount is not None else None
     return int(value) if value is not None and value >= 0 else None

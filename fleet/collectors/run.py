@@ -20,25 +20,30 @@ import msgspec
 
 from fleet.collectors import (
     apis,
+    device_classes,
     device_plugin_config,
+    device_taint_rules,
     events,
     nodes,
     operator,
     permissions,
     pod_lists,
+    readiness_rules,
     resource_claims,
     resource_slices,
+    scheduling_objects,
     telemetry,
+    trust,
     version,
 )
+from fleet.collectors.bounds import bound_snapshot, first_problems
 from fleet.collectors.deadline import Deadline
-from fleet.collectors.errors import ConfigurationError, Failure, shorten
+from fleet.collectors.errors import Asked, ConfigurationError, Failure, shorten
 from fleet.collectors.kube import Connection, open_client
 from fleet.collectors.paging import Listing
 from fleet.collectors.sections import HIDES, SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.session import Limits, Session
-from fleet.domain.gpu_nodes import gpu_evidence, node_of
-from fleet.domain.outcomes import Outcome, SectionReport
+from fleet.domain.devices.detection import gpu_evidence, node_of
 from fleet.domain.snapshot import (
     ClusterSnapshot,
     DevicePluginConfigs,
@@ -46,20 +51,27 @@ from fleet.domain.snapshot import (
     DraDevice,
     NodeEvent,
     NodeSnapshot,
+    ObjectProblem,
     OperatorSnapshot,
     Permissions,
     PodSnapshot,
     ResourceSlices,
+    SchedulingObjects,
 )
-from fleet.domain.telemetry import Telemetry
+from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule, DraClaim
+from fleet.domain.snapshot.readiness_rules import NodeReadinessRule
+from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 DEADLINE_S = 50.0
 # After one of these from the first question, every other would only wait for the same end.
-_NOBODY_THERE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED})
-# And after one of these later on, where nobody answered. One such section may be a hiccup; two in a row are not.
+_UNREADABLE = frozenset(
+    {Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED, Outcome.REFUSED}
+)
+# And after one of these later on, where nothing answered. One such section may be a hiccup; two in a row are not.
 _GONE = frozenset({Outcome.UNREACHABLE, Outcome.TLS, Outcome.INCOMPLETE})
 
 
@@ -71,7 +83,7 @@ class _Read(msgspec.Struct):
     reason: str = ""
 
 
-def collect(
+def collect(  # noqa: PLR0913 what a run depends on, given by name
     connection: Connection,
     *,
     now: Callable[[], datetime],
@@ -81,23 +93,29 @@ def collect(
     sections: Sequence[str] = SECTIONS,
     deadline_s: float = DEADLINE_S,
     limits: Limits | None = None,
+    stack_namespaces: Sequence[str] = (),
 ) -> ClusterSnapshot:
-    """Read one cluster within `deadline_s` seconds.
+    """Collects one cluster within `deadline_s` seconds.
 
-    `known_gpu_nodes` are names that were GPU nodes before: they are kept even while nothing says so any more, so that
-    a node whose labels are gone for a minute does not seem to have left. `known_pods` are exporters and model servers as they
-    were last seen: they are asked where this pass reads no pods of its own. `sections` are those to be read: SECTIONS, or
-    TELEMETRY_SECTIONS between two whole passes; the snapshot reports on these only.
+    `known_gpu_nodes` are names that were GPU nodes before: they are kept even without evidence, so that a node
+    whose labels are missing for a minute does not look deleted. `known_pods` are exporters and model servers as they
+    were last seen: they are read where this run reads no pods. `sections` are those to be read: SECTIONS, or
+    TELEMETRY_SECTIONS between two full runs; the snapshot reports on these only. `stack_namespaces` are those of the GPU
+    stack, where they are configured.
     """
     taken_at = now()
     session = Session(open_client(connection), Deadline(deadline_s), limits)
     reader = telemetry.Reader(session.client, plan or telemetry.Plan(), session.deadline, now)
     look = _Look(session, reader, known_gpu_nodes, known_pods)
+    look.stack_namespaces = tuple(stack_namespaces)
     with _gc_paused():
         look.read(sections)
-    return ClusterSnapshot(
+    look.name_what_was_forbidden()
+    snapshot = ClusterSnapshot(
         name=connection.name,
+        uid=look.cluster_uid,
         taken_at=taken_at,
+        clock_ahead_s=session.clock_ahead_s,
         server_version=look.server_version,
         platform=look.platform,
         node_count=look.node_count,
@@ -107,11 +125,18 @@ def collect(
         device_plugin=look.device_plugin,
         slices=look.slices,
         allocations=tuple(look.allocations),
+        claims=tuple(look.claims),
+        device_classes=tuple(look.device_classes),
+        taint_rules=tuple(look.taint_rules),
+        readiness_rules=tuple(look.readiness_rules),
+        scheduling=look.scheduling,
         permissions=look.permissions,
         events=tuple(look.events),
         telemetry=look.telemetry,
+        problems=first_problems(look.problems),
         sections=look.reports,
     )
+    return bound_snapshot(snapshot)
 
 
 @contextlib.contextmanager
@@ -143,6 +168,7 @@ class _Look:
         self._known_pods = known_pods
         self._apis = apis.Apis()
         self._stack = operator.Stack()
+        self.stack_namespaces: tuple[str, ...] = ()
         self._over = ""
         self._lost_in_a_row = 0
         self.reports: dict[str, SectionReport] = {}
@@ -155,9 +181,16 @@ class _Look:
         self.device_plugin = DevicePluginConfigs()
         self.slices = ResourceSlices()
         self.allocations: list[DraAllocation] = []
+        self.claims: list[DraClaim] = []
+        self.device_classes: list[DeviceClass] = []
+        self.taint_rules: list[DeviceTaintRule] = []
+        self.readiness_rules: list[NodeReadinessRule] = []
+        self.scheduling = SchedulingObjects()
+        self.cluster_uid = ""
         self.permissions = Permissions()
         self.telemetry = Telemetry()
         self.events: list[NodeEvent] = []
+        self.problems: list[ObjectProblem] = []
 
     def read(self, sections: Sequence[str]) -> None:
         for name in sections:
@@ -185,14 +218,14 @@ class _Look:
         self._consider_stopping(name, result)
 
     def _report(self, name: str, result: _Read, took_ms: int) -> None:
-        told = result.outcome is not Outcome.COLLECTED
+        answer = result.outcome is not Outcome.COLLECTED
         complete = result.outcome in (Outcome.COLLECTED, Outcome.ABSENT)
         self.reports[name] = SectionReport(
             name=name,
             outcome=result.outcome,
             count=result.count,
             took_ms=took_ms,
-            reason=result.reason if told else "",
+            reason=result.reason if answer else "",
             hides="" if complete else HIDES[name],
         )
 
@@ -202,15 +235,15 @@ class _Look:
             return  # what pods do says nothing about the API server
         lost = outcome in _GONE and not self._session.was_answered
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
-        first = name == SECTIONS[0] and outcome in _NOBODY_THERE
+        first = name == SECTIONS[0] and outcome in _UNREADABLE
         if first or outcome is Outcome.UNAUTHORISED or self._lost_in_a_row >= 2:
-            self._over = f"It was not asked for after this: {result.reason}"
+            self._over = f"Not requested after an earlier failure: {result.reason}"
 
     def _read_version(self) -> _Read:
         try:
             self.server_version = version.fetch(self._session)
         except Failure as failure:
-            if failure.outcome is Outcome.FORBIDDEN:  # somebody hardened /version; the rest may well be open
+            if failure.outcome is Outcome.FORBIDDEN:  # /version is restricted; the rest may be readable
                 self._apis = apis.fetch(self._session)
             raise
         self._apis = apis.fetch(self._session)
@@ -220,6 +253,16 @@ class _Look:
         self._stack = stack = operator.fetch(self._session, self._apis)
         self.operator = stack.snapshot
         return _Read(stack.count, stack.outcome, stack.reason)
+
+    def name_what_was_forbidden(self) -> None:
+        """Adds to the missing permissions what a request of this pass was refused for, whatever the account's rules say."""
+        if "permissions" not in self.reports:
+            return
+        asked = list(self._session.forbidden)
+        forbidden = any(report.outcome is Outcome.FORBIDDEN for report in self.telemetry.exporters)
+        if forbidden and self._reader.source == telemetry.POD_PROXY:
+            asked.append(Asked(verb="get", resource="pods/proxy"))
+        self.permissions = permissions.with_forbidden(self.permissions, asked)
 
     def _read_permissions(self) -> _Read:
         namespaces = {policy.namespace for policy in self.operator.policies if policy.namespace}
@@ -244,6 +287,7 @@ class _Look:
 
         read = nodes.fetch(self._session, is_wanted, self.server_version)
         self.nodes, self.platform = read.listing.items, read.platform
+        self.problems += read.listing.problems
         if read.listing.complete:
             self.node_count = read.listing.count
         return _of(read.listing)
@@ -252,7 +296,10 @@ class _Look:
         names = frozenset(node.name for node in self.nodes) | self._known
         plan = pod_lists.plan(names, self.node_count, self._stack.namespaces)
         listing = pod_lists.fetch(self._session, names, plan)
-        self.pods = listing.items
+        complete = self._stack.namespaces is not None
+        where = trust.trust_of(self.operator, listing.items, self.stack_namespaces, complete=complete)
+        self.pods = trust.believe(listing.items, where)
+        self.problems += listing.problems
         return _of(listing)
 
     def _read_device_plugin_config(self) -> _Read:
@@ -264,8 +311,29 @@ class _Look:
 
     def _read_resource_claims(self) -> _Read:
         listing = resource_claims.fetch(self._session, self._apis)
-        self.allocations = listing.items
+        self.allocations = [allocation for parts in listing.items for allocation in parts.allocations]
+        self.claims = [parts.claim for parts in listing.items]
         return _of(listing)
+
+    def _read_device_classes(self) -> _Read:
+        listing = device_classes.fetch(self._session, self._apis)
+        self.device_classes = listing.items
+        return _of(listing)
+
+    def _read_device_taint_rules(self) -> _Read:
+        listing = device_taint_rules.fetch(self._session, self._apis)
+        self.taint_rules = listing.items
+        return _of(listing)
+
+    def _read_readiness_rules(self) -> _Read:
+        listing = readiness_rules.fetch(self._session, self._apis)
+        self.readiness_rules = listing.items
+        return _of(listing)
+
+    def _read_scheduling(self) -> _Read:
+        read = scheduling_objects.fetch(self._session, frozenset(node.name for node in self.nodes))
+        self.scheduling, self.cluster_uid = read.objects, read.cluster_uid
+        return _Read(count=read.count)
 
     def _read_telemetry(self) -> _Read:
         nodes = {node.name for node in self.nodes} | self._known
@@ -297,12 +365,12 @@ class _Look:
         return "pods" in self.reports and self.reports["pods"].complete
 
     def _as_far_as_known(self, result: telemetry.Result) -> _Read:
-        """That nobody is there to be asked is known only where all pods are."""
+        """Returns the result; exporters count as absent only where all pods were read."""
         if "pods" in self.reports and not self._pods_are_whole() and not self._known_pods:
             if result.outcome is Outcome.ABSENT:
-                return _Read(outcome=Outcome.SKIPPED, reason="The pods were not read whole, so it is not known whom to ask.")
+                return _Read(outcome=Outcome.SKIPPED, reason="The list of pods is incomplete, so exporters are unknown.")
             if result.outcome is Outcome.COLLECTED:
-                return _Read(result.count, Outcome.INCOMPLETE, "The pods were not read whole: there may be more to ask.")
+                return _Read(result.count, Outcome.INCOMPLETE, "The list of pods is incomplete: there may be more exporters.")
         return _Read(result.count, result.outcome, result.reason)
 
 

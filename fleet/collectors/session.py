@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure, from_answer
 from fleet.collectors.kube import Answer, Client, Params
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 READ_TIMEOUT_S = 30.0
 SMALL_TIMEOUT_S = 10.0  # for answers that need no list: a healthy server gives them in milliseconds
@@ -48,6 +49,10 @@ class Session:
         self.limits = limits or Limits()
         self.was_answered = True
         """Whether the last request met anybody at all: a server that says 500 is there."""
+        self.clock_ahead_s: float | None = None
+        """Seconds by which the server's clock is ahead of Muster's, by its first Date header; None where it sent none."""
+        self.forbidden: dict[Asked, None] = {}
+        """What the API server did not allow (403), in order."""
         self._retries_left = self.limits.retries
         self._sleep = sleep
         self._jitter = jitter
@@ -93,9 +98,14 @@ class Session:
             max_bytes=self.limits.max_page_bytes,
         )
         self.was_answered = True
+        if self.clock_ahead_s is None:
+            self.clock_ahead_s = _clock_ahead_s(answer.headers.get("Date") or "")
         if answer.status in (200, 201):
             return answer
-        raise from_answer(answer.status, answer.headers, bytes(answer.body), asked)
+        failure = from_answer(answer.status, answer.headers, bytes(answer.body), asked)
+        if failure.outcome is Outcome.FORBIDDEN:
+            self.forbidden[asked] = None
+        raise failure
 
     def _pause(self, failure: Failure, attempt: int) -> float | None:
         """Seconds to wait before asking again; None where that makes no sense. Jitter keeps many Musters apart."""
@@ -107,3 +117,10 @@ class Session:
             pause = _BACKOFF_S * 2**attempt * (0.5 + self._jitter())
         affordable = pause <= self.limits.longest_wait_s and pause < self.deadline.remaining()
         return pause if affordable else None
+
+
+def _clock_ahead_s(date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError):
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 import msgspec
@@ -16,17 +16,30 @@ from fleet.collectors.errors import Failure
 from fleet.collectors.exporters import DirectWay, GoneError, Page, ProxyWay, Target, Way, commonest, read_all, target_of
 from fleet.collectors.exposition import decode, parse
 from fleet.collectors.kube import Client
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelServer
 
 POD_PROXY, DIRECT, PROMETHEUS = "pod-proxy", "direct", "prometheus"
 PORTS = {DCGM_EXPORTER: 9400, AMD_METRICS_EXPORTER: 5000}
-"""Parts of the GPU stack that tell of devices, and the port each uses by default."""
+"""Exporters of device metrics, and the default port of each."""
 
 MOST_SAMPLES = 50_000
 """Of one page. Any pod may call itself an exporter, and a page of short lines costs more memory than it is long."""
+MOST_DEVICES = 1_024
+"""Of one page: 16 GPUs cut into 7 instances each make 112."""
 _NO_SAMPLE = "Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail."
+
+
+_LONGEST_BACKOFF = timedelta(minutes=30)
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod that refused when it was last asked."""
+
+    times: int
+    until: datetime
+    reason: str
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,13 +49,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prometheus_url: str = ""
     prometheus_token: str = ""
     prometheus_match: str = ""
-    """Label matchers that tell this cluster's series from others'."""
+    """Label matchers that select this cluster's series."""
     workers: int = 32
     """Pods asked at once."""
     timeout_s: float = 5.0
     """For one pod."""
     failed_before: frozenset[tuple[str, str]] = frozenset()
     """(namespace, pod) of those that did not answer last time: they are asked last."""
+    refused: Mapping[tuple[str, str], Refused] = {}
+    """(namespace, pod) of those that refused last time: they are asked less and less often."""
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -68,12 +83,12 @@ class Reader:
         self._way: Way = DirectWay(plan.workers) if plan.source == DIRECT else ProxyWay(client)
 
     def devices(self, pods: Sequence[PodSnapshot], nodes: Iterable[str]) -> Result:
-        """The section telemetry. Raises Failure where nobody could be asked at all."""
+        """Reads the section telemetry. Raises Failure where no exporter could be read."""
         exporters = [pod for pod in pods if pod.component in PORTS]
         if self._plan.source == PROMETHEUS:
             return self._from_prometheus(exporters, frozenset(nodes))
         if not exporters:
-            return Result(outcome=Outcome.ABSENT, reason="No exporter runs on this cluster: nobody measures its GPUs.", count=0)
+            return Result(outcome=Outcome.ABSENT, reason="No exporter runs on this cluster: its GPUs are not measured.", count=0)
         pages = self._read([target_of(pod, PORTS[pod.component]) for pod in exporters], _devices)
         reports: list[ExporterReport] = []
         samples: list[DeviceSample] = []
@@ -85,38 +100,38 @@ class Reader:
         return _judged(whole, _of_note(pages), "exporter")
 
     def model_servers(self, pods: Sequence[PodSnapshot]) -> Result:
-        """The section model_servers. Raises Failure where nobody could be asked at all.
+        """Reads the section model_servers. Raises Failure where no server could be read.
 
-        With Prometheus as the source, those that it does not scrape are asked through the API server.
+        With Prometheus as the source, those that it does not scrape are read through the API server.
         """
-        found = model_servers.find_targets(pods)
-        if not found:
+        targets = model_servers.find_targets(pods)
+        if not targets:
             return Result(outcome=Outcome.ABSENT, reason="No known model server runs on a GPU node of this cluster.", count=0)
         scraped: dict[tuple[str, str], ModelServer] = {}
         if self._plan.source == PROMETHEUS:
-            told = prometheus_servers.fetch(self._prometheus(), found, self._now())
-            scraped = {(one.namespace, one.pod): one for one in told}
-        servers = {target.key: server for target, server in found}
+            fetch = prometheus_servers.fetch(self._prometheus(), targets, self._now())
+            scraped = {(item.namespace, item.pod): item for item in fetch}
+        servers = {target.key: server for target, server in targets}
         pages = self._read(
-            [target for target, _ in found if target.key not in scraped],
+            [target for target, _ in targets if target.key not in scraped],
             lambda target, body, at: model_servers.read(target, body, servers[target.key]),
         )
         if self._plan.source == PROMETHEUS:
             pages = [_not_scraped(page) for page in pages]
         asked = {page.target.key: model_servers.pod_of(page, servers[page.target.key]) for page in pages}
-        everyone = tuple(scraped.get(key) or asked[key] for key in servers)
-        return _judged(
-            Result(servers=everyone, count=len(everyone)), [*([None] * len(scraped)), *_of_note(pages)], "model server"
-        )
+        rows = tuple(scraped.get(key) or asked[key] for key in servers)
+        return _judged(Result(servers=rows, count=len(rows)), [*([None] * len(scraped)), *_of_note(pages)], "model server")
 
     def _read(self, targets: Sequence[Target], make: Callable[[Target, bytes | bytearray, datetime], object]) -> list[Page]:
         ask, idle = [], {}
         for target in targets:
-            failure = _not_running(target.pod)
-            if failure is None:
-                ask.append(target)
-            else:
+            failure, before = _not_running(target.pod), self._plan.refused.get(target.key)
+            if failure is not None:
                 idle[target.key] = Page(target=target, at=self._now(), took_ms=0, failure=failure)
+            elif before is not None and self._now() < before.until:
+                idle[target.key] = _still_refused(target, before, self._now())
+            else:
+                ask.append(target)
         read = read_all(
             ask,
             self._way,
@@ -127,8 +142,17 @@ class Reader:
             timeout_s=self._plan.timeout_s,
             last=self._plan.failed_before,
         )
-        by_key = idle | {page.target.key: page for page in read}
+        by_key = idle | {page.target.key: self._counted(page) for page in read}
         return [by_key[target.key] for target in targets]
+
+    def _counted(self, page: Page) -> Page:
+        """Returns the page, of a refusal with the time of the next question: a minute later, then two, up to half an hour."""
+        if page.failure is None or page.failure.outcome is not Outcome.REFUSED:
+            return page
+        before = self._plan.refused.get(page.target.key)
+        times = before.times + 1 if before else 1
+        pause = min(timedelta(minutes=2 ** min(times - 1, 10)), _LONGEST_BACKOFF)
+        return msgspec.structs.replace(page, refusals=times, retry_at=page.at + pause)
 
     def _report(self, page: Page) -> tuple[ExporterReport, tuple[DeviceSample, ...]]:
         pod = page.target.pod
@@ -136,8 +160,8 @@ class Reader:
         metrics: tuple[str, ...] = ()
         reason = page.failure.reason if page.failure else ""
         if isinstance(page.read, dcgm.Devices):
-            samples, metrics = page.read.samples(), page.read.told(pod.node_name)
-            reason = "" if samples else "It answered, and told of no GPU."
+            samples, metrics = page.read.samples(), page.read.reported(pod.node_name)
+            reason = "" if samples else "It answered without any GPU."
         report = ExporterReport(
             node_name=pod.node_name,
             namespace=pod.namespace,
@@ -145,9 +169,11 @@ class Reader:
             source=self._plan.source,
             outcome=page.failure.outcome if page.failure else Outcome.COLLECTED,
             reason=reason,
-            at=page.at if samples else None,
+            at=max((sample.at for sample in samples), default=None),
             took_ms=page.took_ms,
             metrics=metrics,
+            refusals=page.refusals,
+            retry_at=page.retry_at,
         )
         return report, samples
 
@@ -183,32 +209,35 @@ def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devi
     text = decode(body)
     page = list(islice(parse(text), MOST_SAMPLES + 1))
     if len(page) > MOST_SAMPLES:
-        raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} tells more than {MOST_SAMPLES:,} series.")
+        raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} returned more than {MOST_SAMPLES:,} series.")
     if not page and any(line and not line.startswith("#") for line in text.splitlines()):
         raise Failure(Outcome.MALFORMED, f"What {target.pod.name} answers is no Prometheus text.")
-    return dcgm.parse(page, target.pod.node_name, at)
+    devices = dcgm.parse(page, target.pod.node_name, at)
+    if len(devices) > MOST_DEVICES:
+        raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} reports more than {MOST_DEVICES:,} devices.")
+    return devices
 
 
 def _merged(samples: Sequence[DeviceSample]) -> tuple[DeviceSample, ...]:
-    """Two exporters on one node (a cloud's and one's own) tell of the same devices: each is kept once, whole."""
-    found: dict[tuple[str, str], DeviceSample] = {}
+    """Two exporters on one node (a cloud's and the operator's) report the same devices: each device is kept once, complete."""
+    result: dict[tuple[str, str], DeviceSample] = {}
     for sample in samples:
         key = sample.node_name, sample.key
-        before = found.get(key)
-        found[key] = sample if before is None else _both(before, sample)
-    return tuple(found.values())
+        before = result.get(key)
+        result[key] = sample if before is None else _both(before, sample)
+    return tuple(result.values())
 
 
-def _both(one: DeviceSample, other: DeviceSample) -> DeviceSample:
+def _both(device_sample: DeviceSample, other: DeviceSample) -> DeviceSample:
     return msgspec.structs.replace(
-        one,
-        at=max(one.at, other.at),
-        driver_version=one.driver_version or other.driver_version,
-        values=other.values | one.values,
-        xid_counts=other.xid_counts | one.xid_counts,
-        watches=other.watches | one.watches,
-        clock_events=other.clock_events | one.clock_events,
-        pods=tuple(dict.fromkeys((*one.pods, *other.pods))),
+        device_sample,
+        at=max(device_sample.at, other.at),
+        driver_version=device_sample.driver_version or other.driver_version,
+        values=other.values | device_sample.values,
+        xid_counts=other.xid_counts | device_sample.xid_counts,
+        watches=other.watches | device_sample.watches,
+        clock_events=other.clock_events | device_sample.clock_events,
+        pods=tuple(dict.fromkeys((*device_sample.pods, *other.pods))),
     )
 
 
@@ -227,9 +256,16 @@ def _not_running(pod: PodSnapshot) -> Failure | None:
     return Failure(Outcome.UNREACHABLE, f"The pod {pod.name} is {pod.phase.lower() or 'not scheduled'}{why}.")
 
 
+def _still_refused(target: Target, before: Refused, now: datetime) -> Page:
+    failure = Failure(Outcome.REFUSED, before.reason)
+    return Page(target=target, at=now, took_ms=0, failure=failure, refusals=before.times, retry_at=before.until)
+
+
 def _of_note(pages: Sequence[Page]) -> list[Failure | None]:
-    """How the askings went that say something of the way. A pod that is not ready, or gone since, need not answer: its own
-    report tells that, and it does not make the reading of all others a broken one."""
+    """Returns the failures that count for the whole section.
+
+    A pod that is not ready, or deleted since, need not answer: its own report has that, and it does not fail the section.
+    """
     read = any(page.failure is None for page in pages)
     return [page.failure for page in pages if page.failure is None or not read or _should_answer(page)]
 
@@ -262,6 +298,7 @@ _WORDS: Mapping[Outcome, str] = {
     Outcome.UNREACHABLE: "not answering",
     Outcome.FORBIDDEN: "forbidden",
     Outcome.UNAUTHORISED: "login refused",
+    Outcome.REFUSED: "refused",
     Outcome.MALFORMED: "no metrics",
     Outcome.SKIPPED: "no time left",
 }

@@ -1,4 +1,4 @@
-"""TLS towards an API server: whom to trust and what to show, from PEM texts."""
+"""TLS to an API server: trusted authorities and client certificate, from PEM texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Tls(msgspec.Struct, frozen=True):
         return context
 
     def _load_certificate(self, context: ssl.SSLContext) -> None:
-        # ssl takes a key from files only: they live for this moment, in a folder that nobody else may enter.
+        # ssl takes a key from files only: they live for this moment, in a folder that only Muster's user may enter.
         with tempfile.TemporaryDirectory(prefix="muster-") as folder:
             certificate, key = Path(folder, "certificate.pem"), Path(folder, "key.pem")
             certificate.write_text(self.certificate, encoding="utf-8")

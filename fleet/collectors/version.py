@@ -1,4 +1,4 @@
-"""The server's version: the first question of every pass, which also tells whether there is anybody to ask."""
+"""Reads the server's version: the first request of every run, which also shows whether the server answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.session import SMALL_TIMEOUT_S, Session
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 
 class _Version(msgspec.Struct, rename="camel", gc=False):
@@ -24,7 +24,7 @@ def parse(body: bytes | bytearray) -> str:
     try:
         version = msgspec.json.decode(body, type=_Version).git_version
     except msgspec.MsgspecError as error:
-        raise Failure(Outcome.MALFORMED, f"What answers here is no Kubernetes API server ({shorten(str(error), 120)}).") from None
+        raise Failure(Outcome.MALFORMED, f"The server is not a Kubernetes API server ({shorten(str(error), 120)}).") from None
     if not version:
-        raise Failure(Outcome.MALFORMED, "What answers here is no Kubernetes API server: it tells no version.")
+        raise Failure(Outcome.MALFORMED, "The server is not a Kubernetes API server: it returns no version.")
     return version

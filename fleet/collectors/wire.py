@@ -5,6 +5,7 @@ Every field may be missing or null: the Go API leaves out what is empty, and sen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from sys import intern
@@ -47,17 +48,36 @@ class ConditionWire(msgspec.Struct, rename="camel", gc=False):
     last_transition_time: str | None = None
 
 
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+
+
+def is_object_name(name: str) -> bool:
+    """Returns whether Kubernetes would accept this as the name of a node or pod (a DNS subdomain, RFC 1123)."""
+    return _SUBDOMAIN.fullmatch(name) is not None and ".." not in name
+
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+
+
+def is_label_name(name: str) -> bool:
+    """Returns whether Kubernetes would accept this as the name of a namespace or container (a DNS label, RFC 1123)."""
+    return _LABEL.fullmatch(name) is not None
+
+
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
 def parse_time(text: str | None) -> datetime | None:
-    """An RFC 3339 time in UTC; None for nothing and for what is no time."""
+    """Returns an RFC 3339 time in UTC; None for nothing, for what is not a time, and for years outside 1970 to 2199."""
     if not text:
         return None
     try:
         at = datetime.fromisoformat(text)
-        if at.tzinfo is UTC:
-            return at
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+        if at.tzinfo is not UTC:
+            at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return at if _EARLIEST <= at < _LATEST else None
 
 
 def parse_conditions(wires: list[ConditionWire] | None) -> tuple[Condition, ...]:

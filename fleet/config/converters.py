@@ -4,10 +4,10 @@ from __future__ import annotations
 
 
 class ClusterName:
-    """A context of a kubeconfig may hold slashes (`arn:aws:eks:us-east-1:123456789012:cluster/prod`, `ns/host:6443/user`).
+    """A context of a kubeconfig may contain slashes (`arn:aws:eks:us-east-1:123456789012:cluster/prod`, `ns/host:6443/user`).
 
-    A slash is written `~1`, and so that it can be told from one that stands in the name, `~` as `~0`: as in JSON Pointer
-    (RFC 6901). `%2F` would not do, servers and proxies turn it into a slash on the way. In a query the name stands as it is.
+    A slash is written `~1`, and `~` therefore `~0`, as in JSON Pointer (RFC 6901). `%2F` does not work: servers and
+    proxies turn it into a slash. In a query the name is written as it is.
     """
 
     regex = "[^/]+"

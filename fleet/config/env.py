@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import os
 import re
+import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
+
+from fleet.domain.incidents.links import LinkTemplate
 
 
 def text(name: str, default: str = "") -> str:
@@ -29,6 +33,21 @@ def text(name: str, default: str = "") -> str:
             raise ImproperlyConfigured(f"{name}_FILE points at {path}, which is empty. Write the value into it or set {name}.")
         return value
     return os.environ.get(name, "").strip() or default
+
+
+SECRETS = (
+    *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "MUSTER_DATABASE_PASSWORD", "MUSTER_BROKER_PASSWORD", "OIDC_CLIENT_SECRET"),
+    *("MUSTER_METRICS_TOKEN", "MUSTER_PROMETHEUS_TOKEN", "MUSTER_AUDIT_WEBHOOK_SECRET"),
+)
+"""Settings that only Muster may know: docker-compose.yml takes them from files alone."""
+
+
+def role() -> str:
+    """Returns what this process does: web, worker (also beat), or command for everything else."""
+    words = [Path(word).name for word in sys.argv[:2]] + list(sys.orig_argv)
+    if "fleet.embedded.web" in words:
+        return "web"
+    return "worker" if "celery" in words else "command"
 
 
 def integer(name: str, default: int, *, at_least: int, at_most: int) -> int:
@@ -58,16 +77,30 @@ def boolean(name: str, default: bool) -> bool:
 
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     value = text(name, default)
-    found = {one.lower(): one for one in choices}.get(value.lower())
-    if found is None:
+    lower = {item.lower(): item for item in choices}.get(value.lower())
+    if lower is None:
         raise ImproperlyConfigured(f"{name} is {value!r}: give one of {', '.join(choices)}.")
-    return found
+    return lower
 
 
 def words(name: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
     """A comma-separated list."""
     raw = text(name)
     return tuple(word.strip() for word in raw.split(",") if word.strip()) if raw else default
+
+
+def links(name: str) -> tuple[LinkTemplate, ...]:
+    """Templates of addresses with their names: `Grafana=https://g.example.com/d/x?node={node} | Console=https://…`."""
+    rows = []
+    for part in filter(None, (part.strip() for part in text(name).split(" | "))):
+        label, _, template = part.partition("=")
+        link = LinkTemplate(label.strip(), template.strip())
+        if problem := link.problem():
+            raise ImproperlyConfigured(
+                f"{name}: {part[:80]!r} cannot be used, {problem}. Write NAME=https://… with ` | ` between two links."
+            )
+        rows.append(link)
+    return tuple(rows)
 
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -100,8 +133,10 @@ def rate(name: str, default: str) -> str:
 
 
 def url(name: str, default: str, schemes: tuple[str, ...], *, like: str, host: bool = True) -> str:
-    """A URL of one of the given schemes, with a host unless it may do without. The value may hold a password, so the
-    sentence never repeats it, but shows one that is written `like` this."""
+    """A URL of one of the given schemes, with a host unless it may do without.
+
+    The value may hold a password, so the sentence never repeats it, but shows one that is written `like` this.
+    """
     value = text(name, default)
     if not value:
         return value
@@ -117,8 +152,17 @@ def url(name: str, default: str, schemes: tuple[str, ...], *, like: str, host: b
     return value
 
 
-def broker(name: str, default: str) -> str:
-    """Redis by address or by socket, or RabbitMQ."""
+def with_password(url: str, password: str) -> str:
+    """Returns a URL with this password, whatever characters it has, in place of one that may be in it."""
+    split = urlsplit(url)
+    if not password or split.hostname is None:
+        return url
+    host = split.netloc.rpartition("@")[2]
+    return split._replace(netloc=f"{quote(unquote(split.username or ''), safe='')}:{quote(password, safe='')}@{host}").geturl()
+
+
+def broker(name: str, default: str, password: str = "") -> str:
+    """Redis by address or by socket, or RabbitMQ; with the password that is given apart, if any."""
     like = "redis://host:6379/0 or amqp://user:password@host:5672//"
     value = url(name, default, ("redis", "rediss", "redis+socket", "amqp", "amqps"), like=like, host=False)
     split = urlsplit(value)
@@ -127,4 +171,11 @@ def broker(name: str, default: str) -> str:
     database = split.path.partition(";")[0]  # behind it others to turn to, if this one fails
     if split.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]*", database, re.ASCII):
         raise ImproperlyConfigured(f"{name} must end in the number of a database: write it as {like}.")
-    return value
+    return with_password(value, password)
+
+
+def application_name(secret_key: str) -> str:
+    """Returns the name of our database connections, with a digest of the key: selectors/installations.py tells whose they are."""
+    if not secret_key:
+        return "muster"
+    return "muster " + hmac.new(secret_key.encode(), b"muster-installation", "sha256").hexdigest()[:16]

@@ -28,10 +28,10 @@ class PlotlyFinder(BaseFinder):
         return []
 
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
-        found = str(_package_data() / "plotly.min.js") if path == _NAME else None
+        result = str(_package_data() / "plotly.min.js") if path == _NAME else None
         if find_all:
-            return [found] if found else []
-        return found
+            return [result] if result else []
+        return result
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterable[tuple[str, FileSystemStorage]]:
         storage = FileSystemStorage(location=str(_package_data()))

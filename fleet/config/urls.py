@@ -13,7 +13,7 @@ urlpatterns = [
     path("api/", include("fleet.api.urls")),
     path("", include("fleet.web.urls")),
 ]
-handler400 = "fleet.web.errors.bad_request"
-handler403 = "fleet.web.errors.forbidden"
-handler404 = "fleet.web.errors.not_found"
-handler500 = "fleet.web.errors.failed"
+handler400 = "fleet.web.shell.errors.bad_request"
+handler403 = "fleet.web.shell.errors.forbidden"
+handler404 = "fleet.web.shell.errors.not_found"
+handler500 = "fleet.web.shell.errors.failed"

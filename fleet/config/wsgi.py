@@ -1,4 +1,4 @@
-"""The WSGI entry for gunicorn: fleet.config.wsgi:application."""
+"""The WSGI entry for the web server: fleet.config.wsgi:application."""
 
 from __future__ import annotations
 

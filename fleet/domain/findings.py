@@ -1,4 +1,4 @@
-"""Words shared by everything that judges: evidence, remarks, severities, statuses."""
+"""Words shared by everything that judges: evidence, findings, severities, statuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Severity(StrEnum):
-    """How bad a remark or finding is, worst last."""
+    """How bad a finding is, worst last."""
 
     INFO = "info"
     WARNING = "warning"
@@ -35,7 +35,7 @@ class Status(StrEnum):
 
 
 class Evidence(msgspec.Struct, frozen=True, gc=False):
-    """One thing somebody said: where it was read, under which key, and the value as it stood there."""
+    """One fact that a finding is based on: its source, its key, and its value as read."""
 
     source: str
     """label, capacity, allocatable, taint, condition, pod, resource_slice, config, catalog …"""
@@ -43,28 +43,19 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     value: str
 
 
-class Remark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One plain sentence about a node that a reader must see, with what it rests on.
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a rule found: on a node's devices, its health, its configuration, in a pool or a class.
 
-    `id` is a stable slug (`requested_exceeds_allocatable`); ids are an open set.
+    Its identity over time is (cluster, node, rule, key).
     """
 
-    id: str
-    severity: Severity
-    text: str
-    evidence: tuple[Evidence, ...] = ()
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something wrong that a health or lint rule sees now. Its identity over time is (cluster, node, rule, key)."""
-
     rule: str
-    """Id of the rule: an open set of plain slugs."""
+    """Id of the rule, as registered in evaluation/registry.py: an open set of plain slugs."""
     severity: Severity
     text: str
-    """One plain sentence. No figure that wobbles: a changed text is a changed row."""
+    """One plain sentence. No figure that fluctuates: a changed text is a changed row."""
     key: str = ""
-    """What tells two findings of one rule on one node apart: a GPU's UUID, a pod, a resource; empty for one."""
+    """What distinguishes two findings of one rule on one node: a GPU's UUID, a pod, a resource; empty for one."""
     subject: str = "node"
     """node, gpu, mig_instance, pod, resource, cluster, pool or workload_class."""
     evidence: tuple[Evidence, ...] = ()
@@ -77,21 +68,21 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rule says about one node. `unknown`, `not_enabled` and `waiting` neither open nor resolve findings."""
+    """The result of one rule for one node. `unknown`, `not_enabled` and `waiting` neither open nor resolve findings."""
 
     rule: str
     status: Status
     reason: str = ""
-    """Why it is not `pass`; empty where the findings say it."""
+    """Why it is not `pass`; empty where the findings explain it."""
     findings: tuple[Finding, ...] = ()
     blind: tuple[str, ...] = ()
-    """Keys it could say nothing about this time, though it could about others: their findings stay as they are. With status
+    """Keys that could not be evaluated this time, while others could: their findings stay as they are. With status
     unknown they are all that is unknown."""
     sure: bool = False
-    """Whether what it does not find is not there (`blind` aside) although it cannot pass: what it finds rests on what is
-    remembered or told by others, and only its being well would need a measurement."""
+    """Whether missing findings are resolved (`blind` aside) although the rule cannot pass: its findings follow from history or
+    from other sources, and only a pass would need a measurement."""
 
 
-def worst_severity(remarks: Iterable[Remark]) -> str:
-    """The worst severity among them; empty without any."""
-    return max((remark.severity for remark in remarks), key=lambda severity: severity.rank, default="")
+def worst_severity(findings: Iterable[Finding]) -> str:
+    """Returns the worst severity among the findings; empty without any."""
+    return max((finding.severity for finding in findings), key=lambda severity: severity.rank, default="")

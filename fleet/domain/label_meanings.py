@@ -1,4 +1,4 @@
-"""What the labels that Muster reads mean, in one short line for people. Sources as in labels.py."""
+"""Meaning of the labels that Muster reads, in one short line. Sources as in labels.py."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _PATTERNS = (
 
 
 def meaning(key: str, value: str) -> str:
-    """One line on what the label says; empty for labels that Muster does not read."""
+    """Returns the label's meaning in one line; empty for labels that Muster does not read."""
     if text := _MEANINGS.get(key):
         return text
     for pattern, words in _PATTERNS:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from fleet.domain.refusals import FieldError
+
 _TERM = re.compile(
     r"""\s*(?:
         !\s*(?P<absent>[^\s,=!<>()]+)
@@ -19,10 +21,11 @@ _TERM = re.compile(
     re.VERBOSE,
 )
 
-_WHOLE_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,63}", re.ASCII)
+_LARGEST = 2**63
 OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent", "Gt": "gt", "Lt": "lt"}
 """Kubernetes' word in a matchExpression to the word here."""
-_WORDS = {ours: theirs for theirs, ours in OPERATORS.items()}
+_WORDS = {ours: entry for entry, ours in OPERATORS.items()}
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 
@@ -35,21 +38,19 @@ class Requirement(msgspec.Struct, frozen=True):
     values: tuple[str, ...] = ()
 
 
-class SelectorError(ValueError):
-    """The text is no selector; the message says where it stops making sense."""
-
-
 def parse(text: str) -> tuple[Requirement, ...]:
-    """The requirements of a selector, in their order. An empty text has none and matches everything."""
-    found: list[Requirement] = []
+    """Returns the requirements of a selector, in their order. An empty text has none and matches everything."""
+    rows: list[Requirement] = []
     position = 0
     while position < len(text) and text[position:].strip():
         term = _TERM.match(text, position)
         if term is None or term.end() == position:
-            raise SelectorError(f"“{text[position:].strip()}” is no label selector: write key=value, key in (a,b) or !key.")
-        found.append(_requirement(term))
+            raise FieldError(
+                "selector", f"“{text[position:].strip()}” is not a valid label selector: use key=value, key in (a,b) or !key."
+            )
+        rows.append(_requirement(term))
         position = term.end()
-    return tuple(found)
+    return tuple(rows)
 
 
 def _requirement(term: re.Match[str]) -> Requirement:
@@ -66,13 +67,13 @@ def _requirement(term: re.Match[str]) -> Requirement:
         case "!=":
             return Requirement(key, "notin", (term["value"],))
         case operator:
-            if not _WHOLE_NUMBER.fullmatch(term["value"]):
-                raise SelectorError(f"“{key}{operator}{term['value']}” compares with no whole number.")
+            if whole_number(term["value"]) is None:
+                raise FieldError("selector", f"“{key}{operator}{term['value']}” does not compare with a whole number.")
             return Requirement(key, "gt" if operator == ">" else "lt", (term["value"],))
 
 
 def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> bool:
-    """Whether an object with these labels is selected: every requirement holds."""
+    """Returns whether an object with these labels is selected: every requirement holds."""
     # No generator here: a fleet asks this a hundred thousand times for one page.
     for requirement in requirements:  # noqa: SIM110
         if not holds(requirement, labels.get(requirement.key)):
@@ -81,7 +82,7 @@ def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> b
 
 
 def holds(requirement: Requirement, value: str | None) -> bool:
-    """Whether one requirement holds for a label's value; None where the object has no such label.
+    """Returns whether one requirement holds for a label's value; None where the object has no such label.
 
     As the API server and the scheduler read it: what is not there is also not in any list, and neither above nor below anything.
     """
@@ -94,14 +95,22 @@ def holds(requirement: Requirement, value: str | None) -> bool:
             return value is not None
         case "absent":
             return value is None
-    if value is None or not _WHOLE_NUMBER.fullmatch(value):
+    number, limit = whole_number(value or ""), whole_number(requirement.values[0])
+    if number is None or limit is None:
         return False
-    limit = int(requirement.values[0])
-    return int(value) > limit if requirement.operator == "gt" else int(value) < limit
+    return number > limit if requirement.operator == "gt" else number < limit
+
+
+def whole_number(text: str) -> int | None:
+    """Returns the number as Kubernetes compares labels with Gt and Lt (a signed 64-bit integer); None for any other text."""
+    if not _WHOLE_NUMBER.fullmatch(text):
+        return None
+    number = int(text)
+    return number if -_LARGEST <= number < _LARGEST else None
 
 
 def to_text(requirements: Iterable[Requirement]) -> str:
-    """The selector in the string grammar: `parse` of it gives the same requirements."""
+    """Returns the selector in the string grammar: `parse` of it gives the same requirements."""
     return ",".join(_term(requirement) for requirement in requirements)
 
 
@@ -122,7 +131,7 @@ def _term(requirement: Requirement) -> str:
 
 
 def to_expression(requirement: Requirement) -> dict[str, Any]:
-    """The requirement as a matchExpression of the Kubernetes API."""
+    """Returns the requirement as a matchExpression of the Kubernetes API."""
     expression: dict[str, Any] = {"key": requirement.key, "operator": _WORDS[requirement.operator]}
     if requirement.values:
         expression["values"] = list(requirement.values)
@@ -130,31 +139,34 @@ def to_expression(requirement: Requirement) -> dict[str, Any]:
 
 
 def from_expression(key: str, operator: str, values: Sequence[str] = ()) -> Requirement:
-    """A matchExpression of the Kubernetes API as a requirement; SelectorError says what is wrong with it."""
+    """Returns a matchExpression of the Kubernetes API as a requirement; FieldError says what is wrong with it."""
     ours = OPERATORS.get(operator)
     if ours is None:
-        raise SelectorError(f"“{operator}” is no operator: write one of {', '.join(OPERATORS)}.")
+        raise FieldError("selector", f"“{operator}” is not an operator. Choose from {', '.join(OPERATORS)}.")
     if problem := key_problem(key):
-        raise SelectorError(problem)
+        raise FieldError("selector", problem)
     if ours in ("exists", "absent") and values:
-        raise SelectorError(f"{operator} takes no values.")
+        raise FieldError("selector", f"{operator} takes no values.")
     if ours in ("in", "notin") and not values:
-        raise SelectorError(f"{operator} needs at least one value.")
-    if ours in ("gt", "lt") and (len(values) != 1 or not _WHOLE_NUMBER.fullmatch(values[0])):
-        raise SelectorError(f"{operator} needs exactly one value, a whole number.")
+        raise FieldError("selector", f"{operator} needs at least one value.")
+    if ours in ("gt", "lt") and (len(values) != 1 or whole_number(values[0]) is None):
+        raise FieldError("selector", f"{operator} needs exactly one value, a whole number.")
     for value in values if ours in ("in", "notin") else ():
         if value and not _NAME.fullmatch(value):
-            raise SelectorError(f"“{value}” can be no label's value: at most 63 letters, digits, dashes, dots and underscores.")
+            text = f"“{value}” is not a label value: at most 63 letters, digits, dashes, dots and underscores."
+            raise FieldError("selector", text)
     return Requirement(key, ours, tuple(values))
 
 
 def checked(requirements: Iterable[Requirement]) -> tuple[Requirement, ...]:
-    """The same requirements, each one that Kubernetes would accept; SelectorError for the first it would not."""
-    return tuple(from_expression(one.key, _WORDS[one.operator], one.values) for one in requirements)
+    """Returns the same requirements, each one that Kubernetes would accept; FieldError for the first it would not."""
+    return tuple(
+        from_expression(requirement.key, _WORDS[requirement.operator], requirement.values) for requirement in requirements
+    )
 
 
 def key_problem(key: str) -> str:
-    """Why no label can have this key, as a sentence; empty for a good one."""
+    """Returns why no label can have this key, as a sentence; empty for a good one."""
     prefix, slash, name = key.rpartition("/")
     if not _NAME.fullmatch(name) or (slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix))):
         return f"“{key}” can be no label's key: write name or dns.name/name, at most 63 characters after the slash."

@@ -1,4 +1,4 @@
-"""Every well-known label, annotation, taint and resource name, once, and the small questions asked of them.
+"""Names of labels, annotations, taints and DRA drivers, and what they mean; names of resources are in resource_names.
 
 Sources: NVIDIA k8s-device-plugin and GPU feature discovery v0.20, GPU Operator v26.7, mig-parted v0.15, NFD, the vendors' device
 plugins and node labellers (ROCm, Intel), and the cloud providers' documentation.
@@ -9,9 +9,78 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from fleet.domain.resource_names import (
+    ALIYUN_GPU_COUNT as ALIYUN_GPU_COUNT,
+)
+from fleet.domain.resource_names import (
+    AMD_GPU as AMD_GPU,
+)
+from fleet.domain.resource_names import (
+    GAUDI as GAUDI,
+)
+from fleet.domain.resource_names import (
+    INTEL_I915 as INTEL_I915,
+)
+from fleet.domain.resource_names import (
+    INTEL_XE as INTEL_XE,
+)
+from fleet.domain.resource_names import (
+    NVIDIA as NVIDIA,
+)
+from fleet.domain.resource_names import (
+    NVIDIA_GPU as NVIDIA_GPU,
+)
+from fleet.domain.resource_names import (
+    NVIDIA_GPU_SHARED as NVIDIA_GPU_SHARED,
+)
+from fleet.domain.resource_names import (
+    NVIDIA_MIG_PREFIX as NVIDIA_MIG_PREFIX,
+)
+from fleet.domain.resource_names import (
+    NVIDIA_PASSTHROUGH as NVIDIA_PASSTHROUGH,
+)
+from fleet.domain.resource_names import (
+    SHARED_SUFFIX as SHARED_SUFFIX,
+)
+from fleet.domain.resource_names import (
+    VOLCANO_GPU_NUMBER as VOLCANO_GPU_NUMBER,
+)
+from fleet.domain.resource_names import (
+    VOLCANO_VGPU_NUMBER as VOLCANO_VGPU_NUMBER,
+)
+from fleet.domain.resource_names import (
+    base_resource as base_resource,
+)
+from fleet.domain.resource_names import (
+    gpu_name_patterns as gpu_name_patterns,
+)
+from fleet.domain.resource_names import (
+    is_count_resource as is_count_resource,
+)
+from fleet.domain.resource_names import (
+    is_gpu_quantity as is_gpu_quantity,
+)
+from fleet.domain.resource_names import (
+    is_gpu_resource as is_gpu_resource,
+)
+from fleet.domain.resource_names import (
+    is_gpu_uuid as is_gpu_uuid,
+)
+from fleet.domain.resource_names import (
+    is_part_of_gpus as is_part_of_gpus,
+)
+from fleet.domain.resource_names import (
+    is_share_resource as is_share_resource,
+)
+from fleet.domain.resource_names import (
+    resource_kind as resource_kind,
+)
+from fleet.domain.resource_names import (
+    vendor_of_resource as vendor_of_resource,
+)
+
 # --- GPU feature discovery (GFD): what it found on the node ---------------------------------------------------------
 
-NVIDIA = "nvidia.com/"
 GFD_TIMESTAMP = "nvidia.com/gfd.timestamp"
 GPU_PRODUCT = "nvidia.com/gpu.product"
 GPU_COUNT = "nvidia.com/gpu.count"
@@ -29,8 +98,6 @@ MIG_STRATEGY = "nvidia.com/mig.strategy"
 MIG_CAPABLE = "nvidia.com/mig.capable"
 MPS_CAPABLE = "nvidia.com/mps.capable"
 VGPU_PRESENT = "nvidia.com/vgpu.present"
-VGPU_HOST_DRIVER_VERSION = "nvidia.com/vgpu.host-driver-version"
-VGPU_HOST_DRIVER_BRANCH = "nvidia.com/vgpu.host-driver-branch"
 MIG_LABEL_PREFIX = "nvidia.com/mig-"
 
 DRIVER_VERSION_FULL = "nvidia.com/cuda.driver-version.full"
@@ -47,7 +114,7 @@ CUDA_VERSION_PARTS_OLD = ("nvidia.com/cuda.runtime.major", "nvidia.com/cuda.runt
 # --- GPU Operator and MIG manager: what is wanted and what goes on --------------------------------------------------
 
 GPU_PRESENT = "nvidia.com/gpu.present"
-"""`true`, or `false` (not removed) after the GPUs have gone."""
+"""`true`, or `false` (not removed) after the GPUs were removed."""
 GPU_DEPLOY_PREFIX = "nvidia.com/gpu.deploy."
 GPU_DEPLOY_OPERANDS = "nvidia.com/gpu.deploy.operands"
 GPU_DEPLOY_DRIVER = "nvidia.com/gpu.deploy.driver"
@@ -55,13 +122,11 @@ GPU_DEPLOY_DEVICE_PLUGIN = "nvidia.com/gpu.deploy.device-plugin"
 PAUSED_FOR_DRIVER_UPGRADE = "paused-for-driver-upgrade"
 PAUSED_FOR_MIG_CHANGE = "paused-for-mig-change"
 DRIVER_UPGRADE_STATE = "nvidia.com/gpu-driver-upgrade-state"
-DRIVER_UPGRADE_ENABLED = "nvidia.com/gpu-driver-upgrade-enabled"
 WORKLOAD_CONFIG = "nvidia.com/gpu.workload.config"
 MIG_CONFIG = "nvidia.com/mig.config"
 MIG_CONFIG_STATE = "nvidia.com/mig.config.state"
 DEVICE_PLUGIN_CONFIG = "nvidia.com/device-plugin.config"
 
-UPGRADE_DONE = "upgrade-done"
 UPGRADE_PENDING = "upgrade-required"
 UPGRADE_FAILED = "upgrade-failed"
 UPGRADE_IN_PROGRESS = frozenset(
@@ -85,10 +150,12 @@ MIG_STATE_FAILED = "failed"
 NFD = "feature.node.kubernetes.io/"
 NFD_AMD_GPU = ("feature.node.kubernetes.io/amd-gpu", "feature.node.kubernetes.io/amd-vgpu")
 NFD_INTEL_GPU = "intel.feature.node.kubernetes.io/gpu"
-PCI_NVIDIA, PCI_AMD, PCI_INTEL, PCI_HABANA = "10de", "1002", "8086", "1da3"
-PCI_DISPLAY_CLASSES = frozenset({"0300", "0302", "0380"})
-"""VGA controller, 3D controller, other display controller."""
-PCI_ACCELERATOR_CLASS = "1200"
+NFD_VENDOR_GPU = {
+    "nvidia.feature.node.kubernetes.io/gpu": "nvidia",
+    "amd.feature.node.kubernetes.io/gpu": "amd",
+    NFD_INTEL_GPU: "intel",
+}
+"""Rules of Kata and of the vendors: a GPU, nothing more."""
 
 # --- Clouds ---------------------------------------------------------------------------------------------------------
 
@@ -111,11 +178,15 @@ AKS_AGENT_POOL = "kubernetes.azure.com/agentpool"
 AKS_AGENT_POOL_OLD = "agentpool"
 NODE_POOL_LABELS = (GKE_NODE_POOL, KARPENTER_NODE_POOL, EKS_NODE_GROUP, AKS_AGENT_POOL, AKS_AGENT_POOL_OLD)
 """Labels by which clouds and Karpenter name the group of machines a node was made with."""
-AWS_GPU_PREFIXES = ("karpenter.k8s.aws/instance-gpu-", "eks.amazonaws.com/instance-gpu-")
+KARPENTER_GPU_PREFIXES = ("karpenter.k8s.aws/instance-gpu-", "eks.amazonaws.com/instance-gpu-", "karpenter.k8s.gcp/instance-gpu-")
 AWS_ACCELERATOR = "k8s.amazonaws.com/accelerator"
 AKS_ACCELERATOR = "kubernetes.azure.com/accelerator"
 ACCELERATOR_OLD = "accelerator"
 AZURE_GPU_PREFIX = "karpenter.azure.com/sku-gpu-"
+_KARPENTER_GPU = re.compile(
+    r"(?:karpenter\.k8s\.[a-z]+|eks\.amazonaws\.com)/instance-gpu-|karpenter\.azure\.com/sku-gpu-", re.ASCII
+)
+"""Karpenter's providers use one format: AWS, Google Cloud, Alibaba Cloud; EKS Auto Mode and Azure use their own names."""
 COREWEAVE_GPU_PREFIX = "gpu.nvidia.com/"
 NVSENTINEL_GPU_COUNT_CURRENT = "nvsentinel.dgxc.nvidia.com/gpu.count.current"
 NVSENTINEL_GPU_COUNT_EXPECTED = "nvsentinel.dgxc.nvidia.com/gpu.count.expected"
@@ -129,12 +200,40 @@ AMD_VRAM = "amd.com/gpu.vram"
 AMD_FAMILY = "amd.com/gpu.family"
 AMD_DRIVER_VERSION = "amd.com/gpu.driver-version"
 AMD_PARTITION = "amd.com/gpu.compute-memory-partition"
+AMD_CONFIG_PROFILE = "dcm.amd.com/gpu-config-profile"
+AMD_CONFIG_STATE = "dcm.amd.com/gpu-config-profile-state"
+"""Device Config Manager: how GPUs are partitioned (`cpx-nps4`), and whether that was applied."""
 INTEL_LABEL = "gpu.intel.com/"
 INTEL_DEVICE_COUNT = "gpu.intel.com/device.count"
 INTEL_DEVICE_ID = "gpu.intel.com/device-id."
 INTEL_PRODUCT = "gpu.intel.com/product"
 INTEL_FAMILY = "gpu.intel.com/family"
 GAUDI_PRODUCT = "habana.ai/gaudi.product"
+
+# --- Schedulers of GPU shares ----------------------------------------------------------------------------------------
+
+HAMI_REGISTER = "hami.io/node-nvidia-register"
+HAMI_REGISTER_OLD = "4pd.io/node-nvidia-register"
+VOLCANO_REGISTER = "volcano.sh/node-vgpu-register"
+HANDSHAKE_OF = {
+    HAMI_REGISTER: "hami.io/node-handshake",
+    HAMI_REGISTER_OLD: "4pd.io/node-handshake",
+    VOLCANO_REGISTER: "volcano.sh/node-vgpu-handshake",
+}
+HANDSHAKE_DELETED = "Deleted"
+"""Value of the handshake after the plugin was removed: its register annotation remains."""
+HAMI_NODE = "gpu"
+"""`gpu=on` selects the nodes of HAMi's device plugin."""
+NOS_PARTITIONING = "nos.nebuly.com/gpu-partitioning"
+KAI_GROUP = "runai-gpu-group"
+KAI_FRACTIONS = ("gpu-fraction", "gpu-memory")
+"""Pod annotations of KAI and Run:ai: a part of one, MiB. Such a pod requests nothing; a reservation pod holds the GPU."""
+TENCENT_CORE = "tencent.com/vcuda-core"
+TENCENT_QGPU_CORE = "tke.cloud.tencent.com/qgpu-core"
+ELASTIC_GPU_CORE = "elasticgpu.io/gpu-core"
+KOORDINATOR = "koordinator.sh/"
+NPU_PREFIXES = ("huawei.com/", "cambricon.com/", "enflame.com/", "metax-tech.com/", "hygon.com/", "kunlunxin.com/")
+"""Accelerators that are not NVIDIA's and that Koordinator counts under the names it uses for GPUs."""
 
 # --- Taints and DRA drivers -----------------------------------------------------------------------------------------
 
@@ -151,131 +250,44 @@ _TRANSIENT_TAINTS = frozenset(
         "nvidia.com/gpu-error",
     }
 )
+MUSTER_PLACEMENT = "muster.dev/placement"
 DRA_NVIDIA_GPU = "gpu.nvidia.com"
 DRA_NVIDIA_MIG_CLASS = "mig.nvidia.com"
 DRA_NVIDIA_VFIO_CLASS = "vfio.gpu.nvidia.com"
 DRA_NVIDIA_COMPUTE_DOMAIN = "compute-domain.nvidia.com"
 DRA_LAYOUT_TAINTS = frozenset({"gpu.amd.com/memory-partition-conflict"})
-"""AMD's driver taints the ways of cutting a card that do not go with the node's present memory mode: no device is ill."""
+"""AMD's driver taints partitions that do not fit the node's current memory mode: the devices are healthy."""
 DEVICE_CLASS_RESOURCE_PREFIX = "deviceclass.resource.kubernetes.io/"
 
-# --- Extended resources ---------------------------------------------------------------------------------------------
-
-NVIDIA_GPU = "nvidia.com/gpu"
-SHARED_SUFFIX = ".shared"
-NVIDIA_GPU_SHARED = NVIDIA_GPU + SHARED_SUFFIX
-NVIDIA_MIG_PREFIX = "nvidia.com/mig-"
-NVIDIA_PASSTHROUGH = "nvidia.com/pgpu"
-AMD_GPU = "amd.com/gpu"
-INTEL_I915 = "gpu.intel.com/i915"
-INTEL_XE = "gpu.intel.com/xe"
-GAUDI = "habana.ai/gaudi"
-
-_AMD_PARTITION_RESOURCE = re.compile(r"amd\.com/((?:spx|dpx|tpx|qpx|cpx)(?:_nps\d+)?)", re.ASCII | re.IGNORECASE)
-# Resources under nvidia.com/ that are no GPU: network devices published with this prefix by NVIDIA's Network Operator and SR-IOV
-# plugins, and the pseudo-resources of fractional-GPU schedulers, whose unit is MiB or per cent and not a device.
-_NVIDIA_NO_DEVICE = re.compile(
-    r"(?:^|[^a-z])(?:hostdev|sriov|rdma|roce|ib|hca|nic|nics|mlnx\w*|mlx\w*|cx\d\w*|bf\d?|vf|vfs|netdev|switchdev|vdpa)(?:$|[^a-z])"
-    r"|gpu-?(?:mem|memory|cores?|util)|vgpu-?(?:mem|memory|cores?)|priority|imex|bandwidth",
-    re.ASCII | re.IGNORECASE,
-)
 _NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
-_VGPU_TYPE = re.compile(r"\d+[QCAB]$", re.ASCII)
-_PCI_DEVICE_NAME = re.compile(r"[A-Z]{2}\d{3}[A-Z]*(?:_|$)", re.ASCII)
-
-
-@lru_cache(maxsize=4096)
-def resource_kind(name: str) -> str:
-    """What an extended resource stands for, by its name alone; "" for what is no GPU.
-
-    `gpu` one device (or a MIG device under the single strategy, or an unrenamed share: the name cannot tell), `shared` a renamed
-    share, `mig`, `mig-shared`, `partition` (AMD), `passthrough` and `vgpu` (virtual machines), `custom` (another name under
-    nvidia.com/ that somebody's plugin uses). TPU, Neuron and monitoring resources are no GPUs.
-    """
-    if name.startswith(NVIDIA):
-        return _nvidia_kind(name)
-    if name == AMD_GPU:
-        return "gpu"
-    if _AMD_PARTITION_RESOURCE.fullmatch(name):
-        return "partition"
-    return "gpu" if name in (INTEL_I915, INTEL_XE, GAUDI) else ""
-
-
-def _nvidia_kind(name: str) -> str:
-    if name == NVIDIA_GPU:
-        return "gpu"
-    if name == NVIDIA_GPU_SHARED:
-        return "shared"
-    if name.startswith(NVIDIA_MIG_PREFIX):
-        return "mig-shared" if name.endswith(SHARED_SUFFIX) else "mig"
-    rest = name[len(NVIDIA) :]
-    if not rest or _NVIDIA_NO_DEVICE.search(rest):
-        return ""
-    if _VGPU_TYPE.search(rest):
-        return "vgpu"
-    if name == NVIDIA_PASSTHROUGH or _PCI_DEVICE_NAME.match(rest):
-        return "passthrough"
-    return "shared" if name.endswith(SHARED_SUFFIX) else "custom"
-
-
-def is_gpu_resource(name: str) -> bool:
-    """Whether units of this extended resource are GPUs, or parts or shares of GPUs."""
-    return bool(resource_kind(name))
-
-
-def base_resource(name: str) -> str:
-    """The name without the `.shared` that renamed shares carry: the name the device-plugin configuration uses."""
-    return name.removesuffix(SHARED_SUFFIX)
-
-
-@lru_cache(maxsize=4096)
-def vendor_of_resource(name: str) -> str:
-    """nvidia, amd, intel or habana; "" for what is no GPU resource."""
-    if not resource_kind(name):
-        return ""
-    domain = name.split("/", 1)[0]
-    return {"nvidia.com": "nvidia", "amd.com": "amd", "gpu.intel.com": "intel", "habana.ai": "habana"}.get(domain, "")
 
 
 def is_gpu_driver(driver: str) -> bool:
-    """Whether devices of this DRA driver can be GPUs. ComputeDomain channels and daemons are plumbing, never GPUs."""
+    """Returns whether devices of this DRA driver can be GPUs. ComputeDomain channels and daemons are plumbing, never GPUs."""
     return driver.startswith(("gpu.", "gaudi."))
 
 
 def vendor_of_driver(driver: str) -> str:
-    """Vendor of a DRA driver; "other" for a GPU driver of nobody known."""
+    """Returns the vendor of a DRA driver; "other" for an unknown GPU driver."""
     known = {DRA_NVIDIA_GPU: "nvidia", "gpu.amd.com": "amd", "gpu.intel.com": "intel", "gaudi.intel.com": "habana"}
     return known.get(driver, "other")
 
 
 def is_transient_taint(key: str) -> bool:
-    """Whether this taint tells of trouble that passes, and not of what the node is for. A cordon is somebody's wish."""
+    """Returns whether this taint is transient and not the node's purpose. A cordon is set on purpose."""
     return key in _TRANSIENT_TAINTS or (key.startswith(_TRANSIENT_TAINT_PREFIX) and key != TAINT_UNSCHEDULABLE)
 
 
 def names_a_gpu(accelerator: str) -> bool:
-    """Whether a cloud's word for an accelerator stands for GPUs: `nvidia-l4`, and not `tpu-v5-lite-podslice` or `inferentia2`."""
+    """Returns whether a cloud's name of an accelerator stands for GPUs.
+
+    `nvidia-l4`, and not `tpu-v5-lite-podslice` or `inferentia2`.
+    """
     return bool(accelerator) and not any(word in accelerator.lower() for word in _NO_GPUS)
 
 
-@lru_cache(maxsize=4096)
-def pci_gpu_vendor(label: str) -> str:
-    """Vendor of the GPU that an NFD PCI label proves; "" when it proves none.
-
-    NFD writes `pci-<vendor>`, `pci-<class>_<vendor>` or longer forms, ending `.present`. NVIDIA and Habana vendor ids stand for
-    accelerators even without a class (NVIDIA's network cards carry Mellanox's 15b3); AMD and Intel ids do not (bridges, network
-    cards), and Intel's VGA class is the CPU's own graphics more often than a card.
-    """
-    if not label.startswith(NFD + "pci-") or not label.endswith(".present"):
-        return ""
-    fields = label[len(NFD + "pci-") : -len(".present")].split("_")
-    if len(fields) == 1:
-        return {PCI_NVIDIA: "nvidia", PCI_HABANA: "habana"}.get(fields[0], "")
-    pci_class, vendor = fields[0], fields[1]
-    if vendor == PCI_NVIDIA and pci_class in PCI_DISPLAY_CLASSES:
-        return "nvidia"
-    if vendor == PCI_AMD and (pci_class in PCI_DISPLAY_CLASSES or pci_class == PCI_ACCELERATOR_CLASS):
-        return "amd"
-    if vendor == PCI_INTEL and pci_class in ("0302", "0380"):
-        return "intel"
-    return "habana" if vendor == PCI_HABANA and pci_class.startswith("12") else ""
+@lru_cache(maxsize=16384)
+def karpenter_gpu_attribute(key: str) -> str:
+    """Returns what a label of Karpenter's providers states of GPUs: count, name, memory, manufacturer; "" for other labels."""
+    match = _KARPENTER_GPU.match(key)
+    return key[match.end() :] if match else ""

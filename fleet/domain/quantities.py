@@ -10,6 +10,10 @@ MIB = 1024**2
 GIB = 1024**3
 
 _COUNT = re.compile(r"[0-9]{1,18}", re.ASCII)
+LARGEST_COUNT = 3 * 10**9
+LARGEST_UNITS = 10**12
+"""Above these a number is not a count of devices, shares or MiB, nor of units of a resource, and is read as unknown: sums and
+products of them must fit a 64-bit column."""
 # Sign, digits with an optional fraction, then either a suffix or a decimal exponent, as apimachinery's Quantity reads them.
 # The lengths are bounded so that no text, however silly, costs more than a moment.
 _QUANTITY = re.compile(
@@ -36,7 +40,7 @@ _SUFFIX: dict[str, Fraction] = {
 
 
 def parse_quantity(text: str | None) -> Fraction | None:
-    """A Kubernetes quantity (`8`, `1k`, `191G`, `81559Mi`, `1e3`, `500m`) as an exact number; None when it is none."""
+    """Returns a Kubernetes quantity (`8`, `1k`, `191G`, `81559Mi`, `1e3`, `500m`) as an exact number; None when it is none."""
     if text is None:
         return None
     match = _QUANTITY.fullmatch(text)
@@ -55,18 +59,19 @@ def parse_quantity(text: str | None) -> Fraction | None:
 
 @lru_cache(maxsize=4096)  # a fleet's pods and nodes repeat a handful of numbers tens of thousands of times
 def parse_units(text: str | None) -> int | None:
-    """A whole, non-negative number of units (what extended resources are counted in); None for anything else."""
+    """Returns a whole, non-negative number of units (what extended resources are counted in); None for anything else."""
     if text is None:
         return None
-    if _COUNT.fullmatch(text):
-        return int(text)
-    value = parse_quantity(text)
-    return int(value) if value is not None and value >= 0 and value.denominator == 1 else None
+    value = Fraction(int(text)) if _COUNT.fullmatch(text) else parse_quantity(text)
+    return int(value) if value is not None and 0 <= value <= LARGEST_UNITS and value.denominator == 1 else None
 
 
 def parse_count(text: str | None) -> int | None:
-    """A plain non-negative decimal number, as labels carry counts; None for anything else."""
-    return int(text) if text is not None and _COUNT.fullmatch(text) else None
+    """Returns a plain non-negative decimal number, as labels carry counts; None for anything else."""
+    if text is None or _COUNT.fullmatch(text) is None:
+        return None
+    count = int(text)
+    return count if count <= LARGEST_COUNT else None
 
 
 def to_mib(size: int | Fraction | None) -> int | None:
@@ -83,9 +88,9 @@ def parse_gib_label(text: str | None) -> int | None:
         return None
     count = parse_count(text[:-1]) if text.endswith("G") else None
     mib = count * 1024 if count is not None else to_mib(parse_quantity(text))
-    return mib if mib is not None and mib > 0 else None
+    return mib if mib is not None and 0 < mib <= LARGEST_COUNT else None
 
 
 def ceil_div(number: int, by: int) -> int:
-    """The quotient of two positive numbers, rounded up."""
+    """Returns the quotient of two positive numbers, rounded up."""
     return -(-number // by)

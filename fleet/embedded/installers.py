@@ -1,5 +1,7 @@
-"""What uv and pip are asked, and what their failures mean for people. Standard library only, and readable by Python 3.6
-(see bootstrap.py)."""
+"""What uv and pip are asked, and what their failures mean for people.
+
+Standard library only, and readable by Python 3.6 (see bootstrap.py).
+"""
 
 import os
 import re
@@ -39,7 +41,7 @@ def answers(command: list) -> bool:
 
 
 def base_python() -> str:
-    """This interpreter outside any virtual environment."""
+    """The interpreter outside any virtual environment."""
     return getattr(sys, "_base_executable", "") or sys.executable
 
 
@@ -141,4 +143,4 @@ def why_it_failed(output: str, tool: str, venv: Path) -> str:
             f"A package that Muster needs does not exist for this system (last words of {tool}: {lines[-1]}). Muster"
             " runs on Linux with glibc 2.28 or newer and on macOS, with Python 3.11 to 3.14."
         )
-    return f"{tool} failed: {' / '.join(lines[-3:]) or 'it said nothing'}. Mend that and start again."
+    return f"{tool} failed: {' / '.join(lines[-3:]) or 'no output'}. Fix that and start again."

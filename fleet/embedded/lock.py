@@ -26,7 +26,7 @@ class Holder:
 
 
 class HomeTakenError(StartError):
-    """Somebody holds the lock. `holder` is None in the instant before the holder has written who it is."""
+    """Another process holds the lock. `holder` is None in the instant before the holder has written who it is."""
 
     def __init__(self, holder: Holder | None) -> None:
         self.holder = holder

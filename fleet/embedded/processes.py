@@ -1,10 +1,11 @@
-"""Processes of our own: started so that they cannot outlive us, and stopped within a bounded time."""
+"""Child processes: started so that they cannot outlive Muster, and stopped within a bounded time."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +18,18 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 LARGEST_LOG = 10 * 1024 * 1024
 _libc = ctypes.CDLL(None, use_errno=True) if LINUX else None
 
-# What a process is asked, in this order, and how many seconds each request may take. SIGKILL always comes last.
+# Signals to a process, in this order, and the seconds each may take. SIGKILL always comes last.
 Requests = Sequence[tuple[signal.Signals, float]]
 
 
 class StartError(Exception):
-    """Why something of ours did not start: one plain sentence that says what to do."""
+    """Why a part of Muster did not start: one sentence that says what to do."""
 
 
 def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
-    """What the child does between fork and exec: ask Linux to signal it when the thread that started it ends.
+    """Returns what the child runs between fork and exec: it asks Linux for a signal when the thread that started it ends.
 
-    The parent may have died before the request stood: then there is nobody left to work for.
+    The parent may have died before the request: then the child exits.
     """
     parent = os.getpid()
 
@@ -52,14 +53,15 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Starts a child in a process group of its own, its output appended to `log`, `keep` its inherited descriptors.
 
-    The own group keeps Ctrl-C away from it: the supervisor alone hears that and stops everything in order. Call it from
+    The own group keeps Ctrl-C away from it: only the supervisor receives that, and stops everything in order. Call it from
     the main thread only, because the death signal is tied to the thread that calls.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > LARGEST_LOG:
-            log.replace(log.with_name(log.name + ".1"))
-    with log.open("ab") as output:
+    with contextlib.suppress(OSError):
+        log.parent.chmod(0o700)
+    rotate(log)
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+        os.fchmod(output.fileno(), 0o600)
         return subprocess.Popen(
             [os.fspath(argument) for argument in arguments],
             stdin=subprocess.DEVNULL,
@@ -71,6 +73,17 @@ def spawn(
             process_group=0,
             preexec_fn=die_with_parent(death_signal) if LINUX else None,
         )
+
+
+def rotate(log: Path) -> None:
+    """Moves the content of a log above LARGEST_LOG to `….1` and empties the file, to which its child goes on appending."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size <= LARGEST_LOG:
+            return
+        kept = log.with_name(log.name + ".1")
+        with log.open("rb") as old, os.fdopen(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as new:
+            shutil.copyfileobj(old, new)
+        os.truncate(log, 0)
 
 
 def stop(process: subprocess.Popen[bytes], requests: Requests) -> None:
@@ -105,6 +118,14 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
+def started(pid: int) -> int | None:
+    """Returns when a process started, in clock ticks since boot: a pid alone may be another's by now. None where it is gone."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(stat.rpartition(")")[2].split()[19])
+    return None
+
+
 def working_in(directory: Path) -> list[int]:
     """The living processes whose working directory is `directory`: that is where both embedded servers sit.
 
@@ -114,21 +135,21 @@ def working_in(directory: Path) -> list[int]:
         listing = subprocess.run(["ps", "-axo", "pid=,command="], capture_output=True, text=True, check=False).stdout
         pairs = (line.strip().partition(" ") for line in listing.splitlines())
         return [int(pid) for pid, _, command in pairs if str(directory) in command and int(pid) != os.getpid()]
-    found = []
+    rows = []
     target = os.path.realpath(directory)
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         with contextlib.suppress(OSError):
             if str((entry / "cwd").readlink()) == target and alive(int(entry.name)):
-                found.append(int(entry.name))
-    return found
+                rows.append(int(entry.name))
+    return rows
 
 
 def clear_out(directory: Path, patience: float = 10.0) -> None:
     """Waits until no orphan of an earlier start works in `directory` any more, then ends those that stay.
 
-    Call it only while holding the data folder's lock: then nobody else's server can be meant.
+    Call it only while holding the data folder's lock: then it cannot be another user's server.
     """
     deadline = time.monotonic() + patience
     while orphans := working_in(directory):

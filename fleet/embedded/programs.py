@@ -20,7 +20,7 @@ class Program:
 
     def path(self) -> str | None:
         """Where it is, or None."""
-        return next((found for name in self.executables if (found := shutil.which(name))), None)
+        return next((which for name in self.executables if (which := shutil.which(name))), None)
 
 
 PROGRAMS: dict[str, Program] = {
@@ -63,14 +63,6 @@ def can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def can_be_had(program: Program) -> bool:
-    """Whether apt knows the package. Where there is no apt a person can still install it, so the answer is yes."""
-    if shutil.which("apt-cache") is None:
-        return True
-    known = subprocess.run(["apt-cache", "policy", program.debian], capture_output=True, text=True, check=False).stdout
-    return "Candidate:" in known and "Candidate: (none)" not in known
-
-
 def install(programs: Iterable[Program]) -> list[str]:
     """Installs Debian packages, one at a time, so that one that is not there costs the others nothing.
 
@@ -90,6 +82,6 @@ def install(programs: Iterable[Program]) -> list[str]:
             check=False,
         )
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["apt said nothing"])[-1]
+            last = (done.stderr.strip().splitlines() or ["no output of apt"])[-1]
             failures.append(f"apt could not install {program.debian}: {last}")
     return failures

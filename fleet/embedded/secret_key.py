@@ -1,4 +1,4 @@
-"""The key that signs sessions, kept beside the data, so that a restart signs nobody out. Standard library only."""
+"""The key that signs sessions, kept beside the data, so that a restart does not end sessions. Standard library only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def provide(create: bool) -> None:
     """Lets settings find the kept key where none is given; `create` makes one if there is none yet.
 
     Works before settings are read, and two processes at once end up with the same key. A folder that cannot be written
-    is left to whoever needs it next, who says so better.
+    is left to the next step that needs it, which has the better error.
     """
     if os.environ.get("SECRET_KEY", "").strip() or os.environ.get("SECRET_KEY_FILE", "").strip():
         return

@@ -1,4 +1,4 @@
-"""Keeps our processes alive, says what it does, and ends them all in order when it is told to."""
+"""Keeps the child processes alive, reports restarts, and stops them all in order."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.embedded import processes
+from fleet.embedded import memory, processes
 from fleet.embedded.guardian import Guardian
+from fleet.embedded.probes import Probe
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 60.0
-STEADY_AFTER_S = 60.0  # whoever lived this long has recovered: its next delay is the first again
+STEADY_AFTER_S = 60.0  # a process that lived this long has recovered: its next delay is the first again
 TICK_S = 0.2
+UNANSWERED_S = 60.0  # a child that has not answered its probe for so long is restarted
+FIRST_ANSWER_S = 240.0  # while it starts: importing takes minutes on a machine that is overloaded, and a restart begins again
+STOOD_STILL_S = 5.0  # between two looks: the supervisor itself did not run, so the silence is not the children's
+ROTATE_EVERY_S = 60.0
 _SOON_S = 0.01
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """Somebody wants us to end: Ctrl-C, SIGTERM, or the terminal went away. Not an error, so nothing swallows it."""
+    """A request to stop: Ctrl-C, SIGTERM, or the terminal was closed. Not an Exception, so that no handler swallows it."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -34,15 +39,19 @@ class Stopped(BaseException):
 
 @dataclass
 class Child:
-    """One process to keep alive. `start` starts it anew. At the end the highest `tier` goes first."""
+    """One process to keep alive. `start` starts it again. At the end the highest `tier` goes first."""
 
     name: str
     start: Callable[[], subprocess.Popen[bytes]]
     log: Path
     tier: int
     stop: processes.Requests = ((signal.SIGTERM, 5.0),)
+    probe: Probe | None = None
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+    answered_at: float = 0.0
+    kills_before: int | None = None
+    """Processes that the kernel had killed for lack of memory when this one started."""
     delay: float = FIRST_DELAY_S
     due: float | None = None
 
@@ -53,6 +62,7 @@ class Supervisor:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
         self.children: list[Child] = []
+        self._looked_at = 0.0
         self._guardian = None if processes.LINUX else Guardian()
 
     def add(self, child: Child) -> Child:
@@ -63,26 +73,37 @@ class Supervisor:
 
     def watch(self) -> None:
         """Starts again whatever ends. Ends itself only by an exception, such as Stopped."""
+        rotated_at = time.monotonic()
         while True:
             self.look()
+            if time.monotonic() >= rotated_at + ROTATE_EVERY_S:
+                rotated_at = time.monotonic()
+                for child in self.children:
+                    processes.rotate(child.log)
             time.sleep(TICK_S)
 
     def look(self) -> None:
-        """One look at every child: notes who has ended, and starts again those whose delay is over."""
+        """One look at every child: notes who has ended or hangs, and starts again those whose delay is over."""
         now = time.monotonic()
+        stood_still = now - self._looked_at > STOOD_STILL_S
         for child in self.children:
+            if child.probe is not None and (child.probe.answered() or stood_still):
+                child.answered_at = now
             if child.process is not None and child.process.poll() is not None:
                 self._note_end(child, now)
+            elif child.process is not None and child.probe is not None and _silent_s(child, now) >= _patience_s(child):
+                self._end_silent(child, child.process, now)
             elif child.due is not None and now >= child.due:
                 try:
                     self._launch(child)
                 except (processes.StartError, OSError) as error:
                     self._put_off(child, now, f"did not start: {error}")
+        self._looked_at = time.monotonic()
 
     def stop(self) -> None:
         """Ends all children, those of one tier together, within the time their requests allow.
 
-        A further signal meanwhile kills everything above the lowest tier, which holds the servers with data on disk.
+        A further signal during the stop kills everything above the lowest tier, which holds the servers with data on disk.
         """
         lowest = min((child.tier for child in self.children), default=0)
 
@@ -104,26 +125,70 @@ class Supervisor:
     def _launch(self, child: Child) -> None:
         child.due = None
         child.started_at = time.monotonic()
+        child.kills_before = memory.kills()
         child.process = child.start()
         if self._guardian is not None:
             self._guardian.watch(child.process.pid)
 
     def _note_end(self, child: Child, now: float) -> None:
-        process, child.process = child.process, None
+        process = child.process
         if process is None:
             return
-        code = process.returncode
-        processes.stop(process, ())  # what it left behind of its own group
-        if self._guardian is not None:
-            self._guardian.forget(process.pid)
         if now - child.started_at >= STEADY_AFTER_S:
             child.delay = FIRST_DELAY_S
-        self._put_off(child, now, f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}")
+        why = how_it_ended(process.returncode, killed_for_memory=memory.killed_since(child.kills_before))
+        self._let_go(child, process, ())
+        self._put_off(child, now, why)
+
+    def _end_silent(self, child: Child, process: subprocess.Popen[bytes], now: float) -> None:
+        """Ends a child that lives and does not answer. One that was only stopped is let run, so that it ends in order."""
+        if child.answered_at - child.started_at >= STEADY_AFTER_S:
+            child.delay = FIRST_DELAY_S
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGCONT)
+        self._let_go(child, process, child.stop)
+        self._put_off(child, now, f"did not answer for {_silent_s(child, now):.0f} s")
+
+    def _let_go(self, child: Child, process: subprocess.Popen[bytes], requests: processes.Requests) -> None:
+        """Ends what is left of a child and of its process group."""
+        child.process = None
+        processes.stop(process, requests)
+        if self._guardian is not None:
+            self._guardian.forget(process.pid)
 
     def _put_off(self, child: Child, now: float, why: str) -> None:
         self.say(f"{child.name} {why}; starting it again in {child.delay:.0f} s (log: {child.log})")
         child.due = now + child.delay
         child.delay = min(child.delay * 2, LONGEST_DELAY_S)
+
+
+def how_it_ended(code: int, *, killed_for_memory: bool = False) -> str:
+    """Returns what follows the name of a process that ended with this return code (negative: by that signal)."""
+    if code >= 0:
+        return f"ended with code {code}"
+    name = signal.Signals(-code).name
+    if -code in _CRASHES:
+        return f"crashed ({name}, {_CRASHES[signal.Signals(-code)]})"
+    if -code == signal.SIGKILL and killed_for_memory:
+        return f"was killed by {name}: the kernel ended a process for lack of memory"
+    return f"was killed by {name}"
+
+
+_CRASHES = {
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGBUS: "bus error",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGFPE: "arithmetic error",
+    signal.SIGABRT: "aborted by itself",
+}
+
+
+def _patience_s(child: Child) -> float:
+    return UNANSWERED_S if child.answered_at > child.started_at else FIRST_ANSWER_S
+
+
+def _silent_s(child: Child, now: float) -> float:
+    return now - max(child.started_at, child.answered_at)
 
 
 def _end(child: Child) -> None:
@@ -154,8 +219,10 @@ def raise_stopped(number: int, _frame: object) -> None:
 
 
 def _raise_again(lost: sys.UnraisableHookArgs) -> None:
-    """Python throws away what is raised while it frees an object, in a finalizer or a weak reference's callback: Stopped is
-    raised anew as soon as it is done with that."""
+    """Python throws away what is raised while it frees an object, in a finalizer or a weak reference's callback.
+
+    Stopped is raised again right after that.
+    """
     if not isinstance(lost.exc_value, Stopped):
         sys.__unraisablehook__(lost)
         return

@@ -1,29 +1,137 @@
-"""Gunicorn behind a gate: it imports the application at once and opens the port only when it is let.
+"""The web server: waitress behind a gate. It imports the application at once and opens the port only when it is let.
 
 Importing takes seconds, and the page must not open before the first collection is done: so both happen at the same time.
 The gate is a pipe; closing its other end opens it, for this process and for each that is started in its place.
+
+Waitress reads requests and writes answers in one event loop and gives a thread only to a request that has arrived whole:
+connections that are idle, or that send their header or body byte by byte, cost a file descriptor and no thread.
+
+Probes have a listener and an event loop of their own: whatever clients do to the first, /healthz answers at the second.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
+import socket
 import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from gunicorn.app import wsgiapp
+from waitress.server import create_server
+from waitress.task import ThreadedTaskDispatcher
+
+from fleet.embedded import hostile_clients
 
 APPLICATION = "fleet.config.wsgi"
+OPTIONS: dict[str, Any] = {
+    "threads": 8,
+    "connection_limit": 1_000,
+    "channel_timeout": 30,  # seconds without a byte in either direction
+    "cleanup_interval": 1,
+    "max_request_header_size": 64 * 1024,
+    "max_request_body_size": 16 * 2**20,
+    "ident": None,  # no Server header
+    "asyncore_use_poll": True,
+    "clear_untrusted_proxy_headers": False,  # X-Forwarded-Proto and -For are believed only with BEHIND_TLS
+}
+PROBES = ("/healthz", "/readyz")
+PROBE_THREADS = 2
+PROBE_OPTIONS: dict[str, Any] = {
+    **OPTIONS,
+    "threads": PROBE_THREADS,
+    "connection_limit": 100,
+    "channel_timeout": 3,
+    "max_request_header_size": 8 * 1024,
+    "max_request_body_size": 1024,
+}
+PROBE_REQUEST_S = 3.0
+_NOT_A_PROBE = [
+    ("Content-Type", "text/plain"),
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Dispatcher(ThreadedTaskDispatcher):
+    """Gives probes threads of their own: they are answered while every other thread waits for a database that stands still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.probes = ThreadedTaskDispatcher()
+        self.probes.set_thread_count(PROBE_THREADS)
+
+    def add_task(self, task: Any) -> None:
+        """Queues an HTTP channel, whose first request has arrived whole."""
+        # What could not be parsed has no path.
+        path = getattr(task.requests[0], "path", "") if getattr(task, "requests", None) else ""
+        if path in PROBES:
+            self.probes.add_task(task)
+        else:
+            super().add_task(task)
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        self.probes.shutdown(cancel_pending, timeout)
+        return bool(super().shutdown(cancel_pending, timeout))
 
 
 def main() -> None:
-    """`python -m fleet.embedded.web GATE OPTION…`: GATE is an inherited descriptor, the options are gunicorn's."""
+    """`python -m fleet.embedded.web GATE PORT PROBES`: inherited descriptors, of the gate and of two listening sockets.
+
+    Or `python -m fleet.embedded.web ADDRESS ADDRESS`, two of HOST:PORT that are opened at once, as the image does. The second is
+    that of probes.
+    """
+    hostile_clients.allow_open_files()
+    module = importlib.import_module(APPLICATION)
+    importlib.import_module(module.__name__.rpartition(".")[0] + ".urls")  # or the first request would wait for it
+    if len(sys.argv) == 3:
+        serve(module.application, *(_open(address) for address in sys.argv[1:]))
+        return
     gate = int(sys.argv[1])
-    application = importlib.import_module(APPLICATION)
-    importlib.import_module(application.__name__.rpartition(".")[0] + ".urls")
     os.read(gate, 1)
     os.close(gate)
-    sys.argv[:] = ["gunicorn", *sys.argv[2:], f"{APPLICATION}:application"]
-    wsgiapp.run()
+    serve(module.application, *(socket.socket(fileno=int(number)) for number in sys.argv[2:]))
+
+
+def serve(application: Application, listening: socket.socket, probes: socket.socket) -> None:
+    """Serves until SIGTERM or SIGINT; requests that have arrived are answered first."""
+    dispatcher = Dispatcher()
+    dispatcher.set_thread_count(OPTIONS["threads"])
+    server = create_server(application, sockets=[listening], _dispatcher=dispatcher, **OPTIONS)
+    hostile_clients.bound(server)
+    health = create_server(probes_alone(application), sockets=[probes], **PROBE_OPTIONS)
+    hostile_clients.bound(health, PROBE_REQUEST_S)
+
+    def end(*_: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    threading.Thread(target=health.run, name="probes", daemon=True).start()
+    with contextlib.suppress(SystemExit, KeyboardInterrupt):
+        server.run()
+    server.close()
+
+
+def probes_alone(application: Application) -> Application:
+    """Returns an application that answers probes as `application` does, and anything else with 404."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("PATH_INFO") in PROBES:
+            return application(environ, start_response)
+        start_response("404 Not Found", _NOT_A_PROBE)
+        return [b"Only /healthz and /readyz are answered here.\n"]
+
+    return answer
+
+
+def _open(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_server((host, int(port)), backlog=512)
 
 
 if __name__ == "__main__":

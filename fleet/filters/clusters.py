@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import django_filters as filters
 
-from fleet.filters.fields import AnyOf
+from fleet.filters.fields import AnyOf, Moment
 from fleet.models import Cluster, CollectionRun
 
 
@@ -12,8 +12,8 @@ class RunFilters(filters.FilterSet):
     cluster = AnyOf(field_name="cluster__name")
     outcome = AnyOf(field_name="outcome")
     trigger = AnyOf(field_name="trigger")
-    since = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="lt")
+    since = Moment(field_name="started_at", lookup_expr="gte")
+    until = Moment(field_name="started_at", lookup_expr="lt")
 
     class Meta:
         model = CollectionRun

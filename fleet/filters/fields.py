@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters as filters
@@ -10,10 +12,14 @@ from django.core.exceptions import ValidationError
 from django.db.models import IntegerField, Q, QuerySet, TextField
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
+from django.utils.dateparse import parse_datetime
+from django_filters.fields import IsoDateTimeField
 
 from fleet.domain import label_selectors
+from fleet.domain.refusals import FieldError
 from fleet.models import Node
 
+_LOST_PLUS = re.compile(r" (?=\d\d:\d\d$)")
 LONGEST_WORDS, MOST_WORDS = 200, 10
 LONGEST_SELECTOR, MOST_VALUES = 1_000, 30
 
@@ -30,13 +36,13 @@ class ValuesField(forms.Field):
     widget = _Values
 
     def clean(self, value: Any) -> list[str]:
-        return [one for one in value or [] if one]
+        return [item for item in value or [] if item]
 
 
 class AnyOf(filters.Filter):
     """Any of these values: `?product=a&product=b`, or with a comma between them unless `split` is off (for sentences).
 
-    `unknown` also finds rows where nothing was told, which stand as empty text.
+    `unknown` also matches rows without a value, stored as empty text.
     """
 
     field_class = ValuesField
@@ -46,7 +52,7 @@ class AnyOf(filters.Filter):
         self.split = split
 
     def filter(self, qs: QuerySet, value: list[str] | None) -> QuerySet:
-        wanted = {part for one in value or [] for part in (one.split(",") if self.split else [one])}
+        wanted = {part for item in value or [] for part in (item.split(",") if self.split else [item])}
         if not wanted:
             return qs
         if "unknown" in wanted:
@@ -55,10 +61,10 @@ class AnyOf(filters.Filter):
 
 
 class _CodesField(ValuesField):
-    def clean(self, value: Any) -> list[str]:
-        codes = [part.strip() for one in super().clean(value) for part in one.split(",") if part.strip()]
+    def clean(self, value: object) -> list[str]:
+        codes = [part.strip() for item in super().clean(value) for part in item.split(",") if part.strip()]
         if wrong := [code for code in codes if not (code.isascii() and code.isdecimal() and len(code) <= 9)]:
-            raise ValidationError(f"{wrong[0]!r} is no code: codes are whole numbers.")
+            raise ValidationError(f"{wrong[0]!r} is not a code: codes are whole numbers.")
         return codes
 
 
@@ -66,6 +72,28 @@ class AnyCode(AnyOf):
     """Any of these whole numbers."""
 
     field_class = _CodesField
+
+
+class _MomentField(IsoDateTimeField):
+    """A time with its offset. Postgres takes offsets up to 15:59 and Python up to 23:59, so it is brought to UTC here."""
+
+    def clean(self, value: object) -> datetime | None:
+        if value is None:
+            return None
+        try:
+            at = parse_datetime(_LOST_PLUS.sub("+", str(value).strip()))
+            at = at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
+        except (ValueError, OverflowError):  # a moment of year 1 or 9999 may have no equivalent in UTC
+            at = None
+        if at is None:
+            raise ValidationError("Enter a time with its UTC offset, for example 2026-11-23T14:02:00Z.")
+        return at
+
+
+class Moment(filters.IsoDateTimeFilter):
+    """A time with its UTC offset (RFC 3339)."""
+
+    field_class = _MomentField
 
 
 class YesNo(filters.TypedChoiceFilter):
@@ -84,7 +112,7 @@ class _WordsField(forms.CharField):
         super().__init__(**kwargs)
         self.labels = labels
 
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> Any:
         text = super().clean(value)
         if len(text) > LONGEST_WORDS:
             raise ValidationError(f"A search has at most {LONGEST_WORDS} characters; this one has {len(text):,}.")
@@ -98,8 +126,11 @@ class _WordsField(forms.CharField):
 
 
 class Words(filters.CharFilter):
-    """Words that must all be found. Each is one more condition on every row, so there are few of them; with `labels` some may
-    be label selectors (see is_label)."""
+    """Words that must all be found.
+
+    Each is one more condition on every row, so there are few of them; with `labels` some may be label selectors (see
+    is_label).
+    """
 
     field_class = _WordsField
 
@@ -115,7 +146,7 @@ def is_label(word: str) -> bool:
 
 
 class _SelectorField(forms.CharField):
-    def clean(self, value: Any) -> Any:
+    def clean(self, value: object) -> Any:
         text = super().clean(value)
         if len(text) > LONGEST_SELECTOR:
             raise ValidationError(f"A label selector has at most {LONGEST_SELECTOR:,} characters; this one has {len(text):,}.")
@@ -133,32 +164,32 @@ def label_query(text: str, field: str = "labels") -> Q:
     """A label selector as a query over a JSON column. Raises ValidationError with the sentence of the grammar."""
     try:
         requirements = label_selectors.parse(text)
-    except label_selectors.SelectorError as error:
+    except FieldError as error:
         raise ValidationError(str(error)) from error
-    asked = sum(max(1, len(one.values)) for one in requirements)
+    asked = sum(max(1, len(item.values)) for item in requirements)
     if asked > MOST_VALUES:
         raise ValidationError(f"A label selector asks for at most {MOST_VALUES} values; this one asks for {asked}.")
     query = Q()
-    for one in requirements:
-        match one.operator:
+    for requirement in requirements:
+        match requirement.operator:
             case "in":
-                query &= _any(Q(**{f"{field}__contains": {one.key: value}}) for value in one.values)
+                query &= _any(Q(**{f"{field}__contains": {requirement.key: value}}) for value in requirement.values)
             case "notin":
-                query &= ~_any(Q(**{f"{field}__contains": {one.key: value}}) for value in one.values)
+                query &= ~_any(Q(**{f"{field}__contains": {requirement.key: value}}) for value in requirement.values)
             case "exists":
-                query &= Q(**{f"{field}__has_key": one.key})
+                query &= Q(**{f"{field}__has_key": requirement.key})
             case "absent":
-                query &= ~Q(**{f"{field}__has_key": one.key})
+                query &= ~Q(**{f"{field}__has_key": requirement.key})
             case comparison:
-                query &= Q(pk__in=_compared(field, one.key, comparison, int(one.values[0])))
+                query &= Q(pk__in=_compared(field, requirement.key, comparison, int(requirement.values[0])))
     return query
 
 
 def _any(queries: Any) -> Q:
-    found = Q()
+    result = Q()
     for query in queries:
-        found |= query
-    return found
+        result |= query
+    return result
 
 
 def _compared(field: str, key: str, comparison: str, value: int) -> QuerySet:

@@ -1,28 +1,27 @@
-"""Findings, by whether they stand, are muted or over."""
+"""Filters of findings: open, silenced or resolved."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import django_filters as filters
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from fleet.filters.fields import AnyOf, ValuesField, Words, words_of
-from fleet.models import FindingRow, Mute
+from fleet.filters.fields import AnyOf, Moment, ValuesField, Words, words_of
+from fleet.models import FindingRow, Silence
 
-FINDING_STATUSES = ("open", "muted", "resolved")
+FINDING_STATUSES = ("open", "silenced", "resolved")
 
 
 RESOLVED_WITHIN = timedelta(days=30)
 
 
-def is_muted(now: datetime) -> Exists:
-    """Whether somebody muted a finding (of the outer query), for itself or for a scope it lies in, and the mute still holds."""
+def is_silenced(now: datetime) -> Exists:
+    """Returns whether a finding of the outer query is silenced, by itself or by a scope it lies in, at `now`."""
     return Exists(
-        Mute.objects.filter(
+        Silence.objects.filter(
             Q(cluster__isnull=True) | Q(cluster=OuterRef("cluster")),
             Q(node__isnull=True) | Q(node=OuterRef("node")),
             Q(key="") | Q(key=OuterRef("key")),
@@ -33,25 +32,27 @@ def is_muted(now: datetime) -> Exists:
 
 
 class _StatusesField(ValuesField):
-    def clean(self, value: Any) -> list[str]:
-        wanted = [part for one in super().clean(value) for part in one.split(",") if part]
+    def clean(self, value: object) -> list[str]:
+        wanted = [part for item in super().clean(value) for part in item.split(",") if part]
         wrong = sorted(set(wanted) - set(FINDING_STATUSES))
         if wrong:
-            raise ValidationError(f"There is no status {wrong[0]!r}. Choose from {', '.join(FINDING_STATUSES)}.")
+            raise ValidationError(f"Unknown status {wrong[0]!r}. Choose from {', '.join(FINDING_STATUSES)}.")
         return wanted
 
 
-class _Statuses(AnyOf):
+class StatusesFilter(AnyOf):
+    """Any of the statuses of a finding or incident; another word is an error."""
+
     field_class = _StatusesField
 
 
 class FindingFilters(filters.FilterSet):
-    """Without `status`, `since` or `until`: what is open now and not muted."""
+    """Without `status`, `since` or `until`: what is open now and not silenced."""
 
-    status = _Statuses(
+    status = StatusesFilter(
         field_name="status",
         method="with_status",
-        label="open, muted or resolved (within the last 30 days, unless since or until say otherwise)",
+        label="open, silenced or resolved (within the last 30 days, unless since or until say otherwise)",
     )
     severity = AnyOf(field_name="severity")
     cluster = AnyOf(field_name="cluster__name")
@@ -60,8 +61,8 @@ class FindingFilters(filters.FilterSet):
     subject = AnyOf(field_name="subject")
     rung = AnyOf(field_name="rung")
     product = AnyOf(field_name="node__product")
-    since = filters.IsoDateTimeFilter(method="with_since", label="Stood at this moment or later")
-    until = filters.IsoDateTimeFilter(method="with_until", label="Was opened before this moment")
+    since = Moment(method="with_since", label="Open at this time or later")
+    until = Moment(method="with_until", label="Opened before this time")
     q = Words(method="search", label="Words in text, rule, key, node or cluster")
 
     class Meta:
@@ -70,8 +71,8 @@ class FindingFilters(filters.FilterSet):
 
     def filter_queryset(self, queryset: QuerySet) -> QuerySet:
         queryset = super().filter_queryset(queryset)
-        told = self.form.cleaned_data
-        if told.get("status") or told.get("since") or told.get("until"):
+        cleaned_data = self.form.cleaned_data
+        if cleaned_data.get("status") or cleaned_data.get("since") or cleaned_data.get("until"):
             return queryset
         return self.with_status(queryset, "status", ["open"])
 
@@ -81,15 +82,15 @@ class FindingFilters(filters.FilterSet):
             return queryset
         now, stands = timezone.now(), Q(period__endswith__isnull=True)
         query = Q(pk__in=[])
-        if {"open", "muted"} <= wanted:
+        if {"open", "silenced"} <= wanted:
             query |= stands
         elif "open" in wanted:
-            query |= stands & ~Q(is_muted(now))
-        elif "muted" in wanted:
-            query |= stands & Q(is_muted(now))
+            query |= stands & ~Q(is_silenced(now))
+        elif "silenced" in wanted:
+            query |= stands & Q(is_silenced(now))
         if "resolved" in wanted:
-            told = self.form.cleaned_data
-            bounded = told.get("since") or told.get("until")
+            cleaned_data = self.form.cleaned_data
+            bounded = cleaned_data.get("since") or cleaned_data.get("until")
             query |= Q(period__endswith__isnull=False) if bounded else Q(period__endswith__gte=now - RESOLVED_WITHIN)
         return queryset.filter(query)
 

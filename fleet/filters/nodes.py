@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import django_filters as filters
 from django.core.exceptions import ValidationError
 from django.db.models import Count, F, Q, QuerySet
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models.functions import Coalesce
 
 from fleet.filters.fields import MOST_VALUES, AnyOf, Selector, ValuesField, Words, YesNo, is_label, label_query, words_of
 from fleet.models import Node, PoolMembership
@@ -18,8 +16,8 @@ def _says(rung: str, status: str) -> Q:
 
 
 class _RungsField(ValuesField):
-    def clean(self, value: Any) -> list[str]:
-        wanted = list(dict.fromkeys(part for one in super().clean(value) for part in one.split(",")))
+    def clean(self, value: object) -> list[str]:
+        wanted = list(dict.fromkeys(part for item in super().clean(value) for part in item.split(",")))
         if len(wanted) > MOST_VALUES:
             raise ValidationError(f"At most {MOST_VALUES} rungs with a status can be asked for at once.")
         return wanted
@@ -41,10 +39,12 @@ class NodeFilters(filters.FilterSet):
     advertised = AnyOf(field_name="advertised")
     verdict = AnyOf(field_name="verdict")
     broken_rung = AnyOf(field_name="broken_rung")
-    rung = _Rungs(field_name="rungs", method="with_rung", label="What a rung says, as `driver_loaded:fail`; several: any of them")
-    excluded = YesNo(method="with_excluded", label="Taken out on purpose: cordoned or in maintenance")
+    rung = _Rungs(
+        field_name="rungs", method="with_rung", label="Status of a rung, such as `driver_loaded:fail`; several values match any"
+    )
+    excluded = YesNo(method="with_excluded", label="Excluded on purpose: cordoned or in maintenance")
     flapping = YesNo()
-    counted = YesNo(method="with_counted", label="Whether anybody could count its physical GPUs")
+    counted = YesNo(method="with_counted", label="Whether its number of physical GPUs is known")
     zone = AnyOf(field_name="zone")
     machine_type = AnyOf(field_name="machine_type")
     driver = AnyOf(field_name="driver_version")
@@ -53,14 +53,14 @@ class NodeFilters(filters.FilterSet):
         method="with_pool",
         label="Slug of a pool; none: nodes in no pool; clash: nodes in two pools that exclude each other",
     )
-    resource = filters.CharFilter(method="with_resource", label="Advertises this resource name")
+    resource = filters.CharFilter(method="with_resource", label="Name of an advertised resource")
     label = Selector(method="with_label", label="Kubernetes label selector")
     taint = filters.CharFilter(method="with_taint", label="Taint key")
     schedulable = YesNo()
     missing = YesNo(method="with_fewer", label="Fewer physical GPUs usable than expected")
-    not_offered = YesNo(method="with_fewer", label="Offers fewer physical GPUs than expected")
+    not_advertised = YesNo(method="with_fewer", label="Advertises fewer physical GPUs than expected")
     reason = AnyOf(field_name="reason", split=False)
-    removed = YesNo(method="with_removed", label="Nodes that are gone instead of those that are there")
+    removed = YesNo(method="with_removed", label="Removed nodes instead of current ones")
     q = Words(method="search", labels=True, label="Words in name, product, zone or machine type; key=value for labels")
 
     class Meta:
@@ -81,13 +81,13 @@ class NodeFilters(filters.FilterSet):
         return queryset.filter(taints__contains=[{"key": value}])
 
     def with_fewer(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
-        """By the same arithmetic as the sums of the fleet, so that a list has as many rows as its figure says."""
-        field = "usable" if name == "missing" else "offered"
-        counted = queryset.alias(_expected=Coalesce(Greatest("expected", "physical"), 0), _have=Coalesce(F(field), 0))
+        """As domain.evaluation.figures sums them, so that a list has as many rows as its figure says."""
+        field = "usable" if name == "missing" else "advertised_gpus"
+        counted = queryset.alias(_expected=Coalesce(F("expected"), 0), _have=Coalesce(F(field), 0))
         return counted.filter(_have__lt=F("_expected")) if value else counted.filter(_have__gte=F("_expected"))
 
     def with_pool(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
-        wanted = {part for one in value for part in one.split(",") if part}
+        wanted = {part for item in value for part in item.split(",") if part}
         if not wanted:
             return queryset
         present = PoolMembership.objects.filter(period__endswith__isnull=True, pool__removed_at__isnull=True)
@@ -101,22 +101,22 @@ class NodeFilters(filters.FilterSet):
         return queryset.filter(query)
 
     def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
-        """A waived rung is `waived`, whatever it would have said: the ladder's funnel counts it so."""
+        """A waived rung counts as `waived`, as in the ladder's funnel."""
         wanted = Q()
-        for one in value:
-            rung, _, said = one.partition(":")
+        for item in value:
+            rung, _, partition = item.partition(":")
             signed = Q(rungs__contains=[{"id": rung, "waiver": {}}])
-            if said == "waived":
+            if partition == "waived":
                 wanted |= signed & ~_says(rung, "pass") & ~_says(rung, "warn")
-            elif said in ("pass", "warn"):
-                wanted |= _says(rung, said)
+            elif partition in ("pass", "warn"):
+                wanted |= _says(rung, partition)
             else:
-                wanted |= _says(rung, said) & ~signed
+                wanted |= _says(rung, partition) & ~signed
         return queryset.filter(wanted) if value else queryset
 
     def with_counted(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
-        nobody = Q(physical__isnull=True) & (Q(expected__isnull=True) | Q(expected=0))
-        return queryset.exclude(nobody) if value else queryset.filter(nobody)
+        no_gpus = Q(physical__isnull=True) & (Q(expected__isnull=True) | Q(expected=0))
+        return queryset.exclude(no_gpus) if value else queryset.filter(no_gpus)
 
     def with_excluded(self, queryset: QuerySet, name: str, value: bool) -> QuerySet:
         return queryset.filter(verdict="excluded") if value else queryset.exclude(verdict="excluded")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import django_filters as filters
 
-from fleet.filters.fields import AnyOf, YesNo
+from fleet.filters.fields import AnyOf, Moment, YesNo
 from fleet.models import Delivery, NotificationRule, NotificationTarget
 
 
@@ -13,8 +13,8 @@ class DeliveryFilters(filters.FilterSet):
     target = AnyOf(field_name="target_name", split=False)
     rule = AnyOf(field_name="rule_name", split=False)
     test = YesNo(field_name="is_test")
-    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    since = Moment(field_name="created_at", lookup_expr="gte")
+    until = Moment(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = Delivery

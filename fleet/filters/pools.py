@@ -5,7 +5,7 @@ from __future__ import annotations
 import django_filters as filters
 
 from fleet.filters.fields import AnyOf
-from fleet.models import Pool, PromisePeriod, WorkloadClass
+from fleet.models import CompliancePeriod, Pool, WorkloadClass
 
 
 class PoolFilters(filters.FilterSet):
@@ -28,9 +28,9 @@ class ClassFilters(filters.FilterSet):
         fields: list[str] = []
 
 
-class PromisePeriodFilters(filters.FilterSet):
+class CompliancePeriodFilters(filters.FilterSet):
     state = AnyOf(field_name="state")
 
     class Meta:
-        model = PromisePeriod
+        model = CompliancePeriod
         fields: list[str] = []

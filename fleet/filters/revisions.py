@@ -18,6 +18,6 @@ class RevisionFilters(filters.FilterSet):
 
     def with_section(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         wanted = Q()
-        for section in (part for one in value for part in one.split(",") if part):
+        for section in (part for item in value for part in item.split(",") if part):
             wanted |= Q(changes__contains=[{"section": section}])
         return queryset.filter(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import django_filters as filters
 
-from fleet.filters.fields import AnyCode, AnyOf
+from fleet.filters.fields import AnyCode, AnyOf, Moment
 from fleet.models import XidBurstRow
 
 
@@ -17,8 +17,8 @@ class XidBurstFilters(filters.FilterSet):
     source = AnyOf(field_name="source")
     job = AnyOf(field_name="job")
     incident = AnyOf(field_name="incident")
-    since = filters.IsoDateTimeFilter(field_name="last_at", lookup_expr="gte", label="Going on at this time or later")
-    until = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="lt", label="Begun before this time")
+    since = Moment(field_name="last_at", lookup_expr="gte", label="Not ended before this time")
+    until = Moment(field_name="started_at", lookup_expr="lt", label="Started before this time")
 
     class Meta:
         model = XidBurstRow

@@ -1,30 +1,41 @@
 """REMEMBERS. One file per noun; rows hold facts and judgements, never logic."""
 
-from fleet.models.clusters import Cluster
-from fleet.models.decisions import AuditEntry, ExpectedGpus, Maintenance, WaiverRow
-from fleet.models.findings import FindingRow, Mute
+from fleet.models.access_requests import AccessRequest, AccessRequestState, AccessRequestStep, IdempotencyKey
+from fleet.models.audit import AuditDay, AuditEntry, AuditLink, AuditStream
+from fleet.models.clusters import Cluster, SameBy
+from fleet.models.data_checks import DataCheck
+from fleet.models.decisions import ExpectedGpus, Maintenance, WaiverRow
+from fleet.models.findings import FindingRow, Silence
 from fleet.models.gpus import Gpu, MigInstance
 from fleet.models.nodes import Node, NodeResource
-from fleet.models.notices import Delivery, DeliveryItem, Notice, NotificationRule, NotificationTarget
+from fleet.models.notifications import Delivery, DeliveryItem, Notice, NotificationRule, NotificationTarget
 from fleet.models.periods import FleetDay, GpuHour, NodeDay, RungPeriod, VerdictPeriod
 from fleet.models.pods import Pod
-from fleet.models.pools import ClassVersion, Pool, PoolMembership, PromisePeriod, WorkloadClass
-from fleet.models.requests import ClassRequest, IdempotencyKey, RequestState, RequestStep
+from fleet.models.pools import ClassVersion, CompliancePeriod, Pool, PoolMembership, WorkloadClass
 from fleet.models.revisions import NodeRevision
-from fleet.models.runs import CollectionRun, RunOutcome
+from fleet.models.runs import CollectionRun, LossCause, RunOutcome
+from fleet.models.scheduling import SchedulingRow
 from fleet.models.teams import Team, TeamMember
 from fleet.models.telemetry import DeviceTelemetry, Exporter, ModelServerRow, TelemetryFrame
-from fleet.models.tokens import ApiToken
+from fleet.models.tokens import SCOPES, ApiToken, scopes_up_to
 from fleet.models.users import Role, SavedView, SignInLink, User
 from fleet.models.xids import XidBurstRow, XidOverride
 
 __all__ = [
+    "SCOPES",
+    "AccessRequest",
+    "AccessRequestState",
+    "AccessRequestStep",
     "ApiToken",
+    "AuditDay",
     "AuditEntry",
-    "ClassRequest",
+    "AuditLink",
+    "AuditStream",
     "ClassVersion",
     "Cluster",
     "CollectionRun",
+    "CompliancePeriod",
+    "DataCheck",
     "Delivery",
     "DeliveryItem",
     "DeviceTelemetry",
@@ -35,10 +46,10 @@ __all__ = [
     "Gpu",
     "GpuHour",
     "IdempotencyKey",
+    "LossCause",
     "Maintenance",
     "MigInstance",
     "ModelServerRow",
-    "Mute",
     "Node",
     "NodeDay",
     "NodeResource",
@@ -49,14 +60,14 @@ __all__ = [
     "Pod",
     "Pool",
     "PoolMembership",
-    "PromisePeriod",
-    "RequestState",
-    "RequestStep",
     "Role",
     "RunOutcome",
     "RungPeriod",
+    "SameBy",
     "SavedView",
+    "SchedulingRow",
     "SignInLink",
+    "Silence",
     "Team",
     "TeamMember",
     "TelemetryFrame",
@@ -66,4 +77,5 @@ __all__ = [
     "WorkloadClass",
     "XidBurstRow",
     "XidOverride",
+    "scopes_up_to",
 ]

@@ -1,8 +1,16 @@
-"""Clusters: what is read, how the last reading went, and what the cluster said about itself."""
+"""Clusters: their connection, the outcome of the last run, and what the cluster reports about itself."""
 
 from __future__ import annotations
 
 from django.db import models
+
+
+class SameBy(models.TextChoices):
+    """What shows that two contexts lead to one cluster."""
+
+    ADDRESS = "address", "same address and certificate authority"
+    UID = "uid", "same UID of namespace kube-system"
+    NODES = "nodes", "same node UIDs"
 
 
 class Cluster(models.Model):
@@ -13,16 +21,33 @@ class Cluster(models.Model):
     removed_at = models.DateTimeField(null=True, blank=True)
     """Set when the configuration no longer names it; its history stays."""
 
-    # what the cluster said about itself, as of `taken_at`
-    platform = models.CharField(max_length=60, blank=True)
-    server_version = models.CharField(max_length=60, blank=True)
-    node_count = models.IntegerField(null=True, blank=True)
+    same_as = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="other_contexts")
+    """The row under which this cluster is collected, where this context leads to one that another context leads to as well.
+    `removed_at` is set then: its nodes are counted once."""
+    same_by = models.CharField(max_length=20, blank=True, default="", db_default="")
+    """What shows that: a SameBy. services.same_cluster writes both."""
+    kube_system_uid = models.TextField(blank=True, default="", db_default="")
+    """UID of the namespace kube-system; empty until namespaces were read."""
+    read_through = models.TextField(blank=True, default="", db_default="")
+    """The context whose credentials are used, where that is not the one of this name."""
+    context_tries = models.JSONField(default=dict, db_default={})
+    """Context to (sections it was refused, 100 for all; Unix time). Only with several contexts of one address."""
+
+    # what the cluster reported about itself, as of `taken_at`
+    platform = models.TextField(blank=True)
+    server_version = models.TextField(blank=True)
+    node_count = models.BigIntegerField(null=True, blank=True)
     """Nodes of every kind; null until the list was read whole."""
     operator = models.JSONField(default=dict)
     device_plugin = models.JSONField(default=dict)
     permissions = models.JSONField(default=dict)
     incomplete_pools = models.JSONField(default=list)
     """DRA pools whose newest generation was not seen whole."""
+    dra = models.JSONField(default=dict)
+    """Of DRA what belongs to no node: counter_sets, device_classes, taint_rules, claims, and devices of no GPU node
+    with their allocations (domain.snapshot.dra)."""
+    readiness_rules = models.JSONField(default=list, db_default=[])
+    """domain.snapshot.readiness_rules.NodeReadinessRule of every rule."""
     events = models.JSONField(default=list)
     """domain.snapshot.NodeEvent of every Event about its GPU nodes that matters: the last truth of that section."""
 
@@ -32,7 +57,7 @@ class Cluster(models.Model):
     read_at = models.DateTimeField(null=True, blank=True)
     """Moment of the last snapshot whose list of nodes was whole: the age of what the pages show."""
     first_read_at = models.DateTimeField(null=True, blank=True)
-    """Moment of the first such snapshot: nobody saw the nodes join that were there then."""
+    """Moment of the first such snapshot: when its nodes of that moment joined is unknown."""
     sections = models.JSONField(default=list)
     """Reports of the newest pass, in reading order."""
     section_read_at = models.JSONField(default=dict)
@@ -49,6 +74,13 @@ class Cluster(models.Model):
 
     # the rhythm
     next_due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    """From when a run should begin; moved on when it does, so that what lies in the past is overdue."""
+    troubled_runs = models.IntegerField(default=0)
+    """Newest runs in a row that failed, were lost or ran into a timeout: such a cluster is collected in a lane of its own."""
+    paused_until = models.DateTimeField(null=True, blank=True)
+    """Set after three runs in a row killed their worker: none is scheduled before."""
+    clock_ahead_s = models.FloatField(null=True, blank=True)
+    """Seconds by which the API server's clock was ahead of Muster's in the newest run; null where it sent none."""
     queued_at = models.DateTimeField(null=True, blank=True)
     """Set while a pass waits in the queue, so that no second one is added."""
     next_telemetry_at = models.DateTimeField(null=True, blank=True)

@@ -17,9 +17,9 @@ def never_overlap(name: str, *, ids: Sequence[str], texts: Sequence[str] = ()) -
     An int8range of one value stands in for btree_gist's equality, so that no extension is needed; texts are compared
     by a 64-bit hash.
     """
-    same = [_alone(Coalesce(F(one), Value(0), output_field=BigIntegerField())) for one in ids]
+    same = [_alone(Coalesce(F(item), Value(0), output_field=BigIntegerField())) for item in ids]
     same += [_alone(Func(F(text), Value(0), function="hashtextextended")) for text in texts]
-    parts = [(one, RangeOperators.OVERLAPS) for one in same]
+    parts = [(entry, RangeOperators.OVERLAPS) for entry in same]
     return ExclusionConstraint(name=name, expressions=[*parts, ("period", RangeOperators.OVERLAPS)])
 
 

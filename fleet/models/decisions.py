@@ -1,4 +1,4 @@
-"""What people decided, with name and reason: waivers, declared counts, maintenance; and the audit log of all of it."""
+"""What people decided, with name and reason: waivers, declared counts, maintenance."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class ExpectedGpus(models.Model):
     """Physical GPUs that nodes should have, declared instead of learned: of one node, or of a machine type and product."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True)
-    node_name = models.CharField(max_length=253, blank=True)
-    machine_type = models.CharField(max_length=200, blank=True)
-    product = models.CharField(max_length=200, blank=True)
+    node_name = models.TextField(blank=True)
+    machine_type = models.TextField(blank=True)
+    product = models.TextField(blank=True)
     count = models.IntegerField()
     reason = models.TextField(blank=True)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
@@ -62,7 +62,7 @@ class Maintenance(models.Model):
     """A node taken out on purpose, in Muster: its verdict is excluded until then. Nothing is done to the cluster."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="maintenances")
-    node_name = models.CharField(max_length=253)
+    node_name = models.TextField()
     reason = models.TextField()
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
     at = models.DateTimeField()
@@ -74,25 +74,3 @@ class Maintenance(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node_name}: {self.reason}"
-
-
-class AuditEntry(models.Model):
-    """One thing that somebody did in Muster. Written in the transaction that does it; never changed."""
-
-    at = models.DateTimeField()
-    actor = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
-    actor_name = models.CharField(max_length=150, blank=True)
-    """As they were called then."""
-    action = models.CharField(max_length=60)
-    """What was done, as noun.verb: waiver.grant, finding.mute, request.approve …"""
-    subject = models.CharField(max_length=400, blank=True)
-    reason = models.TextField(blank=True)
-    detail = models.JSONField(default=dict)
-    """Before and after, where something was changed."""
-
-    class Meta:
-        ordering = ["-at", "-id"]
-        indexes = [models.Index(fields=["-at", "-id"], name="audit_newest_first")]
-
-    def __str__(self) -> str:
-        return f"{self.actor_name} {self.action} {self.subject}"

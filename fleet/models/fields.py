@@ -8,8 +8,11 @@ from django.db import models
 
 
 class FactsField(models.JSONField):
-    """JSON of some size. A placeholder of its own keeps Django from sending many rows as one array (UNNEST), where every
-    quotation mark of every document is escaped once more, in Python: that took most of a first pass's time."""
+    """JSON of some size.
+
+    A placeholder of its own keeps Django from sending many rows as one array (UNNEST), where every quotation mark of every
+    document is escaped once more, in Python: that took most of a first pass's time.
+    """
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
         return "%s"

@@ -1,4 +1,4 @@
-"""Findings: something wrong, from when it was opened to when it was resolved; and what people muted."""
+"""Findings, from when they were opened to when they were resolved; and their silences."""
 
 from __future__ import annotations
 
@@ -25,9 +25,13 @@ class FindingRow(models.Model):
     text = models.TextField()
     evidence = FactsField(default=list)
     remedy = models.TextField(blank=True)
-    rung = models.CharField(max_length=40, blank=True)
+    rung = models.TextField(blank=True)
     period = DateTimeRangeField()
     """[opened, resolved); open at the end while it stands."""
+    evidence_at = models.DateTimeField(null=True, blank=True)
+    """Earliest moment that its evidence names (domain/incidents/first_evidence.py); null before it was grouped."""
+    incident = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="incident_findings", null=True, blank=True)
+    """The finding that names its incident (domain/incidents/grouping.py), often itself; null before it was grouped."""
 
     class Meta:
         db_table = "fleet_finding"
@@ -47,8 +51,8 @@ class FindingRow(models.Model):
         return f"{self.rule} {self.key}".strip()
 
 
-class Mute(models.Model):
-    """Somebody does not want to hear of a finding for a while: it stays, and is shown as muted."""
+class Silence(models.Model):
+    """A finding that is hidden from lists and notifications for a while, as in Alertmanager: it stays open."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True)
     node = models.ForeignKey(Node, on_delete=models.CASCADE, null=True, blank=True)

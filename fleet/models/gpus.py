@@ -8,17 +8,17 @@ from fleet.models.nodes import Node
 
 
 class Gpu(models.Model):
-    """One physical card. Without DRA or telemetry nobody says which card it is: then only its place is known."""
+    """One physical card. Without DRA or telemetry its identity is unknown: then only its position is known."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="gpus")
     position = models.IntegerField()
     """Place in the node's list, from 0; not the index of any driver."""
-    uuid = models.CharField(max_length=80, blank=True)
-    product = models.CharField(max_length=200, blank=True)
-    memory_mib = models.IntegerField(null=True, blank=True)
-    pci_bus_id = models.CharField(max_length=30, blank=True)
+    uuid = models.TextField(blank=True)
+    product = models.TextField(blank=True)
+    memory_mib = models.BigIntegerField(null=True, blank=True)
+    pci_bus_id = models.TextField(blank=True)
     mig_enabled = models.BooleanField(null=True, blank=True)
-    source = models.CharField(max_length=60, blank=True)
+    source = models.TextField(blank=True)
 
     class Meta:
         ordering = ["node", "position"]
@@ -33,12 +33,12 @@ class MigInstance(models.Model):
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="mig_instance_rows")
     position = models.IntegerField()
-    profile = models.CharField(max_length=60)
-    uuid = models.CharField(max_length=80, blank=True)
-    gpu_uuid = models.CharField(max_length=80, blank=True)
-    gi_id = models.CharField(max_length=10, blank=True)
+    profile = models.TextField()
+    uuid = models.TextField(blank=True)
+    gpu_uuid = models.TextField(blank=True)
+    gi_id = models.TextField(blank=True)
     """DCGM's id of the instance on its card."""
-    memory_mib = models.IntegerField(null=True, blank=True)
+    memory_mib = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ["node", "position"]

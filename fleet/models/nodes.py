@@ -1,4 +1,4 @@
-"""GPU nodes: the newest truth about each, one row per node object (a node made anew under its old name is a new row)."""
+"""GPU nodes: the current state of each, one row per node object (a node recreated under its name is a new row)."""
 
 from __future__ import annotations
 
@@ -12,59 +12,61 @@ from fleet.models.fields import FactsField
 
 class Node(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="nodes")
-    name = models.CharField(max_length=253)
-    uid = models.CharField(max_length=64)
+    name = models.TextField()
+    uid = models.TextField()
     created_at = models.DateTimeField(null=True, blank=True)
 
     # what it is
-    machine_type = models.CharField(max_length=200, blank=True)
-    zone = models.CharField(max_length=100, blank=True)
-    vendor = models.CharField(max_length=30, blank=True)
-    product = models.CharField(max_length=200, blank=True)
-    family = models.CharField(max_length=60, blank=True)
-    gpu_memory_mib = models.IntegerField(null=True, blank=True)
-    driver_version = models.CharField(max_length=60, blank=True)
-    cuda_version = models.CharField(max_length=60, blank=True)
-    kubelet_version = models.CharField(max_length=60, blank=True)
+    machine_type = models.TextField(blank=True)
+    zone = models.TextField(blank=True)
+    vendor = models.TextField(blank=True)
+    product = models.TextField(blank=True)
+    family = models.TextField(blank=True)
+    gpu_memory_mib = models.BigIntegerField(null=True, blank=True)
+    driver_version = models.TextField(blank=True)
+    cuda_version = models.TextField(blank=True)
+    kubelet_version = models.TextField(blank=True)
 
     # its devices and how they are shared: physical GPUs are cards, slots are what the scheduler counts
-    physical = models.IntegerField(null=True, blank=True)
-    physical_source = models.CharField(max_length=60, blank=True)
-    most_seen = models.IntegerField(null=True, blank=True)
+    physical = models.BigIntegerField(null=True, blank=True)
+    physical_source = models.TextField(blank=True)
+    most_seen = models.BigIntegerField(null=True, blank=True)
     """Most physical GPUs ever seen on this node."""
-    expected = models.IntegerField(null=True, blank=True)
-    """Most physical GPUs ever seen on this machine type and product; null where nothing was ever counted."""
-    offered = models.IntegerField(null=True, blank=True)
+    expected = models.BigIntegerField(null=True, blank=True)
+    """Physical GPUs it should have (domain/evaluation/expected.py); null where nothing was ever declared, ordered or counted."""
+    expected_source = models.TextField(blank=True)
+    """declared, ordered or learned."""
+    advertised_gpus = models.BigIntegerField(null=True, blank=True)
     """Physical GPUs the scheduler can really hand out: those of a node that is ready, not cordoned and advertises them."""
-    partitioning = models.CharField(max_length=20, blank=True)
-    sharing = models.CharField(max_length=20, blank=True)
-    replicas = models.IntegerField(null=True, blank=True)
-    mode = models.CharField(max_length=120, blank=True)
+    partitioning = models.TextField(blank=True)
+    sharing = models.TextField(blank=True)
+    replicas = models.BigIntegerField(null=True, blank=True)
+    mode = models.TextField(blank=True)
     isolation = models.TextField(blank=True)
     mig_instances = FactsField(null=True, blank=True)
     """MIG instances by profile; {} is none, null is unknown."""
-    mig_desired = models.CharField(max_length=120, blank=True)
-    mig_state = models.CharField(max_length=30, blank=True)
-    slots_capacity = models.IntegerField(null=True, blank=True)
-    slots_allocatable = models.IntegerField(null=True, blank=True)
+    mig_desired = models.TextField(blank=True)
+    mig_state = models.TextField(blank=True)
+    slots_capacity = models.BigIntegerField(null=True, blank=True)
+    slots_allocatable = models.BigIntegerField(null=True, blank=True)
     slots_requested = models.BigIntegerField(null=True, blank=True)
     slots_free = models.BigIntegerField(null=True, blank=True)
 
     # what it says
-    state = models.CharField(max_length=20, blank=True)
+    state = models.TextField(blank=True)
     """full, partial, none or unknown (what it offers the scheduler against what its devices predict), not_ready (the
     kubelet is not), cordoned."""
-    advertised = models.CharField(max_length=20, blank=True)
+    advertised = models.TextField(blank=True)
     reason = models.TextField(blank=True)
     severity = models.CharField(max_length=20, blank=True)
-    """Worst severity among its remarks; empty without one."""
+    """Worst severity among the findings on its devices; empty without one."""
     kubelet_ready = models.BooleanField(null=True, blank=True)
     schedulable = models.BooleanField(default=True)
     labels = FactsField(default=dict)
     taints = FactsField(default=list)
     conditions = FactsField(default=list)
     info = FactsField(default=dict)
-    """domain.devices.NodeDevices as it was judged: evidence, remarks, per-resource figures."""
+    """domain.devices.NodeDevices as it was judged: evidence, findings, per-resource figures."""
     stack = FactsField(default=dict)
     """Part of the GPU stack to the state of its pod on this node."""
     snapshot = FactsField(default=dict)
@@ -75,13 +77,13 @@ class Node(models.Model):
     # readiness
     verdict = models.CharField(max_length=20, default="unknown")
     """ready, degraded, not_ready, starting, unknown or excluded."""
-    broken_rung = models.CharField(max_length=40, blank=True)
+    broken_rung = models.TextField(blank=True)
     verdict_reason = models.TextField(blank=True)
     verdict_remedy = models.TextField(blank=True)
     verdict_since = models.DateTimeField(null=True, blank=True)
     reached = models.IntegerField(default=-1)
     """Number of the highest rung the node stands on; −1 for none."""
-    usable = models.IntegerField(null=True, blank=True)
+    usable = models.BigIntegerField(null=True, blank=True)
     """Physical GPUs a workload may count on now; null where their number is unknown."""
     flapping = models.BooleanField(default=False)
     rungs = FactsField(default=list)
@@ -93,12 +95,12 @@ class Node(models.Model):
     bootstrapping = models.BooleanField(default=False)
     """It was seen joining and has not been good yet."""
     kubelet_ready_at = models.DateTimeField(null=True, blank=True)
-    """When the kubelet was ready for the first time, as the node's condition says; null where nobody saw the node join."""
+    """When the kubelet was ready for the first time, from its condition; null where Muster did not see the node join."""
     gpu_ready_at = models.DateTimeField(null=True, blank=True)
     """When its verdict was ready or degraded for the first time after that."""
 
     # memory
-    boot_id = models.CharField(max_length=64, blank=True)
+    boot_id = models.TextField(blank=True)
     booted_at = models.DateTimeField(null=True, blank=True)
     """When the present boot id was first seen; null for the first one ever seen."""
     booted_after = models.DateTimeField(null=True, blank=True)
@@ -138,14 +140,16 @@ class NodeResource(models.Model):
     """One extended resource (or DRA device class) of a node, in slots."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="resources")
-    name = models.CharField(max_length=317)
-    kind = models.CharField(max_length=30)
-    profile = models.CharField(max_length=60, blank=True)
-    capacity = models.IntegerField(null=True, blank=True)
-    allocatable = models.IntegerField(null=True, blank=True)
+    name = models.TextField()
+    kind = models.TextField()
+    profile = models.TextField(blank=True)
+    replicas = models.BigIntegerField(null=True, blank=True)
+    """Slots per device."""
+    capacity = models.BigIntegerField(null=True, blank=True)
+    allocatable = models.BigIntegerField(null=True, blank=True)
     requested = models.BigIntegerField(null=True, blank=True)
     free = models.BigIntegerField(null=True, blank=True)
-    predicted = models.IntegerField(null=True, blank=True)
+    predicted = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         ordering = ["name"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.db import models
 from django.db.models import F, Func, Q
@@ -12,17 +14,24 @@ from fleet.models.nodes import Node
 
 
 class VerdictPeriod(models.Model):
-    """One period in which a node's verdict and first broken rung stood. "Unknown" is a period like any other."""
+    """One period in which a node had one verdict, one first broken rung and the same figures. "Unknown" is one like any other.
+
+    Neighbours with the same verdict and rung are one stretch: to show verdicts, use `selectors.verdicts`.
+    """
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="verdict_periods", db_index=False)
     period = DateTimeRangeField()
     """[from, to); open at the end while it is the present truth."""
     verdict = models.CharField(max_length=20)
-    broken_rung = models.CharField(max_length=40, blank=True)
+    broken_rung = models.TextField(blank=True)
     reason = models.TextField(blank=True)
     remedy = models.TextField(blank=True)
-    usable = models.IntegerField(null=True, blank=True)
-    expected = models.IntegerField(null=True, blank=True)
+    usable = models.BigIntegerField(null=True, blank=True)
+    expected = models.BigIntegerField(null=True, blank=True)
+    continues_since = models.DateTimeField(null=True, blank=True)
+    """When the stretch of this verdict and rung began, where that is before this period; null where both began together."""
+    figures = FactsField(null=True, blank=True)
+    """domain.evaluation.NodeFigures without requested and free slots; null where none were kept."""
 
     class Meta:
         ordering = ["-period"]
@@ -40,12 +49,18 @@ class VerdictPeriod(models.Model):
     def __str__(self) -> str:
         return f"{self.node} {self.verdict} from {self.period.lower}"
 
+    @property
+    def since(self) -> datetime:
+        """When its verdict and rung began."""
+        began: datetime = self.continues_since or self.period.lower
+        return began
+
 
 class RungPeriod(models.Model):
     """One period in which a rung of a node had one status."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="rung_periods", db_index=False)
-    rung = models.CharField(max_length=40)
+    rung = models.TextField()
     period = DateTimeRangeField()
     status = models.CharField(max_length=20)
     reason = models.TextField(blank=True)
@@ -105,14 +120,16 @@ class NodeDay(models.Model):
 
 
 class FleetDay(models.Model):
-    """The days of all nodes of one product and machine type in one pool of one cluster, added up: a year of them is as quickly
-    read as a month of NodeDay. Rebuilt with them."""
+    """The days of all nodes of one product and machine type in one pool of one cluster, added up.
+
+    A year of them is as quickly read as a month of NodeDay. Rebuilt with them.
+    """
 
     day = models.DateField()
     """In UTC."""
     cluster_id = models.BigIntegerField()
-    product = models.CharField(max_length=200, blank=True)
-    machine_type = models.CharField(max_length=200, blank=True)
+    product = models.TextField(blank=True)
+    machine_type = models.TextField(blank=True)
     """Product and machine type as they stood when the day was last rebuilt."""
     pool = models.CharField(max_length=63, blank=True)
     """As NodeDay."""
@@ -144,13 +161,13 @@ class GpuHour(models.Model):
     """One hour of the cards of one product in one cluster, in GPU-seconds (one card for one second): a rollup as NodeDay."""
 
     cluster_id = models.BigIntegerField()
-    product = models.CharField(max_length=200, blank=True)
+    product = models.TextField(blank=True)
     hour = models.DateTimeField()
     """Its beginning, in UTC."""
     expected_s = models.BigIntegerField(default=0)
     usable_s = models.BigIntegerField(default=0)
     unknown_s = models.BigIntegerField(default=0)
-    """Of nodes whose verdict was unknown: expected, and nobody knows whether usable."""
+    """Expected GPUs of nodes whose verdict was unknown."""
     excluded_s = models.BigIntegerField(default=0)
 
     class Meta:

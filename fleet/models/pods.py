@@ -14,13 +14,13 @@ class Pod(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="pods")
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="pods", null=True, blank=True)
     """Null while unscheduled, or on a node that is no GPU node."""
-    uid = models.CharField(max_length=64)
-    namespace = models.CharField(max_length=63)
-    name = models.CharField(max_length=253)
-    phase = models.CharField(max_length=20, blank=True)
+    uid = models.TextField()
+    namespace = models.TextField()
+    name = models.TextField()
+    phase = models.TextField(blank=True)
     ready = models.BooleanField(default=False)
-    reason = models.CharField(max_length=200, blank=True)
-    component = models.CharField(max_length=60, blank=True)
+    reason = models.TextField(blank=True)
+    component = models.TextField(blank=True)
     """Its part in the GPU stack; empty for a workload."""
     requests = FactsField(default=dict)
     """GPU resource to slots, as the scheduler counts them."""

@@ -1,4 +1,4 @@
-"""Pools: named sets of nodes with a purpose and a policy, who belonged to them when, and whether they keep their promise."""
+"""Pools: named sets of nodes with a purpose and a policy, who belonged to them when, and their compliance over time."""
 
 from __future__ import annotations
 
@@ -55,27 +55,27 @@ class PoolMembership(models.Model):
         return f"{self.node} in {self.pool}"
 
 
-class PromisePeriod(models.Model):
-    """One period in which a pool or a class kept its promise, was at risk, or broke it."""
+class CompliancePeriod(models.Model):
+    """One period in which the compliance of a pool or class had one state."""
 
     kind = models.CharField(max_length=10)
     """pool or class."""
     slug = models.CharField(max_length=63)
     period = DateTimeRangeField()
     state = models.CharField(max_length=10)
-    """kept, at_risk, broken or unknown."""
-    reasons = models.JSONField(default=list)
-    """Sentences."""
+    """met, at_risk or violated."""
+    violations = models.JSONField(default=list)
+    """[{id, text, since, pool}]: what speaks against it; `since` is when each began, which may be before the period."""
 
     class Meta:
         ordering = ["-period"]
         constraints = [
-            never_overlap("promise_periods_do_not_overlap", ids=(), texts=("kind", "slug")),
-            models.CheckConstraint(condition=Q(period__isempty=False), name="promise_period_not_empty"),
+            never_overlap("compliance_periods_do_not_overlap", ids=(), texts=("kind", "slug")),
+            models.CheckConstraint(condition=Q(period__isempty=False), name="compliance_period_not_empty"),
         ]
         indexes = [
-            models.Index(fields=["kind", "slug"], condition=Q(period__endswith__isnull=True), name="promise_present"),
-            models.Index(Func(F("period"), function="lower"), name="promise_by_start"),
+            models.Index(fields=["kind", "slug"], condition=Q(period__endswith__isnull=True), name="compliance_current"),
+            models.Index(Func(F("period"), function="lower"), name="compliance_by_start"),
         ]
 
     def __str__(self) -> str:
@@ -83,14 +83,16 @@ class PromisePeriod(models.Model):
 
 
 class WorkloadClass(models.Model):
-    """A promise to developers, mapped to pools. Its declaration is its newest version."""
+    """What developers may request, mapped to pools. Its definition is its newest version."""
 
     slug = models.SlugField(max_length=63, unique=True)
     title = models.CharField(max_length=120)
     managed_by = models.CharField(max_length=200, blank=True)
     headroom = FactsField(default=dict)
-    """How many replicas could land, as computed in the newest pass, with the reasons; never a reservation."""
+    """How many replicas could land, as computed at the newest evaluation, with the reasons; never a reservation."""
     headroom_at = models.DateTimeField(null=True, blank=True)
+    placements = FactsField(default=list)
+    """domain.classes.stale's KeptPlacement of its manifests, the newest last: what a manifest that was copied earlier selects."""
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
@@ -104,7 +106,7 @@ class WorkloadClass(models.Model):
 
 
 class ClassVersion(models.Model):
-    """What a class promised from one change to the next. Requests stay with the version they were approved under."""
+    """The definition of a class from one change to the next. Requests stay with the version they were approved under."""
 
     workload_class = models.ForeignKey(WorkloadClass, on_delete=models.CASCADE, related_name="versions")
     number = models.IntegerField()

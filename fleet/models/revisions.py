@@ -1,4 +1,4 @@
-"""Node revisions: what a node told Kubernetes, from when to when."""
+"""Node revisions: the labels, taints, conditions and resources of a node, as periods."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from fleet.models.nodes import Node
 
 
 class NodeRevision(models.Model):
-    """One period in which a node's declared facts stood unchanged: labels, taints, capacity, allocatable, node info,
-    GPU stack. The database itself forbids two periods of one node to overlap."""
+    """One period in which a node's declared facts stood unchanged: labels, taints, capacity, allocatable, node info, GPU stack.
+
+    The database itself forbids two periods of one node to overlap.
+    """
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="revisions", db_index=False)
     period = DateTimeRangeField()

@@ -14,7 +14,21 @@ class RunOutcome(models.TextChoices):
     PARTIAL = "partial"
     FAILED = "failed"
     LOST = "lost"
-    """The worker died on the way: the next pass found the row still running."""
+    """The worker died during the run: the row was still running, and the cluster's lock was free."""
+
+
+class LossCause(models.TextChoices):
+    """Why a run ended without recording anything, where that was not the cluster's doing."""
+
+    WORKER = "worker"
+    MEMORY = "memory"
+    UNKNOWN = "unknown"
+    """The worker or its connection to the database: which one is unknown."""
+    DATABASE = "database"
+    STOPPED = "stopped"
+    """Muster was stopped in order."""
+    PAUSED = "paused"
+    """Not begun, because the runs before killed their workers."""
 
 
 class CollectionRun(models.Model):
@@ -30,6 +44,9 @@ class CollectionRun(models.Model):
     pods = models.IntegerField(null=True, blank=True)
     changes = models.IntegerField(null=True, blank=True)
     """Rows of the inventory that this pass wrote; null when it recorded nothing."""
+    worker = models.JSONField(default=dict)
+    """Host, pid and start of the process that carries it out, and the kernel's count of memory kills when it began."""
+    cause = models.CharField(max_length=20, choices=LossCause.choices, blank=True)
 
     class Meta:
         ordering = ["-started_at", "-id"]

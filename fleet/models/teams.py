@@ -29,6 +29,8 @@ class TeamMember(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="teams")
     lead = models.BooleanField(default=False)
     """May add and remove members."""
+    from_group = models.BooleanField(default=False)
+    """Follows the team's group of the identity provider: it ends when the group does."""
 
     class Meta:
         ordering = ["team", "user"]

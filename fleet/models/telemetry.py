@@ -13,10 +13,10 @@ class DeviceTelemetry(models.Model):
     """The newest sample of one physical GPU, or of one MIG instance of it."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="telemetry")
-    uuid = models.CharField(max_length=80)
-    gi_id = models.CharField(max_length=10, blank=True)
+    uuid = models.TextField()
+    gi_id = models.TextField(blank=True)
     at = models.DateTimeField()
-    source = models.CharField(max_length=20, blank=True)
+    source = models.TextField(blank=True)
     sample = FactsField(default=dict)
     """domain.telemetry.DeviceSample."""
 
@@ -29,9 +29,12 @@ class DeviceTelemetry(models.Model):
 
 
 class TelemetryFrame(models.Model):
-    """One node's devices at one moment, for the curves of its page. The table is partitioned by hour of `at` and old
-    partitions are dropped, so that forgetting leaves no bloat: rows are written and read through
-    services/recording/telemetry.py and selectors/telemetry.py only. It has no single-column key in the database."""
+    """One node's devices at one moment, for the curves of its page.
+
+    The table is partitioned by hour of `at` and old partitions are dropped, so that forgetting leaves no bloat: rows are
+    written and read through services/recording/telemetry.py and selectors/telemetry.py only. It has no single-column key in
+    the database.
+    """
 
     node_id = models.BigIntegerField()
     at = models.DateTimeField(primary_key=True)
@@ -50,9 +53,9 @@ class Exporter(models.Model):
     """How the newest reading of one exporter went."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="exporters")
-    node_name = models.CharField(max_length=253)
-    namespace = models.CharField(max_length=63, blank=True)
-    pod = models.CharField(max_length=253, blank=True)
+    node_name = models.TextField()
+    namespace = models.TextField(blank=True)
+    pod = models.TextField(blank=True)
     at = models.DateTimeField(null=True, blank=True)
     report = FactsField(default=dict)
     """domain.telemetry.ExporterReport."""
@@ -69,9 +72,9 @@ class ModelServerRow(models.Model):
     """One model server pod with its newest numbers."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="model_servers")
-    namespace = models.CharField(max_length=63)
-    pod = models.CharField(max_length=253)
-    kind = models.CharField(max_length=20)
+    namespace = models.TextField()
+    pod = models.TextField()
+    kind = models.TextField()
     at = models.DateTimeField(null=True, blank=True)
     served_at = models.DateTimeField(null=True, blank=True)
     """When it was last seen to have answered a request."""

@@ -7,7 +7,7 @@ from django.db import models
 
 
 class Role(models.TextChoices):
-    """What somebody may do; each role may do all that the ones before it may."""
+    """The permissions of a user; each role includes the ones before it."""
 
     VIEWER = "viewer"
     DEVELOPER = "developer"
@@ -20,9 +20,19 @@ class Role(models.TextChoices):
 
 
 class User(AbstractUser):
-    """A person or a machine account. Nobody has a default password: `set_unusable_password` until one is chosen."""
+    """A person or a service account. There is no default password: `set_unusable_password` until one is chosen."""
 
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.VIEWER)
+    limits = models.JSONField(null=True, blank=True)
+    """The only places the user sees, as cluster:NAME and pool:SLUG (domain/people/scopes.py); null: no limit."""
+    service = models.BooleanField(default=False)
+    """A machine account: it has tokens, and never signs in to the pages."""
+    sso = models.BooleanField(default=False)
+    """Role, teams and access come from the groups of the identity provider."""
+    sso_refused = models.BooleanField(default=False)
+    """Switched off because no group gives access, not by an administrator: a sign-in with a group switches it on again."""
+    sso_checked_at = models.DateTimeField(null=True, blank=True)
+    """When the identity provider last confirmed the groups."""
 
     class Meta:
         ordering = ["username"]
@@ -45,7 +55,7 @@ class SignInLink(models.Model):
 
 
 class SavedView(models.Model):
-    """A list as somebody likes to see it: filters, order and columns, as the query of its address."""
+    """A saved list: filters, order and columns, as the query of its address."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
     page = models.CharField(max_length=30)

@@ -12,16 +12,16 @@ class XidBurstRow(models.Model):
     """Events of one Xid code on one GPU with less than three minutes of quiet between them."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="xid_bursts")
-    uuid = models.CharField(max_length=80)
-    code = models.IntegerField()
+    uuid = models.TextField()
+    code = models.BigIntegerField()
     started_at = models.DateTimeField()
     last_at = models.DateTimeField()
-    count = models.IntegerField(default=1)
-    """Events seen: a lower bound, the gauge tells only the last code."""
-    source = models.CharField(max_length=20, blank=True)
+    count = models.BigIntegerField(default=1)
+    """Events seen: a lower bound, the gauge exports only the last code."""
+    source = models.TextField(blank=True)
     pods = models.JSONField(default=list)
-    job = models.CharField(max_length=400, blank=True)
-    incident = models.CharField(max_length=64, blank=True, db_index=True)
+    job = models.TextField(blank=True)
+    incident = models.TextField(blank=True, db_index=True)
     """Bursts of one crash over many nodes share it."""
 
     class Meta:

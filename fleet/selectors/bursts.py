@@ -15,7 +15,7 @@ from fleet.models import XidBurstRow
 
 @dataclass(frozen=True, slots=True)
 class BurstSum:
-    """Bursts of one Xid code. `events` is a lower bound: the gauge tells only the last code."""
+    """Bursts of one Xid code. `events` is a lower bound: the gauge shows only the last code."""
 
     code: int
     name: str
@@ -38,7 +38,7 @@ def bursts_by_code(since: datetime, until: datetime, *, cluster: str = "") -> li
         rows = rows.filter(node__cluster__name=cluster)
     # a burst that belongs to no crash over several nodes is an incident of its own
     own = Case(When(incident="", then=Cast("pk", CharField())), default=F("incident"), output_field=CharField())
-    found = rows.values("code").annotate(
+    result = rows.values("code").annotate(
         bursts=Count("pk"), incidents=Count(own, distinct=True), events=Sum("count"), gpus=Count("uuid", distinct=True),
         nodes=Count("node", distinct=True), last=Max("last_at"),
     )  # fmt: skip
@@ -53,5 +53,5 @@ def bursts_by_code(since: datetime, until: datetime, *, cluster: str = "") -> li
             nodes=row["nodes"],
             last_at=row["last"],
         )
-        for row in found.order_by("-bursts", "code")
+        for row in result.order_by("-bursts", "code")
     ]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import F, Func, Min, Q, QuerySet
 from django.db.models.fields import DateTimeField
 
-from fleet.domain.history.changes import JOINED, LEFT, Event, Group, group, steps
+from fleet.domain.history.changes import JOINED, LEFT, Group, NodeChange, group, steps
 from fleet.models import Node, NodeRevision
 
 
@@ -22,11 +21,11 @@ class Change:
     kind: str
     cluster: str
     node: str
-    changes: tuple[dict[str, Any], ...]
+    changes: tuple[dict[str, object], ...]
 
 
 def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list[Change]:
-    """Newest first. Nodes that were there at a cluster's very first reading did not join: they were found."""
+    """Newest first. Nodes present at a cluster's first collection run did not join."""
     started = Func(F("period"), function="lower", output_field=DateTimeField())
     revisions = (
         NodeRevision.objects.annotate(started=started)
@@ -35,7 +34,7 @@ def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list
         .order_by("-started", "node__name")
     )
     first_readings = _first_readings(revisions)
-    found = [
+    rows = [
         Change(
             revision.started,
             "changed" if revision.changes else "joined",
@@ -49,8 +48,8 @@ def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list
     left = Node.objects.filter(Q(removed_at__gte=since, removed_at__lt=until), cluster__removed_at__isnull=True).select_related(
         "cluster"
     )[:limit]
-    found += [Change(node.removed_at, "left", node.cluster.name, node.name, ()) for node in left if node.removed_at]
-    return sorted(found, key=lambda change: change.at, reverse=True)[:limit]
+    rows += [Change(node.removed_at, "left", node.cluster.name, node.name, ()) for node in left if node.removed_at]
+    return sorted(rows, key=lambda change: change.at, reverse=True)[:limit]
 
 
 def _first_readings(revisions: QuerySet) -> dict[int, datetime]:
@@ -80,7 +79,7 @@ def change_log(
     node: str = "",
     most: int = MOST,
 ) -> ChangeLog:
-    """What the nodes told anew in [since, until), with those that joined or left; empty filters leave nothing out."""
+    """Returns the changes of node data in [since, until), with nodes that joined or left; empty filters match everything."""
     started = Func(F("period"), function="lower", output_field=DateTimeField())
     revisions = NodeRevision.objects.annotate(started=started).filter(
         started__gte=since, started__lt=until, node__cluster__removed_at__isnull=True
@@ -98,14 +97,14 @@ def change_log(
     )
     complete_from = since if len(rows) <= most else rows[-1][0]
     events = [
-        Event(at, cluster, name, step)
+        NodeChange(at, cluster, name, step)
         for at, cluster_id, cluster, name, changes in rows[:most]
         for step in (steps(changes) if changes else [JOINED] if at != first_readings.get(cluster_id) else [])
     ]
     events += [
-        Event(at, cluster, name, LEFT)
+        NodeChange(at, cluster, name, LEFT)
         for at, cluster, name in left.filter(removed_at__gte=complete_from).values_list("removed_at", "cluster__name", "name")
         if at is not None
     ]
     wanted = frozenset(kinds)
-    return ChangeLog(tuple(group(one for one in events if not wanted or one.step.kind in wanted)), complete_from)
+    return ChangeLog(tuple(group(event for event in events if not wanted or event.step.kind in wanted)), complete_from)

@@ -2,139 +2,199 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from fleet.domain.classes.asks import PoolAsk
-from fleet.domain.classes.keeping import IN_USE
+import msgspec
+
+from fleet.domain.access_requests.workflow import GRANTED
+from fleet.domain.classes.compliance import is_full
+from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.classes.starters import Starter, starters
-from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES, sized
-from fleet.domain.classes.workload import WorkloadClass as Promise
-from fleet.domain.declared.documents import Declared, changes
+from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES, ClassSpec, sized
+from fleet.domain.documents.documents import Declared, changes
 from fleet.domain.manifests.parameters import Parameters
-from fleet.domain.manifests.render import Document, Kind, kinds_of, manifest
+from fleet.domain.manifests.quota import Grant
+from fleet.domain.manifests.render import Document, Kind, kinds_of, manifest, namespace_manifest
 from fleet.domain.placement.headroom import Headroom
-from fleet.models import ClassVersion
+from fleet.domain.pools.availability import Availability, worst_availability
+from fleet.models import AccessRequest, ClassVersion
 from fleet.selectors import declarations
 from fleet.selectors import headroom as rooms
-from fleet.selectors.pools import NOT_JUDGED, Standing, standings_of
+from fleet.selectors.pools import NOT_EVALUATED, Compliance, compliance_by_slug, pool_rows
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class: what it promises in its newest version, how it stands, and the room it had in the newest judgement."""
+    """One class in its newest version, with compliance, availability, and the room of the newest evaluation."""
 
     version: ClassVersion
-    promise: Promise
-    standing: Standing
-    room: dict[str, Any]
-    """selectors.headroom.as_json, empty before the first judgement."""
-    room_at: datetime | None
+    class_spec: ClassSpec
+    compliance: Compliance
+    availability: Availability
+    """The worst of its pools."""
+    room: dict[str, object]
+    """selectors.headroom.as_json, empty before the first evaluation."""
 
     @property
     def isolation(self) -> str:
         """In plain words."""
-        return ISOLATIONS[self.promise.isolation]
+        return ISOLATIONS[self.class_spec.isolation]
 
     @property
     def topology(self) -> str:
-        return TOPOLOGIES[self.promise.topology]
+        return TOPOLOGIES[self.class_spec.topology]
 
     @property
     def is_full(self) -> bool:
-        """Whether all that speaks against it is that others use what is promised: no fault of anybody's."""
-        return self.standing.state == "at_risk" and set(self.standing.reasons) == {IN_USE}
+        """Whether the only violation is that all of its capacity is in use, which is not a fault."""
+        return is_full(self.compliance.state, self.compliance.texts)
 
 
-def class_rows() -> list[ClassRow]:
-    """Every class, in order. Two queries."""
-    standings = standings_of("class")
-    return [_row(version, standings) for version in declarations.newest_versions().values()]
+def class_rows(now: datetime) -> list[ClassRow]:
+    """Returns every class, in order."""
+    compliance_of = compliance_by_slug("class")
+    availability_of = {row.row.slug: row.availability for row in pool_rows(now)}
+    return [_row(version, compliance_of, availability_of) for version in declarations.newest_versions().values()]
 
 
 def live_rows(now: datetime) -> list[ClassRow]:
     """Every class, in order, with the room there is at this moment."""
-    here = rooms.stock(now)
+    stock = rooms.stock(now)
     return [
-        replace(row, room=rooms.as_json(rooms.room(row.promise, here), rooms.class_asks(row.promise, here)), room_at=here.as_of)
-        for row in class_rows()
+        replace(
+            row,
+            room=rooms.as_json(rooms.room(row.class_spec, stock), rooms.class_in_pools(row.class_spec, stock)),
+        )
+        for row in class_rows(now)
     ]
 
 
-def get_row(slug: str) -> ClassRow | None:
-    """One class as it is now."""
-    version = declarations.newest_versions().get(slug)
-    return _row(version, standings_of("class")) if version else None
+def get_row(slug: str, now: datetime) -> ClassRow | None:
+    """Returns one class as it is now; None where the catalogue has none of that slug."""
+    return next((row for row in class_rows(now) if row.class_spec.slug == slug), None)
 
 
-def _row(version: ClassVersion, standings: dict[str, Standing]) -> ClassRow:
-    row = version.workload_class
-    return ClassRow(version, declarations.promise_of(version), standings.get(row.slug, NOT_JUDGED), row.headroom, row.headroom_at)
+def _row(version: ClassVersion, compliance_of: Mapping[str, Compliance], availability_of: Mapping[str, Availability]) -> ClassRow:
+    row, spec = version.workload_class, declarations.spec_of(version)
+    return ClassRow(
+        version=version,
+        class_spec=spec,
+        compliance=compliance_of.get(row.slug, NOT_EVALUATED),
+        availability=worst_availability([availability_of[slug] for slug in spec.pools if slug in availability_of]),
+        room=row.headroom,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRoom:
     """Room for one size of a class, counted at this moment."""
 
-    found: Headroom
-    asks: tuple[PoolAsk, ...]
+    headroom: Headroom
+    in_pools: tuple[ClassInPool, ...]
     as_of: datetime | None
 
-    def as_json(self) -> dict[str, Any]:
-        return rooms.as_json(self.found, self.asks)
+    def as_json(self) -> dict[str, object]:
+        return rooms.as_json(self.headroom, self.in_pools)
 
 
-def sized_promise(promise: Promise, gpus: str | None) -> Promise:
+def sized_spec(class_spec: ClassSpec, gpus: str | None) -> ClassSpec:
     """The class with so many slots per replica, as a caller wrote them; as it is for None. Raises ValueError with a sentence."""
     if not gpus:
-        return promise
+        return class_spec
     if not (gpus.isascii() and gpus.isdecimal() and len(gpus) < 10):
-        raise ValueError("Write a whole number.")
-    if int(gpus) not in promise.choices:
-        raise ValueError(f"This class has {', '.join(map(str, promise.choices))} slots per replica.")
-    return sized(promise, int(gpus))
+        raise ValueError("Enter a whole number.")
+    if int(gpus) not in class_spec.choices:
+        raise ValueError(f"This class has {', '.join(map(str, class_spec.choices))} slots per replica.")
+    return sized(class_spec, int(gpus))
 
 
-def live_room(promise: Promise, now: datetime, here: rooms.Stock | None = None) -> LiveRoom:
+def live_room(class_spec: ClassSpec, now: datetime, stock: rooms.Stock | None = None) -> LiveRoom:
     """How many replicas of the class could land now."""
-    here = here or rooms.stock(now)
-    return LiveRoom(rooms.room(promise, here), rooms.class_asks(promise, here), here.as_of)
+    stock = stock or rooms.stock(now)
+    return LiveRoom(rooms.room(class_spec, stock), rooms.class_in_pools(class_spec, stock), stock.as_of)
 
 
-def manifest_of(
-    promise: Promise, kind: str, parameters: Parameters, now: datetime, pool: str = "", here: rooms.Stock | None = None
+def manifest_of(  # noqa: PLR0913 the parts of a manifest question
+    class_spec: ClassSpec,
+    kind: str,
+    parameters: Parameters,
+    now: datetime,
+    pool: str = "",
+    *,
+    stock: rooms.Stock | None = None,
+    request: int | None = None,
 ) -> list[Document]:
-    """The documents of one kind, for its preferred pool or the one of that slug. Raises manifests.ManifestError."""
-    return manifest(kind, _asks(promise, here or rooms.stock(now), pool), parameters)
+    """Returns the documents of one kind, for the preferred pool or the one of that slug. Raises FieldError.
+
+    A policy or quota is of the namespace: it follows from every request that is granted there, and from this class. `request` is
+    the number of the request that it is for, so that it is not counted twice.
+    """
+    stock = stock or rooms.stock(now)
+    if kind not in ("policy", "quota", "kueue"):
+        return manifest(kind, _asks(class_spec, stock, pool), parameters)
+    rows = list(
+        AccessRequest.objects.filter(namespace=parameters.namespace, state__in=sorted(GRANTED))
+        .exclude(pk=request or 0)
+        .select_related("class_version__workload_class")
+        .order_by("class_version__number", "pk")
+    )
+    granted = [(row, declarations.spec_of(row.class_version)) for row in rows]
+    if kind == "kueue":
+        others = [row.replicas * (row.gpus or spec.gpus) for row, spec in granted if spec.slug == class_spec.slug]
+        return manifest(kind, _asks(class_spec, stock, pool), msgspec.structs.replace(parameters, granted_slots=sum(others)))
+    if kind == "policy":
+        classes = {spec.slug: rooms.class_in_pools(spec, stock) for _, spec in granted}
+        # Sizes and pools of one look at the page do not change what is admitted.
+        newest = declarations.newest_versions().get(class_spec.slug)
+        spec = declarations.spec_of(newest) if newest and request is None else class_spec
+        classes[class_spec.slug] = rooms.class_in_pools(spec, stock)
+        return namespace_manifest(kind, (), parameters, list(classes.values()))
+    grants = [
+        Grant(
+            id=str(row.pk),
+            name=row.name,
+            replicas=row.replicas,
+            in_pools=rooms.class_in_pools(sized(spec, row.gpus) if row.gpus else spec, stock),
+        )
+        for row, spec in granted
+    ]
+    own = Grant(
+        id=str(request or "new"),
+        name=parameters.name,
+        replicas=parameters.replicas,
+        in_pools=rooms.class_in_pools(class_spec, stock),
+    )
+    return namespace_manifest(kind, [*grants, own], parameters)
 
 
-def kinds(promise: Promise, now: datetime, pool: str = "", here: rooms.Stock | None = None) -> tuple[Kind, ...]:
+def kinds(class_spec: ClassSpec, now: datetime, pool: str = "", stock: rooms.Stock | None = None) -> tuple[Kind, ...]:
     """The kinds of manifest this class can have."""
-    asked = _asks(promise, here or rooms.stock(now), pool)
+    asked = _asks(class_spec, stock or rooms.stock(now), pool)
     return kinds_of(asked[0]) if asked else ()
 
 
-def _asks(promise: Promise, here: rooms.Stock, pool: str) -> tuple[PoolAsk, ...]:
-    """What it asks of its pools; one that offers no such slots now stands behind those that do."""
-    asked = rooms.class_asks(promise, here)
+def _asks(class_spec: ClassSpec, stock: rooms.Stock, pool: str) -> tuple[ClassInPool, ...]:
+    """Returns the requirement per pool; pools that offer no such slots now come last."""
+    asked = rooms.class_in_pools(class_spec, stock)
     if pool:
-        return tuple(ask for ask in asked if ask.pool.slug == pool)
-    return tuple(sorted(asked, key=lambda ask: bool(ask.problem)))
+        return tuple(in_pool for in_pool in asked if in_pool.pool.slug == pool)
+    return tuple(sorted(asked, key=lambda in_pool: bool(in_pool.problem)))
 
 
 def offered_starters(now: datetime) -> tuple[Starter, ...]:
-    """Classes that the fleet could promise at once; those whose slug is taken are left out."""
-    here = rooms.stock(now)
+    """Returns classes that the fleet could offer now, without those whose slug is taken."""
+    stock = rooms.stock(now)
     taken = declarations.newest_versions()
-    return tuple(one for one in starters(here.pools, here.fleet) if one.promise.slug not in taken)
+    return tuple(starter for starter in starters(stock.pools, stock.fleet) if starter.class_spec.slug not in taken)
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What one pool of a class really has for it."""
 
-    ask: PoolAsk
+    in_pool: ClassInPool
     products: tuple[str, ...]
     modes: tuple[str, ...]
     """In words for people."""
@@ -143,21 +203,21 @@ class Offer:
     """Of one physical card; several where they differ."""
 
 
-def offers_of(promise: Promise, here: rooms.Stock) -> list[Offer]:
+def offers_of(class_spec: ClassSpec, stock: rooms.Stock) -> list[Offer]:
     """What each pool of the class has, in order of preference."""
-    found = []
-    for ask in rooms.class_asks(promise, here):
-        nodes = [shape.node for shape in here.fleet.of_pool(ask.pool.slug)]
-        found.append(
+    offers = []
+    for in_pool in rooms.class_in_pools(class_spec, stock):
+        nodes = [shape.node for shape in stock.fleet.of_pool(in_pool.pool.slug)]
+        offers.append(
             Offer(
-                ask=ask,
+                in_pool=in_pool,
                 products=tuple(sorted({node.product for node in nodes if node.product})),
                 modes=tuple(sorted({node.mode for node in nodes if node.mode})),
                 drivers=tuple(sorted({node.driver_version for node in nodes if node.driver_version})),
                 memory_mib=tuple(sorted({node.gpu_memory_mib for node in nodes if node.gpu_memory_mib})),
             )
         )
-    return found
+    return offers
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +225,18 @@ class VersionRow:
     """One version of a class, and what it changed."""
 
     version: ClassVersion
-    fields: tuple[tuple[str, Any, Any], ...]
+    fields: tuple[tuple[str, object, object], ...]
     """Path, before, after; empty for the first version."""
 
 
 def versions(slug: str) -> list[VersionRow]:
     """Every version, newest first. One query."""
     rows = list(ClassVersion.objects.filter(workload_class__slug=slug).select_related("by").order_by("number"))
-    found: list[VersionRow] = []
-    before: dict[str, Promise] = {}
+    results: list[VersionRow] = []
+    before: dict[str, ClassSpec] = {}
     for row in rows:
-        promise = declarations.promise_of(row)
-        (change,) = changes(Declared(classes=(promise,)), {}, before)
-        found.append(VersionRow(row, change.fields if before else ()))
-        before = {promise.slug: promise}
-    return found[::-1]
+        class_spec = declarations.spec_of(row)
+        (change,) = changes(Declared(classes=(class_spec,)), {}, before)
+        results.append(VersionRow(row, change.fields if before else ()))
+        before = {class_spec.slug: class_spec}
+    return results[::-1]

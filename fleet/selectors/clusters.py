@@ -1,23 +1,56 @@
-"""Clusters and how fresh their truth is."""
+"""Clusters and the age of their data."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
-from django.db.models.functions import Coalesce, Greatest, Least
+from django.db.models import Count, F, OuterRef, Prefetch, QuerySet, Subquery, Value
 from django.utils import timezone
 
-from fleet.models import Cluster, CollectionRun, Node, Pool, WorkloadClass
+from fleet.domain.devices.slots import Slots
+from fleet.domain.evaluation.fleet_figures import FleetFigures, sum_nodes
+from fleet.domain.evaluation.node_capacity import Capacity, capacity_of
+from fleet.models import Cluster, CollectionRun, Node, Pool, SameBy, WorkloadClass
+from fleet.selectors.figures import figures_now, grouped
 
 
 def clusters() -> QuerySet[Cluster]:
     """Every cluster that the configuration names."""
     return Cluster.objects.filter(removed_at__isnull=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherContext:
+    """A context of the configuration that leads to a cluster which is collected under another name."""
+
+    name: str
+    server: str
+    reason: str
+    """What shows that it is the same cluster."""
+    is_used: bool
+    """Whether the cluster is collected with this context's credentials."""
+
+
+def with_contexts(rows: QuerySet[Cluster]) -> QuerySet[Cluster]:
+    """Adds the other contexts of each cluster in one query."""
+    return rows.prefetch_related(Prefetch("other_contexts", Cluster.objects.order_by("name")))
+
+
+def other_contexts(cluster: Cluster) -> list[OtherContext]:
+    """Returns the other contexts of a cluster by name; one query unless the rows came from `with_contexts`."""
+    return [
+        OtherContext(row.name, row.server, SameBy(row.same_by).label, is_used=row.name == cluster.read_through)
+        for row in sorted(cluster.other_contexts.all(), key=lambda row: row.name)
+    ]
+
+
+def keeper_of(name: str) -> str:
+    """Returns under which name the cluster of a context is collected; "" where the context has a cluster of its own, or none."""
+    row = Cluster.objects.filter(name=name, same_as__isnull=False).select_related("same_as").first()
+    return row.same_as.name if row is not None and row.same_as is not None else ""
 
 
 def get_cluster(name: str) -> Cluster | None:
@@ -26,7 +59,7 @@ def get_cluster(name: str) -> Cluster | None:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old the truth about a cluster is. `level` is live, late (more than two intervals), stale or never."""
+    """Age of a cluster's data. `level` is live, late (more than two intervals), stale or never."""
 
     level: str
     read_at: datetime | None
@@ -35,7 +68,7 @@ class Freshness:
 
 
 def freshness(cluster: Cluster, now: datetime) -> Freshness:
-    """Judged by the last reading whose list of nodes was whole."""
+    """Returns the age since the last run with a complete list of nodes."""
     if cluster.read_at is None:
         return Freshness("never", None, None)
     age = now - cluster.read_at
@@ -50,7 +83,7 @@ def freshness(cluster: Cluster, now: datetime) -> Freshness:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRow:
-    """One cluster with what its GPU nodes add up to. Sums are None where no node told the figure."""
+    """One cluster with what its GPU nodes add up to. Sums are None if no node reports the figure."""
 
     cluster: Cluster
     freshness: Freshness
@@ -59,56 +92,57 @@ class ClusterRow:
     expected: int | None
     usable: int | None
     """Of ready and degraded nodes, as the fleet's own sum counts them."""
-    offered: int | None
+    advertised: int | None
     slots_capacity: int | None
     slots_allocatable: int | None
     slots_requested: int | None
     slots_free: int | None
-    unread: tuple[dict[str, Any], ...]
-    """Reports of the sections that the newest pass could not read."""
+    unread: tuple[dict[str, object], ...]
+    """Reports of the sections that the newest run could not read."""
+    other_contexts: tuple[OtherContext, ...] = ()
 
-
-_ALIVE = Q(nodes__removed_at__isnull=True)
-_EXPECTED = Greatest("nodes__expected", "nodes__physical")
-_USABLE = Least(Coalesce("nodes__usable", 0), Coalesce(_EXPECTED, 0))
+    @property
+    def capacity(self) -> Capacity:
+        slots = Slots(
+            capacity=self.slots_capacity,
+            allocatable=self.slots_allocatable,
+            requested=self.slots_requested,
+            free=self.slots_free,
+        )
+        return capacity_of(self.physical, self.expected, slots)
 
 
 def cluster_rows(now: datetime) -> list[ClusterRow]:
-    """Every cluster, those that cannot be read first, then by name. One query."""
-    rows = clusters().annotate(
-        total_nodes=Count("nodes", filter=_ALIVE),
-        total_physical=Sum("nodes__physical", filter=_ALIVE),
-        total_expected=Sum(_EXPECTED, filter=_ALIVE),
-        total_usable=Sum(_USABLE, filter=_ALIVE),
-        total_offered=Sum("nodes__offered", filter=_ALIVE),
-        total_capacity=Sum("nodes__slots_capacity", filter=_ALIVE),
-        total_allocatable=Sum("nodes__slots_allocatable", filter=_ALIVE),
-        total_requested=Sum("nodes__slots_requested", filter=_ALIVE),
-        total_free=Sum("nodes__slots_free", filter=_ALIVE),
-    )
-    found = [
-        ClusterRow(
-            cluster=row,
-            freshness=freshness(row, now),
-            nodes=row.total_nodes,
-            physical=row.total_physical,
-            expected=row.total_expected,
-            usable=row.total_usable if row.total_expected is not None else None,
-            offered=row.total_offered,
-            slots_capacity=row.total_capacity,
-            slots_allocatable=row.total_allocatable,
-            slots_requested=row.total_requested,
-            slots_free=row.total_free,
-            unread=tuple(one for one in row.sections if one["outcome"] not in ("collected", "absent")),
-        )
-        for row in rows
-    ]
+    """Returns every cluster, unreachable ones first, then by name. Four queries."""
+    present = Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True)
+    sums = grouped(figures_now(present, with_resources=False), dict(present.values_list("pk", "cluster_id")))
+    nothing = sum_nodes(())
+    rows = [_row(cluster, sums.get(cluster.pk, nothing), now) for cluster in with_contexts(clusters())]
     rank = {"never": 0, "stale": 0, "late": 1, "live": 2}
-    return sorted(found, key=lambda row: (rank[row.freshness.level], row.cluster.name))
+    return sorted(rows, key=lambda row: (rank[row.freshness.level], row.cluster.name))
+
+
+def _row(cluster: Cluster, figures: FleetFigures, now: datetime) -> ClusterRow:
+    counted = figures.is_counted and figures.nodes > 0
+    return ClusterRow(
+        cluster=cluster,
+        freshness=freshness(cluster, now),
+        nodes=figures.nodes,
+        physical=figures.physical,
+        expected=figures.expected if counted else None,
+        usable=figures.usable if counted else None,
+        advertised=figures.advertised if counted else None,
+        slots_capacity=figures.slots.capacity,
+        slots_allocatable=figures.slots.allocatable,
+        slots_requested=figures.slots.requested,
+        slots_free=figures.slots.free,
+        other_contexts=tuple(other_contexts(cluster)),
+        unread=tuple(section for section in cluster.sections if section["outcome"] not in ("collected", "absent")),
+    )
 
 
 def stale_cluster_ids(now: datetime) -> frozenset[int]:
-    """Clusters whose truth is too old, or failing, to be shown as current."""
+    """Returns clusters whose data is stale."""
     return frozenset(row.pk for row in clusters() if freshness(row, now).level in ("stale", "never"))
 
 
@@ -118,7 +152,7 @@ def runs() -> QuerySet[CollectionRun]:
 
 
 def newest_runs() -> list[tuple[str, float]]:
-    """(cluster, seconds) of each configured cluster's newest ended pass; one query."""
+    """(cluster, seconds) of each configured cluster's newest ended run; one query."""
     newest = (
         CollectionRun.objects.filter(cluster=OuterRef("pk"), finished_at__isnull=False)
         .order_by("-started_at", "-id")
@@ -132,7 +166,7 @@ def newest_runs() -> list[tuple[str, float]]:
 def data_version() -> str:
     """A short text that changes whenever something a page may show did. One query over the few cluster rows.
 
-    A level of freshness changes with time alone: when nobody reads any more, the pages must still turn stale.
+    Freshness changes with time alone: without any run, the pages must still turn stale.
     """
     now = timezone.now()
     seen = [

@@ -17,7 +17,7 @@ DRAWN = 96
 
 def card_curves(node: Node, metrics: Sequence[str], since: datetime, until: datetime) -> dict[str, dict[str, Points]]:
     """Device key to metric id to points, oldest first, from wherever selectors.telemetry has them."""
-    found: dict[str, dict[str, Points]] = defaultdict(dict)
+    result: dict[str, dict[str, Points]] = defaultdict(dict)
     for curve in telemetry.curves_of(node, since, until, metrics, points=DRAWN).curves:
-        found[curve.key][curve.metric.id] = curve.points
-    return dict(found)
+        result[curve.key][curve.metric.id] = curve.points
+    return dict(result)

@@ -40,16 +40,29 @@ def expected_of(node: Node) -> ExpectedGpus | None:
     return rows.select_related("by").first()
 
 
+@dataclass(frozen=True, slots=True)
+class NodeDecisions:
+    """What people decided about one node."""
+
+    maintenance: Maintenance | None
+    declared: ExpectedGpus | None
+
+
+def of_node(node: Node, now: datetime) -> NodeDecisions:
+    """Returns the maintenance of the node and its declared number of GPUs. Two queries."""
+    return NodeDecisions(maintenance_of(node, now), expected_of(node))
+
+
 def version(cluster: Cluster, node_name: str = "") -> str:
     """A short text that changes whenever a decision about the cluster, or the node, does."""
-    found: tuple[object, ...] = ()
+    result: tuple[object, ...] = ()
     if node_name:
         for model in (Maintenance, ExpectedGpus):
             rows = model._default_manager.filter(cluster=cluster, node_name=node_name)
-            found += tuple(rows.aggregate(n=Count("pk"), at=Max("at")).values())
+            result += tuple(rows.aggregate(n=Count("pk"), at=Max("at")).values())
     else:
-        found += tuple(waivers(cluster).order_by().aggregate(n=Count("pk"), at=Max("at")).values())
-    return "-".join(str(one) for one in found)
+        result += tuple(waivers(cluster).order_by().aggregate(n=Count("pk"), at=Max("at")).values())
+    return "-".join(str(item) for item in result)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class Unproved:
     """Nodes on which nothing proves it now."""
     reason: str
     remedy: str
-    """What to turn on; lines are steps. Told once, for the cluster."""
+    """What to enable; lines are steps. Shown once, for the cluster."""
     waiver: WaiverRow | None
 
 
@@ -81,14 +94,14 @@ def unproved(cluster: Cluster) -> list[Unproved]:
     """The rungs that wait for something to be turned on, or for a signature, in order. Two queries."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, [cluster.pk])
-        told = {(rung, status): (nodes, reason, remedy) for rung, status, nodes, reason, remedy in cursor.fetchall()}
+        fields = {(rung, status): (nodes, reason, remedy) for rung, status, nodes, reason, remedy in cursor.fetchall()}
     signed = {row.rung: row for row in waivers(cluster)}
-    found = []
+    rows = []
     for rung in RUNGS:
-        off, _reason, _remedy = told.get((rung.id, "not_enabled"), (0, "", ""))
-        open_, reason, remedy = told.get((rung.id, "unknown"), (0, "", ""))
+        off, _reason, _remedy = fields.get((rung.id, "not_enabled"), (0, "", ""))
+        open_, reason, remedy = fields.get((rung.id, "unknown"), (0, "", ""))
         if off or rung.id in signed:
-            found.append(
+            rows.append(
                 Unproved(
                     id=rung.id,
                     number=rung.number,
@@ -100,7 +113,7 @@ def unproved(cluster: Cluster) -> list[Unproved]:
                     waiver=signed.get(rung.id),
                 )
             )
-    return found
+    return rows
 
 
 def waivable(cluster: Cluster) -> list[tuple[str, str]]:

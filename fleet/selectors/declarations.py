@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.domain.classes.workload import WorkloadClass as Promise
-from fleet.domain.pools.policy import Pool as PoolSpec
+from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.pools.policy import PoolSpec
 from fleet.models import ClassVersion, Pool, WorkloadClass
 
 
@@ -14,9 +14,9 @@ def pool_of(row: Pool) -> PoolSpec:
     return msgspec.convert(row.spec, PoolSpec, strict=False)
 
 
-def promise_of(version: ClassVersion) -> Promise:
-    """What this version of a class promises."""
-    return msgspec.convert(version.spec, Promise, strict=False)
+def spec_of(version: ClassVersion) -> ClassSpec:
+    """Returns the class spec of this version."""
+    return msgspec.convert(version.spec, ClassSpec, strict=False)
 
 
 def pools() -> dict[str, Pool]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.http import QueryDict
@@ -14,7 +13,7 @@ from django_filters import FilterSet
 @dataclass(frozen=True, slots=True)
 class FacetValue:
     value: str
-    """As the filter takes it; `unknown` where nothing was told."""
+    """As the filter takes it; `unknown` if empty."""
     count: int
     chosen: bool
 
@@ -31,7 +30,7 @@ def facets(filterset: type[FilterSet], names: Sequence[str], params: QueryDict, 
     A facet counts under every filter but its own, so that a second value can be added to the first. Values that the
     current filter leaves no row of stay, with 0: a list that loses its entries while it is used cannot be used.
     """
-    found = []
+    results = []
     everything = filterset({}, queryset=queryset).qs.order_by()
     for name in names:
         field = filterset.base_filters[name].field_name
@@ -46,15 +45,15 @@ def facets(filterset: type[FilterSet], names: Sequence[str], params: QueryDict, 
         for value, rows in counted.items():
             values[_word(value)] = values.get(_word(value), 0) + rows
         ordered = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
-        found.append(Facet(name, tuple(FacetValue(value, rows, value in chosen) for value, rows in ordered)))
-    return found
+        results.append(Facet(name, tuple(FacetValue(value, rows, value in chosen) for value, rows in ordered)))
+    return results
 
 
 def _chosen(params: QueryDict, name: str) -> list[str]:
-    return [one for one in params.getlist(name) if one]
+    return [item for item in params.getlist(name) if item]
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if value is None or value == "":
         return "unknown"
     return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -1,167 +1,189 @@
-"""The figures of many nodes over one stretch of time, asked of their verdict periods: the same that domain/history makes of one
-node's. Days are made of them (services/rollups.py), and windows that are no whole days."""
+"""The figures of nodes, now or at a past moment: the one source of pages, API, CSV, metrics, filters and history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
 
-from django.conf import settings
+import msgspec
+from django.db import connection
+from django.db.models import Q, QuerySet
 
-from fleet.models import Node, Pool, PoolMembership, VerdictPeriod
+from fleet.domain.devices.slots import ResourceSlots, Slots
+from fleet.domain.evaluation.figures import NodeFigures
+from fleet.domain.evaluation.fleet_figures import FleetFigures, sum_nodes
+from fleet.models import Cluster, Node, NodeResource, NodeRevision, VerdictPeriod
+from fleet.models.statements import statement
+
+_COLUMNS = {
+    "vendor": "vendor",
+    "product": "product",
+    "family": "family",
+    "gpu_memory_mib": "gpu_memory_mib",
+    "driver_version": "driver_version",
+    "cuda_version": "cuda_version",
+    "machine_type": "machine_type",
+    "zone": "zone",
+    "physical": "physical",
+    "physical_source": "physical_source",
+    "expected": "expected",
+    "expected_source": "expected_source",
+    "advertised": "advertised_gpus",
+    "usable": "usable",
+    "verdict": "verdict",
+    "broken_rung": "broken_rung",
+    "reached": "reached",
+    "flapping": "flapping",
+    "state": "state",
+    "schedulable": "schedulable",
+    "kubelet_ready": "kubelet_ready",
+    "mode": "mode",
+    "isolation": "isolation",
+    "partitioning": "partitioning",
+    "sharing": "sharing",
+    "replicas": "replicas",
+    "mig_instances": "mig_instances",
+}
+"""Field of NodeFigures to column of Node."""
+_SLOTS = ("slots_capacity", "slots_allocatable", "slots_requested", "slots_free")
+_RESOURCE = ("name", "kind", "profile", "replicas", "capacity", "allocatable", "requested", "free", "predicted")
 
 
-def statement() -> str:
-    """SQL that answers one row for each node that had any verdict in the window: see the columns at its end."""
-    return _FIGURES
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The fleet in figures, now or at a moment."""
+
+    clusters: int
+    figures: FleetFigures
+    as_of: datetime | None
+    """Time of the oldest collection among the clusters, or the past moment itself."""
 
 
-def arguments(since: datetime, until: datetime, now: datetime) -> Mapping[str, Any]:
-    """What the statement takes: the window [since, until), as far as it has passed at `now`."""
-    # so far beyond the window's ends one must look to tell an incident and a flap
-    margin = max(settings.INCIDENT_GRACE, settings.FLAP_WITHIN) + timedelta(seconds=1)
+def summary(nodes: QuerySet[Node]) -> Summary:
+    """Returns the sums over the present ones of `nodes`. Three queries, whatever their number."""
+    read = list(Cluster.objects.filter(removed_at__isnull=True).values_list("read_at", flat=True))
+    oldest = min((at for at in read if at is not None), default=None)
+    return Summary(len(read), sum_nodes(figures_now(nodes).values()), oldest)
+
+
+def summary_at(nodes: QuerySet[Node], at: datetime) -> Summary:
+    """Returns the sums at a moment over those of `nodes` (removed ones too) that were there then."""
+    clusters = Cluster.objects.filter(removed_at__isnull=True)
+    return Summary(clusters.count(), sum_nodes(figures_at(nodes, at).values()), at)
+
+
+def figures_now(nodes: QuerySet[Node], *, with_resources: bool = True) -> dict[int, NodeFigures]:
+    """Returns node id to figures, in the order of `nodes`. Two queries; one without resources."""
+    rows = list(nodes.values_list("pk", *_COLUMNS.values(), *_SLOTS))
+    resources = _resources(nodes) if with_resources else {}
+    split = 1 + len(_COLUMNS)
     return {
-        "since": since,
-        "until": min(until, now),
-        "seen_from": since - margin,
-        "seen_to": until + margin,
-        "now": now,
-        "grace": settings.INCIDENT_GRACE,
-        "flap": settings.FLAP_WITHIN,
+        row[0]: NodeFigures(
+            **dict(zip(_COLUMNS, row[1:split], strict=True)),
+            slots=Slots(**dict(zip(("capacity", "allocatable", "requested", "free"), row[split:], strict=True))),
+            resources=tuple(resources.get(row[0], ())),
+        )
+        for row in rows
     }
 
 
-def touching(since: str, until: str) -> str:
-    """SQL of the periods that touch the window between two named arguments."""
-    return _TOUCHING.format(since=since, until=until)
+def figures_of(node: Node) -> NodeFigures:
+    """Returns the figures of one row, with its resources (prefetched, or one query)."""
+    resources = tuple(
+        ResourceSlots(**{name: getattr(row, name) for name in _RESOURCE})
+        for row in sorted(node.resources.all(), key=lambda row: row.name)
+    )
+    slots = Slots(
+        capacity=node.slots_capacity,
+        allocatable=node.slots_allocatable,
+        requested=node.slots_requested,
+        free=node.slots_free,
+    )
+    fields = {field: getattr(node, column) for field, column in _COLUMNS.items()}
+    return NodeFigures(**fields, slots=slots, resources=resources)
 
 
-_PERIODS, _NODES = VerdictPeriod._meta.db_table, Node._meta.db_table
-_POOLS, _MEMBERS = Pool._meta.db_table, PoolMembership._meta.db_table
+def figures_at(nodes: QuerySet[Node], at: datetime) -> dict[int, NodeFigures]:
+    """Returns node id to figures as of `at`, for those of `nodes` (removed ones too) that were there then.
 
-# Periods that touch a stretch of time: for each node the last that had begun before it, and those that begin in it.
-_TOUCHING = f"""
-    SELECT one.node_id, lower(one.period) AS start, upper(one.period) AS finish, one.verdict, one.usable, one.expected
-    FROM {_NODES} AS node CROSS JOIN LATERAL (
-        SELECT * FROM {_PERIODS} WHERE node_id = node.id AND lower(period) < %({{since}})s
+    They are read, never computed again: a node that has not changed since is its row; of one that has, the period of its verdict
+    keeps the figures, without requested and free slots. What was not kept is None or empty.
+    """
+    present = nodes.filter(first_seen_at__lte=at).filter(Q(removed_at__isnull=True) | Q(removed_at__gt=at))
+    unchanged = present.filter(changed_at__lte=at, removed_at__isnull=True)
+    result = figures_now(unchanged)
+    others = list(present.exclude(pk__in=list(result)).order_by("pk").values_list("pk", flat=True))
+    kept = _kept(others, at)
+    return result | {pk: kept[pk] for pk in others if pk in kept}
+
+
+NOT_KEPT = NodeFigures(are_kept=False, requests_kept=False)
+"""A node that was there while nothing was recorded of it."""
+
+
+def _kept(ids: Collection[int], at: datetime) -> dict[int, NodeFigures]:
+    """One probe of an index for each node.
+
+    A node that was there and had no verdict is NOT_KEPT; one that was away at `at`, and has come back since, is left out.
+    """
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_PERIODS_AT, {"nodes": list(ids), "at": at})
+        return {
+            pk: NOT_KEPT
+            if verdict is None
+            else msgspec.json.decode(figures, type=NodeFigures)
+            if figures is not None
+            else _bare(verdict, rung, usable, expected)
+            for pk, verdict, rung, usable, expected, figures in cursor.fetchall()
+        }
+
+
+def _bare(verdict: str, rung: str, usable: int | None, expected: int | None) -> NodeFigures:
+    return msgspec.structs.replace(NOT_KEPT, verdict=verdict, broken_rung=rung, usable=usable, expected=expected)
+
+
+def _resources(nodes: QuerySet[Node]) -> dict[int, list[ResourceSlots]]:
+    resources: dict[int, list[ResourceSlots]] = defaultdict(list)
+    rows = NodeResource.objects.filter(node__in=nodes.order_by()).order_by("name").values_list("node_id", *_RESOURCE)
+    for node_id, *values in rows:
+        resources[node_id].append(ResourceSlots(**dict(zip(_RESOURCE, values, strict=True))))
+    return resources
+
+
+T = TypeVar("T")
+
+
+def grouped(figures: dict[int, NodeFigures], keys: dict[int, T]) -> dict[T, FleetFigures]:
+    """Returns the sums of each group; `keys`: node id to its group. Nodes without a key are in none."""
+    groups: dict[T, list[NodeFigures]] = defaultdict(list)
+    for pk, row in figures.items():
+        if pk in keys:
+            groups[keys[pk]].append(row)
+    return {key: sum_nodes(rows) for key, rows in groups.items()}
+
+
+_PERIODS_AT = statement(
+    """
+    SELECT node.id, verdict.verdict, verdict.broken_rung, verdict.usable, verdict.expected, verdict.figures
+    FROM {nodes} AS node
+    CROSS JOIN LATERAL (
+        SELECT period FROM {revisions} WHERE node_id = node.id AND lower(period) <= %(at)s
         ORDER BY lower(period) DESC LIMIT 1
-    ) AS one
-    WHERE upper(one.period) > %({{since}})s OR upper(one.period) IS NULL
-    UNION ALL
-    SELECT node_id, lower(period), upper(period), verdict, usable, expected
-    FROM {_PERIODS} WHERE lower(period) >= %({{since}})s AND lower(period) < %({{until}})s
-"""  # noqa: S608 a table's own name
-
-SECONDS = "floor(extract(epoch FROM {}))::bigint"
-_WITHIN = SECONDS.format("least(coalesce(finish, %(until)s), %(until)s)") + " - " + SECONDS.format("greatest(start, %(since)s)")
-
-
-def _sum(verdict: str) -> str:
-    return f"coalesce(sum(within) FILTER (WHERE verdict = '{verdict}'), 0)"
-
-
-# The pool a node was in for the most of its time in the window. Its time in no pool competes with them: a node that joined
-# a pool in the last hour of a day did not live that day in it.
-_BELONGED = f"""
-belonged AS (
-    SELECT one.node_id, pool.slug, one.period * tstzrange(%(since)s, greatest(%(since)s, %(until)s)) AS part
-    FROM {_MEMBERS} AS one JOIN {_POOLS} AS pool ON pool.id = one.pool_id
-    WHERE one.period && tstzrange(%(since)s, greatest(%(since)s, %(until)s))
-),
-shares AS (
-    SELECT node_id, slug, sum(extract(epoch FROM upper(part) - lower(part))) AS share FROM belonged GROUP BY node_id, slug
-    UNION ALL
-    SELECT figures.node_id, '', ready_s + degraded_s + not_ready_s + starting_s + unknown_s + excluded_s - pooled.share
-    FROM figures JOIN (
-        SELECT node_id, sum(extract(epoch FROM upper(part) - lower(part))) AS share
-        FROM (SELECT node_id, unnest(range_agg(part)) AS part FROM belonged GROUP BY node_id) AS parts GROUP BY node_id
-    ) AS pooled USING (node_id)
-),
-pools AS (SELECT DISTINCT ON (node_id) node_id, slug FROM shares ORDER BY node_id, share DESC, slug = '', slug)
-"""  # noqa: S608
-
-# `bad` walks back from a node's first period in sight for as long as it was already bad then: an incident that ends on
-# this day may have begun long before. `stretch` numbers the stretches of each node, `island` the stretches together with
-# the starting time behind them.
-_FIGURES = f"""
-WITH RECURSIVE seen AS ({touching("seen_from", "seen_to")}),
-bad AS (
-    SELECT * FROM (
-        SELECT DISTINCT ON (node_id) node_id, start, finish, verdict FROM seen ORDER BY node_id, start
-    ) AS first WHERE verdict IN ('not_ready', 'starting')
-    UNION ALL
-    SELECT before.node_id, lower(before.period), upper(before.period), before.verdict
-    FROM bad CROSS JOIN LATERAL (
-        SELECT * FROM {_PERIODS} WHERE node_id = bad.node_id AND lower(period) < bad.start
-        ORDER BY lower(period) DESC LIMIT 1
-    ) AS before
-    WHERE upper(before.period) = bad.start AND before.verdict IN ('not_ready', 'starting')
-),
-spans AS (
-    SELECT node_id, start, finish, verdict FROM seen UNION SELECT node_id, start, finish, verdict FROM bad
-),
-neighbours AS (
-    SELECT *,
-        CASE WHEN lag(finish) OVER one = start THEN lag(verdict) OVER one END AS before,
-        CASE WHEN lead(start) OVER one = finish THEN lead(verdict) OVER one END AS after
-    FROM spans WINDOW one AS (PARTITION BY node_id ORDER BY start)
-),
-numbered AS (
-    SELECT *,
-        count(*) FILTER (WHERE verdict = 'not_ready' AND before IS DISTINCT FROM 'not_ready') OVER one AS stretch,
-        count(*) FILTER (WHERE before IS NULL OR before NOT IN ('not_ready', 'starting')) OVER one AS island
-    FROM neighbours WHERE verdict IN ('not_ready', 'starting')
-    WINDOW one AS (PARTITION BY node_id ORDER BY start)
-),
-repairs AS (
-    SELECT node_id, island, max(stretch) AS stretch,
-        (array_agg(finish ORDER BY start DESC))[1] AS repaired_at,
-        (array_agg(after ORDER BY start DESC))[1] IN ('ready', 'degraded') AS is_good
-    FROM numbered GROUP BY node_id, island
-),
-stretches AS (
-    SELECT node_id, stretch, min(island) AS island, min(start) AS start,
-        CASE WHEN count(finish) = count(*) THEN max(finish) END AS finish,
-        (array_agg(before ORDER BY start))[1] IN ('ready', 'degraded') AS from_good
-    FROM numbered WHERE verdict = 'not_ready' GROUP BY node_id, stretch
-),
-told AS (
-    SELECT one.node_id, one.start, one.finish, one.from_good,
-        CASE WHEN repairs.is_good AND repairs.stretch = one.stretch THEN repairs.repaired_at END AS repaired_at,
-        coalesce(one.finish, %(now)s) - one.start > %(grace)s AS is_incident
-    FROM stretches AS one JOIN repairs USING (node_id, island)
-),
-bad_figures AS (
-    SELECT node_id,
-        count(*) FILTER (WHERE is_incident AND began) AS incidents,
-        min(start) FILTER (WHERE is_incident AND began) AS first_bad_at,
-        count(*) FILTER (WHERE began AND from_good AND repaired_at - start <= %(flap)s) AS flaps,
-        coalesce(sum(greatest(0, {_WITHIN})) FILTER (WHERE is_incident), 0) AS down_s,
-        count(*) FILTER (WHERE is_incident AND mended) AS repaired,
-        coalesce(sum({SECONDS.format("repaired_at")} - {SECONDS.format("start")}) FILTER (WHERE is_incident AND mended), 0)
-            AS repair_s
-    FROM (
-        SELECT *, start >= %(since)s AND start < %(until)s AS began,
-            repaired_at >= %(since)s AND repaired_at < %(until)s AS mended
-        FROM told
-    ) AS dated GROUP BY node_id
-),
-clipped AS (
-    SELECT node_id, verdict, {_WITHIN} AS within FROM seen
-    WHERE start < %(until)s AND (finish > %(since)s OR finish IS NULL)
-),
-figures AS (
-    SELECT node_id, {", ".join(f"{_sum(verdict)} AS {verdict}_s" for verdict in ("ready", "degraded", "not_ready", "starting"))},
-        coalesce(sum(within) FILTER (WHERE verdict NOT IN ('ready', 'degraded', 'not_ready', 'starting', 'excluded')), 0)
-            AS unknown_s,
-        {_sum("excluded")} AS excluded_s
-    FROM clipped GROUP BY node_id
-),
-{_BELONGED}
-SELECT figures.node_id, node.cluster_id, ready_s, degraded_s, not_ready_s, starting_s, unknown_s, excluded_s,
-    coalesce(incidents, 0) AS incidents, coalesce(flaps, 0) AS flaps, coalesce(down_s, 0) AS down_s, first_bad_at,
-    coalesce(repaired, 0) AS repaired, coalesce(repair_s, 0) AS repair_s, coalesce(pools.slug, '') AS pool
-FROM figures JOIN {_NODES} AS node ON node.id = figures.node_id LEFT JOIN bad_figures USING (node_id)
-    LEFT JOIN pools USING (node_id)
-"""  # noqa: S608
+    ) AS revision
+    LEFT JOIN LATERAL (
+        SELECT newest.* FROM (
+            SELECT verdict, broken_rung, usable, expected, figures, period FROM {verdicts}
+            WHERE node_id = node.id AND lower(period) <= %(at)s ORDER BY lower(period) DESC LIMIT 1
+        ) AS newest WHERE upper(newest.period) > %(at)s OR upper(newest.period) IS NULL
+    ) AS verdict ON true
+    WHERE node.id = ANY(%(nodes)s) AND (upper(revision.period) > %(at)s OR upper(revision.period) IS NULL)
+    """,
+    nodes=Node,
+    revisions=NodeRevision,
+    verdicts=VerdictPeriod,
+)

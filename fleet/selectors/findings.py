@@ -1,20 +1,20 @@
-"""Findings: lists, counts and facets, and which of them somebody muted."""
+"""Findings: lists, counts and facets, and which of them are silenced."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from django.db.models import Case, Count, DateTimeField, F, Func, IntegerField, Max, Min, Prefetch, Q, QuerySet, Value, When
 from django.http import QueryDict
 from django.utils import timezone
 
-from fleet.domain import rulebook
+from fleet.domain.evaluation import registry
 from fleet.domain.findings import Severity
-from fleet.filters import FINDING_STATUSES, FindingFilters, is_muted
-from fleet.models import FindingRow, Mute
+from fleet.filters import FINDING_STATUSES, FindingFilters, is_silenced
+from fleet.models import FindingRow, Silence
 from fleet.selectors.facets import Facet, FacetValue, facets
 
 WORST_FIRST = tuple(severity.value for severity in reversed(Severity))
@@ -25,11 +25,28 @@ _RANK = Case(
 )
 
 
-def findings() -> QuerySet[Any]:
-    """FindingRows of every time, open and resolved, of configured clusters; each with `opened_at`, `resolved_at` (None while
-    it stands) and `rank` (0 is fatal)."""
-    return (
-        FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True))
+class Ranked(TypedDict):
+    """Columns beside a finding of `findings`."""
+
+    opened_at: datetime
+    resolved_at: datetime | None
+    rank: int
+
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+    RankedFindings: TypeAlias = QuerySet[WithAnnotations[FindingRow, Ranked]]
+
+
+def findings() -> RankedFindings:
+    """FindingRows of every time, open and resolved, of configured clusters.
+
+    Each with `opened_at`, `resolved_at` (None while it stands) and `rank` (0 is fatal).
+    """
+    ranked: RankedFindings = (
+        # the end of a current period is null, which the types of its columns do not show
+        FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True))  # type: ignore[assignment]
         .select_related("cluster", "node")
         .annotate(
             opened_at=Func(F("period"), function="lower", output_field=DateTimeField()),
@@ -37,19 +54,19 @@ def findings() -> QuerySet[Any]:
             rank=_RANK,
         )
     )
+    return ranked
 
 
 def get_finding(pk: int) -> FindingRow | None:
-    found: FindingRow | None = findings().filter(pk=pk).first()
-    return found
+    return findings().filter(pk=pk).first()
 
 
-def open_findings(now: datetime) -> QuerySet[Any]:
-    """What stands now and nobody muted."""
-    return findings().filter(period__endswith__isnull=True).exclude(is_muted(now))
+def open_findings(now: datetime) -> RankedFindings:
+    """Returns open findings that are not silenced."""
+    return findings().filter(period__endswith__isnull=True).exclude(is_silenced(now))
 
 
-def ordered(queryset: QuerySet[Any], sort: str) -> QuerySet[Any]:
+def ordered(queryset: RankedFindings, sort: str) -> RankedFindings:
     """`worst` (then longest standing), `newest` by their opening, or `resolved` by their end, newest first."""
     if sort == "newest":
         return queryset.order_by("-opened_at", "rank", "id")
@@ -79,7 +96,7 @@ class RuleRow:
     newest: datetime | None
 
 
-def by_rule(queryset: QuerySet[Any]) -> list[RuleRow]:
+def by_rule(queryset: RankedFindings) -> list[RuleRow]:
     """Findings counted by their rule, worst first, then by number."""
     rows = (
         queryset.order_by()
@@ -97,7 +114,7 @@ def by_rule(queryset: QuerySet[Any]) -> list[RuleRow]:
     return [
         RuleRow(
             row["rule"],
-            rulebook.title(row["rule"]),
+            registry.title(row["rule"]),
             WORST_FIRST[row["worst"]] if row["worst"] < len(WORST_FIRST) else "",
             row["number"],
             row["nodes"],
@@ -110,38 +127,38 @@ def by_rule(queryset: QuerySet[Any]) -> list[RuleRow]:
 
 
 def finding_facets(names: Sequence[str], params: QueryDict) -> list[Facet]:
-    """Facets of the list of findings. A status stands for a condition, not a column: each of the three is counted by itself."""
-    found = []
+    """Facets of the list of findings. A status is a condition, not a column: each of the three is counted separately."""
+    rows = []
     for name in names:
         if name != "status":
             (facet,) = facets(FindingFilters, [name], params, findings())
-            found.append(_worst_first(facet) if name == "severity" else facet)
+            rows.append(_worst_first(facet) if name == "severity" else facet)
             continue
-        others, chosen = params.copy(), [one for value in params.getlist(name) for one in value.split(",") if one]
+        others, chosen = params.copy(), [item for value in params.getlist(name) for item in value.split(",") if item]
         values = []
         for status in FINDING_STATUSES:
             others[name] = status
             values.append(FacetValue(status, FindingFilters(others, queryset=findings()).qs.count(), status in chosen))
-        found.append(Facet(name, tuple(values)))
-    return found
+        rows.append(Facet(name, tuple(values)))
+    return rows
 
 
 def _worst_first(facet: Facet) -> Facet:
     known = {value: place for place, value in enumerate(WORST_FIRST)}
-    return Facet(facet.name, tuple(sorted(facet.values, key=lambda one: known.get(one.value, len(known)))))
+    return Facet(facet.name, tuple(sorted(facet.values, key=lambda row: known.get(row.value, len(known)))))
 
 
-class Mutes:
-    """The mutes that hold at a moment, in one query, and which of them applies to a finding."""
+class Silences:
+    """The silences that hold at a moment, in one query, and which of them applies to a finding."""
 
     def __init__(self, now: datetime | None = None) -> None:
-        rows = Mute.objects.filter(until__gt=now or timezone.now()).select_related("by").order_by("until", "pk")
-        self._by_rule: dict[str, list[Mute]] = {}
+        rows = Silence.objects.filter(until__gt=now or timezone.now()).select_related("by").order_by("until", "pk")
+        self._by_rule: dict[str, list[Silence]] = {}
         for row in rows:
             self._by_rule.setdefault(row.rule, []).append(row)
 
-    def of(self, finding: FindingRow) -> Mute | None:
-        """The one that ends last; None for a finding that nobody muted, or that is over."""
+    def of(self, finding: FindingRow) -> Silence | None:
+        """Returns the silence that ends last; None for a finding that is not silenced, or resolved."""
         if finding.period.upper is not None:
             return None
         fitting = [
@@ -156,27 +173,29 @@ class Mutes:
 
 def rule_count() -> int:
     """How many rules look at nodes and clusters."""
-    return len(rulebook.NODE_RULES) + len(rulebook.CLUSTER_RULES)
+    return len(registry.NODE_RULES) + len(registry.CLUSTER_RULES)
 
 
-def get_mute(pk: int) -> Mute | None:
-    return Mute.objects.filter(pk=pk).first()
+def get_silence(pk: int) -> Silence | None:
+    return Silence.objects.filter(pk=pk).first()
 
 
-def mutes_version(now: datetime) -> str:
-    """Changes whenever something is muted, unmuted, or a mute runs out."""
-    held = Mute.objects.filter(until__gt=now).order_by("pk").values_list("pk", "until")
+def silences_version(now: datetime) -> str:
+    """Changes whenever something is silenced, unsilenced, or a silence runs out."""
+    held = Silence.objects.filter(until__gt=now).order_by("pk").values_list("pk", "until")
     return ",".join(f"{pk}:{until.timestamp():.0f}" for pk, until in held)
 
 
-def alert_count(now: datetime) -> int:
-    """Open critical and fatal findings that nobody muted: what the navigation shows."""
-    return open_findings(now).filter(severity__in=(Severity.CRITICAL, Severity.FATAL)).count()
+@dataclass(frozen=True, slots=True)
+class ShownFinding:
+    """A finding with what pages show beside it."""
+
+    finding: FindingRow
+    title: str
+    silence: Silence | None
+    """The silence that hides it; None for a finding that is not silenced, or resolved."""
 
 
-def decorated(rows: Iterable[FindingRow], mutes: Mutes) -> list[FindingRow]:
-    """The rows with `mute` (Mute or None) and `title`, for pages."""
-    shown: list[Any] = list(rows)
-    for row in shown:
-        row.mute, row.title = mutes.of(row), rulebook.title(row.rule)
-    return shown
+def shown(rows: Iterable[FindingRow], silences: Silences) -> list[ShownFinding]:
+    """Returns the findings with the titles of their rules and their silences."""
+    return [ShownFinding(row, registry.title(row.rule), silences.of(row)) for row in rows]

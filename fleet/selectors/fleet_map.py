@@ -8,8 +8,11 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from fleet.domain.evaluation.figures import NodeFigures
+from fleet.domain.evaluation.fleet_figures import sum_nodes
 from fleet.models import Node, PoolMembership
 from fleet.selectors.clusters import stale_cluster_ids
+from fleet.selectors.figures import figures_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,41 +49,43 @@ def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
     A node in two pools stands in both, so that every group is as large as its pool; nodes in no pool come last.
     """
     stale = stale_cluster_ids(now)
-    members: dict[str, list[tuple]] = defaultdict(list)
+    members: dict[str, list[tuple[Tile, NodeFigures]]] = defaultdict(list)
     rows = nodes.order_by("name").values_list(
-        _FIELD.get(by, "pk"), "cluster_id", "cluster__name", "name", "verdict", "broken_rung", "verdict_reason",
-        "verdict_since", "product", "mode", "usable", "expected", "physical",
-    )  # fmt: skip
+        "pk", _FIELD.get(by, "pk"), "cluster_id", "cluster__name", "name", "verdict_reason", "verdict_since"
+    )
+    figures = figures_now(nodes, with_resources=False)
     slugs = _pools() if by == "pool" else {}
-    for key, *row in rows:
+    for pk, key, cluster_id, cluster, node, reason, since in rows:
+        tile = tile_of(cluster, node, figures[pk], reason, since, stale=cluster_id in stale)
         for name in slugs.get(key, (NO_POOL,)) if by == "pool" else (key or "Unknown",):
-            members[name].append(tuple(row))
-    return [_group(name, members[name], by, stale) for name in sorted(members, key=lambda name: (name == NO_POOL, name))]
+            members[name].append((tile, figures[pk]))
+    return [group_of(name, members[name], by) for name in sorted(members, key=lambda name: (name == NO_POOL, name))]
+
+
+def tile_of(cluster: str, node: str, figures: NodeFigures, reason: str, since: datetime | None, *, stale: bool) -> Tile:
+    """Returns one node's tile."""
+    return Tile(cluster, node, figures.verdict, figures.broken_rung, reason, since, figures.usable_of_expected, stale)
 
 
 def _pools() -> dict[int, list[str]]:
-    found: dict[int, list[str]] = defaultdict(list)
+    pools: dict[int, list[str]] = defaultdict(list)
     present = PoolMembership.objects.filter(period__endswith__isnull=True, pool__removed_at__isnull=True)
     for node_id, slug in present.order_by().values_list("node_id", "pool__slug"):
-        found[node_id].append(slug)
-    return found
+        pools[node_id].append(slug)
+    return pools
 
 
-def _group(name: str, rows: list[tuple], by: str, stale: frozenset[int]) -> Group:
-    tiles, products, modes, expected_total = [], set(), set(), 0
-    for pk, cluster, node, verdict, rung, reason, since, product, mode, usable, expected, physical in rows:
-        most = max(expected or 0, physical or 0)
-        tiles.append(Tile(cluster, node, verdict, rung, reason, since, min(usable or 0, most), pk in stale))
-        products.add(product)
-        modes.add(mode)
-        expected_total += most
-    told = [*sorted(filter(None, products)), *sorted(filter(None, modes))]
-    detail = told if by == "pool" else sorted(filter(None, {"cluster": products, "product": modes, "mode": products}[by]))
+def group_of(name: str, members: list[tuple[Tile, NodeFigures]], by: str) -> Group:
+    """Returns the tiles of one group with its sums."""
+    products = sorted({figures.product for _, figures in members if figures.product})
+    modes = sorted({figures.mode for _, figures in members if figures.mode})
+    detail = [*products, *modes] if by == "pool" else {"cluster": products, "product": modes, "mode": products}[by]
+    total = sum_nodes(figures for _, figures in members)
     return Group(
         name=name,
         detail=" · ".join(detail[:3]) + (f" and {len(detail) - 3} more" if len(detail) > 3 else ""),
-        stale=bool(tiles) and all(tile.stale for tile in tiles),
-        usable=sum(tile.usable for tile in tiles),
-        expected=expected_total,
-        tiles=tuple(tiles),
+        stale=all(tile.stale for tile, _ in members),
+        usable=total.usable,
+        expected=total.expected,
+        tiles=tuple(tile for tile, _ in members),
     )

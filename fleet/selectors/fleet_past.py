@@ -1,4 +1,4 @@
-"""The fleet as it was judged at one moment, from the periods of verdicts and rungs."""
+"""The fleet's page at one past moment: figures, groups, ladder and findings, read from what was recorded."""
 
 from __future__ import annotations
 
@@ -6,120 +6,112 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from fleet.domain.evaluation.figures import NodeFigures
+from fleet.domain.evaluation.fleet_figures import FleetFigures, sum_nodes
 from fleet.domain.readiness.types import Verdict
-from fleet.domain.readiness.words import missing_words
 from fleet.models import FindingRow, Node, RungPeriod, VerdictPeriod
-from fleet.selectors.fleet import VERDICTS, Missing
-from fleet.selectors.fleet_map import Group, Tile
+from fleet.selectors.figures import NOT_KEPT, figures_at
+from fleet.selectors.fleet_map import Group, Tile, group_of, tile_of
 from fleet.selectors.ladder import Funnel, FunnelRung, required_rung
+from fleet.selectors.nodes import nodes as all_nodes
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """`usable` of `expected` physical GPUs at `at`; `missing` adds up to the difference."""
+    """The fleet at `at`."""
 
     at: datetime
-    nodes: int
-    by_verdict: dict[str, int]
-    expected: int
-    usable: int
-    degraded_usable: int
-    missing: tuple[Missing, ...]
+    figures: FleetFigures
     unjudged: int
-    """Nodes that were there and that nothing had judged: they are in no sum."""
+    """Nodes that were there while nothing was recorded of them: they are in no sum of GPUs."""
     funnel: Funnel
     groups: tuple[Group, ...]
     findings: int
-    """Findings that stood open then."""
+    """Findings that were open then."""
     before: datetime | None
     after: datetime | None
     """The nearest moments at which a verdict changed anywhere."""
 
+    @property
+    def nodes(self) -> int:
+        return self.figures.nodes
 
-_FIELD = {"cluster": "node__cluster__name", "product": "node__product", "mode": "node__mode"}
+    @property
+    def by_verdict(self) -> dict[str, int]:
+        return self.figures.by_verdict
+
+
+_FIELD = {"cluster": "cluster__name", "product": "product", "mode": "mode"}
 
 
 def fleet_at(at: datetime, *, cluster: str = "", by: str = "cluster") -> Past:
-    """The fleet at a moment; what nobody judged then is in no sum. Groups are those of today's labels. Six queries."""
-    there = Node.objects.filter(Q(removed_at__isnull=True) | Q(removed_at__gt=at), first_seen_at__lte=at)
-    periods = VerdictPeriod.objects.filter(period__contains=at)
-    moments = VerdictPeriod.objects.all()
+    """The fleet at a moment. Groups are those of today's labels. A constant number of queries."""
+    nodes: QuerySet[Node] = all_nodes()
+    periods = VerdictPeriod.objects.filter(period__contains=at, node__cluster__removed_at__isnull=True)
+    changes = VerdictPeriod.objects.filter(continues_since__isnull=True)
     findings = FindingRow.objects.filter(period__contains=at)
     if cluster:
-        there = there.filter(cluster__name=cluster)
+        nodes = nodes.filter(cluster__name=cluster)
         periods = periods.filter(node__cluster__name=cluster)
-        moments = moments.filter(node__cluster__name=cluster)
+        changes = changes.filter(node__cluster__name=cluster)
         findings = findings.filter(cluster__name=cluster)
-    missing: dict[tuple[str, str], list[int]] = defaultdict(list)
-    tiles: dict[str, list[tuple[Tile, int]]] = defaultdict(list)
-    by_verdict: Counter[str] = Counter()
-    expected_total = usable_total = degraded = 0
-    rows = periods.order_by("node__name").values_list(
-        _FIELD[by], "node__cluster__name", "node__name", "verdict", "broken_rung", "reason", "period", "usable", "expected"
-    )
-    for group, name, node, verdict, rung, reason, period, usable, expected in rows:
-        most = expected or 0
-        good = min(usable or 0, most)
-        by_verdict[verdict] += 1
-        expected_total += most
-        usable_total += good
-        degraded += good if verdict == Verdict.DEGRADED else 0
-        if good < most:
-            missing[verdict, "" if verdict in (Verdict.EXCLUDED, Verdict.STARTING) else rung].append(most - good)
-        tiles[group or "Unknown"].append((Tile(name, node, verdict, rung, reason, period.lower, good, stale=False), most))
-    judged = sum(by_verdict.values())
+    figures = figures_at(nodes, at)
+    total = sum_nodes(figures.values())
     return Past(
         at=at,
-        nodes=judged,
-        by_verdict={verdict: by_verdict[verdict] for verdict in VERDICTS},
-        expected=expected_total,
-        usable=usable_total,
-        degraded_usable=degraded,
-        missing=tuple(
-            Missing(verdict, rung, missing_words(verdict, rung), sum(cards), len(cards))
-            for (verdict, rung), cards in sorted(missing.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
-        ),
-        unjudged=max(0, there.count() - judged),
-        funnel=_funnel(at, periods, by_verdict),
-        groups=tuple(
-            Group(
-                name, "", False, sum(tile.usable for tile, _ in found), sum(most for _, most in found), tuple(t for t, _ in found)
-            )
-            for name, found in sorted(tiles.items())
-        ),
+        figures=total,
+        unjudged=sum(row is NOT_KEPT for row in figures.values()),
+        funnel=_funnel(at, periods, Counter(total.by_verdict)),
+        groups=_groups(nodes, figures, periods, by),
         findings=findings.count(),
-        before=moments.filter(period__startswith__lt=at)
+        before=changes.filter(period__startswith__lt=at)
         .order_by("-period__startswith")
         .values_list("period__startswith", flat=True)
         .first(),
-        after=moments.filter(period__startswith__gt=at)
+        after=changes.filter(period__startswith__gt=at)
         .order_by("period__startswith")
         .values_list("period__startswith", flat=True)
         .first(),
     )
 
 
+def _groups(
+    nodes: QuerySet[Node], figures: dict[int, NodeFigures], periods: QuerySet[VerdictPeriod], by: str
+) -> tuple[Group, ...]:
+    groups = {period.node_id: period for period in periods.only("node_id", "reason", "period", "continues_since")}
+    members: dict[str, list[tuple[Tile, NodeFigures]]] = defaultdict(list)
+    rows = nodes.filter(pk__in=list(figures)).order_by("name").values_list("pk", _FIELD[by], "cluster__name", "name")
+    for pk, group, cluster, name in rows:
+        period = groups.get(pk)
+        reason, since = (period.reason, period.since) if period else ("", None)
+        tile = tile_of(cluster, name, figures[pk], reason, since, stale=False)
+        members[group or "Unknown"].append((tile, figures[pk]))
+    return tuple(group_of(name, members[name], by) for name in sorted(members))
+
+
 def _funnel(at: datetime, verdicts: QuerySet[VerdictPeriod], by_verdict: Counter[str]) -> Funnel:
-    """What each rung said then. A period does not keep who waived it."""
+    """Returns the status of each rung at that time. A period does not keep waivers."""
     numbers = {
-        one["id"]: one["number"]
+        item["id"]: item["number"]
         for rungs in Node.objects.order_by("-changed_at").values_list("rungs", flat=True)[:1]
-        for one in rungs
+        for item in rungs
     }
     excluded = by_verdict[Verdict.EXCLUDED]
     counted = verdicts.exclude(verdict=Verdict.EXCLUDED).order_by().values("node")
-    said: dict[str, Counter[str]] = defaultdict(Counter)
+    result: dict[str, Counter[str]] = defaultdict(Counter)
     for rung, status in RungPeriod.objects.filter(period__contains=at, node__in=counted).order_by().values_list("rung", "status"):
-        said[rung][status] += 1
+        result[rung][status] += 1
     required = required_rung()
     return Funnel(
         rungs=tuple(
-            FunnelRung(numbers.get(rung, 99), rung, found["pass"] + found["warn"], dict(found), numbers.get(rung, 99) <= required)
-            for rung, found in sorted(said.items(), key=lambda pair: numbers.get(pair[0], 99))
+            FunnelRung(
+                numbers.get(rung, 99), rung, values["pass"] + values["warn"], dict(values), numbers.get(rung, 99) <= required
+            )
+            for rung, values in sorted(result.items(), key=lambda pair: numbers.get(pair[0], 99))
         ),
-        counted=sum(by_verdict.values()) - excluded if said else 0,
+        counted=sum(by_verdict.values()) - excluded if result else 0,
         excluded=excluded,
         unjudged=0,
     )

@@ -3,148 +3,58 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from fleet.domain.attribution import is_computing
 from fleet.domain.catalog import metrics
-from fleet.domain.measured import measure
-from fleet.domain.telemetry import DeviceSample
-from fleet.models import DeviceTelemetry, FindingRow, Gpu, Node, Pod, XidBurstRow
+from fleet.domain.devices import drawing
+from fleet.domain.devices.attribution import is_computing
+from fleet.domain.health.measurements import measure
+from fleet.domain.history.staleness import is_recent
+from fleet.domain.snapshot.telemetry import DeviceSample
+from fleet.models import DeviceTelemetry, FindingRow, Node, Pod, XidBurstRow
 from fleet.selectors import telemetry
+from fleet.selectors.gpu_rows import GpuRow, GpuTable, MigRow, PodOn, Reading, SlotDrawing, Xid
 
 SHOWN = ("gpu_util", "fb_used", "gpu_temp", "power", "ecc_dbe_volatile")
 """Metrics of the table, in its order."""
 XID_WINDOW = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One value, or why there is none."""
-
-    value: float | None
-    why: str = ""
-    """In a word or two, where the value is None."""
-    enable: str = ""
-    """The line of the exporter's counters CSV that switches it on; empty where that is not the reason."""
-    reason: str = ""
-    """Why, as one plain sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Xid:
-    code: int
-    last_at: datetime
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class PodOn:
-    """A pod that the exporter names on a card, as far as Muster knows it too."""
-
-    namespace: str
-    name: str
-    squatter: bool = False
-    """It uses the card and holds no slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class MigRow:
-    profile: str
-    instance: str
-    fb_used: Reading
-    fb_total: float | None
-    engine: Reading
-    """Share of time in which its graphics engine was active, in percent: instances have no GPU use of their own."""
-    pods: tuple[PodOn, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GpuRow:
-    """One physical card."""
-
-    index: str
-    uuid: str
-    product: str
-    memory_mib: float | None
-    readings: Mapping[str, Reading]
-    at: datetime | None
-    """Moment of its newest sample."""
-    silent: bool
-    """It was measured before and is not any more: everything about it is unmeasured."""
-    gone: bool
-    """Silent, while the node's other cards still report: the card itself is lost."""
-    xids: tuple[Xid, ...]
-    pods: tuple[PodOn, ...]
-    unclaimed: bool
-    """In use, though the exporter, which names pods on this node, names none on it."""
-    migs: tuple[MigRow, ...]
-    findings: tuple[FindingRow, ...]
-    curve_key: str
-
-    @property
-    def broken(self) -> bool:
-        """It is lost, or a rule says that it must not be used."""
-        return self.gone or any(one.severity in ("fatal", "critical") for one in self.findings)
-
-    @property
-    def squatted(self) -> bool:
-        return self.unclaimed or any(pod.squatter for pod in self.pods)
-
-
-@dataclass(frozen=True, slots=True)
-class GpuTable:
-    rows: tuple[GpuRow, ...]
-    why_none: str
-    """Why there is no telemetry at all; empty where there is."""
-    off: tuple[tuple[str, str], ...]
-    """(title, line of the counters CSV) of metrics that the exporter does not export."""
-    cards: tuple[Gpu, ...]
-    """What was known of the cards without telemetry."""
-    newest: datetime | None
-    sources: tuple[str, ...]
-    measured: bool
-
-
 def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), pods: Iterable[Pod] = ()) -> GpuTable:
     """The cards of `node`, known by telemetry, by ResourceSlices, or only counted. Four queries."""
-    samples = list(DeviceTelemetry.objects.filter(node=node).order_by("uuid", "gi_id"))
-    cards = [one for one in samples if not one.gi_id]
-    instances: dict[str, list[DeviceTelemetry]] = defaultdict(list)
-    for one in samples:
-        if one.gi_id:
-            instances[one.uuid].append(one)
+    samples = [_Sampled.of(row) for row in DeviceTelemetry.objects.filter(node=node).order_by("uuid", "gi_id")]
+    instances: dict[str, list[_Sampled]] = defaultdict(list)
+    for item in samples:
+        if item.gi_id:
+            instances[item.uuid].append(item)
     known = list(node.gpus.all())
     context = _Context(node, now, samples, list(pods))
     bursts = _bursts(node, now)
     by_card = _by_card(findings)
     by_uuid = {gpu.uuid: gpu for gpu in known if gpu.uuid}
-    seen = {one.uuid: one for one in cards}
-    for uuid in instances:
-        seen.setdefault(uuid, DeviceTelemetry(node=node, uuid=uuid, at=instances[uuid][0].at, sample={}))
-    named = [*seen, *(uuid for uuid in [*by_uuid, *node.known_uuids] if uuid not in seen)]
-    named = list(dict.fromkeys(named))
-    talking = any(context.fresh(one.at) for one in samples)
+    seen = {card.uuid: card for card in samples if not card.gi_id}
+    for uuid, parts in instances.items():
+        seen.setdefault(uuid, _Sampled(uuid, "", parts[0].at, "", None))
+    named = list(dict.fromkeys([*seen, *by_uuid, *node.known_uuids]))
+    talking = any(context.fresh(result.at) for result in samples)
     rows = []
     for place, uuid in enumerate(named):
         newest, gpu = seen.get(uuid), by_uuid.get(uuid)
-        sample = newest.sample if newest else {}
-        index = sample.get("index")
+        sample = newest.sample if newest else None
         silent = bool(samples) and (newest is None or not context.fresh(newest.at))
         pods_on = context.pods(uuid, sample)
-        readings = context.readings(newest, SHOWN)
         migs = tuple(context.mig(instance) for instance in instances.get(uuid, ()))
         rows.append(
             GpuRow(
-                index=str(index if index is not None else gpu.position if gpu else place),
+                index=str(sample.index if sample and sample.index is not None else gpu.position if gpu else place),
                 uuid=uuid,
-                product=sample.get("model") or (gpu.product if gpu else "") or node.product,
-                memory_mib=_memory(sample.get("values") or {}) or (gpu.memory_mib if gpu else None) or node.gpu_memory_mib,
-                readings=readings,
+                product=(sample.model if sample else "") or (gpu.product if gpu else "") or node.product,
+                memory_mib=_memory(sample) or (gpu.memory_mib if gpu else None) or node.gpu_memory_mib,
+                readings=context.readings(sample, SHOWN),
                 at=newest.at if newest else None,
                 silent=silent,
                 gone=silent and talking,
@@ -153,7 +63,6 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
                 unclaimed=not silent and not pods_on and not migs and context.names_pods and _computes(sample),
                 migs=migs,
                 findings=tuple(by_card.get(uuid, ())),
-                curve_key=uuid,
             )
         )
     return GpuTable(
@@ -161,8 +70,8 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
         why_none="" if samples else context.why_none,
         off=tuple((metrics.by_id()[name].title, line) for name, line in _off(rows).items()),
         cards=tuple(known),
-        newest=max((one.at for one in samples), default=None),
-        sources=tuple(sorted({one.source for one in samples if one.source})),
+        newest=max((value.at for value in samples), default=None),
+        sources=tuple(sorted({values.source for values in samples if values.source})),
         measured=bool(samples),
     )
 
@@ -174,7 +83,8 @@ def _off(rows: Iterable[GpuRow]) -> dict[str, str]:
 
 _WHY = {
     "not_enabled": "not enabled",
-    "not_told": "not told",
+    "not_reported": "not reported",
+    "refused": "invalid",
     "stale": "no sample",
     "exporter_failed": "not read",
     "not_collected": "not measured",
@@ -187,10 +97,26 @@ def telemetry_version(node: Node) -> str:
     return newest.isoformat() if newest else ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A device with its newest sample; None where only instances of the GPU were sampled."""
+
+    uuid: str
+    gi_id: str
+    at: datetime
+    source: str
+    sample: DeviceSample | None
+
+    @classmethod
+    def of(cls, row: DeviceTelemetry) -> _Sampled:
+        sample = msgspec.convert(row.sample, DeviceSample, strict=False) if row.sample else None
+        return cls(row.uuid, row.gi_id, row.at, row.source, sample)
+
+
 class _Context:
     """What all cards of one node share: who reads them, how old a sample may be, which pods hold slots."""
 
-    def __init__(self, node: Node, now: datetime, samples: list[DeviceTelemetry], pods: list[Pod]) -> None:
+    def __init__(self, node: Node, now: datetime, samples: list[_Sampled], pods: list[Pod]) -> None:
         self.now = now
         self.nvidia = node.vendor in ("", "nvidia")
         self.report = telemetry.report_of(node)
@@ -203,52 +129,51 @@ class _Context:
         for pod in alive:
             for device in (pod.snapshot or {}).get("devices") or ():
                 self.by_kubelet[str(device.get("device_id", "")).partition("::")[0]].append((pod.namespace, pod.name))
-        told = bool(self.by_kubelet) or any(one.sample.get("pods") for one in samples)
-        self.names_pods = told or not any(pod.holds and pod.slots and not pod.component for pod in alive)
-        """Whether a busy card without a pod proves anything: somebody says which pod has which, or none holds any."""
+        result = bool(self.by_kubelet) or any(item.sample.pods for item in samples if item.sample)
+        self.names_pods = result or not any(pod.holds and pod.slots and not pod.component for pod in alive)
+        """Whether a busy GPU without a pod is evidence: pods are attributed to GPUs, or no pod holds one."""
 
     @property
     def why_none(self) -> str:
         return self.readings(None, SHOWN[:1])[SHOWN[0]].reason
 
     def fresh(self, at: datetime | None) -> bool:
-        return at is not None and self.now - at <= telemetry.stale_after()
+        return at is not None and is_recent(at, self.now, telemetry.stale_after())
 
-    def readings(self, one: DeviceTelemetry | None, names: Iterable[str]) -> dict[str, Reading]:
+    def readings(self, sample: DeviceSample | None, names: Iterable[str]) -> dict[str, Reading]:
         """Each of these metrics of a device, or why there is none: the same words as the API's."""
-        sample = msgspec.convert(one.sample, DeviceSample, strict=False) if one and one.sample else None
-        told = measure(
+        result = measure(
             sample, self.report, now=self.now, stale_after=telemetry.stale_after(), nvidia=self.nvidia,
             metrics=[metrics.by_id()[name] for name in names],
         )  # fmt: skip
-        return {each.metric.id: Reading(each.value, _WHY.get(each.why, each.why), each.turn_on, each.reason) for each in told}
+        return {each.metric.id: Reading(each.value, _WHY.get(each.why, each.why), each.turn_on, each.reason) for each in result}
 
-    def pods(self, uuid: str, sample: Mapping[str, Any]) -> tuple[PodOn, ...]:
-        """Pods on a device: by the kubelet's word, else by the exporter's, which goes on naming pods that are gone."""
-        named = [] if sample.get("gi_id") else list(self.by_kubelet.get(uuid, ()))
-        named += [(one.get("namespace", ""), one.get("pod", "")) for one in sample.get("pods") or ()]
+    def pods(self, uuid: str, sample: DeviceSample | None) -> tuple[PodOn, ...]:
+        """Returns the pods on a device: from the kubelet, else from the exporter, which keeps naming removed pods."""
+        named = [] if sample and sample.gi_id else list(self.by_kubelet.get(uuid, ()))
+        named += [(pod.namespace, pod.pod) for pod in (sample.pods if sample else ())]
         return tuple(
             PodOn(*pod, squatter=pod in self.running and pod not in self.holders)
             for pod in dict.fromkeys(named)
             if pod in self.alive or not self.pods_known
         )
 
-    def mig(self, one: DeviceTelemetry) -> MigRow:
-        readings = self.readings(one, ("gr_engine_active", "fb_used"))
+    def mig(self, item: _Sampled) -> MigRow:
+        readings = self.readings(item.sample, ("gr_engine_active", "fb_used"))
         engine = readings["gr_engine_active"]
-        values = one.sample.get("values") or {}
         return MigRow(
-            profile=one.sample.get("profile") or "profile not told",
-            instance=one.gi_id,
+            profile=(item.sample.profile if item.sample else "") or "unknown profile",
+            instance=item.gi_id,
             fb_used=readings["fb_used"],
-            fb_total=_memory(values),
+            fb_total=_memory(item.sample),
             engine=engine if engine.value is None else Reading(100 * engine.value),
-            pods=self.pods(one.uuid, one.sample),
+            pods=self.pods(item.uuid, item.sample),
         )
 
 
-def _memory(values: Mapping[str, float]) -> float | None:
-    """A card's memory in MiB: told, or used + free + reserved."""
+def _memory(sample: DeviceSample | None) -> float | None:
+    """Returns a GPU's memory in MiB: as reported, or used + free + reserved."""
+    values = sample.values if sample else {}
     if values.get("fb_total"):
         return float(values["fb_total"])
     if "fb_used" in values and "fb_free" in values:
@@ -256,23 +181,37 @@ def _memory(values: Mapping[str, float]) -> float | None:
     return None
 
 
-def _computes(sample: Mapping[str, Any]) -> bool:
-    return bool(sample) and bool(is_computing(msgspec.convert(sample, DeviceSample, strict=False)))
+def _computes(sample: DeviceSample | None) -> bool:
+    return sample is not None and bool(is_computing(sample))
+
+
+def slot_drawings(node: Node, table: GpuTable) -> list[SlotDrawing]:
+    """Returns the node's slots drawn; whole GPUs that telemetry identifies each with its use."""
+    drawn = drawing.drawings(node.info or {})
+    rows = table.rows if table.measured else ()
+    if len(drawn) == 1 and drawn[0].kind == "full" and len(rows) == len(drawn[0].cells) and any(row.pods for row in rows):
+        cells = tuple(drawing.Cell(_use(row), row.index) for row in rows)
+        return [SlotDrawing(msgspec.structs.replace(drawn[0], cells=cells, numbered=True), is_measured=True)]
+    return [SlotDrawing(item) for item in drawn]
+
+
+def _use(row: GpuRow) -> drawing.State:
+    return "broken" if row.gone else "squatter" if row.squatted else "requested" if row.pods else "free"
 
 
 def _bursts(node: Node, now: datetime) -> dict[str, tuple[Xid, ...]]:
-    found: dict[str, dict[int, Xid]] = defaultdict(dict)
+    bursts: dict[str, dict[int, Xid]] = defaultdict(dict)
     for burst in XidBurstRow.objects.filter(node=node, last_at__gte=now - XID_WINDOW, last_at__lte=now).order_by("-last_at"):
-        before = found[burst.uuid].get(burst.code)
+        before = bursts[burst.uuid].get(burst.code)
         total = burst.count + (before.count if before else 0)
-        found[burst.uuid][burst.code] = Xid(burst.code, before.last_at if before else burst.last_at, total)
-    return {uuid: tuple(codes.values()) for uuid, codes in found.items()}
+        bursts[burst.uuid][burst.code] = Xid(burst.code, before.last_at if before else burst.last_at, total)
+    return {uuid: tuple(codes.values()) for uuid, codes in bursts.items()}
 
 
 def _by_card(findings: Iterable[FindingRow]) -> dict[str, list[FindingRow]]:
     """Findings whose key is a card's UUID, or begins with it."""
-    found: dict[str, list[FindingRow]] = defaultdict(list)
-    for one in findings:
-        if one.key.startswith("GPU-"):
-            found[one.key.split("/")[0].split("|")[0]].append(one)
-    return found
+    result: dict[str, list[FindingRow]] = defaultdict(list)
+    for finding in findings:
+        if finding.key.startswith("GPU-"):
+            result[finding.key.split("/")[0].split("|")[0]].append(finding)
+    return result

@@ -1,4 +1,4 @@
-"""How many nodes stand where on the readiness ladder."""
+"""Number of nodes per rung and status of the readiness ladder."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ GROUP BY 1, 2, 3, 4, 5
 
 
 def by_status() -> list[tuple[str, str, str, str, str, int]]:
-    """(cluster, pool, product, rung id, status, nodes) of the present nodes; one query. Nodes that were not judged are in no row;
-    the pool is selectors.pools.primary_slug."""
+    """(cluster, pool, product, rung id, status, nodes) of the present nodes; one query.
+
+    Not evaluated nodes are left out; the pool is selectors.pools.primary_slug.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_SQL)
         return list(cursor.fetchall())

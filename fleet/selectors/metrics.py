@@ -5,29 +5,35 @@ Unknown figures give no sample: an absent series can be alerted on, a 0 would li
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
 from django.conf import settings
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from fleet.domain.evaluation.fleet_figures import FleetFigures, ResourceFigures
 from fleet.domain.findings import Severity
-from fleet.domain.readiness.types import Verdict
-from fleet.models import Exporter, Node, NodeResource
-from fleet.selectors import findings_open, ladder_counts, notification_state
+from fleet.models import Exporter, Node
+from fleet.selectors import alarms, findings_open, ladder_counts, notification_state
 from fleet.selectors.clusters import clusters, newest_runs
+from fleet.selectors.figures import figures_now, grouped
 from fleet.selectors.pools import primary_slug
 
 _PLACE = ("cluster", "pool", "product")
 _GPUS = (
     ("physical", "Physical GPUs that are there."),
-    ("expected", "Physical GPUs that should be there: declared, or the most ever seen."),
+    ("expected", "Physical GPUs that should be there: declared, as ordered, or learned."),
     ("usable", "Physical GPUs on nodes whose verdict is ready or degraded."),
-    ("offered", "Physical GPUs that the scheduler can hand out."),
+    ("advertised", "Physical GPUs that the scheduler can hand out."),
 )
+
+
+Groups = dict[tuple[str, str, str], FleetFigures]
+"""(cluster, pool, product) to the sums of its nodes."""
 
 
 class FleetCollector(Collector):
@@ -35,22 +41,26 @@ class FleetCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
-        present = _placed(Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True))
+        groups = _figures()
         build = GaugeMetricFamily("muster_build_info", "1, with the version of Muster.", labels=["version"])
         build.add_metric([settings.VERSION], 1)
         yield build
+        yield from _muster_itself(now)
         yield from _clusters(now)
-        yield from _nodes(present)
+        yield from _nodes(groups)
         yield _rungs()
-        yield from _gpus(present)
-        yield _slots()
+        yield from _gpus(groups)
+        yield _slots(groups)
         yield _findings(now)
         yield _exporters()
         yield from _notifications(now)
 
 
-def _placed(nodes: QuerySet) -> QuerySet:
-    return nodes.order_by().annotate(place=F("cluster__name"), pool_slug=primary_slug("pk"))
+def _figures() -> Groups:
+    """Sums by cluster, pool and product. Three queries."""
+    present = Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True).order_by()
+    places = present.annotate(pool_slug=primary_slug("pk")).values_list("pk", "cluster__name", "pool_slug", "product")
+    return grouped(figures_now(present), {pk: (cluster, pool, product) for pk, cluster, pool, product in places})
 
 
 def _clusters(now: datetime) -> Iterator[Metric]:
@@ -58,8 +68,11 @@ def _clusters(now: datetime) -> Iterator[Metric]:
     age = GaugeMetricFamily("muster_collection_age_seconds", "Seconds since the nodes were last read whole.", labels=["cluster"])
     overdue = GaugeMetricFamily(
         "muster_collection_overdue_seconds",
-        "Seconds since a pass should have begun: whether beat and workers keep up.",
+        "Seconds since a collection run should have begun: whether beat and workers keep up.",
         labels=["cluster"],
+    )
+    clock = GaugeMetricFamily(
+        "muster_cluster_clock_ahead_seconds", "Seconds by which the API server's clock is ahead of Muster's.", labels=["cluster"]
     )
     took = GaugeMetricFamily("muster_collection_seconds", "Seconds the newest ended pass took.", labels=["cluster"])
     section_took = GaugeMetricFamily(
@@ -72,38 +85,54 @@ def _clusters(now: datetime) -> Iterator[Metric]:
         if cluster.outcome:
             up.add_metric([cluster.name], float(cluster.outcome != "failed"))
         if cluster.read_at:
-            age.add_metric([cluster.name], (now - cluster.read_at).total_seconds())
-        if cluster.next_due_at:
-            overdue.add_metric([cluster.name], max(0.0, (now - cluster.next_due_at).total_seconds()))
+            age.add_metric([cluster.name], max(0.0, (now - cluster.read_at).total_seconds()))
+        if (waits := alarms.overdue_s(cluster, now)) is not None:
+            overdue.add_metric([cluster.name], waits)
+        if cluster.clock_ahead_s is not None:
+            clock.add_metric([cluster.name], cluster.clock_ahead_s)
         for section in cluster.sections:
             section_took.add_metric([cluster.name, section["name"]], section["took_ms"] / 1000)
             section_ok.add_metric([cluster.name, section["name"]], float(section["outcome"] in ("collected", "absent")))
     for name, seconds in newest_runs():
         took.add_metric([name], seconds)
-    yield from (up, age, overdue, took, section_took, section_ok)
+    yield from (up, age, overdue, clock, took, section_took, section_ok)
 
 
-def _nodes(present: QuerySet) -> Iterator[Metric]:
+def _muster_itself(now: datetime) -> Iterator[Metric]:
+    behind = GaugeMetricFamily(
+        "muster_clusters_overdue", "Clusters whose collection run is overdue by more than an interval: workers do not keep up."
+    )
+    behind.add_metric([], len(alarms.overdue(now)))
+    yield behind
+    future = GaugeMetricFamily(
+        "muster_clock_behind_data_seconds",
+        "Seconds by which the newest recorded moment lies in the future: the clock was set back.",
+    )
+    future.add_metric([], alarms.clock_ahead_of_data_s(now))
+    yield future
+    if checked := alarms.last_check():
+        breaches = GaugeMetricFamily("muster_data_breaches", "Breaches of invariants in the newest check of the data.")
+        breaches.add_metric([], checked.count)
+        age = GaugeMetricFamily("muster_data_check_age_seconds", "Seconds since the data was last checked.")
+        age.add_metric([], max(0.0, (now - checked.at).total_seconds()))
+        yield from (breaches, age)
+
+
+def _nodes(groups: Groups) -> Iterator[Metric]:
     verdicts = GaugeMetricFamily("muster_nodes", "GPU nodes by verdict.", labels=[*_PLACE, "verdict"])
-    found: dict[tuple[str, str, str], dict[str, int]] = {}
-    for *place, verdict, count in present.values_list("place", "pool_slug", "product", "verdict").annotate(n=Count("pk")):
-        found.setdefault((place[0], place[1], place[2]), {})[verdict] = count
-    for where, counts in found.items():
-        for verdict in sorted({*map(str, Verdict), *counts}):
-            verdicts.add_metric([*where, verdict], counts.get(verdict, 0))
-    yield verdicts
-    states = GaugeMetricFamily("muster_node_states", "GPU nodes by what they offer the scheduler.", labels=[*_PLACE, "state"])
-    for *labels, count in present.values_list("place", "pool_slug", "product", "state").annotate(n=Count("pk")):
-        states.add_metric(labels, count)
-    yield states
+    states = GaugeMetricFamily("muster_node_states", "GPU nodes by what they advertise.", labels=[*_PLACE, "state"])
     flapping = GaugeMetricFamily("muster_nodes_flapping", "GPU nodes whose verdict changes again and again.", labels=["cluster"])
-    counted = present.filter(flapping=True).values_list("place").annotate(n=Count("pk"))
-    flaps = {cluster: 0 for cluster, _, _ in found}
-    for cluster, count in counted:
-        flaps[cluster] = count
+    flaps: Counter[str] = Counter()
+    for place, sums in groups.items():
+        for verdict, count in sums.by_verdict.items():
+            verdicts.add_metric([*place, verdict], count)
+        for state, count in sums.by_state.items():
+            if count:
+                states.add_metric([*place, state], count)
+        flaps[place[0]] += sums.flapping or 0
     for cluster, count in flaps.items():
         flapping.add_metric([cluster], count)
-    yield flapping
+    yield from (verdicts, states, flapping)
 
 
 def _rungs() -> Metric:
@@ -115,48 +144,48 @@ def _rungs() -> Metric:
     return rungs
 
 
-def _gpus(present: QuerySet) -> Iterator[Metric]:
-    # A sum over nothing but nulls is null: nobody counted there.
-    sums = list(present.values_list("place", "pool_slug", "product").annotate(*(Sum(field) for field, _ in _GPUS)))
-    for position, (field, text) in enumerate(_GPUS):
+def _gpus(groups: Groups) -> Iterator[Metric]:
+    for field, text in _GPUS:
         family = GaugeMetricFamily(f"muster_gpus_{field}", text, labels=_PLACE)
-        for row in sums:
-            if row[3 + position] is not None:
-                family.add_metric(row[:3], row[3 + position])
+        for place, sums in groups.items():
+            value = getattr(sums, field)
+            if value is not None and (field == "physical" or sums.is_counted):
+                family.add_metric(place, value)
         yield family
 
 
-def _slots() -> Metric:
-    figures = ("capacity", "allocatable", "requested", "free")
+def _slots(groups: Groups) -> Metric:
     slots = GaugeMetricFamily(
         "muster_slots",
         "Advertised slots by resource and kind of figure; no physical GPUs.",
         labels=[*_PLACE, "resource", "figure"],
     )
-    rows = (
-        NodeResource.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True)
-        .order_by()
-        .annotate(pool_slug=primary_slug("node_id"))
-        .values_list("node__cluster__name", "pool_slug", "node__product", "name")
-        .annotate(*(Sum(figure) for figure in figures))
-    )
-    for *labels, capacity, allocatable, requested, free in rows:
-        for figure, value in zip(figures, (capacity, allocatable, requested, free), strict=True):
-            if value is not None:
-                slots.add_metric([*labels, figure], value)
+    for place, sums in groups.items():
+        for resource, rows in _by_name(sums).items():
+            for figure in ("capacity", "allocatable", "requested", "free"):
+                known = [value for item in rows if (value := getattr(item, figure)) is not None]
+                if known:
+                    slots.add_metric([*place, resource, figure], sum(known))
     return slots
+
+
+def _by_name(sums: FleetFigures) -> dict[str, list[ResourceFigures]]:
+    result: dict[str, list[ResourceFigures]] = defaultdict(list)
+    for resource in sums.resources:
+        result[resource.name].append(resource)
+    return result
 
 
 def _findings(now: datetime) -> Metric:
     family = GaugeMetricFamily(
-        "muster_findings_open", "Open findings by severity; muted ones apart.", labels=["cluster", "severity", "muted"]
+        "muster_findings_open", "Open findings by severity; silenced ones apart.", labels=["cluster", "severity", "silenced"]
     )
     counts = findings_open.by_severity(now)
     names = [cluster.name for cluster in clusters()]
     for name in names:
         for severity in Severity:
-            for muted in (False, True):
-                family.add_metric([name, severity, str(muted).lower()], counts.get((name, str(severity), muted), 0))
+            for silenced in (False, True):
+                family.add_metric([name, severity, str(silenced).lower()], counts.get((name, str(severity), silenced), 0))
     return family
 
 
@@ -172,10 +201,10 @@ def _exporters() -> Metric:
     )
     counts: dict[str, dict[bool, int]] = {}
     for cluster, outcome, count in rows:
-        mine = counts.setdefault(cluster, {True: 0, False: 0})
-        mine[outcome == "collected"] += count
-    for cluster, mine in counts.items():
-        for answers, count in mine.items():
+        setdefault = counts.setdefault(cluster, {True: 0, False: 0})
+        setdefault[outcome == "collected"] += count
+    for cluster, setdefault in counts.items():
+        for answers, count in setdefault.items():
             family.add_metric([cluster, str(answers).lower()], count)
     return family
 

@@ -1,9 +1,9 @@
-"""Facets of the list of nodes. A pool is no column of a node: it is counted over memberships, with those that are in none."""
+"""Facets of the list of nodes. A pool is not a column of a node: it is counted over memberships, with nodes in no pool."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.db.models import Count, QuerySet
 from django.http import QueryDict
@@ -12,22 +12,25 @@ from fleet.filters import NodeFilters
 from fleet.models import Pool, PoolMembership
 from fleet.selectors.facets import Facet, FacetValue, facets
 
+if TYPE_CHECKING:
+    from fleet.models import Node
+
 NO_POOL, CLASH = "none", "clash"
 
 
-def node_facets(names: Sequence[str], params: QueryDict, queryset: QuerySet[Any]) -> list[Facet]:
+def node_facets(names: Sequence[str], params: QueryDict, queryset: QuerySet[Node]) -> list[Facet]:
     """The facets of these names, in order, each under every filter but its own."""
-    found = []
+    rows = []
     for name in names:
-        found += [_pools(params, queryset)] if name == "pool" else facets(NodeFilters, [name], params, queryset)
-    return found
+        rows += [_pools(params, queryset)] if name == "pool" else facets(NodeFilters, [name], params, queryset)
+    return rows
 
 
-def _pools(params: QueryDict, queryset: QuerySet[Any]) -> Facet:
+def _pools(params: QueryDict, queryset: QuerySet[Node]) -> Facet:
     """Every pool, and nodes in none or in two that exclude each other, where there are any. Four queries; one without pools."""
     others = params.copy()
     others.pop("pool", None)
-    chosen = {part for one in params.getlist("pool") for part in one.split(",") if part}
+    chosen = {part for item in params.getlist("pool") for part in item.split(",") if part}
     counts = dict.fromkeys([*Pool.objects.filter(removed_at__isnull=True).values_list("slug", flat=True), *sorted(chosen)], 0)
     if counts:
         nodes = NodeFilters(others, queryset=queryset).qs.order_by()

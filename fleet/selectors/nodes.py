@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from django.db.models import Case, F, Prefetch, Q, QuerySet, TextField, Value, When
+from django.db.models import Case, F, IntegerField, Prefetch, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat, LPad
 
 from fleet.domain.label_meanings import meaning
 from fleet.models import Gpu, MigInstance, Node, NodeResource, NodeRevision, Pod
 from fleet.selectors.facets import Facet, FacetValue
+
+VERDICT_SEVERITY = Case(
+    *(
+        When(verdict=verdict, then=Value(rank))
+        for rank, verdict in enumerate(("not_ready", "degraded", "unknown", "starting", "excluded", "ready"))
+    ),
+    default=Value(2),  # a verdict of a newer version ranks as unknown
+    output_field=IntegerField(),
+)
+"""Order of verdicts in lists: 0 is the worst."""
 
 
 def nodes() -> QuerySet[Node]:
@@ -24,7 +36,7 @@ def with_resources(queryset: QuerySet[Node]) -> QuerySet[Node]:
 
 
 def get_node(cluster: str, name: str) -> Node | None:
-    """The node that bears this name now; else the last one that did."""
+    """Returns the current node with this name, else the last one that had it."""
     return (
         with_resources(nodes())
         .filter(cluster__name=cluster, name=name)
@@ -50,8 +62,10 @@ _PLACE = Concat(
 
 
 def pods_in_order(node: Node) -> QuerySet[Pod]:
-    """Pods on this node now, by `place`: those that hold slots first, then other workloads, then the GPU stack. One text, so
-    that the pages of a list can be turned by it."""
+    """Pods on this node now, by `place`: those that hold slots first, then other workloads, then the GPU stack.
+
+    One text, so that the pages of a list can be turned by it.
+    """
     return node.pods.filter(removed_at__isnull=True).annotate(place=_PLACE).order_by("place", "id")
 
 
@@ -75,8 +89,9 @@ def mig_instances() -> QuerySet[MigInstance]:
 
 
 def revisions_of(node: Node) -> QuerySet[NodeRevision]:
-    """Every period of this node's declared facts, newest first."""
-    return node.revisions.order_by("-period")
+    """Every period of the declared facts of this node, and of earlier node objects with its name, newest first."""
+    alike = NodeRevision.objects.filter(node__cluster_id=node.cluster_id, node__name=node.name)
+    return alike.annotate(uid=F("node__uid")).order_by("-period")
 
 
 def changed_sections(revisions: QuerySet[NodeRevision], chosen: Sequence[str]) -> Facet:
@@ -91,22 +106,33 @@ def changed_sections(revisions: QuerySet[NodeRevision], chosen: Sequence[str]) -
     return Facet("section", tuple(FacetValue(value, rows, value in chosen) for value, rows in ordered))
 
 
-_WORST_FIRST = Case(
-    *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(("fatal", "critical", "warning", "info"))),
-    default=Value(9),
-)
+class ExplainedLabel(NamedTuple):
+    key: str
+    value: str
+    meaning: str
+    """Empty for a label that Muster does not read."""
 
 
-def needing_attention(queryset: QuerySet[Node]) -> QuerySet[Node]:
-    """Nodes that do not offer what their devices predict, or carry a remark that is more than information; worst first."""
-    return (
-        queryset.filter(Q(state__in=("none", "partial", "not_ready")) | Q(severity__in=("fatal", "critical", "warning")))
-        .annotate(badness=_WORST_FIRST)
-        .order_by("badness", "-state_since", "name")
+def explained_labels(labels: Mapping[str, str]) -> list[ExplainedLabel]:
+    """Returns each label: those Muster reads first, with what they mean; then the rest, unexplained."""
+    known = [ExplainedLabel(key, value, meaning(key, value)) for key, value in labels.items()]
+    return sorted(known, key=lambda row: (not row.meaning, row.key))
+
+
+def key_labels(labels: Iterable[ExplainedLabel]) -> list[ExplainedLabel]:
+    """Returns the labels most specific to the GPUs, at most nine, without those that switch parts of the GPU stack."""
+    rows = [row for row in labels if row.meaning and not row.key.startswith(_SWITCHES) and not _OF_ONE_PROFILE.search(row.key)]
+    rank = {key: place for place, key in enumerate(_FIRST_LABELS)}
+    return sorted(rows, key=lambda row: (rank.get(row.key, len(rank)), "nvidia.com" not in row.key, row.key))[:MOST_LABELS]
+
+
+MOST_LABELS = 9
+_FIRST_LABELS = tuple(
+    f"nvidia.com/{name}"
+    for name in (
+        "gpu.product", "gpu.count", "gpu.replicas", "gpu.sharing-strategy", "mig.strategy", "mig.config", "mig.config.state",
+        "gpu.memory", "cuda.driver-version.full",
     )
-
-
-def explained_labels(node: Node) -> list[tuple[str, str, str]]:
-    """(key, value, meaning) of each label: those Muster reads first, with what they mean; then the rest, unexplained."""
-    known = [(key, value, meaning(key, value)) for key, value in node.labels.items()]
-    return sorted(known, key=lambda row: (not row[2], row[0]))
+)  # fmt: skip
+_SWITCHES = ("nvidia.com/gpu.deploy.",)
+_OF_ONE_PROFILE = re.compile(r"nvidia\.com/mig-.+\.(?!count)")

@@ -1,4 +1,4 @@
-"""How telling people goes: what waits, what failed, what is late."""
+"""State of notifications: waiting, failed and late deliveries."""
 
 from __future__ import annotations
 

@@ -52,5 +52,10 @@ def cluster_names(also: Iterable[str] = ()) -> list[str]:
 
 def product_names(also: Iterable[str] = ()) -> list[str]:
     """Products that present nodes have, and those that a rule names."""
-    found = Node.objects.filter(~Q(product=""), removed_at__isnull=True).order_by().values_list("product", flat=True).distinct()
-    return sorted({*found, *also})
+    result = Node.objects.filter(~Q(product=""), removed_at__isnull=True).order_by().values_list("product", flat=True).distinct()
+    return sorted({*result, *also})
+
+
+def shown_state(delivery: Delivery) -> str:
+    """Returns the state of a delivery as pages show it: one that failed and still waits is `retrying`."""
+    return "retrying" if delivery.state == "waiting" and delivery.error else str(delivery.state)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from django.db.models import QuerySet
-from django.db.models.fields.json import KeyTransform
+from django.db.models import Aggregate, Count, DecimalField, Func, Q, QuerySet, Sum
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
+from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.labels import GPU_CLIQUE
-from fleet.domain.placement.nodes import PlacementNode
-from fleet.domain.slots import ResourceSlots
+from fleet.domain.placement.anti_affinity import Bearer, with_anti_affinity
+from fleet.domain.placement.nodes import OTHER_RESOURCES, OtherResource, PlacementNode
+from fleet.domain.pod_resources import amount_of
+from fleet.domain.quantities import parse_units
 from fleet.domain.snapshot import Taint
-from fleet.models import MigInstance, Node, PoolMembership
+from fleet.domain.snapshot.scheduling import PodTerm
+from fleet.models import MigInstance, Node, Pod, PoolMembership, VerdictPeriod
 from fleet.selectors.clusters import stale_cluster_ids
 
 _FIELDS = (
@@ -28,18 +32,27 @@ def present() -> QuerySet[Node]:
     return Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True)
 
 
-def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None) -> list[PlacementNode]:
-    """Every present GPU node (or those of `nodes`), by cluster and name, with the pools it is in. Four queries."""
+def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, others: bool = False) -> list[PlacementNode]:
+    """Every present GPU node (or those of `nodes`), by cluster and name, with the pools it is in. Six queries.
+
+    `others` adds what is free of cpu, memory and ephemeral storage: one query more, over all pods.
+    """
     rows = present() if nodes is None else nodes
     stale = stale_cluster_ids(now)
-    pools, memory = _pools(rows), _instance_memory(rows)
-    found = []
+    pools, memory, pods = _pools(rows), _instance_memory(rows), _pods(rows)
+    last_verdicts = _last_verdicts(rows, stale)
+    requested = _requested(rows) if others else {}
+    results = []
     resources_of = KeyTransform("resources", "info")
-    for pk, cluster_id, cluster, name, labels, taints, schedulable, verdict, reason, *told, resources in (
-        rows.order_by("cluster__name", "name").annotate(slots=resources_of).values_list(*_FIELDS, "slots")
+    allocatable_of = KeyTransform("allocatable", "snapshot")
+    for pk, cluster_id, cluster, name, labels, taints, schedulable, verdict, reason, *values, resources, allocatable in (
+        rows.order_by("cluster__name", "name")
+        .annotate(slots=resources_of, most=allocatable_of)
+        .values_list(*_FIELDS, "slots", "most")
     ):
-        product, memory_mib, driver, cuda, partitioning, sharing, mode = told
-        found.append(
+        allowed = parse_units((allocatable or {}).get("pods"))
+        product, memory_mib, driver, cuda, partitioning, sharing, mode = values
+        results.append(
             PlacementNode(
                 cluster=cluster,
                 name=name,
@@ -47,6 +60,7 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None) -> list[
                 taints=tuple(msgspec.convert(taints, list[Taint], strict=False)),
                 schedulable=schedulable,
                 verdict=verdict,
+                last_verdict=last_verdicts.get(pk, "") if verdict == "unknown" else "",
                 reason=reason,
                 product=product,
                 gpu_memory_mib=memory_mib,
@@ -59,24 +73,86 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None) -> list[
                 device_memory=tuple(sorted(memory[pk].items())),
                 nvlink=True if labels.get(GPU_CLIQUE) else None,
                 pools=tuple(pools[pk]),
+                others=_others(allocatable or {}, requested.get(pk, {})) if others else (),
+                pods_free=None if allowed is None else allowed - pods.get(pk, 0),
                 stale=cluster_id in stale,
             )
         )
-    return found
+    return with_anti_affinity(results, _bearers(rows))
+
+
+def _bearers(rows: QuerySet[Node]) -> list[Bearer]:
+    """Returns the running pods with required anti-affinity; one query, over few pods."""
+    terms = KeyTransform("anti_affinity", KeyTransform("scheduling", "snapshot"))
+    held = Pod.objects.filter(node__in=rows.order_by(), removed_at__isnull=True, holds=True).annotate(terms=terms)
+    with_terms = held.filter(snapshot__scheduling__has_key="anti_affinity").order_by("pk")
+    return [
+        Bearer(cluster, node, namespace, msgspec.convert(written or [], tuple[PodTerm, ...], strict=False))
+        for cluster, node, namespace, written in with_terms.values_list("node__cluster__name", "node__name", "namespace", "terms")
+    ]
+
+
+def _last_verdicts(rows: QuerySet[Node], stale: Collection[int]) -> dict[int, str]:
+    """Returns the newest verdict but unknown of each node whose cluster is unreachable. No query where none is."""
+    if not stale:
+        return {}
+    known = VerdictPeriod.objects.filter(node__in=rows.order_by(), node__cluster_id__in=list(stale)).exclude(verdict="unknown")
+    newest = known.order_by("node_id", "-period").distinct("node_id")
+    return dict(newest.values_list("node_id", "verdict"))
 
 
 def _pools(rows: QuerySet[Node]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = defaultdict(list)
+    pools: dict[int, list[str]] = defaultdict(list)
     open_ones = PoolMembership.objects.filter(period__endswith__isnull=True, node__in=rows.order_by())
     for node_id, slug in open_ones.order_by("pool__slug").values_list("node_id", "pool__slug"):
-        found[node_id].append(slug)
-    return found
+        pools[node_id].append(slug)
+    return pools
 
 
-def _instance_memory(rows: QuerySet[Node]) -> dict[int, dict[str, Any]]:
+def _pods(rows: QuerySet[Node]) -> dict[int, int]:
+    """Pods that hold a place on each node: bound and not finished, of every kind."""
+    held = Pod.objects.filter(node__in=rows.order_by(), removed_at__isnull=True, holds=True)
+    return dict(held.order_by().values_list("node_id").annotate(number=Count("pk")))
+
+
+def _requested(rows: QuerySet[Node]) -> dict[int, dict[str, int | None]]:
+    """Node to what its pods request of OTHER_RESOURCES, as the scheduler counts; None where a pod's request is unknown."""
+    held = Pod.objects.filter(node__in=rows.order_by(), removed_at__isnull=True, holds=True)
+    path = "snapshot__scheduling__requests__"
+    not_read = Q(snapshot__scheduling=None) | Q(snapshot__scheduling__isnull=True)
+    columns: dict[str, Aggregate] = {"unread": Count("pk", filter=not_read)}
+    for position, name in enumerate(OTHER_RESOURCES):
+        requests = KeyTransform("requests", KeyTransform("scheduling", "snapshot"))
+        columns[f"sum{position}"] = Sum(_Number(KeyTextTransform(name, requests)))
+        columns[f"odd{position}"] = Count("pk", filter=Q(**{f"{path}{name}": None}))
+    result: dict[int, dict[str, int | None]] = {}
+    for node_id, unread, *sums in held.order_by().values("node_id").annotate(**columns).values_list("node_id", *columns):
+        amounts = zip(OTHER_RESOURCES, sums[::2], sums[1::2], strict=True)
+        result[node_id] = {name: None if unread or odd else int(total or 0) for name, total, odd in amounts}
+    return result
+
+
+class _Number(Func):
+    """A JSON number of any size: a pod may ask for more than any column of a fixed width holds."""
+
+    template = "(%(expressions)s)::numeric"
+    output_field = DecimalField()
+
+
+def _others(allocatable: Mapping[str, str], requested: Mapping[str, int | None]) -> tuple[OtherResource, ...]:
+    rows = []
+    for name in OTHER_RESOURCES:
+        amount = amount_of(name, allocatable[name]) if name in allocatable else 0
+        whole, taken = None if amount is None else int(amount), requested.get(name, 0)
+        rows.append(OtherResource(name, whole, None if whole is None or taken is None else whole - taken))
+    return tuple(rows)
+
+
+def _instance_memory(rows: QuerySet[Node]) -> dict[int, dict[str, int]]:
     """MIG profile to the MiB of one instance, by node."""
-    found: dict[int, dict[str, Any]] = defaultdict(dict)
-    told = MigInstance.objects.filter(node__in=rows.order_by(), memory_mib__isnull=False)
-    for node_id, profile, mib in told.order_by().values_list("node_id", "profile", "memory_mib").distinct():
-        found[node_id][profile] = mib
-    return found
+    result: dict[int, dict[str, int]] = defaultdict(dict)
+    answer = MigInstance.objects.filter(node__in=rows.order_by(), memory_mib__isnull=False)
+    for node_id, profile, mib in answer.order_by().values_list("node_id", "profile", "memory_mib").distinct():
+        if mib is not None:
+            result[node_id][profile] = mib
+    return result

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 
 from fleet.models import SavedView
 
 
-def saved_views(user: Any, page: str) -> list[SavedView]:
-    """This person's own views of a page, by name."""
-    return list(SavedView.objects.filter(user=user, page=page))
+def saved_views(user: AbstractBaseUser | AnonymousUser, page: str) -> list[SavedView]:
+    """The person's own views of a page, by name."""
+    return list(SavedView.objects.filter(user_id=user.pk or 0, page=page))
 
 
-def version(user: Any, page: str) -> str:
+def version(user: AbstractBaseUser | AnonymousUser, page: str) -> str:
     """Changes when a view is saved, renamed or deleted."""
-    return ",".join(f"{pk}" for pk in SavedView.objects.filter(user=user, page=page).values_list("pk", flat=True))
+    return ",".join(f"{pk}" for pk in SavedView.objects.filter(user_id=user.pk or 0, page=page).values_list("pk", flat=True))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Protocol
 
 import msgspec
 from django.conf import settings
@@ -16,55 +16,20 @@ from django.db.models import F, JSONField, OuterRef, QuerySet, Subquery
 from fleet.collectors import prometheus
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
-from fleet.domain.attribution import Holder, holders
 from fleet.domain.catalog.metrics import Metric, by_id, by_wire
-from fleet.domain.measured import Measurement, measure
-from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer
-from fleet.models import DeviceTelemetry, Exporter, Gpu, MigInstance, ModelServerRow, Node, Pod, TelemetryFrame
+from fleet.domain.health.measurements import Measurement, measure
+from fleet.domain.history.staleness import recent_for
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport
+from fleet.models import DeviceTelemetry, Exporter, Gpu, MigInstance, Node, TelemetryFrame
+from fleet.models.statements import statement
 
 MOST_POINTS = 400
 """Of one curve: more than a screen has columns for a small picture."""
 
 
 def stale_after() -> timedelta:
-    """From this age on a sample is no measurement of now: three readings were missed."""
-    return max(3 * settings.TELEMETRY_INTERVAL, timedelta(minutes=2))
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One physical GPU, or one MIG instance of it, as it was measured last."""
-
-    uuid: str
-    gi_id: str
-    sample: DeviceSample
-    measurements: tuple[Measurement, ...]
-    holders: tuple[Holder, ...]
-
-    def value(self, metric_id: str) -> float | None:
-        return next((one.value for one in self.measurements if one.metric.id == metric_id), None)
-
-
-def devices_of(node: Node, now: datetime, metrics: Sequence[str] | None = None) -> list[Device]:
-    """Every device of a node that was ever measured, by bus address; three queries."""
-    report = report_of(node)
-    chosen = None if metrics is None else [by_id()[one] for one in metrics]
-    samples = [_sample(row) for row in DeviceTelemetry.objects.filter(node=node).values_list("sample", flat=True)]
-    rows = Pod.objects.filter(node=node, removed_at__isnull=True).values_list("snapshot", flat=True)
-    pods = [msgspec.convert(row, PodSnapshot, strict=False) for row in rows]
-    return [
-        Device(
-            uuid=one.uuid,
-            gi_id=one.gi_id,
-            sample=one,
-            measurements=measure(
-                one, report, now=now, stale_after=stale_after(), nvidia=node.vendor in ("", "nvidia"), metrics=chosen
-            ),
-            holders=holders(one, pods),
-        )
-        for one in sorted(samples, key=lambda one: (one.pci_bus_id, one.uuid, len(one.gi_id), one.gi_id))
-    ]
+    """From this age on a sample is not current: three scrapes were missed."""
+    return recent_for(settings.TELEMETRY_INTERVAL)
 
 
 def exporters_of(node: Node) -> list[ExporterReport]:
@@ -77,13 +42,7 @@ def report_of(node: Node) -> ExporterReport | None:
     return next(iter(exporters_of(node)), None)
 
 
-def model_servers_of(node: Node) -> list[ModelServer]:
-    """The model servers on a node with their own numbers, by name."""
-    rows = ModelServerRow.objects.filter(node=node).values_list("server", flat=True)
-    return [msgspec.convert(row, ModelServer, strict=False) for row in rows]
-
-
-def _sample(row: Any) -> DeviceSample:
+def _sample(row: object) -> DeviceSample:
     return msgspec.convert(row, DeviceSample, strict=False)
 
 
@@ -91,27 +50,37 @@ def _sample(row: Any) -> DeviceSample:
 
 
 def with_telemetry(queryset: QuerySet[Gpu]) -> QuerySet[Gpu]:
-    """Physical GPUs with `sample` and `exporter` beside them. Of a card in MIG mode exporters tell only by its instances: then
-    one of these stands for what holds of the whole card."""
-    told = DeviceTelemetry.objects.filter(node=OuterRef("node"), uuid=OuterRef("uuid")).order_by("gi_id").values("sample")[:1]
-    return queryset.annotate(sample=Subquery(told, output_field=JSONField()), exporter=_exporter())
+    """Physical GPUs with `sample` and `exporter` beside them.
+
+    Exporters report a GPU in MIG mode only by its instances: then one instance has the values of the whole GPU.
+    """
+    result = DeviceTelemetry.objects.filter(node=OuterRef("node"), uuid=OuterRef("uuid")).order_by("gi_id").values("sample")[:1]
+    return queryset.annotate(sample=Subquery(result, output_field=JSONField()), exporter=_exporter())
 
 
 def with_instance_telemetry(queryset: QuerySet[MigInstance]) -> QuerySet[MigInstance]:
     """MIG instances, likewise."""
-    told = DeviceTelemetry.objects.filter(node=OuterRef("node"), uuid=OuterRef("gpu_uuid"), gi_id=OuterRef("gi_id"))
+    result = DeviceTelemetry.objects.filter(node=OuterRef("node"), uuid=OuterRef("gpu_uuid"), gi_id=OuterRef("gi_id"))
     return queryset.annotate(
-        sample=Subquery(told.exclude(gi_id="").values("sample")[:1], output_field=JSONField()), exporter=_exporter()
+        sample=Subquery(result.exclude(gi_id="").values("sample")[:1], output_field=JSONField()), exporter=_exporter()
     )
 
 
 def _exporter() -> Subquery:
-    told = Exporter.objects.filter(cluster=OuterRef("node__cluster"), node_name=OuterRef("node__name"))
-    return Subquery(told.order_by(F("at").desc(nulls_last=True)).values("report")[:1], output_field=JSONField())
+    result = Exporter.objects.filter(cluster=OuterRef("node__cluster"), node_name=OuterRef("node__name"))
+    return Subquery(result.order_by(F("at").desc(nulls_last=True)).values("report")[:1], output_field=JSONField())
 
 
-def measurements_beside(row: Any, now: datetime) -> tuple[DeviceSample | None, tuple[Measurement, ...]]:
-    """What stands beside a row of `with_telemetry` or `with_instance_telemetry`."""
+class Measured(Protocol):
+    """A row of `with_telemetry` or `with_instance_telemetry`."""
+
+    node: Node
+    sample: Mapping[str, object] | None
+    exporter: Mapping[str, object] | None
+
+
+def measurements_beside(row: Measured, now: datetime) -> tuple[DeviceSample | None, tuple[Measurement, ...]]:
+    """Returns the measurements beside a row of `with_telemetry` or `with_instance_telemetry`."""
     sample = None if row.sample is None else _sample(row.sample)
     report = None if row.exporter is None else msgspec.convert(row.exporter, ExporterReport, strict=False)
     metrics: Sequence[Metric] = tuple(by_id().values())
@@ -126,7 +95,7 @@ def measurements_beside(row: Any, now: datetime) -> tuple[DeviceSample | None, t
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One metric of one device over time. A missing moment is no point, never a zero."""
+    """One metric of one device over time. A missing sample is not drawn as zero."""
 
     key: str
     """domain.telemetry.DeviceSample.key"""
@@ -150,7 +119,7 @@ def curves_of(node: Node, start: datetime, end: datetime, metrics: Sequence[str]
     From the Prometheus server where one is configured: it remembers longer and finer. Else, and where it does not answer within
     a few seconds, from the frames that Muster keeps for TELEMETRY_RETENTION.
     """
-    chosen = [by_id()[one] for one in metrics]
+    chosen = [by_id()[metric] for metric in metrics]
     url = node.cluster.prometheus_url or settings.PROMETHEUS_URL
     reason = ""
     if url and node.known_uuids:
@@ -166,43 +135,45 @@ def _step_s(start: datetime, end: datetime, points: int) -> float:
 
 
 def _from_frames(node: Node, start: datetime, end: datetime, metrics: Sequence[Metric], points: int) -> list[Curve]:
-    table = TelemetryFrame._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT DISTINCT ON (floor(extract(epoch FROM at) / %s)) at, values FROM {table} "  # noqa: S608 a table's own name
-            "WHERE node_id = %s AND at BETWEEN %s AND %s ORDER BY floor(extract(epoch FROM at) / %s), at",
+            statement(
+                "SELECT DISTINCT ON (floor(extract(epoch FROM at) / %s)) at, values FROM {frames} "
+                "WHERE node_id = %s AND at BETWEEN %s AND %s ORDER BY floor(extract(epoch FROM at) / %s), at",
+                frames=TelemetryFrame,
+            ),
             [step := _step_s(start, end, points), node.pk, start, end, step],
         )
         frames = [(at, msgspec.json.decode(values)) if isinstance(values, str) else (at, values) for at, values in cursor]
-    found: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
+    from_frames: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
     for at, values in frames:
         for key, measured in values.items():
             for metric in metrics:
                 if metric.id in measured:
-                    found[key, metric.id].append((at, measured[metric.id]))
-    return _curves(found, metrics)
+                    from_frames[key, metric.id].append((at, measured[metric.id]))
+    return _curves(from_frames, metrics)
 
 
 def _from_prometheus(url: str, node: Node, start: datetime, end: datetime, metrics: Sequence[Metric], points: int) -> list[Curve]:
     server = prometheus.Server(url, settings.PROMETHEUS_TOKEN, Deadline(settings.TELEMETRY_TIMEOUT_S))
     cards = "|".join(node.known_uuids)
-    found: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
+    from_prometheus: dict[tuple[str, str], list[tuple[datetime, float]]] = defaultdict(list)
     for metric in metrics:
         wires = "|".join((*metric.wires, *metric.scaled))
         query = f'max by (__name__, UUID, GPU_I_ID) ({{__name__=~"{wires}", UUID=~"{cards}"}})'
         for series in server.query_range(query, start, end, round(_step_s(start, end, points)) or 1):
             _, factor = by_wire()[series.metric["__name__"]]
             uuid, gi_id = series.metric.get("UUID", ""), series.metric.get("GPU_I_ID", "")
-            found[f"{uuid}/{gi_id}" if gi_id else uuid, metric.id] += [
+            from_prometheus[f"{uuid}/{gi_id}" if gi_id else uuid, metric.id] += [
                 (datetime.fromtimestamp(at, start.tzinfo), float(value) * factor) for at, value in series.values
             ]
-    return _curves(found, metrics)
+    return _curves(from_prometheus, metrics)
 
 
-def _curves(found: dict[tuple[str, str], list[tuple[datetime, float]]], metrics: Sequence[Metric]) -> list[Curve]:
+def _curves(curve: dict[tuple[str, str], list[tuple[datetime, float]]], metrics: Sequence[Metric]) -> list[Curve]:
     order = {metric.id: position for position, metric in enumerate(metrics)}
     by_metric = {metric.id: metric for metric in metrics}
     return [
-        Curve(key, by_metric[metric_id], sorted(found[key, metric_id]))
-        for key, metric_id in sorted(found, key=lambda one: (order[one[1]], one[0]))
+        Curve(key, by_metric[metric_id], sorted(curve[key, metric_id]))
+        for key, metric_id in sorted(curve, key=lambda row: (order[row[1]], row[0]))
     ]

@@ -6,33 +6,33 @@ from datetime import datetime
 
 from django.db import transaction
 
-from fleet.domain.asking import NotNow, NotYours
-from fleet.domain.classes.workload import WorkloadClass as Promise
+from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import ClassVersion, Role, User, WorkloadClass
 from fleet.services.audit import audit
 from fleet.services.recording.nodes import plain
 
 
 @transaction.atomic
-def save(actor: User, promise: Promise, now: datetime, *, managed_by: str = "") -> ClassVersion:
+def save(actor: User, class_spec: ClassSpec, now: datetime, *, managed_by: str = "") -> ClassVersion:
     """Makes the class, or its next version where it promises something else. Operators only."""
     _must_operate(actor)
-    row = WorkloadClass.objects.select_for_update().filter(slug=promise.slug).first()
+    row = WorkloadClass.objects.select_for_update().filter(slug=class_spec.slug).first()
     _must_be_free(row, managed_by)
     if row is None:
-        row = WorkloadClass(slug=promise.slug, created_at=now)
+        row = WorkloadClass(slug=class_spec.slug, created_at=now)
     newest = row.versions.order_by("-number").first() if row.pk else None
-    spec = plain(promise)
+    spec = plain(class_spec)
     changed = newest is None or newest.spec != spec or row.removed_at is not None
     if not changed and row.managed_by == managed_by and newest is not None:
         return newest
-    row.title, row.managed_by, row.updated_at, row.removed_at = promise.title, managed_by, now, None
+    row.title, row.managed_by, row.updated_at, row.removed_at = class_spec.title, managed_by, now, None
     row.save()
     if newest is not None and newest.spec == spec:
         return newest
     number = newest.number + 1 if newest else 1
     version = ClassVersion.objects.create(workload_class=row, number=number, spec=spec, at=now, by=actor)
-    audit(actor, "class.save", promise.slug, detail={"before": newest.spec if newest else None, "after": spec}, at=now)
+    audit(actor, "class.save", class_spec.slug, detail={"before": newest.spec if newest else None, "after": spec}, at=now)
     return version
 
 

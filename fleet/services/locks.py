@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from django.db import connection
 
-_COLLECTION, _PROMISES, MATCHING, PARTITIONS = 7001, 7002, 7003, 7004
-"""Kinds of job. The last two are held for the length of a transaction, by whoever takes them."""
+_COLLECTION, _COMPLIANCE, MATCHING, PARTITIONS, _SLOW_LANE = 7001, 7002, 7003, 7004, 7005
+"""Kinds of job. MATCHING and PARTITIONS are held for the length of a transaction."""
 
 
 def collection_lock(cluster_id: int) -> AbstractContextManager[bool]:
@@ -16,9 +16,16 @@ def collection_lock(cluster_id: int) -> AbstractContextManager[bool]:
     return _lock(_COLLECTION, cluster_id)
 
 
-def promise_lock() -> AbstractContextManager[bool]:
-    """Held while pools and classes are judged over the whole fleet."""
-    return _lock(_PROMISES, 0)
+def compliance_lock() -> AbstractContextManager[bool]:
+    """Held while pools and classes are evaluated over the whole fleet."""
+    return _lock(_COMPLIANCE, 0)
+
+
+@contextmanager
+def slow_lane(places: int) -> Iterator[bool]:
+    """Yields whether one of so many places for clusters in trouble was free; it is held while the block lasts."""
+    with ExitStack() as stack:
+        yield any(stack.enter_context(_lock(_SLOW_LANE, place)) for place in range(places))
 
 
 @contextmanager

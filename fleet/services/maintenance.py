@@ -1,5 +1,8 @@
-"""Maintenance: somebody takes a node out on purpose, in Muster. Its verdict is `excluded` from the next look on, until the
-end that was named, or until somebody takes it back. Nothing is done to the cluster."""
+"""Maintenance: an operator takes a node out of service, in Muster.
+
+Its verdict is `excluded` from the next run on, until the given end, or until an operator ends it. Muster changes nothing in
+the cluster.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,20 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from fleet.domain.refusals import FieldError
 from fleet.models import Maintenance, Node, User
 from fleet.services.audit import audit
-from fleet.services.decisions import DecisionError, checked_reason
+from fleet.services.decisions import checked_reason
 
 LONGEST = timedelta(days=365)
 
 
 @transaction.atomic
 def begin(actor: User, node: Node, *, reason: str, until: datetime | None, now: datetime) -> Maintenance:
-    """Puts the node into maintenance; one that is in it already gets the new reason and end. Raises DecisionError."""
+    """Puts the node into maintenance; one that is in it already gets the new reason and end. Raises FieldError."""
     reason = checked_reason(reason)
     if until is not None and not now < until <= now + LONGEST:
-        raise DecisionError("until", f"Maintenance ends in the future, within {LONGEST.days} days.")
+        raise FieldError("until", f"Maintenance ends in the future, within {LONGEST.days} days.")
     before = Maintenance.objects.select_for_update().filter(cluster=node.cluster, node_name=node.name).first()
     was = {"reason": before.reason, "until": _text(before.until)} if before else None
     row, _ = Maintenance.objects.update_or_create(

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import transaction
 
-from fleet.domain.asking import NotNow, NotYours
-from fleet.domain.pools.policy import Pool as PoolSpec
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import Pool, Role, User
 from fleet.services import memberships
 from fleet.services.audit import audit
@@ -24,7 +24,7 @@ def save(actor: User, spec: PoolSpec, now: datetime, *, managed_by: str = "") ->
     _must_operate(actor)
     before = Pool.objects.select_for_update().filter(slug=spec.slug).first()
     _must_be_free(before, managed_by)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "title": spec.title,
         "purpose": spec.policy.purpose[:60],
         "owner": spec.policy.owner[:120],
@@ -33,11 +33,11 @@ def save(actor: User, spec: PoolSpec, now: datetime, *, managed_by: str = "") ->
         "updated_at": now,
         "removed_at": None,
     }
-    if before is not None and before.removed_at is None and (before.spec, before.managed_by) == (told["spec"], managed_by):
+    if before is not None and before.removed_at is None and (before.spec, before.managed_by) == (fields["spec"], managed_by):
         return before
     was = before.spec if before and before.removed_at is None else None
-    row, _ = Pool.objects.update_or_create(slug=spec.slug, defaults=told, create_defaults={**told, "created_at": now})
-    audit(actor, "pool.save", spec.slug, detail={"before": was, "after": told["spec"]}, at=now)
+    row, _ = Pool.objects.update_or_create(slug=spec.slug, defaults=fields, create_defaults={**fields, "created_at": now})
+    audit(actor, "pool.save", spec.slug, detail={"before": was, "after": fields["spec"]}, at=now)
     memberships.assign_all(now)
     return row
 

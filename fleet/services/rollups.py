@@ -10,7 +10,8 @@ from django.db.models import Max, Min
 from django.db.models.functions import Lower
 
 from fleet.models import FleetDay, GpuHour, Node, NodeDay, VerdictPeriod
-from fleet.selectors import figures
+from fleet.models.statements import statement
+from fleet.selectors import period_sums
 
 _DAY = timedelta(days=1)
 
@@ -42,15 +43,14 @@ def rebuild(since: date, now: datetime) -> Iterator[date]:
 def rebuild_day(day: date, now: datetime) -> None:
     """Makes the figures of one day what its periods say, as far as it has passed at `now`. Twice over changes nothing."""
     since = datetime.combine(day, time(), UTC)
-    told = {**figures.arguments(since, since + _DAY, now), "day": day}
+    fields = {**period_sums.arguments(since, since + _DAY, now), "day": day}
     with connection.cursor() as cursor:
-        cursor.execute(_DAYS, told)
-        cursor.execute(f"DELETE FROM {_DAY_TABLE} WHERE day = %(day)s AND NOT node_id = ANY(%(nodes)s)",  # noqa: S608
-                       {**told, "nodes": [node_id for (node_id,) in cursor.fetchall()]})  # fmt: skip
-        cursor.execute(f"DELETE FROM {_FLEET_TABLE} WHERE day = %(day)s", told)  # noqa: S608
-        cursor.execute(_FLEET, told)
-        cursor.execute(f"DELETE FROM {_HOUR_TABLE} WHERE hour >= %(since)s AND hour < %(since)s + interval '1 day'", told)  # noqa: S608
-        cursor.execute(_HOURS, told)
+        cursor.execute(_DAYS, fields)
+        cursor.execute(_DELETE_DAYS, {**fields, "nodes": [node_id for (node_id,) in cursor.fetchall()]})
+        cursor.execute(_DELETE_FLEET, fields)
+        cursor.execute(_FLEET, fields)
+        cursor.execute(_DELETE_HOURS, fields)
+        cursor.execute(_HOURS, fields)
 
 
 def _first_day() -> date | None:
@@ -58,47 +58,66 @@ def _first_day() -> date | None:
     return first.astimezone(UTC).date() if first else None
 
 
-_DAY_TABLE, _HOUR_TABLE, _NODES = NodeDay._meta.db_table, GpuHour._meta.db_table, Node._meta.db_table
-_FLEET_TABLE = FleetDay._meta.db_table
-_DAYS = f"""
-INSERT INTO {_DAY_TABLE} AS day (node_id, cluster_id, ready_s, degraded_s, not_ready_s, starting_s, unknown_s, excluded_s,
+_DELETE_DAYS = statement("DELETE FROM {days} WHERE day = %(day)s AND NOT node_id = ANY(%(nodes)s)", days=NodeDay)
+_DELETE_FLEET = statement("DELETE FROM {fleet} WHERE day = %(day)s", fleet=FleetDay)
+_DELETE_HOURS = statement("DELETE FROM {hours} WHERE hour >= %(since)s AND hour < %(since)s + interval '1 day'", hours=GpuHour)
+_DAYS = statement(
+    """
+INSERT INTO {days} AS day (node_id, cluster_id, ready_s, degraded_s, not_ready_s, starting_s, unknown_s, excluded_s,
     incidents, flaps, down_s, first_bad_at, repaired, repair_s, pool, day)
-SELECT told.*, %(day)s FROM ({figures.statement()}) AS told ORDER BY node_id
+SELECT figures.*, %(day)s FROM ({figures}) AS figures ORDER BY node_id
 ON CONFLICT (node_id, day) DO UPDATE SET ready_s = excluded.ready_s, degraded_s = excluded.degraded_s,
     not_ready_s = excluded.not_ready_s, starting_s = excluded.starting_s, unknown_s = excluded.unknown_s,
     excluded_s = excluded.excluded_s, incidents = excluded.incidents, flaps = excluded.flaps, down_s = excluded.down_s,
     first_bad_at = excluded.first_bad_at, repaired = excluded.repaired, repair_s = excluded.repair_s,
     pool = excluded.pool
 RETURNING node_id
-"""  # noqa: S608 a table's own name
+""",
+    days=NodeDay,
+    figures=period_sums.statement(),
+)
 
 _SUMS = ("ready_s", "degraded_s", "not_ready_s", "starting_s", "unknown_s", "excluded_s", "incidents", "flaps", "down_s",
     "repaired", "repair_s")  # fmt: skip
-_FLEET = f"""
-INSERT INTO {_FLEET_TABLE} (day, cluster_id, product, machine_type, pool, nodes, first_bad_at, {", ".join(_SUMS)})
+_FLEET = statement(
+    """
+INSERT INTO {fleet} (day, cluster_id, product, machine_type, pool, nodes, first_bad_at, {names})
 SELECT day.day, day.cluster_id, node.product, node.machine_type, day.pool, count(*), min(day.first_bad_at),
-    {", ".join(f"sum(day.{name})" for name in _SUMS)}
-FROM {_DAY_TABLE} AS day JOIN {_NODES} AS node ON node.id = day.node_id
+    {sums}
+FROM {days} AS day JOIN {nodes} AS node ON node.id = day.node_id
 WHERE day.day = %(day)s GROUP BY 1, 2, 3, 4, 5
-"""  # noqa: S608
+""",
+    fleet=FleetDay,
+    days=NodeDay,
+    nodes=Node,
+    names=", ".join(_SUMS),
+    sums=", ".join(f"sum(day.{name})" for name in _SUMS),
+)
 
-_HOURS = f"""
-WITH spans AS ({figures.touching("since", "until")}),
+_HOURS = statement(
+    """
+WITH spans AS ({touching}),
 pieces AS (
     SELECT node.cluster_id, node.product, hour.hour, one.verdict,
-        greatest(coalesce(one.expected, 0), coalesce(one.usable, 0)) AS expected, coalesce(one.usable, 0) AS usable,
-        {figures.SECONDS.format("least(coalesce(one.finish, %(until)s), %(until)s, hour.hour + interval '1 hour')")}
-            - {figures.SECONDS.format("greatest(one.start, hour.hour)")} AS within
-    FROM spans AS one JOIN {_NODES} AS node ON node.id = one.node_id
+        coalesce(one.expected, 0) AS expected, least(coalesce(one.usable, 0), coalesce(one.expected, 0)) AS usable,
+        {finish_s}
+            - {start_s} AS within
+    FROM spans AS one JOIN {nodes} AS node ON node.id = one.node_id
     CROSS JOIN LATERAL generate_series(
         date_trunc('hour', greatest(one.start, %(since)s), 'UTC'),
         least(coalesce(one.finish, %(until)s), %(until)s) - interval '1 microsecond', interval '1 hour'
     ) AS hour (hour)
 )
-INSERT INTO {_HOUR_TABLE} (cluster_id, product, hour, expected_s, usable_s, unknown_s, excluded_s)
+INSERT INTO {hours} (cluster_id, product, hour, expected_s, usable_s, unknown_s, excluded_s)
 SELECT cluster_id, product, hour, sum(expected * within),
     coalesce(sum(usable * within) FILTER (WHERE verdict IN ('ready', 'degraded')), 0),
     coalesce(sum(expected * within) FILTER (WHERE verdict = 'unknown'), 0),
     coalesce(sum(expected * within) FILTER (WHERE verdict = 'excluded'), 0)
 FROM pieces GROUP BY cluster_id, product, hour
-"""  # noqa: S608
+""",
+    hours=GpuHour,
+    nodes=Node,
+    touching=period_sums.touching("since", "until"),
+    finish_s=period_sums.SECONDS.format("least(coalesce(one.finish, %(until)s), %(until)s, hour.hour + interval '1 hour')"),
+    start_s=period_sums.SECONDS.format("greatest(one.start, hour.hour)"),
+)

@@ -1,4 +1,4 @@
-"""Signing in without a default password: one-time links and API tokens."""
+"""Signing in without a password: one-time links."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet.models import ApiToken, Role, SignInLink, User
+from fleet.models import Role, SignInLink, User
 
 _LIFETIME = timedelta(hours=12)
 OWNER = "owner"
@@ -21,9 +21,14 @@ def create_owner_link(base_url: str) -> str:
     if created:
         owner.set_unusable_password()
         owner.save(update_fields=["password"])
-    owner.sign_in_links.all().delete()
+    return link_for(owner, base_url, timezone.now() + _LIFETIME)
+
+
+def link_for(user: User, base_url: str, expires_at: datetime) -> str:
+    """Returns a link that signs `user` in once. Earlier links of the same user stop working."""
+    user.sign_in_links.all().delete()
     secret = secrets.token_urlsafe(32)
-    SignInLink.objects.create(user=owner, digest=_digest(secret), expires_at=timezone.now() + _LIFETIME)
+    SignInLink.objects.create(user=user, digest=_digest(secret), expires_at=expires_at)
     return base_url.rstrip("/") + reverse("sign-in-link", args=[secret])
 
 
@@ -34,25 +39,8 @@ def redeem_link(secret: str, now: datetime) -> User | None:
     if not taken.update(used_at=now):
         return None
     user = User.objects.get(sign_in_links__digest=_digest(secret))
-    return user if user.is_active else None
+    return user if user.is_active and not user.service else None
 
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def create_token(username: str, role: Role | None, lifetime: timedelta | None, name: str = "") -> tuple[ApiToken, str]:
-    """A token for `username` (made if needed), and its secret, which is shown once and stored as a digest only.
-
-    Without a role the token gets its user's. A role above the user's raises the user: whoever can run this owns the
-    database anyway.
-    """
-    user, created = User.objects.get_or_create(username=username, defaults={"role": role or Role.VIEWER})
-    if created:
-        user.set_unusable_password()
-    wanted = role or Role(user.role)
-    if wanted.rank > Role(user.role).rank:
-        user.role = wanted
-    user.save()
-    token, secret = ApiToken.objects.create(user=user, expiry=lifetime, role=wanted, name=name)
-    return token, secret

@@ -1,7 +1,7 @@
-"""How often a password may be tried: counted per name and per address in windows of five minutes.
+"""How often a password may be tried: counted per name and address together, and per address, in windows of five minutes.
 
-The counts lie in Django's cache. Muster's own is one per web process, of which it runs one; several count for all where CACHES
-names a cache that they share. Names nobody has are counted like others, so nothing tells which exist.
+A known name cannot be locked out from elsewhere: each address has its own count. Counts are kept in Django's cache, which
+all web processes share where the broker is Redis or Valkey. Names that do not exist are counted like others.
 """
 
 from __future__ import annotations
@@ -20,16 +20,20 @@ MOST_OF_ADDRESS = 30
 
 
 def take(name: str, address: str, now: datetime) -> int:
-    """Counts a try before it is made, so that many at once are counted too. Returns 0, or the seconds to wait where it is one
-    too many and must not be made."""
+    """Counts a try before it is made, so that many at once are counted too.
+
+    Returns 0, or the seconds to wait where it is one too many and must not be made.
+    """
     # Every count rises, also where another is used up: waiting must not be a way to go on under another name.
     spent = [_rise(key) > most for key, most in _counts(name, address, now)]
     return WINDOW_S - int(now.timestamp()) % WINDOW_S if any(spent) else 0
 
 
 def give_back(name: str, address: str, now: datetime) -> None:
-    """The try was right: it counts for nothing, and its name begins anew. An address does not: whoever has one account could
-    otherwise go on trying others."""
+    """Takes back a try that succeeded, and resets the count of its name.
+
+    The count of an address stays: the owner of one account could otherwise go on trying others.
+    """
     (of_name, _), *of_address = _counts(name, address, now)
     cache.delete(of_name)
     for key, _ in of_address:
@@ -41,10 +45,10 @@ def _counts(name: str, address: str, now: datetime) -> Iterator[tuple[str, int]]
     """Key and most tries of what is counted; behind a Unix socket there is no address to count."""
     window = int(now.timestamp()) // WINDOW_S
     for kind, text, most in (
-        ("name", unicodedata.normalize("NFKC", name).strip().casefold(), MOST_OF_NAME),
+        ("name", f"{unicodedata.normalize('NFKC', name).strip().casefold()}\0{address}", MOST_OF_NAME),
         ("address", address, MOST_OF_ADDRESS),
     ):
-        if text or kind == "name":
+        if text:
             yield f"sign-in:{kind}:{hashlib.sha256(text.encode()).hexdigest()}:{window}", most
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from fleet.domain.asking import FieldError, NotNow, NotYours
+from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.models import Role, Team, TeamMember, User
 from fleet.services.audit import audit
 
@@ -21,7 +21,7 @@ def belongs(user: User, team: Team) -> bool:
 
 
 @transaction.atomic
-def save_team(
+def save_team(  # noqa: PLR0913 the fields of a team, given by name
     actor: User,
     slug: str,
     name: str,
@@ -32,8 +32,10 @@ def save_team(
     *,
     new: bool = False,
 ) -> Team:
-    """Makes a team, or changes the one of that slug; with `new` only the first. Operators only: a team's namespaces decide whose
-    use counts as its own. Raises FieldError and NotYours."""
+    """Makes a team, or changes the one of that slug; with `new` only the first.
+
+    Operators only: a team's namespaces decide whose use counts as its own. Raises FieldError and NotYours.
+    """
     if not actor.may(Role.OPERATOR):
         raise NotYours("Only an operator can make or change a team.")
     slug, name, sso_group = slug.strip(), name.strip(), sso_group.strip()
@@ -42,11 +44,11 @@ def save_team(
         wrong.append(("slug", f"There is a team {slug} already."))
     if wrong:
         raise FieldError(*wrong[0], *wrong[1:])
-    told = {"name": name, "namespaces": sorted(set(namespaces)), "max_replicas": max_replicas, "sso_group": sso_group}
+    fields = {"name": name, "namespaces": sorted(set(namespaces)), "max_replicas": max_replicas, "sso_group": sso_group}
     before = Team.objects.filter(slug=slug).first()
-    team, _ = Team.objects.update_or_create(slug=slug, defaults=told, create_defaults={**told, "created_at": now})
-    was = {key: getattr(before, key) for key in told} if before else None
-    audit(actor, "team.save", slug, detail={"before": was, "after": told}, at=now)
+    team, _ = Team.objects.update_or_create(slug=slug, defaults=fields, create_defaults={**fields, "created_at": now})
+    was = {key: getattr(before, key) for key in fields} if before else None
+    audit(actor, "team.save", slug, detail={"before": was, "after": fields}, at=now)
     return team
 
 
@@ -55,12 +57,15 @@ def _wrong(
 ) -> Iterator[tuple[str, str]]:
     """Field and sentence of what cannot be as it is."""
     if not _LABEL.fullmatch(slug):
-        yield "slug", "Write 1 to 63 small letters, digits and dashes, no dash at an end."
+        yield "slug", "Use 1 to 63 lowercase letters, digits and dashes, no dash at an end."
     if not 1 <= len(name) <= 120:
         yield "name", "Give a name of at most 120 characters."
-    bad = [one for one in namespaces if not _LABEL.fullmatch(one)]
+    bad = [namespace for namespace in namespaces if not _LABEL.fullmatch(namespace)]
     if bad:
-        yield "namespaces", f"“{bad[0][:80]}” is no namespace: at most 63 small letters, digits and dashes, no dash at an end."
+        yield (
+            "namespaces",
+            f"“{bad[0][:80]}” is not a valid namespace: use 1 to 63 lowercase letters, digits and hyphens (RFC 1123).",
+        )
     else:
         for other in Team.objects.exclude(slug=slug).order_by("slug"):
             if taken := sorted(set(other.namespaces) & set(namespaces)):

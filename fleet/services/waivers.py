@@ -1,4 +1,4 @@
-"""Waivers: somebody signs that a rung need not be proved in a cluster or pool. It counts from the next look at it."""
+"""Waivers: an operator accepts that a rung is not proven in a cluster or pool, from the next run on."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 from django.db import transaction
 
 from fleet.domain.readiness.rungs import RUNGS
+from fleet.domain.refusals import FieldError
 from fleet.models import Cluster, Pool, User, WaiverRow
 from fleet.services.audit import audit
-from fleet.services.decisions import DecisionError, checked_reason
+from fleet.services.decisions import checked_reason
 
 _WAIVABLE = tuple(rung.id for rung in RUNGS)
 
 
 @transaction.atomic
 def grant(actor: User, where: Cluster | Pool, rung: str, *, reason: str, now: datetime) -> WaiverRow:
-    """Waives the rung for the cluster or pool; one that is waived already gets the new reason and name. Raises DecisionError."""
+    """Waives the rung for the cluster or pool; one that is waived already gets the new reason and name. Raises FieldError."""
     if rung not in _WAIVABLE:
-        raise DecisionError("rung", f"There is no rung {rung}. Choose from {', '.join(_WAIVABLE)}.")
+        raise FieldError("rung", f"Rung {rung} does not exist. Choose from {', '.join(_WAIVABLE)}.")
     reason = checked_reason(reason)
     before = WaiverRow.objects.select_for_update(of=("self",)).filter(**_place(where), rung=rung).first()
     was = {"reason": before.reason, "by": before.by.get_username() if before.by else ""} if before else None

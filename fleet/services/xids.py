@@ -10,35 +10,28 @@ from django.utils import timezone
 
 from fleet.domain.catalog import xids
 from fleet.domain.findings import Severity
+from fleet.domain.refusals import FieldError
 from fleet.models import User, XidOverride
 from fleet.services.audit import audit
 
 _HIGHEST_CODE = 99_999
 
 
-class RefusedError(ValueError):
-    """What was asked cannot be decided so; the message is a sentence for people, `field` names what is wrong."""
-
-    def __init__(self, field: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.field = field
-
-
 @transaction.atomic
 def override(code: int, *, severity: str, action: str = "", reason: str, by: User, at: datetime | None = None) -> XidOverride:
     """Decides what `code` means from the next pass on, whatever the catalogue says. An empty action keeps the catalogue's.
 
-    Raises RefusedError for a severity or action that does not exist, without a reason, or for a number that is no Xid.
+    Raises FieldError for a severity or action that does not exist, without a reason, or for a number that is no Xid.
     """
     at, reason = at or timezone.now(), reason.strip()
     if not 0 < code <= _HIGHEST_CODE:
-        raise RefusedError("code", f"{code} is no Xid code.")
+        raise FieldError("code", f"{code} is not an Xid code.")
     if severity not in set(Severity):
-        raise RefusedError("severity", f"There is no severity {severity!r}. Choose from {', '.join(Severity)}.")
+        raise FieldError("severity", f"Severity {severity!r} does not exist. Choose from {', '.join(Severity)}.")
     if action and action not in get_args(xids.Action):
-        raise RefusedError("action", f"There is no action {action!r}. Choose from {', '.join(get_args(xids.Action))}.")
+        raise FieldError("action", f"Action {action!r} does not exist. Choose from {', '.join(get_args(xids.Action))}.")
     if not reason:
-        raise RefusedError("reason", "Say why: others will want to know.")
+        raise FieldError("reason", "A reason is required.")
     before = _present(code)
     row, _ = XidOverride.objects.update_or_create(
         code=code, defaults={"severity": severity, "action": action, "reason": reason, "by": by, "at": at}

@@ -11,7 +11,9 @@ from fleet.simulator.faults import Faults
 from fleet.simulator.seeds import Seed
 
 READER = "muster"
-NOBODY = "nobody"
+NARROW = "narrow"
+"""Reads nodes and pods, nothing else."""
+WITHOUT_RIGHTS = "nobody"
 ANONYMOUS = "system:anonymous"
 
 _READ = ("get", "list", "watch")
@@ -38,8 +40,13 @@ def rules_for(operator_namespace: str) -> tuple[Rule, ...]:
     rules = [
         Rule(_READ, "", ("nodes", "pods", "namespaces", "events")),
         Rule(_READ, "apps", ("daemonsets",)),
-        Rule(_READ, "nvidia.com", ("clusterpolicies", "nvidiadrivers")),
-        Rule(_READ, "resource.k8s.io", ("resourceslices", "resourceclaims", "deviceclasses")),
+        Rule(_READ, "nvidia.com", ("clusterpolicies", "nvidiadrivers", "gpuclusters")),
+        Rule(_READ, "resource.k8s.io", ("resourceslices", "resourceclaims", "deviceclasses", "devicetaintrules")),
+        Rule(_READ, "readiness.node.x-k8s.io", ("nodereadinessrules",)),
+        Rule(_READ, "", ("persistentvolumeclaims", "persistentvolumes")),
+        Rule(_READ, "storage.k8s.io", ("storageclasses", "csinodes", "csidrivers")),
+        Rule(_READ, "node.k8s.io", ("runtimeclasses",)),
+        Rule(_READ, "scheduling.k8s.io", ("priorityclasses",)),
         Rule(("get",), "", ("pods/proxy",)),
         Rule(("create",), "authorization.k8s.io", ("selfsubjectaccessreviews", "selfsubjectrulesreviews"), "", False),
         Rule(("create",), "authentication.k8s.io", ("selfsubjectreviews",), "", False),
@@ -54,18 +61,25 @@ class Access:
 
     def __init__(self, seed: Seed, operator_namespace: str, faults: Faults) -> None:
         self.reader_token = f"simulated-{seed.hex(32, 'token', READER)}"
-        self.nobody_token = f"simulated-{seed.hex(32, 'token', NOBODY)}"
+        self.narrow_token = f"simulated-{seed.hex(32, 'token', NARROW)}"
+        self.nobody_token = f"simulated-{seed.hex(32, 'token', WITHOUT_RIGHTS)}"
         self._rules = rules_for(operator_namespace)
         self._faults = faults
         self._uid = seed.uuid("user", READER)
+        self.audit: set[tuple[str, str, str, str]] = set()
+        """(verb, group, resource, namespace) of every request for an object, as an audit log would have it."""
 
     def user(self, authorisation: str | None) -> str:
-        """Who asks; raises Refusal 401 for a token nobody has. No token at all is the anonymous user."""
+        """Returns the user of a request; raises Refusal 401 for an unknown token. Without a token it is the anonymous user."""
         if not authorisation:
             return ANONYMOUS
         scheme, _, token = authorisation.partition(" ")
         if scheme.lower() == "bearer" and not self._faults.unauthorised:
-            for known, name in ((self.reader_token, READER), (self.nobody_token, NOBODY)):
+            for known, name in (
+                (self.reader_token, READER),
+                (self.narrow_token, NARROW),
+                (self.nobody_token, WITHOUT_RIGHTS),
+            ):
                 if hmac.compare_digest(token.strip().encode(), known.encode()):
                     return name
         raise errors.unauthorised()
@@ -76,8 +90,13 @@ class Access:
             return []
         kept: list[Rule] = []
         for rule in self._rules:
-            if rule.reader_only and user != READER:
+            if rule.reader_only and user not in (READER, NARROW):
                 continue
+            if user == NARROW and rule.reader_only:
+                shown = tuple(resource for resource in rule.resources if resource in ("nodes", "pods"))
+                if not shown:
+                    continue
+                rule = Rule(rule.verbs, rule.group, shown)
             whole = tuple(
                 resource
                 for resource in rule.resources

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
-from fleet.simulator import discovery, errors, tables
+from fleet.simulator import discovery, errors, pod_pages, tables
 from fleet.simulator import resources as kinds
 from fleet.simulator.listing import OBJECTS, PARTIAL, TABLE, Body, Lister, ListRequest
+from fleet.simulator.messages import Answer, Request
 from fleet.simulator.pods import stamp
 from fleet.simulator.resources import Kind
 from fleet.simulator.store import Record
@@ -22,29 +22,6 @@ if TYPE_CHECKING:
     from fleet.simulator.cluster import ClusterCore
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete", "GET": "get", "HEAD": "get"}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One HTTP request."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    """Names in lower case."""
-    body: bytes = b""
-    address: str = "127.0.0.1"
-
-
-@dataclass(slots=True)
-class Answer:
-    """One HTTP answer; a watch has lines in place of a body."""
-
-    body: Body | bytes
-    code: int = 200
-    content_type: str = errors.JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    lines: Iterator[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +66,7 @@ class ApiServer:
         """What is no resource: health, version, discovery."""
         if not self.cluster.access.allows_path(user, path):
             raise errors.forbidden_path(user, "get", path)
-        found = self.cluster.discovery
+        discovered = self.cluster.discovery
         absent = self.cluster.faults.absent_groups
         path = path.rstrip("/")
         if path in ("/healthz", "/livez", "/readyz"):
@@ -98,18 +75,18 @@ class ApiServer:
             return Answer(Body.of(self.cluster.version_json()))
         if path in ("/api", "/apis"):
             if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
-                shown = found.aggregated(path == "/api", absent)
+                shown = discovered.aggregated(path == "/api", absent)
                 return Answer(Body.of(shown), content_type=discovery.AGGREGATED)
-            return Answer(Body.of(found.api(request.address) if path == "/api" else found.groups(absent)))
+            return Answer(Body.of(discovered.api(request.address) if path == "/api" else discovered.groups(absent)))
         names = path.strip("/").split("/")
         if names == ["api", "v1"]:
-            return Answer(Body.of(found.resources("", "v1")))
+            return Answer(Body.of(discovered.resources("", "v1")))
         if names[0] == "apis" and len(names) == 2:
-            group = found.group(names[1], absent)
+            group = discovered.group(names[1], absent)
             if group is not None:
                 return Answer(Body.of(group))
-        if names[0] == "apis" and len(names) == 3 and names[2] in found.versions(absent).get(names[1], []):
-            return Answer(Body.of(found.resources(names[1], names[2])))
+        if names[0] == "apis" and len(names) == 3 and names[2] in discovered.versions(absent).get(names[1], []):
+            return Answer(Body.of(discovered.resources(names[1], names[2])))
         raise errors.no_such_path()
 
     def _resource(self, request: Request, user: str, target: _Target, params: dict[str, str], path: str) -> Answer:
@@ -120,6 +97,7 @@ class ApiServer:
         elif not target.name and verb == "delete":
             verb = "deletecollection"
         resource = f"{target.plural}/{target.subresource}" if target.subresource else target.plural
+        self.cluster.access.audit.add((verb, target.group, resource, target.namespace))
         if not self.cluster.access.allows(user, verb, target.group, resource, target.namespace):
             raise errors.forbidden(user, verb, target.plural, target.group, target.namespace, target.name, target.subresource)
         kind = self._kind(target)
@@ -185,10 +163,10 @@ class ApiServer:
         name, _, port = target.name.removeprefix("http:").partition(":")
         if self.cluster.store.get(kind, f"{target.namespace}/{name}") is None:
             raise errors.not_found(kind, name)
-        told = self.cluster.pod_page(f"{target.namespace}/{name}", port or "80", target.rest)
-        if told.refused:
-            raise errors.unreachable_pod(told.refused)
-        return Answer(told.body.encode(), told.code, told.content_type)
+        page = pod_pages.answer(self.cluster, f"{target.namespace}/{name}", port or "80", target.rest)
+        if page.refused:
+            raise errors.unreachable_pod(page.refused)
+        return Answer(page.body.encode(), page.code, page.content_type)
 
 
 def _parse(path: str) -> _Target | None:

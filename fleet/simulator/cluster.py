@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from fleet.simulator import dynamic, images, operator, pod_pages, resources
+from fleet.simulator import divisible, dynamic, images, operator, resources, volumes
 from fleet.simulator.access import Access
-from fleet.simulator.api import Request
 from fleet.simulator.discovery import Discovery
 from fleet.simulator.events import Events
 from fleet.simulator.faults import Faults
 from fleet.simulator.flavours import Flavour
+from fleet.simulator.messages import Request
 from fleet.simulator.nodes import NodeRenderer
 from fleet.simulator.pods import render as render_pod
 from fleet.simulator.seeds import Seed
@@ -41,11 +41,13 @@ class ClusterCore:
         kinds: tuple[resources.Kind, ...] = resources.BUILT_IN
         kinds += resources.OPERATOR if flavour.operator else ()
         kinds += resources.DYNAMIC if flavour.has_dra else ()
+        kinds += resources.GATES
         self.discovery = Discovery(kinds)
         self.store = Store(kinds)
         self.events = Events(self.store, seed, clock)
         self.operator_namespace = OPERATOR_NAMESPACE if flavour.operator else ""
-        self._pages = pod_pages.PodPages(self)
+        self.frozen_pages: dict[str, str] = {}
+        """Exporter pages by pod key that the fault `exporter_stale` repeats."""
         self.access = Access(seed, self.operator_namespace, self.faults)
         self.nodes: dict[str, Node] = {}
         self.pods: dict[str, Pod] = {}
@@ -87,10 +89,6 @@ class ClusterCore:
             "platform": "linux/amd64",
         }
 
-    def pod_page(self, key: str, port: str, path: str) -> pod_pages.PodAnswer:
-        """What a pod answers to GET `path` on `port`, by whatever way it is asked."""
-        return self._pages.answer(key, port, path)
-
     def count(self, request: Request, code: int) -> None:
         """Note that a request was answered."""
         self.counted[f"{request.method} {request.target.split('?')[0]}", code] += 1
@@ -98,7 +96,7 @@ class ClusterCore:
     # -- how the objects follow the world -----------------------------------------------------------------------------
 
     def show_node(self, node: Node) -> None:
-        """Make the node's object, and its slices, anew."""
+        """Rebuilds the node's object and its slices."""
         self.nodes[node.name] = node
         self.on_node.setdefault(node.name, {})
         fields = {"spec.unschedulable": "true" if node.cordoned else "false"}
@@ -122,9 +120,10 @@ class ClusterCore:
         self.store.delete(resources.NODES, name)
 
     def show_pod(self, pod: Pod) -> None:
-        """Make the pod's object anew."""
+        """Rebuilds the pod's object."""
         if pod.namespace not in self._namespaces:
             self.show_namespace(pod.namespace)
+        volumes.show(self.store, pod, self.flavour, self.seed, self.anchor)
         self.pods[pod.key] = pod
         if pod.node:
             self.on_node.setdefault(pod.node, {})[pod.key] = pod
@@ -151,7 +150,7 @@ class ClusterCore:
         self.store.put(resources.NAMESPACES, operator.namespace(name, self.seed, self.anchor), {})
 
     def show_cluster_objects(self) -> None:
-        """Make what belongs to the cluster as a whole anew: policy, DaemonSets, the plugin's configuration, device classes."""
+        """Rebuilds what belongs to the whole cluster: policy, DaemonSets, the plugin's configuration, device classes."""
         for name in _NAMESPACES:
             if name not in self._namespaces:
                 self.show_namespace(name)
@@ -170,6 +169,9 @@ class ClusterCore:
         if self.flavour.has_dra:
             for item in dynamic.device_classes(self.seed, self.anchor):
                 self.store.put(resources.DEVICE_CLASSES, item, {})
+            for node in self.nodes.values():
+                if node.sharing == divisible.SHARES:
+                    self.store.put(resources.DEVICE_TAINT_RULES, dynamic.taint_rule(node, self.seed, self.anchor), {})
 
     def _show_policy(self) -> None:
         broken = [node for node in self.nodes.values() if node.stack == "operator" and (not node.plugin or node.mig_invalid)]
@@ -202,7 +204,7 @@ class ClusterCore:
     # -- pods and slots -----------------------------------------------------------------------------------------------
 
     def free_slots(self, node: Node) -> dict[str, list[Slot]]:
-        """Healthy slots nobody holds, by resource; none while the plugin is away."""
+        """Returns healthy free slots by resource; none while the plugin is down."""
         held = {slot.id for pod in self.on_node.get(node.name, {}).values() if pod.holds
                 for slots in pod.slots.values() for slot in slots}  # fmt: skip
         free: dict[str, list[Slot]] = {}
@@ -252,21 +254,27 @@ class ClusterCore:
 
     def claim_devices(self, pod: Pod, node: Node, count: int) -> None:
         """Give a pod `count` DRA devices of a node by a claim of its own."""
-        taken = {device for claim in self.claims.values() if claim.node == node.name for device in claim.devices}
-        usable = [dynamic.device_name(gpu, instance) for gpu, instance in dynamic.devices(node) if gpu.healthy]
-        free = [name for name in usable if name not in taken]
+        shared = node.sharing == divisible.SHARES
+        usable = [(dynamic.device_name(gpu, part), gpu, part) for gpu, part in dynamic.devices(node) if gpu.healthy]
+        if shared or node.strategy == divisible.ON_DEMAND:
+            free = divisible.free(node, usable, self.claims.values())
+        else:
+            taken = {device for claim in self.claims.values() if claim.node == node.name for device in claim.devices}
+            free = [name for name, _, _ in usable if name not in taken]
         if len(free) < count:
             raise ValueError(f"{node.name} has {len(free)} free devices, {count} are asked for")
         kind = "mig.nvidia.com" if "-mig-" in free[0] else dynamic.DRIVER
         name = f"{pod.name}-gpu"
         uid = self.seed.uuid("claim", pod.namespace, name)
         claim = Claim(name, pod.namespace, uid, kind, pod.created, node.name, tuple(free[:count]), (pod.name, pod.uid))
+        if shared:
+            claim.consumed = divisible.share_taken(node.gpus[0], node.replicas)
         self.claims[f"{pod.namespace}/{name}"] = claim
         pod.claims = (("gpu", name),)
         self.store.put(resources.RESOURCE_CLAIMS, dynamic.claim(claim, self.seed), {})
 
     def show_claims(self, pod: Pod) -> None:
-        """Make the objects of a pod's claims anew."""
+        """Rebuilds the objects of a pod's claims."""
         for _, name in pod.claims:
             claim = self.claims.get(f"{pod.namespace}/{name}")
             if claim is not None:

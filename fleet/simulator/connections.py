@@ -1,4 +1,4 @@
-"""One listening socket and its connections. The first byte of a connection tells TLS from plain HTTP."""
+"""One listening socket and its connections. The first byte of a connection distinguishes TLS from plain HTTP."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import struct
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from fleet.simulator import control
-from fleet.simulator.api import Answer, ApiServer, Request
+from fleet.simulator.api import ApiServer
+from fleet.simulator.certificates import Contexts
 from fleet.simulator.listing import Body
+from fleet.simulator.messages import Answer, Request
 from fleet.simulator.transport import Hang, Refuse, disturb, spoil
-
-if TYPE_CHECKING:
-    from fleet.simulator.server import Simulation
 
 HOST = "127.0.0.1"
 _GZIP_FROM = 128 * 1024
 _TLS_HANDSHAKE = b"\x16"
+
+
+class ServedSimulation(control.ControlledSimulation, Protocol):
+    """What a connection needs of the simulation that it belongs to (server.py)."""
+
+    contexts: Contexts
+
+    def next_request(self) -> int: ...
 
 
 class Listener(ThreadingHTTPServer):
@@ -32,7 +39,7 @@ class Listener(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_address = True
 
-    def __init__(self, port: int, simulation: Simulation, cluster: str = "") -> None:
+    def __init__(self, port: int, simulation: ServedSimulation, cluster: str = "") -> None:
         super().__init__((HOST, port), _Handler)
         self.simulation = simulation
         self.cluster = cluster
@@ -69,7 +76,7 @@ class Listener(ThreadingHTTPServer):
         return self.simulation.contexts.of(server.cluster.faults.certificate if server else "")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of ours."""
+        """A client that closed its connection is not an error."""
 
     def drop_connections(self) -> None:
         """Break every open connection at once, as a dead server does."""

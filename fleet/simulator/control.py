@@ -9,13 +9,13 @@ POST /_simulator/clusters/NAME/stories       {"story": "fail_gpu", "node": "…"
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from fleet.simulator.server import Simulation
-    from fleet.simulator.stories import Cluster
+from fleet.simulator.api import ApiServer
+from fleet.simulator.fleet import Fleet
+from fleet.simulator.stories import Cluster
 
 PREFIX = "/_simulator/"
 _STORIES = frozenset(
@@ -29,37 +29,46 @@ _STORIES = frozenset(
 )  # fmt: skip
 
 
-def answer(simulation: Simulation, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
+class ControlledSimulation(Protocol):
+    """What the control endpoint needs of the simulation (server.py)."""
+
+    fleet: Fleet
+    servers: dict[str, ApiServer]
+
+    def server_url(self, cluster: str, tls: bool = True) -> str: ...
+
+
+def answer(simulation: ControlledSimulation, method: str, target: str, body: bytes) -> tuple[int, dict[str, Any]]:
     """Status code and JSON of a control request."""
     parts = [part for part in target.removeprefix(PREFIX).split("?")[0].split("/") if part]
     if not parts and method == "GET":
         return 200, _overview(simulation)
     if len(parts) != 3 or parts[0] != "clusters" or parts[1] not in simulation.servers:
-        return 404, {"error": "no such thing here; GET /_simulator/ tells what there is"}
+        return 404, {"error": "not found; GET /_simulator/ lists the paths"}
     cluster = simulation.fleet[parts[1]]
     try:
-        told = msgspec.json.decode(body or b"{}", type=dict[str, Any])
+        body_fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
         if parts[2] == "faults":
             if method == "DELETE":
                 cluster.faults.clear()
             elif method == "POST":
-                cluster.faults.set(**told)
+                cluster.faults.set(**body_fields)
             return 200, cluster.faults.as_json()
         if parts[2] == "stories" and method == "POST":
-            _tell(cluster, str(told.pop("story", "")), told)
+            _tell(cluster, str(body_fields.pop("story", "")), body_fields)
             return 200, {"resourceVersion": str(cluster.store.version)}
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
         return 400, {"error": str(error)}
-    return 405, {"error": "not like this"}
+    return 405, {"error": "method not allowed"}
 
 
 def _tell(cluster: Cluster, story: str, how: dict[str, Any]) -> None:
     if story not in _STORIES:
-        raise ValueError(f"no such story: {story!r}; there are {', '.join(sorted(_STORIES))}")
+        raise ValueError(f"unknown story {story!r}; known: {', '.join(sorted(_STORIES))}")
     getattr(cluster, story)(**how)
 
 
-def _overview(simulation: Simulation) -> dict[str, Any]:
+def _overview(simulation: ControlledSimulation) -> dict[str, Any]:
     return {
         "clusters": {
             name: {

@@ -27,11 +27,11 @@ class Discovery:
 
     def versions(self, absent: Iterable[str] = ()) -> dict[str, list[str]]:
         """Versions by group, the core group aside; without the groups in `absent`."""
-        found: dict[str, list[str]] = {group: ["v1"] for group in _EMPTY_GROUPS}
+        versions: dict[str, list[str]] = {group: ["v1"] for group in _EMPTY_GROUPS}
         for kind in self.kinds:
-            if kind.group and kind.version not in found.setdefault(kind.group, []):
-                found[kind.group].append(kind.version)
-        return {group: versions for group, versions in found.items() if group not in absent}
+            if kind.group and kind.version not in versions.setdefault(kind.group, []):
+                versions[kind.group].append(kind.version)
+        return {group: versions for group, versions in versions.items() if group not in absent}
 
     def of(self, group: str, version: str) -> list[Kind]:
         return [kind for kind in self.kinds if kind.group == group and kind.version == version]

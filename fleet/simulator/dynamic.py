@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fleet.simulator import managed
+from fleet.simulator import divisible, managed
 from fleet.simulator.flavours import Flavour
 from fleet.simulator.pods import stamp
 from fleet.simulator.seeds import Seed
@@ -29,7 +29,7 @@ def _semver(version: str) -> str:
     return ".".join([*parts, "0", "0"][:3])
 
 
-def _device(gpu: Gpu, instance: Instance | None, flavour: Flavour, tainted_at: str | None) -> dict[str, Any]:
+def _device(node: Node, gpu: Gpu, instance: Instance | None, flavour: Flavour, tainted_at: str | None) -> dict[str, Any]:
     model = gpu.model
     attributes: dict[str, Any] = {
         "architecture": {"string": model.architecture},
@@ -50,8 +50,9 @@ def _device(gpu: Gpu, instance: Instance | None, flavour: Flavour, tainted_at: s
             "parentUUID": {"string": gpu.uuid},
             "profile": {"string": profile.name},
             "type": {"string": "mig"},
-            "uuid": {"string": instance.uuid},
         }
+        if instance.uuid:
+            attributes["uuid"] = {"string": instance.uuid}
         capacity = {
             "copyEngines": {"value": str(profile.copy)},
             "decoders": {"value": str(profile.decoder)},
@@ -63,6 +64,10 @@ def _device(gpu: Gpu, instance: Instance | None, flavour: Flavour, tainted_at: s
             "ofaEngines": {"value": "0"},
         }
     device: dict[str, Any] = {"name": device_name(gpu, instance), "attributes": attributes, "capacity": capacity}
+    if node.sharing == divisible.SHARES:
+        device |= {"allowMultipleAllocations": True, "capacity": divisible.share_capacity(gpu, node.replicas)}
+    if node.strategy == divisible.ON_DEMAND:
+        device["consumesCounters"] = divisible.consumed(gpu, instance)
     if not gpu.healthy:
         taint = {"key": f"{DRIVER}/xid", "value": str(gpu.xid), "effect": "NoSchedule", "timeAdded": tainted_at}
         device["taints"] = [taint]
@@ -70,11 +75,16 @@ def _device(gpu: Gpu, instance: Instance | None, flavour: Flavour, tainted_at: s
 
 
 def devices(node: Node) -> list[tuple[Gpu, Instance | None]]:
-    """The devices a node publishes: whole cards and MIG instances; a card cut into none is not published."""
-    found: list[tuple[Gpu, Instance | None]] = []
+    """The devices a node publishes: whole cards and MIG instances; a card cut into none is not published.
+
+    A node that cuts on demand publishes each card whole and in every way it could be cut.
+    """
+    rows: list[tuple[Gpu, Instance | None]] = []
+    if node.strategy == divisible.ON_DEMAND:
+        return [(gpu, part) for gpu in node.gpus for part in (None, *divisible.placements(gpu))]
     for gpu in node.gpus:
-        found += [(gpu, instance) for instance in gpu.instances] if gpu.mig else [(gpu, None)]
-    return found
+        rows += [(gpu, instance) for instance in gpu.instances] if gpu.mig else [(gpu, None)]
+    return rows
 
 
 def slices(node: Node, flavour: Flavour, seed: Seed, now: datetime) -> list[dict[str, Any]]:
@@ -82,15 +92,20 @@ def slices(node: Node, flavour: Flavour, seed: Seed, now: datetime) -> list[dict
 
     While `slices_missing`, the newest generation says two slices and only the first is there.
     """
-    listed = [_device(gpu, instance, flavour, stamp(now)) for gpu, instance in devices(node)]
+    listed = [_device(node, gpu, instance, flavour, stamp(now)) for gpu, instance in devices(node)]
     count = 2 if node.slices_missing or len(listed) > 16 else 1
     half = -(-len(listed) // count)
     parts = [listed[number * half : (number + 1) * half] for number in range(count)]
+    on_demand = node.strategy == divisible.ON_DEMAND
     made = [
-        _slice(node, DRIVER, part, count, f"{number}", seed)
+        _slice(node, DRIVER, part, count + on_demand, f"{number}", seed)
         for number, part in enumerate(parts)
         if not (node.slices_missing and number)
     ]
+    if on_demand:
+        counted = _slice(node, DRIVER, [], count + 1, "counters", seed)
+        counted["spec"]["sharedCounters"] = [divisible.counters(gpu) for gpu in node.gpus]
+        made.append(counted)
     imex = [{"name": f"{kind}-0", "attributes": {"id": {"int": 0}, "type": {"string": kind}}} for kind in ("channel", "daemon")]
     return [*made, _slice(node, _IMEX_DRIVER, imex, 1, "imex", seed)]
 
@@ -135,7 +150,8 @@ def claim(claimed: Claim, seed: Seed) -> dict[str, Any]:
         status["allocation"] = {
             "devices": {
                 "results": [
-                    {"request": "gpu", "driver": DRIVER, "pool": claimed.node, "device": name} for name in claimed.devices
+                    {"request": "gpu", "driver": DRIVER, "pool": claimed.node, "device": name} | _share(claimed, name, seed)
+                    for name in claimed.devices
                 ]
             },
             "nodeSelector": {"nodeSelectorTerms": [{"matchFields": [field]}]},
@@ -154,6 +170,26 @@ def claim(claimed: Claim, seed: Seed) -> dict[str, Any]:
         ],
     }
     return {"metadata": metadata, "spec": spec, "status": status}
+
+
+def _share(claimed: Claim, device: str, seed: Seed) -> dict[str, Any]:
+    if not claimed.consumed:
+        return {}
+    return {"shareID": seed.uuid("share", claimed.uid, device), "consumedCapacity": claimed.consumed}
+
+
+def taint_rule(node: Node, seed: Seed, created: datetime) -> dict[str, Any]:
+    """A DeviceTaintRule on one of the node's cards."""
+    spec = divisible.taint_rule(node)
+    metadata = {
+        "name": f"inspect-{node.name}"[:253],
+        "uid": seed.uuid("devicetaintrule", node.name),
+        "resourceVersion": "",
+        "generation": 1,
+        "creationTimestamp": stamp(created),
+        "managedFields": [managed.entry("kubectl", {"spec": spec}, stamp(created) or "", _API)],
+    }
+    return {"metadata": metadata, "spec": spec}
 
 
 def device_classes(seed: Seed, created: datetime) -> list[dict[str, Any]]:

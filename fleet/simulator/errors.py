@@ -61,7 +61,7 @@ def unauthorised() -> Refusal:
     return _refuse(401, "Unauthorized", "Unauthorized")
 
 
-def forbidden(user: str, verb: str, kind: str, group: str, namespace: str, name: str = "", subresource: str = "") -> Refusal:
+def forbidden(user: str, verb: str, kind: str, group: str, namespace: str, name: str = "", subresource: str = "") -> Refusal:  # noqa: PLR0913 the parts of the API server's sentence
     """`kind` is the plural; a namespace of "" means the whole cluster."""
     qualified = f"{kind}.{group}" if group else kind
     resource = f"{kind}/{subresource}" if subresource else kind

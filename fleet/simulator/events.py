@@ -16,10 +16,10 @@ from fleet.simulator.world import Node
 
 NAMESPACE = "default"
 LIFE = timedelta(hours=1)
-"""An API server's --event-ttl: so long after it was last told, an Event is dropped."""
+"""An API server's --event-ttl: so long after its last occurrence, an Event is dropped."""
 
 
-class Telling(NamedTuple):
+class EventText(NamedTuple):
     """What some component has to say about a node."""
 
     component: str
@@ -30,28 +30,31 @@ class Telling(NamedTuple):
     """Whether it gives the node's name for its uid, as all do that do not write through client-go's recorder."""
 
 
-def xid_warning(flavour: Flavour, node: Node, xid: int, index: int | None) -> Telling:
-    """An Xid that makes no condition. EKS' agent names no card; elsewhere NVSentinel names none, and node-problem-detector
-    quotes the kernel's line of the card it is asked for."""
+def xid_warning(flavour: Flavour, node: Node, xid: int, index: int | None) -> EventText:
+    """An Xid that makes no condition.
+
+    EKS' agent names no card; elsewhere NVSentinel names none, and node-problem-detector quotes the kernel's line of the card
+    it is asked for.
+    """
     if flavour.name == "eks":
         text = f"NvidiaXID{xid}Warning: detected unknown XID-{xid} on the instance, review kernel logs for more."
-        return Telling("eks-node-monitoring-agent", "Warning", "AcceleratedHardwareReady", text)
+        return EventText("eks-node-monitoring-agent", "Warning", "AcceleratedHardwareReady", text)
     if index is not None:
         pci = node.gpus[index].pci.removesuffix(".0")
         text = f"NVRM: Xid (PCI:{pci}): {xid}, pid='<unknown>', name=<unknown>, Ch 00000008"
-        return Telling("kernel-monitor", "Warning", "XidError", text, by_name=True)
+        return EventText("kernel-monitor", "Warning", "XidError", text, by_name=True)
     text = f"ErrorCode:{xid} GPU:0 Recommended Action=NONE;"
-    return Telling("syslog-health-monitor", "SysLogsXIDError", "SysLogsXIDErrorIsNotHealthy", text, by_name=True)
+    return EventText("syslog-health-monitor", "SysLogsXIDError", "SysLogsXIDErrorIsNotHealthy", text, by_name=True)
 
 
-def thermal_warning(node: Node, index: int) -> Telling:
+def thermal_warning(node: Node, index: int) -> EventText:
     """NVSentinel finds a card warmer than it likes: no fault yet."""
     text = f"ErrorCode:DCGM_FR_CLOCK_THROTTLE_THERMAL GPU:{index} GPU_UUID:{node.gpus[index].uuid} Recommended Action=NONE;"
-    return Telling("gpu-health-monitor", "GpuThermalWatch", "GpuThermalWatchIsNotHealthy", text, by_name=True)
+    return EventText("gpu-health-monitor", "GpuThermalWatch", "GpuThermalWatchIsNotHealthy", text, by_name=True)
 
 
 @dataclass(slots=True)
-class _Told:
+class _EventRecord:
     name: str
     first: datetime
     last: datetime
@@ -59,37 +62,37 @@ class _Told:
 
 
 class Events:
-    """The Events of one cluster. The same thing told again within an Event's life only counts it up."""
+    """The Events of one cluster. The same report again within an Event's life only raises its count."""
 
     def __init__(self, store: Store, seed: Seed, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._seed = seed
         self._clock = clock
-        self._told: dict[tuple[str, Telling], _Told] = {}
+        self._records: dict[tuple[str, EventText], _EventRecord] = {}
 
-    def tell(self, node: Node, what: Telling, at: datetime | None = None) -> None:
+    def tell(self, node: Node, what: EventText, at: datetime | None = None) -> None:
         """An Event about a node, now or at a moment of the past."""
         at = at or self._clock()
-        told = self._told.get((node.uid, what))
-        if told is None:
+        record = self._records.get((node.uid, what))
+        if record is None:
             # client-go names Events like this: the object's name and the moment, in hexadecimal nanoseconds
-            name = f"{node.name}.{int(at.timestamp() * 1_000_000) * 1000 + len(self._told):x}"
-            told = self._told[node.uid, what] = _Told(name, at, at)
+            name = f"{node.name}.{int(at.timestamp() * 1_000_000) * 1000 + len(self._records):x}"
+            record = self._records[node.uid, what] = _EventRecord(name, at, at)
         else:
-            told.count, told.last = told.count + 1, at
-        self._store.put(resources.EVENTS, *_event(node, what, told, self._seed))
+            record.count, record.last = record.count + 1, at
+        self._store.put(resources.EVENTS, *_event(node, what, record, self._seed))
 
     def forget(self) -> None:
         """Drop what has outlived its time."""
         limit = self._clock() - LIFE
-        for key, told in [(key, told) for key, told in self._told.items() if told.last < limit]:
-            del self._told[key]
-            self._store.delete(resources.EVENTS, f"{NAMESPACE}/{told.name}")
+        for key, record in [(key, record) for key, record in self._records.items() if record.last < limit]:
+            del self._records[key]
+            self._store.delete(resources.EVENTS, f"{NAMESPACE}/{record.name}")
 
 
-def _event(node: Node, what: Telling, told: _Told, seed: Seed) -> tuple[dict[str, Any], dict[str, str]]:
+def _event(node: Node, what: EventText, record: _EventRecord, seed: Seed) -> tuple[dict[str, Any], dict[str, str]]:
     """The object, and the fields it can be selected by."""
-    first, last = stamp(told.first) or "", stamp(told.last) or ""
+    first, last = stamp(record.first) or "", stamp(record.last) or ""
     about = {"kind": "Node", "name": node.name, "uid": node.name if what.by_name else node.uid}
     body: dict[str, Any] = {
         "involvedObject": about | ({} if what.by_name else {"apiVersion": "v1"}),
@@ -98,16 +101,16 @@ def _event(node: Node, what: Telling, told: _Told, seed: Seed) -> tuple[dict[str
         "source": {"component": what.component, "host": node.name},
         "firstTimestamp": first,
         "lastTimestamp": last,
-        "count": told.count,
+        "count": record.count,
         "type": what.type,
         "eventTime": None,
         "reportingComponent": what.component,
         "reportingInstance": node.name,
     }
     metadata = {
-        "name": told.name,
+        "name": record.name,
         "namespace": NAMESPACE,
-        "uid": seed.uuid("event", told.name),
+        "uid": seed.uuid("event", record.name),
         "resourceVersion": "",
         "creationTimestamp": first,
         "managedFields": [managed.entry(what.component, body, last)],

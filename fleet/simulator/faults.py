@@ -60,12 +60,14 @@ class Faults:
     exporter_slow_seconds: float = 3.0
     exporter_failing: list[str] = field(default_factory=list)
     """Nodes whose exporter answers 500."""
+    exporter_rejecting: list[str] = field(default_factory=list)
+    """Nodes whose exporter answers 400 to every request."""
     exporter_refused: list[str] = field(default_factory=list)
     """Nodes on whose exporter's port nothing listens: the API server says so with 503."""
     exporter_garbled: list[str] = field(default_factory=list)
     """Nodes whose exporter answers with a page of HTML."""
     exporter_stale: list[str] = field(default_factory=list)
-    """Nodes whose exporter goes on telling what it told first."""
+    """Nodes whose exporter repeats its first values."""
     exporter_blank: list[str] = field(default_factory=list)
     """Nodes whose exporter writes DCGM's sentinels in place of temperature, power and memory."""
     exporter_health: list[str] = field(default_factory=list)
@@ -82,7 +84,7 @@ class Faults:
         """How often each counted fault struck, for tests."""
 
     def watch(self, listener: Callable[[], None] | None) -> None:
-        """Call `listener` after every change made by set() or clear(); None: nobody listens any more."""
+        """Call `listener` after every change made by set() or clear(); None removes it."""
         self._listener = listener
         self._told()
 
@@ -128,7 +130,7 @@ class Faults:
         return any(taken == resource and how in ("*", verb) for how, taken in self.forbidden)
 
     def strikes(self, nodes: list[str], node: str) -> bool:
-        """Whether a fault that is told by nodes holds for this one."""
+        """Returns whether a fault of nodes applies to this one."""
         return node in nodes or "*" in nodes
 
     def matches(self, paths: list[str], path: str) -> bool:

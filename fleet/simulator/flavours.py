@@ -45,7 +45,6 @@ class Flavour:
     plugin: str = "v0.20.0"
     toolkit: str = "v1.20.0"
     mig_manager: str = "v0.15.0"
-    nfd_vendor_only: bool = True
     extra_images: tuple[str, ...] = field(default_factory=tuple)
 
     @property

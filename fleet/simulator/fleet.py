@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from fleet.simulator.builder import populate
 from fleet.simulator.flavours import named
-from fleet.simulator.leftovers import add_leftovers
+from fleet.simulator.other_pods import add_other_pods
 from fleet.simulator.plan import PLANS
 from fleet.simulator.seeds import Seed
 from fleet.simulator.stories import Cluster
@@ -15,7 +15,7 @@ from fleet.simulator.stories import Cluster
 ANCHOR = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 """Long-lived objects came into the world around then, so that a fleet restarted tomorrow has not become younger."""
 DEFAULT_NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-"""The moment of a fleet that is not told another: fixed, so that its bytes are the same in every run."""
+"""The default moment of a fleet: fixed, so that its bytes are the same in every run."""
 
 
 class Clock:
@@ -77,7 +77,7 @@ def build_fleet(
     return Fleet(Seed(seed), clock, made)
 
 
-def _build(
+def _build(  # noqa: PLR0913 the options of the simulated fleet
     made: list[Cluster], clusters: int, nodes: int | None, pods_per_node: int | None, seed: int, clock: Clock, anchor: datetime
 ) -> None:
     flavours = [named(index) for index in range(clusters)]
@@ -86,7 +86,7 @@ def _build(
     for (name, flavour), count in zip(flavours, counts, strict=True):
         cluster = Cluster(name, flavour, Seed(seed, name), clock, anchor)
         with_cards = populate(cluster, count, pods_per_node)
-        add_leftovers(cluster, with_cards, None if pods_per_node is None else pods_per_node * len(with_cards))
+        add_other_pods(cluster, with_cards, None if pods_per_node is None else pods_per_node * len(with_cards))
         cluster.show_cluster_objects()
         cluster.store.settle()
         made.append(cluster)

@@ -119,7 +119,6 @@ _EFA = {"vpc.amazonaws.com/efa": "32"}
 
 P5 = Machine("p5.48xlarge", "p5.48xlarge", _eight(H100), 192, 2000 * _GIB, "milan", _HUGE, _EFA, "h100")
 P5EN = Machine("p5en.48xlarge", "p5en.48xlarge", _eight(H200), 192, 2000 * _GIB, hugepages=_HUGE, extra=_EFA)
-P4D = Machine("p4d.24xlarge", "p4d.24xlarge", _eight(A100_40), 96, 1152 * _GIB, "cascade-lake", _HUGE)
 P6E = Machine("p6e-gb200.36xlarge", "GB200-NVL", (GB200,) * 4, 144, 960 * _GIB, "grace", _HUGE)
 G6E = Machine("g6e.12xlarge", "g6e.12xlarge", (L40S,) * 4, 48, 372 * _GIB, "milan")
 G5 = Machine("g5.12xlarge", "g5.12xlarge", (A10G,) * 4, 48, 187 * _GIB, "milan")

@@ -21,7 +21,7 @@ UPGRADING = frozenset(
 
 def node_labels(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
     """All labels of a node, sorted by key as the API shows them."""
-    labels = _kubelet(node, flavour) | _cloud(node, flavour, seed)
+    labels = _kubelet(node, flavour) | _cloud(node, flavour, seed) | _network(node, flavour, seed)
     if flavour.operator and node.stack != "bare":
         labels |= discovered_features(node, flavour)
     if node.stack == "operator":
@@ -110,6 +110,31 @@ def _cloud(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
             labels["cloud.google.com/gke-max-shared-clients-per-gpu"] = str(node.replicas)
         return labels
     return {"node-pool": node.pool, "rack": f"r{node.number // 4:04d}"}
+
+
+_RACK, _BLOCK = 4, 4
+"""Nodes on one leaf switch, leaf switches on one spine switch."""
+
+
+def _network(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
+    """Where machines of eight GPUs are in the network, as each provider writes it; nothing for others."""
+    if len(node.gpus) < 8 or node.stack not in ("operator", "gke"):
+        return {}
+    leaf = node.number // _RACK
+    spine = leaf // _BLOCK
+    if flavour.name == "eks":
+        layers = {3: leaf, 2: spine, 1: 0}
+        return {
+            f"topology.k8s.aws/network-node-layer-{layer}": f"nn-{seed.hex(17, 'network-node', layer, number)}"
+            for layer, number in sorted(layers.items())
+        }
+    if flavour.name == "gke":
+        return {
+            "cloud.google.com/gce-topology-block": seed.hex(32, "block", spine),
+            "cloud.google.com/gce-topology-subblock": seed.hex(32, "subblock", leaf),
+            "cloud.google.com/gce-topology-host": seed.hex(32, "host", node.name),
+        }
+    return {"fabric.topograph.run/tier-0": f"leaf-{leaf:03d}", "fabric.topograph.run/tier-1": f"spine-{spine:02d}"}
 
 
 def discovered_features(node: Node, flavour: Flavour) -> dict[str, str]:

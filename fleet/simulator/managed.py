@@ -21,7 +21,7 @@ _MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "resourceClaims": ("name",),
     "resourceClaimStatuses": ("name",),
 }
-"""Lists whose entries are told apart by some of their fields; every other list is owned as a whole."""
+"""Lists whose entries are identified by some of their fields; every other list is owned as a whole."""
 
 
 def fields(value: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:

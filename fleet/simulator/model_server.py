@@ -46,7 +46,7 @@ def kind_of(pod: Pod) -> str:
 
 
 def port_of(pod: Pod) -> int | None:
-    """Where the pod's server tells its metrics; None where it runs none."""
+    """Where the pod's server exports its metrics; None where it runs none."""
     return _PORTS.get(kind_of(pod))
 
 

@@ -148,36 +148,36 @@ class NodeRenderer:
 
     def _conditions(self, node: Node) -> list[dict[str, Any]]:
         beat, boot = node.heartbeat, stamp(node.booted)
-        heard = stamp(beat)
+        heartbeat = stamp(beat)
         network = "Cilium is running on this node" if self.flavour.cni == "cilium" else "the network of this node is set up"
         made = [_condition("NetworkUnavailable", "False", boot, boot, "NetworkIsUp", network)]
         lost = node.ready == "Unknown"
         for kind, reason, message in _QUIET_CONDITIONS:
             if lost and kind in ("MemoryPressure", "DiskPressure", "PIDPressure"):
                 silent = "Kubelet stopped posting node status."
-                made.append(_condition(kind, "Unknown", heard, stamp(node.ready_since), "NodeStatusUnknown", silent))
+                made.append(_condition(kind, "Unknown", heartbeat, stamp(node.ready_since), "NodeStatusUnknown", silent))
             else:
-                made.append(_condition(kind, "False", heard, boot, reason, message))
+                made.append(_condition(kind, "False", heartbeat, boot, reason, message))
         for extra in node.conditions:
             made.append(
-                _condition(extra["type"], extra["status"], heard, extra.get("since", boot), extra["reason"], extra["message"])
+                _condition(extra["type"], extra["status"], heartbeat, extra.get("since", boot), extra["reason"], extra["message"])
             )
         since = stamp(node.ready_since or node.booted + timedelta(minutes=1))
         if node.ready == "True":
-            made.append(_condition("Ready", "True", heard, since, "KubeletReady", "kubelet is posting ready status"))
+            made.append(_condition("Ready", "True", heartbeat, since, "KubeletReady", "kubelet is posting ready status"))
         elif lost:
             silent = "Kubelet stopped posting node status."
-            made.append(_condition("Ready", "Unknown", heard, since, "NodeStatusUnknown", silent))
+            made.append(_condition("Ready", "Unknown", heartbeat, since, "NodeStatusUnknown", silent))
         else:
             message = "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady"
-            made.append(_condition("Ready", "False", heard, since, "KubeletNotReady", message))
+            made.append(_condition("Ready", "False", heartbeat, since, "KubeletNotReady", message))
         return made
 
     def _shared(self, name: str, make: Any, *key: object) -> msgspec.Raw:
-        found = self._parts.get((name, *key))
-        if found is None:
-            found = self._parts[(name, *key)] = raw(make())
-        return found
+        part = self._parts.get((name, *key))
+        if part is None:
+            part = self._parts[(name, *key)] = raw(make())
+        return part
 
     def _managed(
         self,
@@ -232,11 +232,11 @@ def _timed(key: str, effect: str, since: datetime | None) -> dict[str, Any]:
     return made
 
 
-def _condition(kind: str, status: str, heard: str | None, since: str | None, reason: str, message: str) -> dict[str, Any]:
+def _condition(kind: str, status: str, heartbeat: str | None, since: str | None, reason: str, message: str) -> dict[str, Any]:
     return {
         "type": kind,
         "status": status,
-        "lastHeartbeatTime": heard,
+        "lastHeartbeatTime": heartbeat,
         "lastTransitionTime": since,
         "reason": reason,
         "message": message,

@@ -53,13 +53,17 @@ _T4 = NodeKind("t4-sliced", "t4-dev", hw.G4DN, sharing="time-slicing", replicas=
 _L40S_MPS = NodeKind("l40s-mps", "l40s-mps", hw.G6E, sharing="mps", replicas=8, plugin_config="l40s-mps-8")
 _GB200 = NodeKind("gb200-dra", "gb200-nvl", hw.P6E, "dra", driver_image=False)
 _H100_DRA = NodeKind("h100-dra-mig", "h100-dra", hw.P5, "dra", layout=("1g.10gb",) * 7, plain=6, driver_image=False)
+_H100_SHARES = NodeKind("h100-dra-shares", "h100-dra-shares", hw.P5, "dra", sharing="dra-shares", replicas=8, driver_image=False)
+_H100_ON_DEMAND = NodeKind("h100-dra-on-demand", "h100-dra-on-demand", hw.P5, "dra", strategy="dynamic", driver_image=False)
 _KARPENTER = NodeKind("l4-starting", "gpu-burst", hw.G6, "bare", fault="starting")
 
 EKS_PLAN = (
-    (_H100, 21), (_faulty(_H100, "gpu-lost"), 1), (_faulty(_H100, "plugin-down"), 1),
+    (_H100, 19), (_faulty(_H100, "gpu-lost"), 1), (_faulty(_H100, "plugin-down"), 1),
     (_H200, 15), (_faulty(_H200, "driver-upgrade"), 1),
     (_H100_MIG, 4), (_A10G, 4), (_faulty(_A10G, "share-lost"), 1), (_T4, 4), (_L40S_MPS, 2),
-    (_GB200, 4), (_faulty(_GB200, "half-published"), 1), (_faulty(_GB200, "device-tainted"), 1), (_H100_DRA, 1), (_KARPENTER, 1),
+    (_GB200, 4), (_faulty(_GB200, "half-published"), 1), (_faulty(_GB200, "device-tainted"), 1),
+    (_H100_DRA, 1), (_H100_SHARES, 1), (_H100_ON_DEMAND, 1),
+    (_KARPENTER, 1),
 )  # fmt: skip
 
 _GKE_A100 = NodeKind("gke-a100", "a100-batch", hw.A2_ULTRA, "gke", driver_image=False)

@@ -1,6 +1,6 @@
-"""Exporters and model servers on addresses of their own, for whoever asks pods directly: a scraper, or Muster's source "direct".
+"""Exporters and model servers on addresses of their own, for direct requests to pods: a scraper, or Muster's source "direct".
 
-Each pod gets a loopback address (127.77.x.y, which Linux answers without being told to) and listens on its own port there; its
+Each pod gets a loopback address (127.77.x.y, which Linux answers without further setup) and listens on its own port there; its
 status says so. Ports below 1024 are left out where the system keeps them for root.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
-from fleet.simulator import model_server
+from fleet.simulator import model_server, pod_pages
 from fleet.simulator.world import Pod
 
 if TYPE_CHECKING:
@@ -35,13 +35,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
     def do_GET(self) -> None:
-        told = self.server.cluster.pod_page(self.server.key, str(self.server.server_port), self.path.lstrip("/").split("?")[0])
-        if told.refused:
+        page = pod_pages.answer(
+            self.server.cluster, self.server.key, str(self.server.server_port), self.path.lstrip("/").split("?")[0]
+        )
+        if page.refused:
             self.close_connection = True
             return
-        body = told.body.encode()
-        self.send_response(told.code)
-        self.send_header("Content-Type", told.content_type)
+        body = page.body.encode()
+        self.send_response(page.code)
+        self.send_header("Content-Type", page.content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

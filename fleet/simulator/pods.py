@@ -19,7 +19,7 @@ def stamp(moment: datetime | None) -> str | None:
 
 
 def render(pod: Pod, seed: Seed, device_status: bool = False) -> dict[str, Any]:
-    """The pod's JSON. `device_status`: the cluster tells in the status which devices each container holds."""
+    """The pod's JSON. `device_status`: the status contains the devices of each container."""
     template = pod.template
     metadata: dict[str, Any] = {
         "name": pod.name,

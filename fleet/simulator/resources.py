@@ -1,4 +1,4 @@
-"""The kinds the simulated API serves, as discovery tells them."""
+"""The kinds the simulated API serves, as discovery lists them."""
 
 from __future__ import annotations
 
@@ -69,12 +69,27 @@ NVIDIA_DRIVERS = Kind(
     "nvidia.com", "v1alpha1", "nvidiadrivers", "NVIDIADriver", custom=True, short=("nvd", "nvdriver", "nvdrivers"),
     subresources=(("status", "NVIDIADriver", _STATUS),),
 )  # fmt: skip
+GPU_CLUSTERS = Kind(
+    "nvidia.com", "v1alpha1", "gpuclusters", "GPUCluster", custom=True, subresources=(("status", "GPUCluster", _STATUS),)
+)
+NODE_READINESS_RULES = Kind(
+    "readiness.node.x-k8s.io", "v1alpha1", "nodereadinessrules", "NodeReadinessRule", custom=True,
+    subresources=(("status", "NodeReadinessRule", _STATUS),),
+)  # fmt: skip
 DEVICE_CLASSES = Kind("resource.k8s.io", "v1", "deviceclasses", "DeviceClass")
+DEVICE_TAINT_RULES = Kind("resource.k8s.io", "v1", "devicetaintrules", "DeviceTaintRule")
 RESOURCE_CLAIMS = Kind(
     "resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", True,
     subresources=(("status", "ResourceClaim", _STATUS),),
 )  # fmt: skip
 RESOURCE_SLICES = Kind("resource.k8s.io", "v1", "resourceslices", "ResourceSlice")
+VOLUME_CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, short=("pvc",))
+VOLUMES = Kind("", "v1", "persistentvolumes", "PersistentVolume", short=("pv",))
+STORAGE_CLASSES = Kind("storage.k8s.io", "v1", "storageclasses", "StorageClass", short=("sc",))
+CSI_NODES = Kind("storage.k8s.io", "v1", "csinodes", "CSINode")
+CSI_DRIVERS = Kind("storage.k8s.io", "v1", "csidrivers", "CSIDriver")
+RUNTIME_CLASSES = Kind("node.k8s.io", "v1", "runtimeclasses", "RuntimeClass")
+PRIORITY_CLASSES = Kind("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", short=("pc",))
 ACCESS_REVIEWS = Kind(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", verbs=("create",), stored=False
 )
@@ -83,8 +98,9 @@ RULES_REVIEWS = Kind(
 )
 SUBJECT_REVIEWS = Kind("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", verbs=("create",), stored=False)
 
-CORE = (CONFIG_MAPS, EVENTS, NAMESPACES, NODES, PODS)
-BUILT_IN = (*CORE, DAEMON_SETS, ACCESS_REVIEWS, RULES_REVIEWS, SUBJECT_REVIEWS)
-OPERATOR = (CLUSTER_POLICIES, NVIDIA_DRIVERS)
-DYNAMIC = (DEVICE_CLASSES, RESOURCE_CLAIMS, RESOURCE_SLICES)
-EVERY = (*BUILT_IN, *OPERATOR, *DYNAMIC)
+CORE = (CONFIG_MAPS, EVENTS, NAMESPACES, NODES, VOLUME_CLAIMS, VOLUMES, PODS)
+SCHEDULING = (STORAGE_CLASSES, CSI_NODES, CSI_DRIVERS, RUNTIME_CLASSES, PRIORITY_CLASSES)
+BUILT_IN = (*CORE, DAEMON_SETS, *SCHEDULING, ACCESS_REVIEWS, RULES_REVIEWS, SUBJECT_REVIEWS)
+OPERATOR = (CLUSTER_POLICIES, NVIDIA_DRIVERS, GPU_CLUSTERS)
+DYNAMIC = (DEVICE_CLASSES, DEVICE_TAINT_RULES, RESOURCE_CLAIMS, RESOURCE_SLICES)
+GATES = (NODE_READINESS_RULES,)

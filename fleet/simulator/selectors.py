@@ -46,24 +46,24 @@ def _parts(text: str) -> list[str]:
 
 
 def _label_test(part: str) -> Test:
-    if found := _SET.match(part):
-        key, inside = found["key"], found["how"] == "in"
-        values = frozenset(value.strip() for value in found["values"].split(","))
+    if match := _SET.match(part):
+        key, inside = match["key"], match["how"] == "in"
+        values = frozenset(value.strip() for value in match["values"].split(","))
         if inside:
             return lambda record: record.labels.get(key) in values
         return lambda record: record.labels.get(key) not in values
-    if found := _EQUAL.match(part):
-        key, value = found["key"], found["value"]
-        if found["how"] == "!=":
+    if match := _EQUAL.match(part):
+        key, value = match["key"], match["value"]
+        if match["how"] == "!=":
             return lambda record: record.labels.get(key) != value
         return lambda record: record.labels.get(key) == value
-    if found := _EXISTS.match(part):
-        key = found["key"]
-        if found["not"]:
+    if match := _EXISTS.match(part):
+        key = match["key"]
+        if match["not"]:
             return lambda record: key not in record.labels
         return lambda record: key in record.labels
-    if found := _ORDER.match(part):
-        return _order_test(found["key"], found["how"].strip(), int(found["value"]))
+    if match := _ORDER.match(part):
+        return _order_test(match["key"], match["how"].strip(), int(match["value"]))
     words = part.split()
     odd = words[1] if len(words) > 1 else part
     raise errors.bad_request(f"unable to parse requirement: found '{odd}', expected: in, notin, =, ==, !=, gt, lt")
@@ -87,10 +87,10 @@ def fields(text: str, kind: Kind) -> tuple[list[Test], str]:
     tests: list[Test] = []
     node = ""
     for part in (part for part in text.split(",") if part):
-        found = re.match(r"^([^=!]+)(==|=|!=)(.*)$", part)
-        if not found:
+        match = re.match(r"^([^=!]+)(==|=|!=)(.*)$", part)
+        if not match:
             raise errors.bad_request(f"invalid selector: '{text}'; can't understand '{part}'")
-        path, how, value = found.groups()
+        path, how, value = match.groups()
         if path not in allowed:
             raise errors.bad_request(f"field label not supported: {path}")
         tests.append(_field_test(path, value, how != "!="))

@@ -1,6 +1,6 @@
 """The simulated fleet on loopback: real HTTP/1.1, a port for each cluster and one for all of them under /clusters/NAME.
 
-Every port speaks both TLS and plain HTTP: the first byte of a connection tells which. kubectl sends tokens over TLS only.
+Every port speaks both TLS and plain HTTP: the first byte of a connection decides. kubectl sends tokens over TLS only.
 
     fleet = build_fleet(clusters=1, nodes=4)
     with serve(fleet) as simulation:

@@ -19,7 +19,7 @@ _HOST = ("/run/nvidia", "/var/lib/kubelet/device-plugins")
 
 @dataclass(frozen=True)
 class DaemonSet:
-    """A DaemonSet and the nodes it wants. `essential`: kept even where a fleet is told to have very few pods."""
+    """A DaemonSet and the nodes it wants. `essential`: kept even in a fleet with very few pods."""
 
     template: Template
     wants: Callable[[Node], bool]
@@ -63,7 +63,7 @@ def daemon_sets(flavour: Flavour, seed: Seed) -> list[DaemonSet]:
     return made
 
 
-def _plain(
+def _plain(  # noqa: PLR0913 the fields of a DaemonSet
     flavour: Flavour,
     seed: Seed,
     name: str,
@@ -90,7 +90,7 @@ def _plain(
     return DaemonSet(template, wants, essential=essential)
 
 
-def _template(
+def _template(  # noqa: PLR0913 the fields of a DaemonSet
     flavour: Flavour,
     seed: Seed,
     name: str,
@@ -145,7 +145,7 @@ def _operands(flavour: Flavour, seed: Seed, pictures: dict[str, str]) -> list[Da
         env = (("NVIDIA_VISIBLE_DEVICES", "all"), ("NVIDIA_DRIVER_CAPABILITIES", "compute,utility"))
         return Container(name, image, args=("--log-level=info",), env=env, port=port, port_name="metrics", privileged=True)
 
-    def operand(
+    def operand(  # noqa: PLR0913 the fields of a DaemonSet
         name: str,
         component: str,
         containers: tuple[Container, ...],

@@ -26,7 +26,7 @@ class Record:
 
     __slots__ = ("_deflated", "fields", "key", "labels", "name", "namespace", "raw", "version")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 the fields of a record
         self, key: str, version: int, raw: bytes, namespace: str, name: str, labels: Mapping[str, str], fields: Mapping[str, str]
     ) -> None:
         self.key = key
@@ -50,7 +50,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One event of a watch. `before` tells whether the object was in a selection until now."""
+    """One event of a watch. `before`: whether the object was in a selection until now."""
 
     version: int
     type: str
@@ -222,7 +222,7 @@ class Store:
             return missed[::-1]
 
     def wait(self, version: int, seconds: float, stop: Callable[[], bool]) -> None:
-        """Return when anything has happened after `version`, when `seconds` have passed, or when told to stop."""
+        """Return when anything has happened after `version`, when `seconds` have passed, or on a request to stop."""
         with self.changed:
             self.changed.wait_for(lambda: self.version > version or stop(), timeout=seconds)
 

@@ -1,4 +1,4 @@
-"""What may befall a cluster, told in one line each: `cluster.fail_gpu("node-1", 3)`. Every story leaves world and API in step."""
+"""Events of a cluster, one call each: `cluster.fail_gpu("node-1", 3)`. Every story keeps world and API in step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from fleet.simulator.builder import EVICTED_AFTER, fill, lose_card, place, raise_node, silence
 from fleet.simulator.cluster import ClusterCore
 from fleet.simulator.events import thermal_warning, xid_warning
-from fleet.simulator.leftovers import reclaim
+from fleet.simulator.other_pods import reclaim
 from fleet.simulator.plan import KINDS
 from fleet.simulator.workloads import Ask
 from fleet.simulator.world import GPU, Node, Pod, lay_out
@@ -77,7 +77,7 @@ class Cluster(ClusterCore):
             return new
 
     def lose_node(self, node: str) -> None:
-        """The kubelet falls silent; five minutes later the workloads' pods are evicted, which nobody there carries out."""
+        """Stops the kubelet; five minutes later the workloads' pods are evicted, which no kubelet carries out."""
         with self.lock:
             self._silent(node, 0)
         since = self.nodes[node].ready_since
@@ -98,12 +98,12 @@ class Cluster(ClusterCore):
     def find_node(self, node: str) -> None:
         """The kubelet is back."""
         with self.lock:
-            found = self.nodes[node]
-            found.ready, found.ready_since, found.heartbeat = "True", self.now(), self.now()
+            recovered = self.nodes[node]
+            recovered.ready, recovered.ready_since, recovered.heartbeat = "True", self.now(), self.now()
             for pod in list(self.on_node[node].values()):
                 pod.ready, pod.deleting = pod.phase == "Running", None
                 self.show_pod(pod)
-            self._changed(found)
+            self._changed(recovered)
 
     def cordon(self, node: str) -> None:
         with self.lock:
@@ -116,7 +116,7 @@ class Cluster(ClusterCore):
             self.show_node(self.nodes[node])
 
     def set_label(self, node: str, key: str, value: str | None) -> None:
-        """Overwrite a label, or take it away (None), whoever wrote it."""
+        """Sets a label, or removes it (None), whatever its field manager."""
         with self.lock:
             self.nodes[node].label_overrides[key] = value
             self.show_node(self.nodes[node])
@@ -140,7 +140,7 @@ class Cluster(ClusterCore):
             self.nodes[node].gpus[index].xid = xid
 
     def warn_of_xid(self, node: str, xid: int, index: int | None = None) -> None:
-        """A monitor tells an Xid in an Event alone. `index` is the card, where the monitor names one."""
+        """A monitor reports an Xid in an Event alone. `index` is the GPU, where the monitor names one."""
         with self.lock:
             self.events.tell(self.nodes[node], xid_warning(self.flavour, self.nodes[node], xid, index))
 

@@ -59,7 +59,6 @@ class Template:
     restart_policy: str = "Always"
     host_paths: tuple[str, ...] = ()
     shared_memory: bool = False
-    claim_names: tuple[str, ...] = ()
     workload: str = ""
     """What it does with a card: train, infer, notebook; empty for what belongs to the cluster itself."""
     time: str = "2026-11-20T08:15:55Z"
@@ -201,7 +200,7 @@ class Template:
 
     @cached_property
     def _managed(self) -> bytes:
-        """managedFields of a running pod, with a stand-in for its address."""
+        """ManagedFields of a running pod, with a stand-in for its address."""
         metadata: dict[str, Any] = {"labels": self.labels, "ownerReferences": self.owner()}
         if self.annotations:
             metadata["annotations"] = self.annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from fleet.simulator import errors
-from fleet.simulator.api import Answer, Request
 from fleet.simulator.faults import Faults
 from fleet.simulator.listing import Body
+from fleet.simulator.messages import Answer, Request
 
 
 class Hang(Exception):  # noqa: N818 — an outcome, not an error

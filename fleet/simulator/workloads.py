@@ -176,7 +176,7 @@ class Workloads:
         labels = self._common(name, "data", "data", "batch") | {"batch.kubernetes.io/job-name": name}
         return self._finish(ask, name, "data", "Job", name, labels, (main,), (), "Never")
 
-    def _finish(
+    def _finish(  # noqa: PLR0913 the fields of a pod
         self,
         ask: Ask,
         name: str,
@@ -223,7 +223,7 @@ def effective(template: Template) -> dict[str, int]:
 
 
 def plan(node: Node, resource: str, free: int, wanted: int | None, seed: Seed) -> list[Ask]:
-    """How a node's free slots of one resource are used: asks that fit, about four fifths of it, as `wanted` pods if told."""
+    """How a node's free slots of one resource are used: requests that fit, about four fifths of it, as `wanted` pods if given."""
     whole = node.replicas == 1 and not any(gpu.mig for gpu in node.gpus)
     pattern = seed.share("pattern", node.name, resource)
     if wanted is not None:

@@ -103,7 +103,7 @@ class Node:
     created: datetime
     booted: datetime
     stack: str = "operator"
-    """Who advertises its devices: operator, gke, dra, amd, intel, gaudi; `bare` nobody yet; `cpu` nothing to advertise."""
+    """Who advertises its devices: operator, gke, dra, amd, intel, gaudi; `bare` none yet; `cpu` nothing to advertise."""
     gpus: list[Gpu] = field(default_factory=list)
     strategy: str = "single"
     """MIG strategy of plugin and GFD: none, single, mixed."""
@@ -126,12 +126,12 @@ class Node:
     cordoned: bool = False
     cordoned_at: datetime | None = None
     leftover: bool = False
-    """The cards were taken out; the operator said gpu.present=false and old labels lingered."""
+    """The GPUs were removed; the operator set gpu.present=false and old labels stayed."""
     stale: dict[str, int] = field(default_factory=dict)
     """Resources that a former layout advertised and that the kubelet still lists."""
     label_overrides: dict[str, str | None] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
-    """Labels that somebody gave by hand."""
+    """Manually set labels."""
     taints: list[dict[str, str]] = field(default_factory=list)
     conditions: list[dict[str, str]] = field(default_factory=list)
     slices_missing: bool = False
@@ -154,7 +154,7 @@ class Node:
         return f"{plain}.shared" if self.renamed and self.replicas > 1 else plain
 
     def slots(self) -> list[Slot]:
-        """Every unit the device plugin advertises, unhealthy ones included; none where nobody advertises."""
+        """Every unit the device plugin advertises, unhealthy ones included; none without a plugin."""
         cards = tuple((gpu.uuid, gpu.mig, *(instance.uuid for instance in gpu.instances)) for gpu in self.gpus)
         how = (self.stack, self.strategy, self.replicas, self.renamed, self.mig_invalid, self.leftover, cards)
         if how != self._slots_for:
@@ -164,7 +164,7 @@ class Node:
     def _make_slots(self) -> list[Slot]:
         if self.stack in ("dra", "bare", "cpu") or self.mig_invalid or self.leftover:
             return []
-        found: list[Slot] = []
+        slots: list[Slot] = []
         for gpu in self.gpus:
             devices: list[tuple[str, Instance | None]]
             devices = [(instance.uuid, instance) for instance in gpu.instances] if gpu.mig else [(gpu.uuid, None)]
@@ -172,10 +172,10 @@ class Node:
                 resource = self.resource_of(instance)
                 part = instance.uuid if instance else ""
                 if self.replicas > 1:
-                    found += [Slot(f"{uuid}::{number}", resource, gpu.index, part, number) for number in range(self.replicas)]
+                    slots += [Slot(f"{uuid}::{number}", resource, gpu.index, part, number) for number in range(self.replicas)]
                 else:
-                    found.append(Slot(uuid, resource, gpu.index, part))
-        return found
+                    slots.append(Slot(uuid, resource, gpu.index, part))
+        return slots
 
     def capacity(self) -> Counter[str]:
         """Extended resources as the kubelet lists them, zero-valued leftovers included."""
@@ -210,6 +210,8 @@ class Claim:
     devices: tuple[str, ...] = ()
     pod: tuple[str, str] | None = None
     """(name, uid) of the pod that holds it."""
+    consumed: dict[str, str] = field(default_factory=dict)
+    """What each device's share takes of its capacity; empty for whole devices."""
 
 
 def lay_out(gpu: Gpu, profiles: tuple[str, ...], seed: Seed) -> None:

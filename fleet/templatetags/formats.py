@@ -27,12 +27,12 @@ def number(value: float | None, digits: int | None = None) -> str:
     return MINUS + text if negative else text
 
 
-def plural(count: int | None, one: str, many: str = "") -> str:
+def plural(count: int | None, row: str, many: str = "") -> str:
     """A count with its noun: `1 node`, `141 nodes`, and for None `an unknown number of nodes`."""
-    many = many or one + "s"
+    many = many or row + "s"
     if count is None:
         return f"an unknown number of {many}"
-    return f"{number(count)}{NBSP}{one if abs(count) == 1 else many}"
+    return f"{number(count)}{NBSP}{row if abs(count) == 1 else many}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -42,13 +42,13 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{number(float(value), digits)}{NBSP}%"
 
 
-def promised(value: float) -> str:
-    """A promise as it was declared: 98 → `98 %`, 99.95 → `99.95 %`."""
+def target(value: float) -> str:
+    """An availability target as declared: 98 → `98 %`, 99.95 → `99.95 %`."""
     return f"{value:g}{NBSP}%"
 
 
 def share(part: float | None, whole: float | None, digits: int = 1) -> str:
-    """part of whole in percent. Rounding never claims all where something is missing, nor nothing where something is there."""
+    """Part of whole in percent. Rounding never claims all where something is missing, nor nothing where something is there."""
     if part is None or not whole:
         return UNKNOWN
     value = 100 * part / whole
@@ -61,7 +61,7 @@ def share(part: float | None, whole: float | None, digits: int = 1) -> str:
 
 
 def gib(mib: float | None) -> str:
-    """Memory given in MiB, said in GiB with one decimal: 81559 → `79.6 GiB`."""
+    """Formats MiB as GiB with one decimal: 81559 → `79.6 GiB`."""
     return UNKNOWN if mib is None else f"{number(mib / 1024, 1)}{NBSP}GiB"
 
 
@@ -95,7 +95,7 @@ def took(milliseconds: float | None) -> str:
 
 
 def moment(at: datetime | None, now: datetime | None = None) -> str:
-    """`Sun 22 Nov 21:47 UTC`; the year stands where it is not this one."""
+    """`Sun 22 Nov 21:47 UTC`; with the year unless it is the current one."""
     if at is None:
         return UNKNOWN
     at = at.astimezone(UTC)
@@ -128,7 +128,7 @@ _NAMES = frozenset({"Kubernetes", "Xid", "Muster", "Prometheus"})
 
 
 def parts(name: str, tail: int = 6) -> tuple[str, str, str]:
-    """A name in three parts (head, tail, rest) that joined give it back, for cutting where it tells least.
+    """A name in three parts (head, tail, rest) that joined give it back, for cutting it where it is least specific.
 
     The page gives up the rest first, then cuts the head with an ellipsis; the tail always stays, because names that differ do so
     at their end (`qwen3-32b-vllm-7d9f6c-xk2lp`). The rest is the domain of a dotted host name (`.ec2.internal`).
@@ -143,9 +143,7 @@ def parts(name: str, tail: int = 6) -> tuple[str, str, str]:
     return label[:-length], label[-length:], rest
 
 
-_PLAIN = frozenset(
-    {"A", "All", "An", "Every", "In", "It", "Its", "No", "Nobody", "Nothing", "One", "Some", "The", "There", "This"}
-)
+_PLAIN = frozenset({"A", "All", "An", "Every", "In", "It", "Its", "No", "Nothing", "One", "Some", "The", "There", "This"})
 
 
 def clause(sentence: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django import template
 
@@ -61,15 +60,15 @@ def kind_word(kind: str) -> str:
 
 
 @register.inclusion_tag("components/_badge.html")
-def kept(is_below: bool) -> dict[str, Any]:
-    """Whether a pool's promise was kept over a window, as a badge."""
-    return {"word": words.Word("Below", "cross", "not_ready") if is_below else words.Word("Kept", "check", "ready")}
+def target_state(is_below: bool) -> dict[str, object]:
+    """Whether a pool met its availability target over a window, as a badge."""
+    return {"word": words.Word("Below", "cross", "not_ready") if is_below else words.Word("Met", "check", "ready")}
 
 
 @register.filter
-def promised(percent: float) -> str:
-    """What a pool promises, as it was declared."""
-    return formats.promised(percent)
+def target(percent: float) -> str:
+    """An availability target as declared."""
+    return formats.target(percent)
 
 
 @register.filter

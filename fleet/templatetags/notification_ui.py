@@ -2,81 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django import template
 
+from fleet.selectors.notifications import shown_state
 from fleet.templatetags import words
+
+if TYPE_CHECKING:
+    from django.forms import BoundField
+
+    from fleet.models import Delivery, NotificationRule
 
 register = template.Library()
 
 
 @register.inclusion_tag("components/_status.html")
-def delivery_state(key: str | None) -> dict[str, Any]:
-    """How a message fared, as shape and word."""
+def delivery_state(key: str | None) -> dict[str, object]:
+    """The state of a delivery, as shape and word."""
     return {"word": words.word("delivery", key), "key": key}
 
 
-@register.filter
-def shown_state(delivery: Any) -> str:
-    """A message that failed and still waits is being tried again."""
-    return "retrying" if delivery.state == "waiting" and delivery.error else str(delivery.state)
+register.filter("shown_state", shown_state)
 
 
 @register.filter
-def headline(delivery: Any) -> str:
+def headline(delivery: Delivery) -> str:
     """What a message is about, in one line."""
     if delivery.is_test:
         return "Test"
     items = list(delivery.items.all())
     if not items:
-        return "What it told of is gone"
+        return "Event removed"
     first = items[0].notice.title
     return first if len(items) == 1 else f"{first} and {len(items) - 1} more"
 
 
 @register.filter
-def scope(rule: Any) -> str:
+def scope(rule: NotificationRule) -> str:
     """Which part of the fleet a rule is about, in words."""
     parts = [", ".join(names) for names in (rule.clusters, rule.pools, rule.products) if names]
     return " · ".join(parts) or "Whole fleet"
 
 
 @register.filter
-def asks_for(rule: Any) -> str:
-    """What a rule tells, in words."""
-    kinds = rule.kinds or ["verdict", "finding", "cluster", "promise"]
-    kinds = rule.kinds or ["verdict", "finding", "cluster", "request"]
-    said = []
+def asks_for(rule: NotificationRule) -> str:
+    """Returns the events of a rule, in words."""
+    kinds = rule.kinds or ["verdict", "finding", "cluster", "compliance", "request"]
+    asks = []
     for kind in kinds:
         match kind:
             case "verdict":
-                said.append(f"nodes {' or '.join(v.replace('_', ' ') for v in rule.verdicts) or 'not ready or unknown'}")
+                asks.append(f"nodes {' or '.join(v.replace('_', ' ') for v in rule.verdicts) or 'not ready or unknown'}")
             case "finding":
-                said.append(f"findings {rule.min_severity}{'' if rule.min_severity == 'fatal' else ' and worse'}")
+                asks.append(f"findings {rule.min_severity}{'' if rule.min_severity == 'fatal' else ' and worse'}")
             case "cluster":
-                said.append("clusters that cannot be read")
-            case "promise":
-                said.append("promises at risk or broken")
+                asks.append("unreachable clusters")
+            case "compliance":
+                asks.append("compliance of pools and classes")
             case "request":
-                said.append("requests for classes")
+                asks.append("requests for classes")
             case other:
-                said.append(other)
+                asks.append(other)
     if not rule.kinds:
-        said.append("anything else")
-    text = ", ".join(said)
+        asks.append("anything else")
+    text = ", ".join(asks)
     return text[:1].upper() + text[1:] + (", and recoveries" if rule.recoveries else "")
 
 
 @register.filter
-def timing(rule: Any) -> str:
-    """When a rule tells it, in words."""
-    said = ["At once" if not rule.group_s else f"Together within {_seconds(rule.group_s)}"]
+def timing(rule: NotificationRule) -> str:
+    """Returns the timing of a rule, in words."""
+    rows = ["At once" if not rule.group_s else f"Together within {_seconds(rule.group_s)}"]
     if rule.quiet_from is not None and rule.quiet_from != rule.quiet_until:
-        said.append(f"quiet {rule.quiet_from:%H:%M} to {rule.quiet_until:%H:%M} UTC")
+        rows.append(f"quiet {rule.quiet_from:%H:%M} to {rule.quiet_until:%H:%M} UTC")
     if rule.repeat_s:
-        said.append(f"repeats after {_seconds(rule.repeat_s)}")
-    return ", ".join(said)
+        rows.append(f"repeats after {_seconds(rule.repeat_s)}")
+    return ", ".join(rows)
 
 
 def _seconds(seconds: int) -> str:
@@ -86,9 +88,9 @@ def _seconds(seconds: int) -> str:
 
 
 @register.filter
-def holds(field: Any, value: Any) -> bool:
-    """Whether a bound field's value is, or holds, this one."""
+def holds(field: BoundField, value: object) -> bool:
+    """Returns whether a bound field's value is, or contains, this one."""
     given = field.value()
     if isinstance(given, list | tuple):
-        return str(value) in {str(one) for one in given}
+        return str(value) in {str(item) for item in given}
     return given is not None and str(given) == str(value)

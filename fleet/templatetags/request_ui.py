@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django import template
 
+from fleet.selectors.access_requests import checked_total
 from fleet.templatetags import formats, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fleet.models import AccessRequest, AccessRequestStep
 
 register = template.Library()
 
 _NEXT = {
-    "draft": "Nobody has been asked yet. Submit it, and it is granted at once or goes to the operators.",
-    "submitted": "An operator decides. Nothing is reserved until then.",
-    "approved": "Apply the manifest. It counts as in use from its first pod on.",
-    "active": "Its pods run. Each pass looks whether all of it still has room.",
-    "expiring": "Its time is nearly over. Ask for more, or let it end: nobody stops what runs, but the grant ends.",
-    "rejected": "Nothing was granted. The reason stands below; a new request may say more.",
-    "withdrawn": "The team took it back.",
-    "expired": "Its time is over. What still runs runs without a grant.",
+    "draft": "Not submitted yet. Within the team's limits it is approved automatically, else by an operator.",
+    "submitted": "Waiting for an operator's decision. Nothing is reserved until then.",
+    "approved": "Apply the manifest. The request is active from its first pod on.",
+    "active": "Pods are running. Each collection run checks that all replicas still have room.",
+    "expiring": "Expires soon. Request more time, or let it expire: running pods are not stopped, but the grant ends.",
+    "rejected": "Not granted, for the reason below. Submit a new request if it changes.",
+    "withdrawn": "Withdrawn by the team.",
+    "expired": "Expired. Pods that still run have no grant.",
 }
 STEPS: dict[str, tuple[str, str]] = {
-    "draft": ("Written down", "file-pen-line"),
+    "draft": ("Created", "file-pen-line"),
     "submit": ("Submitted", "send"),
     "approve": ("Approved", "circle-check"),
     "reject": ("Rejected", "circle-slash"),
     "withdraw": ("Withdrawn", "undo-2"),
-    "extend": ("Asked for more time", "clock-plus"),
-    "resize": ("Asked for another size", "scaling"),
+    "extend": ("Extension requested", "clock-plus"),
+    "resize": ("Size change requested", "scaling"),
     "change": ("Changed", "check-check"),
     "refuse_change": ("Change refused", "circle-slash"),
     "activate": ("First pod runs", "play"),
@@ -42,19 +47,19 @@ STEPS: dict[str, tuple[str, str]] = {
 
 
 @register.inclusion_tag("components/_badge.html")
-def request_badge(key: str) -> dict[str, Any]:
+def request_badge(key: str) -> dict[str, object]:
     """The state of a request."""
     return {"word": words.word("request", key)}
 
 
 @register.inclusion_tag("components/_status.html")
-def request_state(key: str) -> dict[str, Any]:
+def request_state(key: str) -> dict[str, object]:
     """The state of a request without a ground, for tables."""
     return {"word": words.word("request", key)}
 
 
 @register.filter
-def what_next(row: Any) -> str:
+def what_next(row: AccessRequest) -> str:
     """What happens next with a request, in a sentence or two."""
     return _NEXT.get(row.state, "")
 
@@ -70,17 +75,17 @@ def step_icon(kind: str) -> str:
 
 
 @register.filter
-def step_detail(step: Any) -> str:
-    """What a step says beside its text: sizes, durations, the end."""
-    told, parts = step.detail, []
-    if "before" in told and "after" in told:
-        parts.append(f"{formats.number(told['before'])} → {formats.plural(told['after'], 'replica')}")
-    elif told.get("replicas"):
-        parts.append(formats.plural(told["replicas"], "replica"))
-    if told.get("hours"):
-        parts.append(f"for {hours_long(told['hours'])}")
-    if told.get("until"):
-        parts.append(f"until {told['until'][:16].replace('T', ' ')} UTC")
+def step_detail(step: AccessRequestStep) -> str:
+    """Returns the details of a step: sizes, durations, the end."""
+    details, parts = step.detail, []
+    if "before" in details and "after" in details:
+        parts.append(f"{formats.number(details['before'])} → {formats.plural(details['after'], 'replica')}")
+    elif details.get("replicas"):
+        parts.append(formats.plural(details["replicas"], "replica"))
+    if details.get("hours"):
+        parts.append(f"for {hours_long(details['hours'])}")
+    if details.get("until"):
+        parts.append(f"until {details['until'][:16].replace('T', ' ')} UTC")
     return ", ".join(parts)
 
 
@@ -93,20 +98,15 @@ def hours_long(hours: int | None) -> str:
 
 
 @register.filter
-def item(mapping: Any, key: Any) -> Any:
+def item(mapping: Mapping[str, object], key: str) -> object:
     """The value under a key, None where there is none."""
     return mapping.get(key)
 
 
-@register.filter
-def total(rows: Iterable[Any], key: str) -> int | None:
-    """The sum of a figure of the newest checks of requests. None where one was not looked at yet: without it the sum would say
-    too little."""
-    figures = [row.latest_check.get(key) for row in rows]
-    return None if None in figures else sum(figures)
+register.filter("total", checked_total)
 
 
 @register.filter
-def checked(row: Any, key: str) -> Any:
+def checked(row: AccessRequest, key: str) -> object:
     """A figure of a request's newest check, None before the first."""
     return row.latest_check.get(key)

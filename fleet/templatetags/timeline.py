@@ -1,12 +1,13 @@
-"""Time drawn: lanes of periods on one axis, marks, ticks, and curves. Pure functions from moments to places in percent, so that
-a drawing stretches with the page while its lines stay sharp."""
+"""Time drawn: lanes of periods on one axis, marks, ticks, and curves.
+
+Pure functions from moments to places in percent, so that a drawing stretches with the page while its lines stay sharp.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from fleet.templatetags import formats
 
@@ -66,11 +67,85 @@ class Axis:
         return self.start <= at <= self.end
 
 
-def draw(
-    axis: Axis, lanes: Iterable[Lane], now: datetime, since: datetime | None = None, at: datetime | None = None
-) -> dict[str, Any]:
-    """What components/_timeline.html takes. `since` is the moment the present trouble began, if any: it gets a guide; `at` is
-    the moment of the past that the page shows."""
+@dataclass(slots=True, kw_only=True)
+class Block:
+    """One period drawn. Places and widths are percent of the axis, heights pixels."""
+
+    x: float
+    width: float
+    y: int
+    height: int
+    look: str
+    thin: bool
+    word: str
+    text: str
+    """The word where it fits inside, else empty."""
+    start: datetime
+    label: str
+    beside: str = ""
+    """The word where it is drawn beside the block, at `text_x`."""
+    text_x: float = 0.0
+    anchor: str = "start"
+
+
+@dataclass(slots=True, kw_only=True)
+class DrawnMark:
+    """One moment of change drawn."""
+
+    x: float
+    y: int
+    at: datetime
+    shape: str
+    amber: bool
+    word: str
+    label: str
+    text: str = ""
+    """The word where it fits, else empty."""
+    anchor: str = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLane:
+    label: str
+    y: int
+    blocks: list[Block]
+    marks: list[DrawnMark]
+    tall: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    x: float
+    word: str
+    odd: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """A timeline as components/_timeline.html takes it."""
+
+    lanes: list[DrawnLane]
+    ticks: list[Tick]
+    height: int
+    floor: int
+    start: datetime
+    end: datetime
+    guide: float | None
+    """Where the current trouble began."""
+    guide_word: str
+    guide_early: bool
+    at: float | None
+    """The moment that the page shows."""
+    end_word: str
+    end_shown: bool
+
+
+def draw(axis: Axis, lanes: Iterable[Lane], now: datetime, since: datetime | None = None, at: datetime | None = None) -> Drawn:
+    """Draws lanes on one axis.
+
+    `since` is the moment the current trouble began, if any: it gets a guide; `at` is the moment of the past that the page
+    shows.
+    """
     top, drawn = 24, []
     for lane in lanes:
         height = 22 if lane.tall else 20
@@ -78,23 +153,23 @@ def draw(
         top += height + (4 if lane.tall else 0)
     guide = axis.place(since) if since is not None and axis.shows(since) else None
     shown_at = axis.place(at) if at is not None and axis.shows(at) else None
-    return {
-        "lanes": drawn,
-        "ticks": _ticks(axis),
-        "height": top + 18,
-        "floor": top,
-        "from": axis.start,
-        "to": axis.end,
-        "guide": guide,
-        "guide_word": formats.clock(since, now) if guide is not None else "",
-        "guide_early": guide is not None and guide > 85,
-        "at": shown_at,
-        "end_word": f"now {formats.clock(axis.end)}" if axis.end == now else formats.clock(axis.end, now),
-        "end_shown": max(guide or 0.0, shown_at or 0.0) < 92,
-    }
+    return Drawn(
+        lanes=drawn,
+        ticks=_ticks(axis),
+        height=top + 18,
+        floor=top,
+        start=axis.start,
+        end=axis.end,
+        guide=guide,
+        guide_word=formats.clock(since, now) if guide is not None else "",
+        guide_early=guide is not None and guide > 85,
+        at=shown_at,
+        end_word=f"now {formats.clock(axis.end)}" if axis.end == now else formats.clock(axis.end, now),
+        end_shown=max(guide or 0.0, shown_at or 0.0) < 92,
+    )
 
 
-def _lane(axis: Axis, lane: Lane, top: int, height: int, now: datetime) -> dict[str, Any]:
+def _lane(axis: Axis, lane: Lane, top: int, height: int, now: datetime) -> DrawnLane:
     middle = top + height // 2
     shown = [span for span in lane.spans if (span.end or now) > axis.start and span.start < axis.end]
     blocks = [_block(axis, span, lane, middle, now) for span in sorted(shown, key=lambda span: span.start)]
@@ -102,10 +177,10 @@ def _lane(axis: Axis, lane: Lane, top: int, height: int, now: datetime) -> dict[
         _words_beside(blocks)
     marks = [_mark(axis, mark, middle) for mark in sorted(lane.marks, key=lambda mark: mark.at) if axis.shows(mark.at)]
     _words_of_marks(marks)
-    return {"label": lane.label, "y": middle, "blocks": blocks, "marks": marks, "tall": lane.tall}
+    return DrawnLane(lane.label, middle, blocks, marks, lane.tall)
 
 
-def _block(axis: Axis, span: Span, lane: Lane, middle: int, now: datetime) -> dict[str, Any]:
+def _block(axis: Axis, span: Span, lane: Lane, middle: int, now: datetime) -> Block:
     x = axis.place(span.start)
     width = axis.place(span.end or now) - x
     thin = span.quiet and not lane.tall
@@ -115,51 +190,48 @@ def _block(axis: Axis, span: Span, lane: Lane, middle: int, now: datetime) -> di
     fits = width / 100 * PLOT_PX > CHAR_PX * len(span.word) + 30
     length = ((span.end or now) - span.start).total_seconds()
     until = f"to {formats.moment(span.end, now)}" if span.end else "until now"
-    return {
-        "x": round(x, 3),
-        "width": round(width, 3),
-        "y": middle - tall // 2,
-        "height": tall,
-        "look": span.look,
-        "thin": thin,
-        "text": span.word if fits and not thin and lane.words == "inside" else "",
-        "start": max(span.start, axis.start),
-        "label": f"{lane.title or lane.label}: {span.word}, {formats.moment(span.start, now)} {until}, {formats.duration(length)}"
-        + (f". {span.detail}" if span.detail else ""),
-        "beside": "",
-        "word": span.word,
-    }
+    label = f"{lane.title or lane.label}: {span.word}, {formats.moment(span.start, now)} {until}, {formats.duration(length)}"
+    return Block(
+        x=round(x, 3),
+        width=round(width, 3),
+        y=middle - tall // 2,
+        height=tall,
+        look=span.look,
+        thin=thin,
+        word=span.word,
+        text=span.word if fits and not thin and lane.words == "inside" else "",
+        start=max(span.start, axis.start),
+        label=f"{label}. {span.detail}" if span.detail else label,
+    )
 
 
-def _words_beside(blocks: list[dict[str, Any]]) -> None:
-    """The words of a block stand to its right, else to its left, where nothing else stands."""
+def _words_beside(blocks: list[Block]) -> None:
+    """Puts the word of each block to its right, else to its left, where nothing else is."""
     taken = 0.0
     for place, block in enumerate(blocks):
-        right = block["x"] + block["width"]
-        following = blocks[place + 1]["x"] if place + 1 < len(blocks) else 100.0
-        need = 100 * (CHAR_PX * len(block["word"]) + 12) / PLOT_PX
+        right = block.x + block.width
+        following = blocks[place + 1].x if place + 1 < len(blocks) else 100.0
+        need = 100 * (CHAR_PX * len(block.word) + 12) / PLOT_PX
         if following - right >= need:
-            block["beside"], block["text_x"], block["anchor"] = block["word"], right, "start"
+            block.beside, block.text_x, block.anchor = block.word, right, "start"
             taken = right + need
-        elif block["x"] - taken >= need:
-            block["beside"], block["text_x"], block["anchor"] = block["word"], block["x"], "end"
+        elif block.x - taken >= need:
+            block.beside, block.text_x, block.anchor = block.word, block.x, "end"
             taken = right
         else:
             taken = right
 
 
-def _mark(axis: Axis, mark: Mark, middle: int) -> dict[str, Any]:
-    return {
-        "x": axis.place(mark.at),
-        "y": middle,
-        "at": mark.at,
-        "shape": _MARKS.get(mark.kind, "diamond"),
-        "amber": mark.amber,
-        "word": mark.word,
-        "text": "",
-        "anchor": "start",
-        "label": f"{formats.moment(mark.at)}: {mark.word}",
-    }
+def _mark(axis: Axis, mark: Mark, middle: int) -> DrawnMark:
+    return DrawnMark(
+        x=axis.place(mark.at),
+        y=middle,
+        at=mark.at,
+        shape=_MARKS.get(mark.kind, "diamond"),
+        amber=mark.amber,
+        word=mark.word,
+        label=f"{formats.moment(mark.at)}: {mark.word}",
+    )
 
 
 _MARKS = {
@@ -172,17 +244,17 @@ _MARKS = {
 }
 
 
-def _words_of_marks(marks: list[dict[str, Any]]) -> None:
+def _words_of_marks(marks: list[DrawnMark]) -> None:
     taken = 0.0
     for place, mark in enumerate(marks):
-        following = marks[place + 1]["x"] if place + 1 < len(marks) else 100.0
-        need = 100 * (CHAR_PX * len(mark["word"]) + 22) / PLOT_PX
-        if following - mark["x"] >= need:
-            mark["text"], taken = mark["word"], mark["x"] + need
-        elif mark["x"] - taken >= need and place + 1 == len(marks):
-            mark["text"], mark["anchor"], taken = mark["word"], "end", mark["x"]
+        following = marks[place + 1].x if place + 1 < len(marks) else 100.0
+        need = 100 * (CHAR_PX * len(mark.word) + 22) / PLOT_PX
+        if following - mark.x >= need:
+            mark.text, taken = mark.word, mark.x + need
+        elif mark.x - taken >= need and place + 1 == len(marks):
+            mark.text, mark.anchor, taken = mark.word, "end", mark.x
         else:
-            taken = mark["x"] + 1
+            taken = mark.x + 1
 
 
 _STEPS = (
@@ -193,20 +265,20 @@ _STEPS = (
 )
 
 
-def _ticks(axis: Axis) -> list[dict[str, Any]]:
-    """Round moments in UTC, at most nine."""
+def _ticks(axis: Axis) -> list[Tick]:
+    """Returns round moments in UTC, at most nine."""
     length = axis.end - axis.start
     minutes = next((step for longest, step in _STEPS if length <= longest), 30 * 24 * 60)
     step = timedelta(minutes=minutes)
     day = axis.start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     at = day + step * max(0, int((axis.start - day) / step))
-    ticks: list[dict[str, Any]] = []
+    ticks: list[Tick] = []
     while at <= axis.end:
         if at > axis.start:
             word = f"{at:%H:%M}" if minutes < 24 * 60 else formats.moment(at).rsplit(" ", 2)[0]
-            ticks.append({"x": axis.place(at), "word": word, "odd": len(ticks) % 2 == 1})
+            ticks.append(Tick(axis.place(at), word, odd=len(ticks) % 2 == 1))
         at += step
-    return [tick for tick in ticks if tick["x"] < 97.5]
+    return [tick for tick in ticks if tick.x < 97.5]
 
 
 # --- packing ------------------------------------------------------------------------------------------------------
@@ -216,7 +288,7 @@ def pack(spans: Sequence[Span], now: datetime, most: int) -> tuple[list[list[Spa
     """Spans into as few rows as keep them apart, at most `most`; and how many found no room."""
     rows: list[list[Span]] = []
     left = 0
-    for span in sorted(spans, key=lambda one: one.start):
+    for span in sorted(spans, key=lambda item: item.start):
         row = next((row for row in rows if (row[-1].end or now) <= span.start), None)
         if row is not None:
             row.append(span)
@@ -228,49 +300,3 @@ def pack(spans: Sequence[Span], now: datetime, most: int) -> tuple[list[list[Spa
 
 
 # --- curves -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A series of (moment, value); None, or a gap longer than `gap`, breaks the line: what nobody measured is not drawn."""
-
-    points: Sequence[tuple[datetime, float | None]]
-    start: datetime
-    end: datetime
-    low: float = 0.0
-    high: float | None = None
-    gap: timedelta = field(default=timedelta(minutes=20))
-
-
-def curve_paths(curve: Curve, width: float, height: float, pad: float = 1.5) -> tuple[list[str], tuple[float, float] | None]:
-    """SVG path data of every unbroken piece, and where the last value stands (None where it is older than the gap)."""
-    whole = (curve.end - curve.start).total_seconds()
-    known = [value for _, value in curve.points if value is not None]
-    if not known or whole <= 0:
-        return [], None
-    high = curve.high if curve.high is not None else max([*known, curve.low + 1e-9])
-    reach = (high - curve.low) or 1.0
-
-    def place(at: datetime, value: float) -> tuple[float, float]:
-        x = width * min(1.0, max(0.0, (at - curve.start).total_seconds() / whole))
-        y = pad + (height - 2 * pad) * (1 - min(1.0, max(0.0, (value - curve.low) / reach)))
-        return round(x, 1), round(y, 1)
-
-    pieces: list[list[tuple[float, float]]] = []
-    before: datetime | None = None
-    last: tuple[datetime, float] | None = None
-    for at, value in sorted(curve.points, key=lambda point: point[0]):
-        if value is None or not curve.start <= at <= curve.end:
-            before = None if value is None else before
-            continue
-        if before is None or at - before > curve.gap:
-            pieces.append([])
-        pieces[-1].append(place(at, value))
-        before, last = at, (at, value)
-    paths = []
-    for piece in pieces:
-        # a lone sample is still seen
-        points = piece if len(piece) > 1 else [piece[0], (piece[0][0] + 0.8, piece[0][1])]
-        paths.append("M" + "L".join(f"{x:g} {y:g}" for x, y in points))
-    end = place(*last) if last is not None and curve.end - last[0] <= curve.gap else None
-    return paths, end

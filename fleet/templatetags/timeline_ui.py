@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from django import template
 
-from fleet.templatetags import formats, timeline
+from fleet.templatetags import curve_paths, formats
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
 
 register = template.Library()
 
@@ -43,16 +46,23 @@ def hours_before(at: datetime, hours: int) -> datetime:
 def spark(
     points: Sequence[tuple[datetime, float | None]], start: datetime, end: datetime, high: float | None = None,
     unit: str = "", label: str = "",
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """A curve from 0 to `high` (its own highest where unset). Its words say its lowest, highest and last value."""
-    paths, last = timeline.curve_paths(timeline.Curve(points, start, end, 0.0, high), SPARK_WIDTH, SPARK_HEIGHT)
+    paths, last = curve_paths.curve_paths(curve_paths.Curve(points, start, end, 0.0, high), SPARK_WIDTH, SPARK_HEIGHT)
     known = [(at, value) for at, value in points if value is not None]
-    said = f"{label}: no sample in the last {formats.duration((end - start).total_seconds())}"
+    result = f"{label}: no sample in the last {formats.duration((end - start).total_seconds())}"
     if known:
         values = [value for _, value in known]
         low, most, newest = (f"{formats.number(value, 0)} {unit}".strip() for value in (min(values), max(values), known[-1][1]))
-        said = f"{label}: {low} to {most}, last {newest}"
-    return {"paths": paths, "last": last, "label": said, "width": SPARK_WIDTH, "height": SPARK_HEIGHT, "floor": SPARK_HEIGHT - 3}
+        result = f"{label}: {low} to {most}, last {newest}"
+    return {
+        "paths": paths,
+        "last": last,
+        "label": result,
+        "width": SPARK_WIDTH,
+        "height": SPARK_HEIGHT,
+        "floor": SPARK_HEIGHT - 3,
+    }
 
 
 # --- the as-of control --------------------------------------------------------------------------------------------
@@ -72,6 +82,6 @@ def clock_text(context: template.Context, at: datetime) -> str:
 
 
 @register.simple_tag
-def kept(params: Any, *names: str) -> list[tuple[str, str]]:
+def kept(params: QueryDict, *names: str) -> list[tuple[str, str]]:
     """The parameters of these names that an address has."""
-    return [(name, params[name]) for name in names if params.get(name)]
+    return [(name, str(params[name])) for name in names if params.get(name)]

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django import template
 from django.conf import settings
-from django.contrib.staticfiles import finders
 from django.template import Context
+from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide as render_icon
 
+from fleet.domain.readiness.wording import rung_title
 from fleet.templatetags import formats, words
+
+if TYPE_CHECKING:
+    from fleet.models import Cluster
+    from fleet.selectors.clusters import Freshness
 
 register = template.Library()
 
@@ -43,7 +45,7 @@ def _now(context: Context) -> datetime:
 
 @register.simple_tag
 def measured(value: float | None, unit: str = "", none: str = formats.UNKNOWN, digits: int | None = None) -> SafeString:
-    """A measured value with its unit beside it, or the words `none` where nobody measured: never 0, never a dash."""
+    """A measured value with its unit beside it, or the words `none` if it was not measured: never 0 or a dash."""
     if value is None:
         return format_html('<span class="unknown">{}</span>', none)
     text = formats.number(value, digits)
@@ -51,14 +53,20 @@ def measured(value: float | None, unit: str = "", none: str = formats.UNKNOWN, d
 
 
 @register.simple_tag
-def count(value: int | None, one: str, many: str = "") -> str:
+def known(text: str | None, none: str = formats.UNKNOWN) -> SafeString:
+    """Shows a text, or the word `none` in the look of the unknown where there is none."""
+    return format_html("{}", text) if text else format_html('<span class="unknown">{}</span>', none)
+
+
+@register.simple_tag
+def count(value: int | None, row: str, many: str = "") -> str:
     """A count with its noun: `{% count 141 "node" %}` → 141 nodes."""
-    return formats.plural(value, one, many)
+    return formats.plural(value, row, many)
 
 
 @register.simple_tag
 def share(part: float | None, whole: float | None, digits: int = 1) -> str:
-    """part of whole in percent, rounded so that it never claims all or nothing wrongly."""
+    """Part of whole in percent, rounded so that it never claims all or nothing wrongly."""
     return formats.share(part, whole, digits)
 
 
@@ -84,7 +92,7 @@ def age(context: Context, at: datetime | None, suffix: str = "", none: str = for
 
 
 @register.simple_tag(takes_context=True)
-def since(context: Context, at: datetime | None, none: str = "since a moment nobody recorded") -> SafeString:
+def since(context: Context, at: datetime | None, none: str = "start unknown") -> SafeString:
     """`16 h 45 min, since Sun 22 Nov 21:47 UTC`."""
     if at is None:
         return format_html('<span class="unknown">{}</span>', none)
@@ -112,7 +120,7 @@ def clock(context: Context, at: datetime | None, none: str = formats.UNKNOWN) ->
 
 
 @register.inclusion_tag("components/_freshness.html", takes_context=True)
-def freshness(context: Context, fresh: Any) -> dict[str, Any]:
+def freshness(context: Context, fresh: Freshness) -> dict[str, object]:
     """The freshness chip of something with `level` (live, late, stale, never), `read_at` and `unknown_at`.
 
     The browser goes on judging by the same limits, so a chip cannot stay green on a page that stopped refreshing.
@@ -126,8 +134,8 @@ def freshness(context: Context, fresh: Any) -> dict[str, Any]:
 
 
 @register.simple_tag
-def older_than_page(cluster: Any, section: str) -> datetime | None:
-    """When a section of a cluster was last read whole, if that is older than the page's own truth (its list of nodes)."""
+def older_than_page(cluster: Cluster, section: str) -> datetime | None:
+    """Returns when a section was last complete, if that is older than the cluster's list of nodes."""
     text = (cluster.section_read_at or {}).get(section)
     at = parse_datetime(text) if text else None
     if at is None or cluster.read_at is None:
@@ -170,56 +178,71 @@ def look(kind: str, key: str | None) -> words.Word:
     return words.word(kind, key)
 
 
-def _worded(kind: str, key: str | None, **more: Any) -> dict[str, Any]:
+def _worded(kind: str, key: str | None, **more: object) -> dict[str, object]:
     return {"word": words.word(kind, key), "key": key, **more}
 
 
 @register.inclusion_tag("components/_badge.html")
-def verdict(key: str | None, stale: bool = False) -> dict[str, Any]:
+def verdict(key: str | None, stale: bool = False) -> dict[str, object]:
     """The verdict badge of a node; stale verdicts are hatched."""
     return _worded("verdict", key, stale=stale)
 
 
 @register.inclusion_tag("components/_badge.html")
-def state(key: str | None, stale: bool = False, text: str = "") -> dict[str, Any]:
-    """The state badge of a node (what it offers the scheduler against what its devices predict); `text` replaces the word."""
+def state(key: str | None, stale: bool = False, text: str = "") -> dict[str, object]:
+    """The state badge of a node (advertised against predicted resources); `text` replaces the word."""
     return _worded("state", key, stale=stale, text=text)
 
 
 @register.inclusion_tag("components/_badge.html")
-def severity(key: str | None) -> dict[str, Any]:
-    """The severity badge of a finding or remark."""
+def severity(key: str | None) -> dict[str, object]:
+    """The severity badge of a finding."""
     return _worded("severity", key)
 
 
 @register.inclusion_tag("components/_status.html")
-def status(key: str | None, text: str = "") -> dict[str, Any]:
+def status(key: str | None, text: str = "") -> dict[str, object]:
     """The status of a rung or rule: shape and word without a ground; `text` replaces the word."""
     return _worded("status", key, text=text)
 
 
 @register.inclusion_tag("components/_status.html")
-def state_word(key: str | None, text: str = "") -> dict[str, Any]:
+def state_word(key: str | None, text: str = "") -> dict[str, object]:
     """The state of a node without a ground, for tables."""
     return _worded("state", key, text=text)
 
 
 @register.inclusion_tag("components/_status.html")
-def verdict_word(key: str | None) -> dict[str, Any]:
+def verdict_word(key: str | None) -> dict[str, object]:
     """The verdict of a node without a ground, for tables."""
     return _worded("verdict", key)
 
 
 @register.inclusion_tag("components/_status.html")
-def outcome(key: str | None, text: str = "") -> dict[str, Any]:
-    """How the reading of a section or cluster ended."""
+def outcome(key: str | None, text: str = "") -> dict[str, object]:
+    """The outcome of collecting a section or cluster."""
     return _worded("outcome", key, text=text)
+
+
+@register.filter
+def rung_name(rung: str) -> str:
+    """Returns the plain name of a rung by its id: `GPUs advertised`."""
+    return rung_title(rung) if rung else ""
 
 
 @register.filter
 def section_label(name: str) -> str:
     """A section of a collection, in words."""
     return words.SECTIONS.get(name, name.replace("_", " "))
+
+
+# --- boxes --------------------------------------------------------------------------------------------------------
+
+
+@register.simple_block_tag
+def box(content: str, kind: str, title: str, **more: str | bool) -> str:
+    """Shows components/_box.html with what is between the tags as its text, which may be longer than a template's line."""
+    return render_to_string("components/_box.html", {"kind": kind, "title": title, "text": content.strip(), **more})
 
 
 # --- names --------------------------------------------------------------------------------------------------------
@@ -242,60 +265,3 @@ def name(value: str | None, css: str = "", none: str = formats.UNKNOWN) -> SafeS
 def unbroken(text: str) -> SafeString:
     """A command whose line breaks fall between its words; a word breaks only where it is longer than the line."""
     return format_html_join(" ", '<span class="unbroken">{}</span>', ((word,) for word in text.split()))
-
-
-# --- bars ---------------------------------------------------------------------------------------------------------
-
-
-@register.simple_tag
-def meter(value: float | None, whole: float | None, css: str = "", label: str = "") -> SafeString:
-    """A meter from 0 to `whole`. Where the value is not known the meter is a dashed outline, and says so to a screen reader."""
-    if value is None or not whole:
-        return format_html('<svg class="meter meter--unknown {}" role="img" aria-label="{}unknown"></svg>', css, label)
-    wide = max(0.0, min(100.0, 100 * value / whole))
-    return format_html(
-        '<svg class="meter {}" role="img" aria-label="{}{} of {}"><rect width="{}%" height="100%"></rect></svg>',
-        css,
-        label,
-        formats.number(value),
-        formats.number(whole),
-        round(wide, 2),
-    )
-
-
-@register.inclusion_tag("components/_bar_stack.html")
-def bar_stack(segments: Iterable[Mapping[str, Any]], label: str = "") -> dict[str, Any]:
-    """A stacked bar. A segment: `count`, `word`, and `look` (v-ready … or is-requested, is-context); every share that is not 0 is
-    at least 2 % wide, so that one node among thousands is still seen."""
-    shown = [segment for segment in segments if segment.get("count")]
-    total = sum(segment["count"] for segment in shown)
-    wide = [max(2.0, 100 * segment["count"] / total) for segment in shown]
-    scale = 100 / sum(wide) if wide else 1
-    at, rects = 0.0, []
-    for segment, width in zip(shown, wide, strict=True):
-        rects.append({**segment, "x": round(at, 2), "width": round(width * scale, 2)})
-        at += width * scale
-    text = ", ".join(f"{formats.number(segment['count'])} {segment['word'].lower()}" for segment in shown)
-    return {"rects": rects, "label": f"{label}: {text}" if label else text}
-
-
-# --- charts -------------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _plotly_style_ids() -> tuple[str, ...]:
-    """Ids of style elements that Plotly's bundle would add unless they are there already.
-
-    One carries 83 kB for maps, which Muster never draws and its content security policy forbids; the bundle looks for the id
-    first, so an empty element of that id keeps it away. The id is a digest of the content, so it is read from the bundle itself.
-    """
-    path = finders.find("vendor/plotly.min.js")
-    if not isinstance(path, str):
-        return ()
-    return tuple(sorted(set(re.findall(r'getElementById\("([0-9a-f]{64})"\)', Path(path).read_text(encoding="utf-8")))))
-
-
-@register.inclusion_tag("components/_charts_scripts.html")
-def chart_scripts() -> dict[str, Any]:
-    """What a page with charts loads, in its block `scripts`."""
-    return {"taken_ids": _plotly_style_ids()}

@@ -1,5 +1,8 @@
-"""The closed sets that pages show, each with its word, its shape and its look. Ids outside a set are shown as they are written,
-with the look of the unknown: a new id must never break a page, nor look healthy."""
+"""The closed sets that pages show, each with its word, its shape and its look.
+
+Ids outside a set are shown as they are written, with the look of the unknown: a new id must never break a page, nor look
+healthy.
+"""
 
 from __future__ import annotations
 
@@ -54,13 +57,13 @@ STATES: dict[str, Word] = {
 }
 
 OUTCOMES: dict[str, Word] = {
-    # how a pass over a cluster ended
-    "ok": Word("Read whole", "check", "ready"),
-    "partial": Word("Read in part", "triangle", "degraded"),
+    # outcomes of a collection run
+    "ok": Word("Complete", "check", "ready"),
+    "partial": Word("Partial", "triangle", "degraded"),
     "failed": Word("Failed", "cross", "not_ready"),
     "running": Word("Running", "half", "starting"),
     "lost": Word("Worker lost", "cross", "not_ready"),
-    # how the reading of one section ended: the collectors' closed set
+    # outcomes of one section: the collectors' closed set
     "collected": Word("Collected", "check", "ready"),
     "absent": Word("Not installed", "dash", "unknown"),
     "incomplete": Word("Incomplete", "triangle", "degraded"),
@@ -70,30 +73,29 @@ OUTCOMES: dict[str, Word] = {
     "forbidden": Word("Forbidden", "lock", "degraded"),
     "throttled": Word("Throttled", "half", "degraded"),
     "expired": Word("List expired", "triangle", "degraded"),
+    "refused": Word("Refused", "cross", "not_ready"),
     "malformed": Word("Malformed answer", "cross", "not_ready"),
     "timeout": Word("Timed out", "cross", "not_ready"),
     "too_large": Word("Too large", "cross", "not_ready"),
-    "skipped": Word("Not asked", "slash", "unknown"),
+    "skipped": Word("Skipped", "slash", "unknown"),
 }
 
 DELIVERIES: dict[str, Word] = {
     "waiting": Word("Waiting", "half", "starting"),
-    "retrying": Word("Trying again", "triangle", "degraded"),
+    "retrying": Word("Retrying", "triangle", "degraded"),
     "sent": Word("Sent", "check", "ready"),
     "failed": Word("Failed", "cross", "not_ready"),
-    "suppressed": Word("Left out", "dash", "excluded"),
+    "suppressed": Word("Suppressed", "dash", "excluded"),
 }
 
-PROMISES: dict[str, Word] = {
-    "kept": Word("Promise kept", "check", "ready"),
-    # a policy that holds where no share and no number of ready nodes is promised, as it stands now and as it stood
-    "no_promise": Word("Nothing promised", "dash", "excluded"),
-    "policy_held": Word("Policy held", "dash", "excluded"),
-    "none_usable": Word("Nothing usable", "triangle", "degraded"),
+COMPLIANCE: dict[str, Word] = {
+    "met": Word("Met", "check", "ready"),
+    "none": Word("No target", "dash", "excluded"),
+    "not_observed": Word("Not observed", "query", "unknown"),
     "at_risk": Word("At risk", "triangle", "degraded"),
-    "broken": Word("Broken", "cross", "not_ready"),
+    "violated": Word("Violated", "cross", "not_ready"),
     "full": Word("Full", "pause", "excluded"),
-    "unknown": Word("Not judged yet", "query", "unknown"),
+    "not_evaluated": Word("Not evaluated", "query", "unknown"),
 }
 
 REQUESTS: dict[str, Word] = {
@@ -113,6 +115,10 @@ SECTIONS = {
     "operator": "GPU operator and DaemonSets",
     "resource_slices": "ResourceSlices",
     "resource_claims": "ResourceClaims",
+    "device_classes": "DeviceClasses",
+    "device_taint_rules": "DeviceTaintRules",
+    "readiness_rules": "NodeReadinessRules",
+    "scheduling": "Scheduling objects",
     "nodes": "Nodes",
     "pods": "Pods",
     "device_plugin_config": "Device plugin ConfigMaps",
@@ -128,13 +134,13 @@ SETS: dict[str, dict[str, Word]] = {
     "state": STATES,
     "outcome": OUTCOMES,
     "delivery": DELIVERIES,
-    "promise": PROMISES,
+    "compliance": COMPLIANCE,
     "request": REQUESTS,
 }
 
 
 def word(kind: str, key: str | None) -> Word:
-    """The Word of an id in one of the sets; None and ids nobody listed look unknown."""
+    """The Word of an id in one of the sets; None and unlisted ids look unknown."""
     if key is None or key == "":
         return Word("Unknown", "query", "unknown")
     return SETS[kind].get(key) or Word(key.replace("_", " ").capitalize(), "query", "unknown")

@@ -27,7 +27,7 @@ _ACTIONS = {
     "reset_gpu": "Reset the GPU",
     "reboot": "Reboot the node",
     "replace": "Replace the card",
-    "contact_support": "Ask support",
+    "contact_support": "Contact support",
     "run_diag": "Run diagnostics",
 }
 _RAISED = {
@@ -37,17 +37,17 @@ _RAISED = {
     "never": "no finding",
 }
 _EFFECTS = {
-    "info": "Shown, and changes no verdict.",
-    "warning": "Worth a look: the node is degraded, and the GPU stays in use.",
-    "critical": "The GPU is not fit for work.",
-    "fatal": "The GPU is not fit for work, and does not mend itself.",
+    "info": "Shown only; does not change the verdict.",
+    "warning": "The node is degraded; the GPU stays in use.",
+    "critical": "The GPU is not usable.",
+    "fatal": "The GPU is not usable and does not recover by itself.",
 }
 
 _TOLD_BY = {
     "counter": "counted by the exporter",
-    "gauge": "told by the exporter",
-    "event": "told by a monitor’s Event",
-    "condition": "told by a monitor’s condition",
+    "gauge": "reported by the exporter",
+    "event": "reported by a monitor’s Event",
+    "condition": "reported by a monitor’s condition",
 }
 
 register.filter("told_by", lambda source: _TOLD_BY.get(source, source))

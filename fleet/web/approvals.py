@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from fleet.domain import asking
-from fleet.domain.classes.workload import WorkloadClass
-from fleet.selectors import requests as select
-from fleet.selectors.request_effects import Effect, effects
-from fleet.web.people import demand
-from fleet.web.render import render_page
+from fleet.domain.access_requests import workflow
+from fleet.domain.classes.workload import ClassSpec
+from fleet.selectors import access_requests as select
+from fleet.selectors.access_request_effects import Effect, effects
+from fleet.services import four_eyes
+from fleet.web.shell.people import demand, person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from fleet.models import AccessRequest, User
+    from fleet.web.access_requests import Refused
 
 PER_PAGE = 10
 
@@ -24,49 +29,51 @@ PER_PAGE = 10
 class Waiting:
     """One request or change that waits, with what an approver wants to know beside it."""
 
-    row: Any
-    promise: WorkloadClass
+    row: AccessRequest
+    class_spec: ClassSpec
     effect: Effect
-    others: tuple[Any, ...]
+    others: tuple[AccessRequest, ...]
     """Granted requests of the same team."""
     why: str
     """Why it was not granted at once."""
+    own: bool
+    """The reader asked for it: another operator decides."""
 
     @property
     def is_change(self) -> bool:
-        return self.row.state in asking.GRANTED
+        return self.row.state in workflow.GRANTED
 
 
 def queue(request: HttpRequest) -> HttpResponse:
-    """Context: page (Page of Waiting, the longest first), refused, refused_pk, now."""
+    """Context: page (Page), waiting (list of Waiting, the longest first), refused, refused_pk, now."""
     demand(request, "operator")
     return queue_page(request, None, None)
 
 
-def queue_page(request: HttpRequest, refused: Any, pk: int | None) -> HttpResponse:
+def queue_page(request: HttpRequest, refused: Refused | None, pk: int | None) -> HttpResponse:
     """The queue, with a decision that could not be taken above it."""
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         now = timezone.now()
-        page: Any = Paginator(select.queue(), PER_PAGE).get_page(request.GET.get("page"))
-        page.object_list = _waiting(list(page.object_list), now)
-        return {"page": page, "refused": refused, "refused_pk": pk, "now": now}
+        page = Paginator(select.queue(), PER_PAGE).get_page(request.GET.get("page"))
+        waiting = _waiting(person(request), list(page.object_list), now)
+        return {"page": page, "waiting": waiting, "refused": refused, "refused_pk": pk, "now": now}
 
     status = refused.status if refused else 200
     return render_page(request, "approvals/list.html", "approvals/_list.html", context, status=status)
 
 
-def _waiting(rows: list[Any], now: datetime) -> list[Waiting]:
+def _waiting(reader: User, rows: list[AccessRequest], now: datetime) -> list[Waiting]:
     others = select.granted_of({row.team_id for row in rows})
-    found = effects(rows, now)
-    return [_one(row, [other for other in others[row.team_id] if other.pk != row.pk], found[row.pk]) for row in rows]
+    result = effects(rows, now)
+    return [_one(reader, row, [other for other in others[row.team_id] if other.pk != row.pk], result[row.pk]) for row in rows]
 
 
-def _one(row: Any, others: list[Any], effect: Effect) -> Waiting:
+def _one(reader: User, row: AccessRequest, others: list[AccessRequest], effect: Effect) -> Waiting:
     same = row.class_version.workload_class_id
     has = sum(other.replicas for other in others if other.class_version.workload_class_id == same)
     wanted = row.wanted_replicas or row.replicas
-    why = asking.needs_approval(select.limits_of(row.class_version, row.team), has, wanted)
+    why = workflow.needs_approval(select.limits_of(row.class_version, row.team), has, wanted)
     if row.extension_until is not None and row.wanted_replicas is None:
-        why = "More time is always decided by an operator."
-    return Waiting(row, select.promised(row), effect, tuple(others), why)
+        why = "Extensions always need approval."
+    return Waiting(row, select.requested_spec(row), effect, tuple(others), why, four_eyes.blocks(reader, row))

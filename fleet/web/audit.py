@@ -1,10 +1,11 @@
-"""The audit log, for operators and administrators. It can be read here, and nowhere be changed."""
+"""The audit log, for operators and administrators. Read-only."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -13,29 +14,37 @@ from django.utils import timezone
 from fleet.filters import AuditFilters
 from fleet.selectors import audit as select
 from fleet.selectors.facets import facets
-from fleet.web.people import person
-from fleet.web.render import render_page
+from fleet.web.shell.people import person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.http import QueryDict
 
 PER_PAGE = 50
-FACETS = ("actor", "action")
+FACETS = ("action", "actor", "via")
 WITHIN = (("", "All"), ("1", "24 h"), ("7", "7 days"), ("30", "30 days"))
 _NOT_FILTERS = ("page",)
 
 
 def audit_list(request: HttpRequest) -> HttpResponse:
-    """Context: page (Page of AuditEntry), total, facets (list of Facet), errors, filters_on, q, within, withins, filter_query,
-    now."""
+    """Shows the audit log.
+
+    Context: page (Page of AuditEntry), total, facets (list of Facet), errors, filters_on, q, within, withins, export_query,
+    streams (list of AuditStream), kept_days, now.
+    """
     if not person(request).may("operator"):
         raise PermissionDenied
     now = timezone.now()
     params = request.GET
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         asked = _asked(params, now)
         filterset = AuditFilters(asked, queryset=select.entries())
         valid = filterset.is_valid()
-        found = filterset.qs if valid else select.entries().none()
-        paginator = Paginator(found, PER_PAGE)
+        result = filterset.qs if valid else select.entries().none()
+        paginator = Paginator(result, PER_PAGE)
         filters = params.copy()
         for name in _NOT_FILTERS:
             filters.pop(name, None)
@@ -51,6 +60,8 @@ def audit_list(request: HttpRequest) -> HttpResponse:
             "within": params.get("within", "") if params.get("within") in dict(WITHIN) else "",
             "withins": WITHIN,
             "export_query": export.urlencode(),
+            "streams": select.streams(),
+            "kept_days": settings.AUDIT_RETENTION.days,
             "now": now,
         }
 
@@ -59,7 +70,7 @@ def audit_list(request: HttpRequest) -> HttpResponse:
     return render_page(request, "audit/list.html", "audit/_list.html", context, etag=version)
 
 
-def _asked(params: Any, now: Any) -> Any:
+def _asked(params: QueryDict, now: datetime) -> QueryDict:
     """The address's filters, with `within` as the moment it means."""
     asked = params.copy()
     within = asked.pop("within", [""])[-1]

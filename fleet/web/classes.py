@@ -1,12 +1,12 @@
-"""Workload classes: the catalogue, one class open beside it, with the room there is now and what to put into a pod spec."""
+"""Workload classes: the catalogue, and one class with its current headroom and its manifest."""
 
 from __future__ import annotations
 
 import shlex
 from datetime import datetime
-from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,16 +15,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from fleet import tasks
-from fleet.domain.asking import NotNow
-from fleet.domain.classes.workload import sized
+from fleet.domain.classes.workload import ClassSpec, sized
 from fleet.domain.manifests.parameters import Parameters
-from fleet.domain.manifests.render import ManifestError, to_yaml
+from fleet.domain.manifests.render import to_yaml
+from fleet.domain.refusals import FieldError, NotNow
 from fleet.selectors import classes as select
-from fleet.selectors import clusters, declarations, pools, promises, worst_findings
-from fleet.selectors.headroom import stock
+from fleet.selectors import clusters, declarations, pools, worst_findings
+from fleet.selectors.headroom import Stock, stock
 from fleet.services import classes as service
-from fleet.web.people import demand, person
-from fleet.web.render import render_page
+from fleet.web.shell.people import demand, person
+from fleet.web.shell.render import render_page
 
 SHOW = (("", "All"), ("room", "Room now"))
 PARAMETERS = ("name", "namespace", "image", "replicas", "queue")
@@ -43,14 +43,14 @@ def class_list(request: HttpRequest, slug: str = "") -> HttpResponse:
         raise Http404
     show = request.GET.get("show", "")
 
-    def context() -> dict[str, Any]:
-        found = select.live_rows(now)
-        rows = [one for one in found if show != "room" or one.room.get("replicas")]
-        row = next((one for one in found if one.promise.slug == slug), None) or next(iter(rows), None)
+    def context() -> dict[str, object]:
+        live_rows = select.live_rows(now)
+        rows = [item for item in live_rows if show != "room" or item.room.get("replicas")]
+        row = next((entry for entry in live_rows if entry.class_spec.slug == slug), None) or next(iter(rows), None)
         may_operate = person(request).may("operator")
         return {
             "rows": rows,
-            "total": len(found),
+            "total": len(live_rows),
             "show": show,
             "segments": [
                 {"label": label, "url": f"?show={value}" if value else "?", "current": value == show} for value, label in SHOW
@@ -68,80 +68,89 @@ def class_list(request: HttpRequest, slug: str = "") -> HttpResponse:
     return render_page(request, "classes/list.html", "classes/_list.html", context, etag=etag)
 
 
-def _opened(request: HttpRequest, row: select.ClassRow, now: datetime) -> dict[str, Any]:
-    """Of the open class: promise (with the chosen size), sizes ([{gpus, replicas, url, current}]), room (classes.LiveRoom),
-    columns ([(free slots, nodes, whether a pod fits)]), offers (what its pools offer), percents, kinds, kind, yaml, problem,
-    told (the parameters as written), errors (field to sentence), api_path, commands, versions, periods, findings, request_url."""
+def _opened(request: HttpRequest, row: select.ClassRow, now: datetime) -> dict[str, object]:
+    """Returns the context of the open class.
+
+    Context: class_spec (with the chosen size), sizes ([{gpus, replicas, url, current}]), room (classes.LiveRoom),
+    columns ([(free slots, nodes, whether a pod fits)]), offers (what its pools offer), availability (by pool),
+    kinds, kind, yaml, problem, typed (the parameters as written), errors (field to sentence), api_path, commands,
+    versions, periods, findings, request_url.
+    """
     try:
-        promise = select.sized_promise(row.promise, request.GET.get("gpus"))
+        class_spec = select.sized_spec(row.class_spec, request.GET.get("gpus"))
     except ValueError:
-        promise = row.promise
-    here = stock(now)
-    rooms = {gpus: select.live_room(sized(row.promise, gpus), now, here) for gpus in row.promise.choices}
-    room = rooms[promise.gpus]
+        class_spec = row.class_spec
+    result = stock(now)
+    rooms = {gpus: select.live_room(sized(row.class_spec, gpus), now, result) for gpus in row.class_spec.choices}
+    room = rooms[class_spec.gpus]
     return {
-        "promise": promise,
+        "class_spec": class_spec,
         "sizes": [
-            {"gpus": gpus, "replicas": one.found.replicas, "url": _query(request, gpus=gpus), "current": gpus == promise.gpus}
-            for gpus, one in rooms.items()
+            {
+                "gpus": gpus,
+                "replicas": value.headroom.replicas,
+                "url": _query(request, gpus=gpus),
+                "current": gpus == class_spec.gpus,
+            }
+            for gpus, value in rooms.items()
         ],
         "room": room,
-        "columns": _columns(room, promise.slots_per_pod),
-        "offers": select.offers_of(row.promise, here),
-        "percents": promises.ready_percents(now - promises.PROMISE_WINDOW, now),
-        "versions": select.versions(row.promise.slug)[:MOST_VERSIONS],
-        "periods": list(pools.promise_history("class", row.promise.slug)[:MOST_PERIODS]),
-        "findings": worst_findings.of_promise("workload_class", row.promise.slug, now),
-        "request_url": _request_url(row.promise.slug),
-        **_manifest(request, promise, here, now),
+        "columns": _columns(room, class_spec.slots_per_pod),
+        "offers": select.offers_of(row.class_spec, result),
+        "availability": {row.row.slug: row.availability for row in pools.pool_rows(now)},
+        "versions": select.versions(row.class_spec.slug)[:MOST_VERSIONS],
+        "periods": list(pools.compliance_history("class", row.class_spec.slug)[:MOST_PERIODS]),
+        "findings": worst_findings.of_declaration("workload_class", row.class_spec.slug, now),
+        "request_url": _request_url(row.class_spec.slug),
+        **_manifest(request, class_spec, row.version.number, result, now),
     }
 
 
 def _columns(room: select.LiveRoom, asked: int) -> list[tuple[int, int, bool]]:
     """Nodes that only their fill decides about, by free slots; every number from 0 to the most, at most to 16."""
-    found: dict[int, int] = {}
-    for pool in room.found.pools:
+    columns: dict[int, int] = {}
+    for pool in room.headroom.pools:
         for free, nodes in pool.by_free.items():
-            found[min(free, 16)] = found.get(min(free, 16), 0) + nodes
-    most = max([*found, asked]) if found else 0
-    return [(free, found.get(free, 0), free >= asked) for free in range(min(most, 16) + 1)] if found else []
+            columns[min(free, 16)] = columns.get(min(free, 16), 0) + nodes
+    most = max([*columns, asked]) if columns else 0
+    return [(free, columns.get(free, 0), free >= asked) for free in range(min(most, 16) + 1)] if columns else []
 
 
-def _manifest(request: HttpRequest, promise: Any, here: Any, now: datetime) -> dict[str, Any]:
-    default = Parameters(name=promise.slug)
-    told = {name: request.GET.get(name, str(getattr(default, name))).strip() for name in PARAMETERS}
-    kinds = select.kinds(promise, now, here=here)
+def _manifest(request: HttpRequest, class_spec: ClassSpec, number: int, stock: Stock, now: datetime) -> dict[str, object]:
+    default = Parameters(name=class_spec.slug)
+    fields = {name: request.GET.get(name, str(getattr(default, name))).strip() for name in PARAMETERS}
+    kinds = select.kinds(class_spec, now, stock=stock)
     wanted = request.GET.get("kind", "")
-    kind = wanted if wanted in {one.id for one in kinds} else kinds[0].id if kinds else ""
+    kind = wanted if wanted in {item.id for item in kinds} else kinds[0].id if kinds else ""
     errors: dict[str, str] = {}
     yaml, problem = "", ""
-    if not told["replicas"].isdecimal() or len(told["replicas"]) > 6:
-        errors["replicas"] = "Write a whole number."
+    if not fields["replicas"].isdecimal() or len(fields["replicas"]) > 6:
+        errors["replicas"] = "Enter a whole number."
     elif kind:
-        texts = {name: text for name, text in told.items() if name != "replicas"}
-        parameters = Parameters(replicas=int(told["replicas"]), **texts)
+        texts = {name: text for name, text in fields.items() if name != "replicas"}
+        parameters = msgspec.structs.replace(default, replicas=int(fields["replicas"]), class_version=number, **texts)
         try:
-            yaml = to_yaml(select.manifest_of(promise, kind, parameters, now, here=here))
-        except ManifestError as error:
+            yaml = to_yaml(select.manifest_of(class_spec, kind, parameters, now, stock=stock))
+        except FieldError as error:
             if error.field in PARAMETERS:
                 errors[error.field] = str(error)
             else:
                 problem = str(error)
     else:
-        problem = "None of its pools is there: there is nothing to write a manifest for."
-    asked = {"kind": kind, **told, **({"gpus": promise.gpus} if len(promise.choices) > 1 else {})}
-    path = f"{reverse('api-classes-manifest', args=[promise.slug])}?{urlencode({k: v for k, v in asked.items() if v != ''})}"
-    file_name = f"{told['name']}-{kind}.yaml"
+        problem = "None of the pools of this class exists: no manifest can be generated."
+    asked = {"kind": kind, **fields, **({"gpus": class_spec.gpus} if len(class_spec.choices) > 1 else {})}
+    path = f"{reverse('api-classes-manifest', args=[class_spec.slug])}?{urlencode({k: v for k, v in asked.items() if v != ''})}"
+    file_name = f"{fields['name']}-{kind}.yaml"
     curl = f'curl -fsS -H "Authorization: Bearer $MUSTER_TOKEN" {shlex.quote(request.build_absolute_uri(path))}'
     return {
         "kinds": [
-            {"label": KIND_LABELS.get(one.id, one.title), "url": _query(request, kind=one.id), "current": one.id == kind}
-            for one in kinds
+            {"label": KIND_LABELS.get(entry.id, entry.title), "url": _query(request, kind=entry.id), "current": entry.id == kind}
+            for entry in kinds
         ],
         "kind": kind,
         "yaml": yaml,
         "problem": problem,
-        "told": told,
+        "typed": fields,
         "errors": errors,
         "api_path": path,
         "file_name": file_name,
@@ -149,7 +158,7 @@ def _manifest(request: HttpRequest, promise: Any, here: Any, now: datetime) -> d
     }
 
 
-def _query(request: HttpRequest, **more: Any) -> str:
+def _query(request: HttpRequest, **more: object) -> str:
     turned = request.GET.copy()
     for name, value in more.items():
         turned[name] = str(value)
@@ -170,13 +179,15 @@ def adopt(request: HttpRequest) -> HttpResponse:
     demand(request, "operator")
     now = timezone.now()
     slug = request.POST.get("slug", "")
-    found = next((one for one in select.offered_starters(now) if one.promise.slug == slug), None)
-    if found is None:
-        messages.error(request, f"The fleet offers no class {slug} any more.")
+    offered_starters = next(
+        (offered_starter for offered_starter in select.offered_starters(now) if offered_starter.class_spec.slug == slug), None
+    )
+    if offered_starters is None:
+        messages.error(request, f"Class {slug} is no longer offered by the fleet.")
         return redirect("classes")
-    service.save(person(request), found.promise, now)
-    tasks.wake_promises()
-    messages.success(request, f"Class {found.promise.title or slug} is in the catalogue.")
+    service.save(person(request), offered_starters.class_spec, now)
+    tasks.wake_compliance()
+    messages.success(request, f"Class {offered_starters.class_spec.title or slug} was added to the catalogue.")
     return redirect("class", slug=slug)
 
 
@@ -184,12 +195,12 @@ def adopt(request: HttpRequest) -> HttpResponse:
 def remove(request: HttpRequest, slug: str) -> HttpResponse:
     """It leaves the catalogue; its versions and requests stay."""
     demand(request, "operator")
-    if select.get_row(slug) is None:
+    if declarations.get_class(slug) is None:
         raise Http404
     try:
         service.remove(person(request), slug, timezone.now())
     except NotNow as refused:
         messages.error(request, str(refused))
         return redirect("class", slug=slug)
-    messages.success(request, f"Class {slug} left the catalogue. Its versions and requests stay.")
+    messages.success(request, f"Class {slug} was removed from the catalogue. Its versions and requests are kept.")
     return redirect("classes")

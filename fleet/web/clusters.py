@@ -1,8 +1,6 @@
-"""Clusters: how their reading goes, what may not be read, and a reading now."""
+"""Clusters: state of collection, missing permissions, and a collection run on demand."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -14,11 +12,11 @@ from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError
 
 from fleet import tasks
-from fleet.selectors import clusters, decisions
+from fleet.selectors import clusters, decisions, dra
 from fleet.services import schedule
 from fleet.web.decisions import may_decide
-from fleet.web.people import person
-from fleet.web.render import render_page
+from fleet.web.shell.people import person
+from fleet.web.shell.render import render_page
 
 
 def cluster_list(request: HttpRequest) -> HttpResponse:
@@ -34,14 +32,20 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
 
 
 def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
-    """Context: cluster, freshness, row (ClusterRow), runs (Page of CollectionRun), permissions (dict), operator (dict),
-    device_plugin (dict), may_collect, unproved (list of decisions.Unproved), waivable, may_decide, now."""
+    """Shows one cluster.
+
+    Context: cluster, freshness, row (ClusterRow), runs (Page of CollectionRun), permissions (dict), operator (dict),
+    device_plugin (dict), dra_drivers (list of dict), may_collect, unproved (list of decisions.Unproved), waivable, may_decide,
+    now.
+    """
     now = timezone.now()
     cluster = clusters.get_cluster(name)
     if cluster is None:
+        if keeper := clusters.keeper_of(name):
+            return redirect("cluster", name=keeper)
         raise Http404
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         return {
             "cluster": cluster,
             "freshness": clusters.freshness(cluster, now),
@@ -52,6 +56,7 @@ def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
             "permissions": cluster.permissions,
             "operator": cluster.operator,
             "device_plugin": cluster.device_plugin,
+            "dra_drivers": dra.drivers_of_cluster(cluster),
             "may_collect": may_collect(request),
             "unproved": decisions.unproved(cluster),
             "waivable": decisions.waivable(cluster),
@@ -69,25 +74,25 @@ def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
 
 
 def may_collect(request: HttpRequest) -> bool:
-    """Operators and administrators may ask for a reading."""
+    """Returns whether the user may start a collection run: operators and administrators."""
     return person(request).may("operator")
 
 
 @require_POST
 def collect_now(request: HttpRequest, name: str) -> HttpResponse:
-    """Queues a reading and goes back to the cluster."""
+    """Queues a collection run and redirects to the cluster."""
     if clusters.get_cluster(name) is None:
         raise Http404
     if not may_collect(request):
         raise PermissionDenied
-    cluster_id = schedule.take_now(name, timezone.now())
+    cluster_id = schedule.take_now(name, timezone.now(), person(request))
     if cluster_id is None:
-        messages.info(request, f"A reading of {name} already waits in the queue.")
+        messages.info(request, f"A collection run of {name} is already queued.")
         return redirect("cluster", name=name)
     try:
         tasks.enqueue(cluster_id, "page")
-        messages.success(request, f"{name} is being read now; this page follows by itself.")
+        messages.success(request, f"Collection run of {name} queued. This page updates by itself.")
     except (OperationalError, OSError):
-        schedule.start_turn(cluster_id)
-        messages.error(request, "The broker does not answer, so nothing could be queued.")
+        schedule.cancel_turn(cluster_id)
+        messages.error(request, "The broker does not respond: nothing was queued.")
     return redirect("cluster", name=name)

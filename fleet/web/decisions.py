@@ -1,10 +1,12 @@
-"""What operators decide on pages: waivers on a cluster's, maintenance and declared counts on a node's. Every form posts here
-and comes back to its page."""
+"""What operators decide on pages: waivers on a cluster's, maintenance and declared counts on a node's.
+
+Every form posts here and comes back to its page.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -14,12 +16,15 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
+from fleet.domain.refusals import FieldError
 from fleet.selectors import clusters, nodes
 from fleet.services import expected, maintenance, waivers
-from fleet.services.decisions import DecisionError
-from fleet.web.people import person
+from fleet.web.shell.people import person
 
-_FELT = "It counts from the next reading."
+if TYPE_CHECKING:
+    from fleet.models import Cluster, Node
+
+_FELT = "Takes effect with the next collection run."
 
 
 def may_decide(request: HttpRequest) -> bool:
@@ -35,7 +40,7 @@ def waive(request: HttpRequest, name: str) -> HttpResponse:
 
     def grant() -> str:
         waivers.grant(person(request), cluster, rung, reason=request.POST.get("reason", ""), now=timezone.now())
-        return f"{rung} need not be proved in {name}. {_FELT}"
+        return f"{rung} is waived in {name}. {_FELT}"
 
     return _decide(request, grant, redirect("cluster", name=name))
 
@@ -47,7 +52,7 @@ def withdraw_waiver(request: HttpRequest, name: str, rung: str) -> HttpResponse:
 
     def withdraw() -> str:
         waivers.withdraw(person(request), cluster, rung, now=timezone.now())
-        return f"{rung} has to be proved in {name} again. {_FELT}"
+        return f"{rung} is no longer waived in {name}. {_FELT}"
 
     return _decide(request, withdraw, redirect("cluster", name=name))
 
@@ -61,7 +66,7 @@ def begin_maintenance(request: HttpRequest, cluster: str, name: str) -> HttpResp
         text = request.POST.get("until", "").strip()
         until = parse_datetime(text) if text else None
         if text and until is None:
-            raise DecisionError("until", "Write the end as 2026-11-30T18:00.")
+            raise FieldError("until", "Enter the end as 2026-11-30T18:00.")
         if until is not None and timezone.is_naive(until):
             until = until.replace(tzinfo=timezone.get_default_timezone())
         maintenance.begin(person(request), node, reason=request.POST.get("reason", ""), until=until, now=timezone.now())
@@ -77,7 +82,7 @@ def end_maintenance(request: HttpRequest, cluster: str, name: str) -> HttpRespon
 
     def end() -> str:
         maintenance.end(person(request), node, now=timezone.now())
-        return f"{name} is out of maintenance. {_FELT}"
+        return f"Maintenance of {name} ended. {_FELT}"
 
     return _decide(request, end, redirect("node", cluster=cluster, name=name))
 
@@ -90,9 +95,9 @@ def declare_expected(request: HttpRequest, cluster: str, name: str) -> HttpRespo
     def declare() -> str:
         text = request.POST.get("count", "").strip()
         if not text.isdecimal() or len(text) > 4:
-            raise DecisionError("count", "Write the number of GPUs as a whole number.")
+            raise FieldError("count", "Enter the number of GPUs as a whole number.")
         expected.declare(person(request), node, count=int(text), reason=request.POST.get("reason", ""), now=timezone.now())
-        return f"{name} should have {text} GPUs. {_FELT}"
+        return f"Expected GPUs of {name}: {text}. {_FELT}"
 
     return _decide(request, declare, redirect("node", cluster=cluster, name=name))
 
@@ -104,7 +109,7 @@ def withdraw_expected(request: HttpRequest, cluster: str, name: str) -> HttpResp
 
     def withdraw() -> str:
         expected.withdraw(person(request), node, now=timezone.now())
-        return f"The GPUs of {name} are learned again. {_FELT}"
+        return f"Expected GPUs of {name} are learned again. {_FELT}"
 
     return _decide(request, withdraw, redirect("node", cluster=cluster, name=name))
 
@@ -112,25 +117,25 @@ def withdraw_expected(request: HttpRequest, cluster: str, name: str) -> HttpResp
 def _decide(request: HttpRequest, do: Callable[[], str], back: HttpResponse) -> HttpResponse:
     try:
         messages.success(request, do())
-    except DecisionError as error:
+    except FieldError as error:
         messages.error(request, str(error))
     return back
 
 
-def _cluster(request: HttpRequest, name: str) -> Any:
+def _cluster(request: HttpRequest, name: str) -> Cluster:
     _check(request)
-    found = clusters.get_cluster(name)
-    if found is None:
+    cluster = clusters.get_cluster(name)
+    if cluster is None:
         raise Http404
-    return found
+    return cluster
 
 
-def _node(request: HttpRequest, cluster: str, name: str) -> Any:
+def _node(request: HttpRequest, cluster: str, name: str) -> Node:
     _check(request)
-    found = nodes.get_node(cluster, name)
-    if found is None or found.removed_at is not None:
+    node = nodes.get_node(cluster, name)
+    if node is None or node.removed_at is not None:
         raise Http404
-    return found
+    return node
 
 
 def _check(request: HttpRequest) -> None:

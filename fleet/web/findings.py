@@ -1,9 +1,9 @@
-"""Findings: what is wrong, worst first, with its evidence; and muting."""
+"""Findings: what is wrong, worst first, with its evidence; and silencing."""
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -15,60 +15,60 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
+from fleet.domain.refusals import FieldError
 from fleet.filters import FindingFilters
 from fleet.selectors import clusters
 from fleet.selectors import findings as select
-from fleet.services import mutes
-from fleet.web.people import person
-from fleet.web.render import render_page
+from fleet.services import silences
+from fleet.web.shell.people import person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
 
 PER_PAGE = 50
-MANY = 100
-"""So many findings, and they are shown by rule unless somebody asks for each."""
 FACETS = ("status", "severity", "cluster", "rule", "product", "rung", "subject")
 SORTS = (("worst", "Worst first"), ("newest", "Newest first"))
 WAYS = (("finding", "Findings"), ("rule", "By rule"))
 _NOT_FILTERS = ("page", "sort", "by")
 HOURS = ((1, "1 hour"), (4, "4 hours"), (24, "1 day"), (168, "1 week"), (720, "30 days"))
-"""For how long something may be muted from the page."""
+"""For how long something may be silenced from the page."""
 
 
 def finding_list(request: HttpRequest) -> HttpResponse:
-    """Context: page (Page of FindingRow with mute and title; None by rule), rules (list of RuleRow; None one by one), by, ways,
-    sort, sorts, total, facets (list of Facet), errors, filters_on, q, filter_query, unread (list of ClusterRow whose truth is
-    old), clusters_read, rule_count, may_mute, hours, now."""
+    """Shows findings, one by one or by rule.
+
+    Context: page (Page; None by rule), rows (list of ShownFinding), rules (list of RuleRow; None one by one), by, ways, sort,
+    sorts, total, facets (list of Facet), errors, filters_on, q, filter_query, unread (list of stale ClusterRow), clusters_read,
+    rule_count, may_silence, hours, now.
+    """
     now = timezone.now()
     params = request.GET
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         filterset = FindingFilters(params, queryset=select.findings())
         valid = filterset.is_valid()
-        found = filterset.qs if valid else select.findings().none()
-        total = found.count()
+        result = filterset.qs if valid else select.findings().none()
+        total = result.count()
         # What is over is read by its end, not by how bad it was.
         only_resolved = params.getlist("status") == ["resolved"]
         default = "newest" if only_resolved else "worst"
         sort = params.get("sort") if params.get("sort") in dict(SORTS) else default
         order = "resolved" if only_resolved and sort == "newest" else str(sort)
-        by = (
-            params.get("by")
-            if params.get("by") in dict(WAYS)
-            else "rule"
-            if total > MANY and not params.get("rule")
-            else "finding"
-        )
+        by = params.get("by") if params.get("by") in dict(WAYS) else "finding"
         filters = _without(params, _NOT_FILTERS)
         asked = params.copy() if valid else QueryDict(mutable=True)
         if not any(asked.get(name) for name in ("status", "since", "until")):
-            asked["status"] = "open"  # what is shown unless somebody asks for more
+            asked["status"] = "open"  # the default
         rows = clusters.cluster_rows(now)
-        page = None
+        page, shown = None, []
         if by == "finding":
-            page = Paginator(select.ordered(found, order), PER_PAGE).get_page(params.get("page"))
-            page.object_list = select.decorated(page.object_list, select.Mutes(now))
+            page = Paginator(select.ordered(result, order), PER_PAGE).get_page(params.get("page"))
+            shown = select.shown(page.object_list, select.Silences(now))
         return {
             "page": page,
-            "rules": select.by_rule(found) if by == "rule" else None,
+            "rows": shown,
+            "rules": select.by_rule(result) if by == "rule" else None,
             "by": by,
             "ways": WAYS,
             "sort": sort,
@@ -82,46 +82,51 @@ def finding_list(request: HttpRequest) -> HttpResponse:
             "unread": [row for row in rows if row.freshness.level in ("stale", "never")],
             "clusters_read": sum(1 for row in rows if row.freshness.read_at is not None),
             "rule_count": select.rule_count(),
-            "may_mute": person(request).may("operator"),
+            "may_silence": person(request).may("operator"),
             "hours": HOURS,
             "now": now,
         }
 
-    version = f"{clusters.data_version()}:{select.mutes_version(now)}"
+    version = f"{clusters.data_version()}:{select.silences_version(now)}"
     return render_page(request, "findings/list.html", "findings/_list.html", context, etag=version)
 
 
+def silenced_until(request: HttpRequest, now: datetime) -> datetime:
+    """Returns the end of the silence that a form asks for; now, which the service refuses, where it is none of HOURS."""
+    hours = request.POST.get("hours", "")
+    return now + timedelta(hours=int(hours)) if hours in {str(number) for number, _ in HOURS} else now
+
+
 @require_POST
-def mute_finding(request: HttpRequest, pk: int) -> HttpResponse:
-    """POST reason, hours, scope: mutes the finding and goes back to the list it came from."""
+def silence_finding(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST reason, hours, scope: silences the finding and goes back to the list it came from."""
     if not person(request).may("operator"):
         raise PermissionDenied
     finding = select.get_finding(pk)
     if finding is None:
         raise Http404
     now = timezone.now()
-    hours = request.POST.get("hours", "")
-    until = now + timedelta(hours=int(hours)) if hours in {str(number) for number, _ in HOURS} else now
+    until = silenced_until(request, now)
     scope = request.POST.get("scope", "finding")
     try:
-        mutes.mute(person(request), finding, reason=request.POST.get("reason", ""), until=until, now=now, scope=scope)
-    except mutes.MuteError as refused:
+        silences.silence(person(request), finding, reason=request.POST.get("reason", ""), until=until, now=now, scope=scope)
+    except FieldError as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, "Muted. It stays open, and stands in the list under the status “muted”.")
+        messages.success(request, "Finding silenced. It stays open under the status “silenced”.")
     return _back(request)
 
 
 @require_POST
-def unmute(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ends a mute and goes back to the list it came from."""
+def unsilence(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ends a silence and goes back to the list it came from."""
     if not person(request).may("operator"):
         raise PermissionDenied
-    held = select.get_mute(pk)
+    held = select.get_silence(pk)
     if held is None:
         raise Http404
-    mutes.unmute(person(request), held, now=timezone.now())
-    messages.success(request, "No longer muted.")
+    silences.unsilence(person(request), held, now=timezone.now())
+    messages.success(request, "Silence ended.")
     return _back(request)
 
 
@@ -132,7 +137,7 @@ def _back(request: HttpRequest) -> HttpResponse:
     return redirect(there if ours else reverse("findings"))
 
 
-def _without(params: Any, names: tuple[str, ...]) -> Any:
+def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:
     kept = params.copy()
     for name in names:
         kept.pop(name, None)

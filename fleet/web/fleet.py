@@ -1,26 +1,29 @@
-"""The front page: is the fleet good, and if not, where."""
+"""The front page: the state of the fleet and its problems."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from fleet.selectors import clusters, fleet_map, fleet_past, ladder, last_hour, nodes, pools, worst_findings
-from fleet.selectors import fleet as select
-from fleet.web import moments
-from fleet.web.render import render_page
+from fleet.selectors import clusters, demo, fleet_map, fleet_past, ladder, last_hour, nodes, pools, worst_findings
+from fleet.selectors import figures as select
+from fleet.web.shell import moments
+from fleet.web.shell.render import render_page
 
 GROUPS = (("cluster", "Cluster"), ("product", "Product"), ("mode", "Sharing mode"))
 
 
 def fleet(request: HttpRequest) -> HttpResponse:
-    """Context: summary (selectors.fleet.Summary), degraded_usable, funnel (selectors.ladder.Funnel), clusters (list of
+    """Shows the fleet.
+
+    Context: summary (evaluation.figures.FleetFigures), funnel (selectors.ladder.Funnel), clusters (list of
     ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, findings (list of FindingRow), findings_total,
-    findings_muted, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past)."""
+    findings_silenced, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past).
+    """
     now = timezone.now()
     groupings = (("pool", "Pool"), *GROUPS) if pools.any_pool() else GROUPS
     chosen = request.GET.get("by", "")
@@ -28,30 +31,23 @@ def fleet(request: HttpRequest) -> HttpResponse:
     scope = request.GET.get("cluster", "")
     at, odd_moment = moments.asked(request, "at", now)
     if at is not None:
-        by = by if by != "pool" else "cluster"  # who was in a pool then is told on the pool's page
+        by = by if by != "pool" else "cluster"  # past membership is shown on the pool's page
         past = fleet_past.fleet_at(at, cluster=scope, by=by)
         context = {"past": past, "at": at, "now": now, "scope": scope, "group_by": by, "group_choices": GROUPS}
         context["clusters"] = clusters.cluster_rows(now)
         return render_page(request, "fleet/detail.html", "fleet/_past.html", context)
 
-    def live() -> dict[str, Any]:
+    def live() -> dict[str, object]:
         present = nodes.nodes().filter(removed_at__isnull=True)
         if scope:
             present = present.filter(cluster__name=scope)
         hour_from = now - timedelta(hours=1)
         groups = fleet_map.groups(present, by, now)
+        figures = select.summary(present).figures
         worst = worst_findings.worst(now, cluster=scope)
         events, more = last_hour.events(present, hour_from, now, cluster=scope)
         return {
-            "summary": select.summary(present),
-            "degraded_usable": sum(
-                {
-                    (tile.cluster, tile.name): tile.usable
-                    for group in groups
-                    for tile in group.tiles
-                    if tile.verdict == "degraded"
-                }.values()
-            ),
+            "summary": figures,
             "funnel": ladder.funnel(present),
             "clusters": clusters.cluster_rows(now),
             "groups": groups,
@@ -60,7 +56,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
             "scope": scope,
             "findings": worst.rows,
             "findings_total": worst.total,
-            "findings_muted": worst.muted,
+            "findings_silenced": worst.silenced,
             "findings_url": _page("findings"),
             "events": events,
             "events_more": more,
@@ -72,6 +68,14 @@ def fleet(request: HttpRequest) -> HttpResponse:
 
     version = f"{clusters.data_version()}:{pools.declared_version()}:{by}:{scope}"
     return render_page(request, "fleet/detail.html", "fleet/_body.html", live, etag=version)
+
+
+def demo_part(request: HttpRequest) -> HttpResponse:
+    """Shows what the demonstration has to say, again and again until its month has been lived."""
+    state = demo.demo()
+    if state is None:
+        raise Http404
+    return render(request, "fleet/_demo.html", {"demo": state})
 
 
 def _page(name: str) -> str:

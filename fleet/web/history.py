@@ -1,9 +1,8 @@
-"""History: who kept how much of the known time, what broke when, and what changed around it."""
+"""History: availability over the known time, what broke when, and what changed around it."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.core.paginator import Paginator
@@ -12,24 +11,42 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from fleet.domain.history.changes import KINDS
-from fleet.selectors import availability, bootstrap, bursts, changes, clusters, declarations, usable
+from fleet.selectors import (
+    availability,
+    availability_rows,
+    bursts,
+    changes,
+    clusters,
+    declarations,
+    observation,
+    startup_times,
+    usable_history,
+)
 from fleet.templatetags import formats
-from fleet.web import charts_history
-from fleet.web.render import render_page
+from fleet.web.charts import history as history_chart
+from fleet.web.shell import time_range
+from fleet.web.shell.render import render_page
 
-WINDOWS = (7, 30, 90)
+_WHOLE_DAYS = {"7d": 7, "30d": 30, "90d": 90}
+"""Ranges that begin at midnight (UTC): their figures are those of days."""
+A_DAY = timedelta(days=1)
+"""Nodes with less observed time are not ranked: one restart would decide it."""
 BY = (("pool", "Pool"), ("cluster", "Cluster"), ("product", "Product"), ("machine_type", "Machine type"))
-GOAL = charts_history.BANDS[0].at_least
-"""Percent that nobody promised: what the heat map does not remark on. A pool's own promise takes its place."""
+GOAL = history_chart.BANDS[0].at_least
+"""Percent below which the heat map remarks on a row without an availability target."""
 
 
 def history(request: HttpRequest) -> HttpResponse:
-    """Context: title (str), chart (Chart or None), rows (list of availability.Row), worst, bursts (list of BurstSum),
-    bootstraps (list of Bootstrap), changes (Page of Group), complete_from, kinds, kind, days, since, until, by, by_word,
+    """Shows the history of nodes, pools and clusters.
+
+    Context: title (str), chart (Chart or None), rows (list of availability_rows.Row), worst, bursts (list of BurstSum),
+    startup_times (list of StartupMinutes), changes (Page of Group), complete_from, kinds, kind, days, since, until, by, by_word,
     by_choices, window_choices, scope, scopes, stale (list of ClusterRow), cell (None or {day, name, rows, findings}),
-    bands, csv_url, grace, flap_within (seconds), now."""
+    bands, csv_url, grace, flap_within (seconds), now.
+    """
     now = timezone.now()
-    days = next((days for days in WINDOWS if request.GET.get("window") == f"{days}d"), 30)
+    range_ = time_range.read(request, now, default="30d")
+    whole_days = range_.name in _WHOLE_DAYS
     groupings = BY if declarations.pools() else BY[1:]
     by = chosen if (chosen := request.GET.get("by", "")) in dict(groupings) else groupings[0][0]
     every = clusters.cluster_rows(now)
@@ -39,43 +56,52 @@ def history(request: HttpRequest) -> HttpResponse:
 
     started = "pool" if by == "pool" else "machine_type"
 
-    def context() -> dict[str, Any]:
-        since = _first_midnight(days, now)
-        rows = availability.availability(by, since, now, cluster=scope)
-        heat = availability.heat_map(by, since, now, cluster=scope)
-        log = changes.change_log(since, now, clusters=[scope] if scope else [])
-        shown = [one for one in log.groups if not kind or one.kind == kind]
+    def context() -> dict[str, object]:
+        since = _first_midnight(_WHOLE_DAYS[range_.name], now) if whole_days else range_.since
+        until = now if whole_days else range_.until
+        rows = availability.availability(by, since, until, cluster=scope, now=None if whole_days else now)
+        heat = availability.heat_map(by, since, until, cluster=scope)
+        log = changes.change_log(since, until, clusters=[scope] if scope else [])
+        began = observation.observed_from(scope)
+        long_enough = until - max(since, began or since) >= A_DAY
+        shown = [item for item in log.groups if not kind or item.kind == kind]
         return {
-            "title": title(rows, dict(BY)[by].lower()),
-            "chart": charts_history.history(
-                heat, usable.usable_line(since, now, cluster=scope), log.groups, _address(request, by)
+            "title": title(rows, dict(BY)[by].lower()) if long_enough else short_title(rows),
+            "range": range_,
+            "window_words": f"{_WHOLE_DAYS[range_.name]} days" if whole_days else range_.words,
+            "not_observed": began if began is not None and began > since else None,
+            "ranked": long_enough,
+            "chart": history_chart.history(
+                heat,
+                usable_history.usable_line(_chart_since(since), until, cluster=scope),
+                log.groups,
+                _address(request, by),
+                ranked=long_enough,
             )
             if heat.rows
             else None,
             "rows": rows,
-            "worst": availability.worst_nodes(since, now, cluster=scope),
-            "bursts": bursts.bursts_by_code(since, now, cluster=scope),
-            "bootstraps": bootstrap.bootstrap_times(started, since, now, cluster=scope),
-            "bootstrap_word": dict(BY)[started],
+            "worst": availability.worst_nodes(since, until, cluster=scope) if long_enough else [],
+            "bursts": bursts.bursts_by_code(since, until, cluster=scope),
+            "startup_times": startup_times.startup_times_by(started, since, until, cluster=scope),
+            "startup_word": dict(BY)[started],
             "changes": Paginator(shown, 15).get_page(request.GET.get("page")),
             "complete_from": log.complete_from if log.complete_from > since else None,
-            "kinds": [one for one in KINDS if any(group.kind == one for group in log.groups)],
+            "kinds": [entry for entry in KINDS if any(group.kind == entry for group in log.groups)],
             "kind": kind,
-            "days": days,
             "since": since,
-            "until": now,
+            "until": until,
             "by": by,
             "by_word": dict(BY)[by],
-            "unnamed": charts_history.unnamed(by).capitalize(),
+            "unnamed": history_chart.unnamed(by).capitalize(),
             "by_choices": [_choice(request, "by", key, word, current=key == by) for key, word in groupings],
-            "window_choices": [_choice(request, "window", f"{one}d", f"{one} d", current=one == days) for one in WINDOWS],
             "scope": scope,
             "scopes": [row.cluster.name for row in every],
             "stale": [row for row in every if row.freshness.level == "stale" and scope in ("", row.cluster.name)],
             "cell": _cell(request, by),
-            "bands": charts_history.BANDS,
+            "bands": history_chart.BANDS,
             "csv_url": "/api/v1/history/availability/?"
-            + urlencode({"by": by, "window": f"{days}d", "cluster": scope, "format": "csv"}),
+            + urlencode({"by": by, **_window_query(range_), "cluster": scope, "format": "csv"}),
             "grace": settings.INCIDENT_GRACE.total_seconds(),
             "flap_within": settings.FLAP_WITHIN.total_seconds(),
             "now": now,
@@ -86,21 +112,45 @@ def history(request: HttpRequest) -> HttpResponse:
     return render_page(request, "history/detail.html", "history/_body.html", context, etag=version)
 
 
-def title(rows: list[availability.Row], noun: str) -> str:
+def _window_query(range_: time_range.TimeRange) -> dict[str, str]:
+    """Returns the range as the API takes it."""
+    if range_.name in _WHOLE_DAYS:
+        return {"window": range_.name}
+    return {"since": time_range.stamp(range_.since), "until": time_range.stamp(range_.until)}
+
+
+def _chart_since(since: datetime) -> datetime:
+    """Returns the beginning of the first day of a range: the drawing has whole days."""
+    return since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def short_title(rows: list[availability_rows.Row]) -> str:
+    """Returns the answer for less than a day of observation: how much of which time, without ranking anybody."""
+    known = sum(row.known_s for row in rows)
+    good = sum(row.good_s for row in rows)
+    nodes = sum(row.nodes for row in rows)
+    if not rows or not nodes:
+        return "No history yet"
+    if not known:
+        return "Unknown: no cluster was reachable in this time"
+    return f"{formats.percent(100 * good / known)} of {formats.duration(known / nodes)} observed was ready"
+
+
+def title(rows: list[availability_rows.Row], noun: str) -> str:
     """The answer in one sentence: which group is below, and by how much."""
     known = [row for row in rows if row.availability is not None]
     if not rows:
-        return "There is no history yet"
+        return "No history yet"
     if not known:
-        return "Nothing is known of this time: no cluster could be read"
-    if any(row.promise is not None for row in rows):
-        return _promises(rows)
+        return "Unknown: no cluster was reachable in this time"
+    if any(row.target_percent is not None for row in rows):
+        return _against_targets(rows)
     below = [row for row in known if (row.availability or 0) < GOAL]
     if not below:
         what, verb = (f"Every {noun}" if len(known) > 1 else known[0].name), "was"
         if not what:
             what, verb = _unnamed(noun).capitalize(), "were"
-        return f"{what} {verb} ready for {formats.percent(GOAL)} of the known time or more"
+        return f"{what} {verb} ready for {formats.percent(GOAL)} of known time or more"
     worst = below[0]
     by_how_much = (
         f"{formats.percent(worst.availability, 2)} ready, {formats.number(GOAL - (worst.availability or 0), 2)} points below"
@@ -121,27 +171,27 @@ def _unnamed(noun: str) -> str:
     return "nodes in no pool" if noun == "pool" else f"nodes of unknown {noun}"
 
 
-def _promises(rows: list[availability.Row]) -> str:
-    """Of pools: which of them are below what they promise."""
-    promising = [row for row in rows if row.promise is not None and row.availability is not None]
-    below = [row for row in promising if row.is_below]
-    if not promising:
-        return "Of no pool that promises anything is this time known"
+def _against_targets(rows: list[availability_rows.Row]) -> str:
+    """Returns which pools are below their availability target."""
+    with_target = [row for row in rows if row.target_percent is not None and row.availability is not None]
+    below = [row for row in with_target if row.is_below]
+    if not with_target:
+        return "Availability of the pools with a target is unknown in this window"
     if not below:
-        every = len(promising) == len([row for row in rows if row.name])
-        return "Every pool keeps its promise" if every else "Every pool that promises anything keeps it"
-    worst = max(below, key=lambda row: (row.promise or 0) - (row.availability or 0))
-    told = f"{worst.name}, {formats.percent(worst.availability, 2)} ready, promised {formats.promised(worst.promise or 0)}"
+        every = len(with_target) == len([row for row in rows if row.name])
+        return "Every pool meets its availability target" if every else "Every pool with an availability target meets it"
+    worst = max(below, key=lambda row: (row.target_percent or 0) - (row.availability or 0))
+    result = f"{worst.name}, {formats.percent(worst.availability, 2)} ready, target {formats.target(worst.target_percent or 0)}"
     if len(below) == 1:
-        return f"One pool is below its promise: {told}"
-    return f"{formats.number(len(below))} pools are below their promise, furthest {told}"
+        return f"One pool is below its availability target: {result}"
+    return f"{formats.number(len(below))} pools are below their availability target, furthest {result}"
 
 
 def _first_midnight(days: int, now: datetime) -> datetime:
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
 
 
-def _choice(request: HttpRequest, key: str, value: str, label: str, *, current: bool) -> dict[str, Any]:
+def _choice(request: HttpRequest, key: str, value: str, label: str, *, current: bool) -> dict[str, object]:
     params = request.GET.copy()
     for name in ("page", "day", "name"):
         params.pop(name, None)
@@ -149,7 +199,7 @@ def _choice(request: HttpRequest, key: str, value: str, label: str, *, current: 
     return {"label": label, "url": f"?{params.urlencode()}", "current": current}
 
 
-def _address(request: HttpRequest, by: str) -> charts_history.Address:
+def _address(request: HttpRequest, by: str) -> history_chart.Address:
     params = request.GET.copy()
     params.pop("page", None)
     params["by"] = by
@@ -161,7 +211,7 @@ def _address(request: HttpRequest, by: str) -> charts_history.Address:
     return address
 
 
-def _cell(request: HttpRequest, by: str) -> dict[str, Any] | None:
+def _cell(request: HttpRequest, by: str) -> dict[str, object] | None:
     """The nodes behind the cell that was chosen; None without one, or with one that cannot be."""
     try:
         day = date.fromisoformat(request.GET.get("day", ""))

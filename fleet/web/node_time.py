@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from django.urls import reverse
 
-from fleet.selectors import history, ladder
+from fleet.selectors import headline, history_rows, ladder
 
-WINDOWS = (("24h", "24 h", timedelta(hours=24)), ("7d", "7 d", timedelta(days=7)), ("30d", "30 d", timedelta(days=30)))
+if TYPE_CHECKING:
+    from fleet.selectors.node_views import NodeView
+
+WINDOWS = (
+    ("1h", "1 h", timedelta(hours=1)),
+    ("6h", "6 h", timedelta(hours=6)),
+    ("24h", "24 h", timedelta(hours=24)),
+    ("7d", "7 d", timedelta(days=7)),
+    ("30d", "30 d", timedelta(days=30)),
+    ("90d", "90 d", timedelta(days=90)),
+)
+_DAY, _WEEK = WINDOWS[2], WINDOWS[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,42 +33,35 @@ class Window:
 
 
 def window_of(name: str, now: datetime, at: datetime | None = None, born: datetime | None = None) -> Window:
-    """The window of that name that ends now; for a moment before it, one around that moment. For any other name 7 d, or 24 h
-    for a node that is known (`born`) for less."""
-    usual = WINDOWS[0] if born is not None and now - born < WINDOWS[0][2] else WINDOWS[1]
-    chosen, _, length = next((one for one in WINDOWS if one[0] == name), usual)
+    """The window of that name that ends now; for a moment before it, one around that moment.
+
+    For any other name 7 d, or 24 h for a node that is known (`born`) for less.
+    """
+    usual = _DAY if born is not None and now - born < _DAY[2] else _WEEK
+    chosen, _, length = next((item for item in WINDOWS if item[0] == name), usual)
     if at is None or at >= now - length * 0.98:
         return Window(chosen, now - length, now)
     until = min(now, at + length * 0.3)
     return Window(chosen, until - length, until)
 
 
-def last_change(timeline: history.NodeTimeline, node: Any, now: datetime) -> datetime | None:
+def last_change(timeline: history_rows.NodeTimeline, node: NodeView, now: datetime) -> datetime | None:
     """The newest moment at which the verdict or a fact changed; facts only as far as the window reaches."""
-    moments = [one.since for one in timeline.verdicts if timeline.since <= one.since < now]
-    moments += [one.at for one in timeline.changes if one.at < now]
+    moments = [verdict.since for verdict in timeline.verdicts if timeline.since <= verdict.since < now]
+    moments += [change.at for change in timeline.changes if change.at < now]
     if node.verdict_since is not None and node.verdict_since < now:
         moments.append(node.verdict_since)
     return max(moments, default=None)
 
 
-def moment_context(moment: history.NodeMoment) -> dict[str, Any]:
-    """A node of the past as the page's parts take it."""
-    numbers = {one["id"]: one["number"] for one in moment.node.rungs}
-    verdict = moment.verdict
-    rungs = [
-        {
-            "id": one.rung,
-            "number": numbers.get(one.rung, place),
-            "status": one.status,
-            "reason": one.reason,
-            "evidence": list(one.evidence),
-        }
-        for place, one in enumerate(moment.rungs)
-    ]
+def moment_context(then: NodeView, moment: history_rows.NodeMoment) -> dict[str, object]:
+    """Returns a node of the past as the page's parts take it: then (NodeView), moment, headline, ladder, facts by section."""
+    figures = then.figures
     return {
+        "then": then,
         "moment": moment,
-        "ladder": ladder.ladder_rows(rungs, verdict.broken_rung if verdict else "", verdict.verdict if verdict else "unknown"),
+        "headline": headline.past_headline(moment),
+        "ladder": ladder.ladder_rows(then.rungs, figures.broken_rung, figures.verdict),
         "facts": [(section, sorted(moment.facts.get(section, {}).items())) for section in SECTIONS if moment.facts.get(section)],
     }
 
@@ -65,9 +69,9 @@ def moment_context(moment: history.NodeMoment) -> dict[str, Any]:
 SECTIONS = ("taints", "allocatable", "capacity", "stack", "conditions", "node", "devices", "labels")
 
 
-def comparisons(cluster: str, name: str, now: datetime, since: datetime | None) -> list[dict[str, str]]:
+def comparisons(node: NodeView, now: datetime) -> list[dict[str, str]]:
     """Comparisons worth one click."""
-    url = reverse("node", args=(cluster, name))
+    url, since = reverse("node", args=(node.cluster.name, node.name)), node.verdict_since
     choices = [("The last hour", now - timedelta(hours=1)), ("The last 24 hours", now - timedelta(days=1))]
     if since is not None:
         choices.insert(0, ("Just before this verdict, and now", since - timedelta(seconds=1)))

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from fleet.filters import NodeFilters
-from fleet.selectors import clusters, curves, gpus, history, ladder, model_servers, nodes, pools, saved_views, worst_findings
+from fleet.selectors import (
+    clusters,
+    curves,
+    decisions,
+    gpus,
+    headline,
+    history,
+    ladder,
+    model_servers,
+    node_affected,
+    node_pods,
+    node_views,
+    nodes,
+    pools,
+    saved_views,
+    worst_findings,
+)
 from fleet.selectors.node_facets import node_facets
-from fleet.web import columns, moments, node_time
-from fleet.web.render import render_page
+from fleet.services import saved_views as service
+from fleet.web import node_broken, node_columns, node_time
+from fleet.web.decisions import may_decide
+from fleet.web.shell import moments
+from fleet.web.shell.people import person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from fleet.models import Node
+    from fleet.selectors.node_views import NodeView
 
 PER_PAGE = 50
 FACETS = ("cluster", "pool", "verdict", "state", "product", "mode", "zone", "driver")
@@ -21,30 +49,35 @@ _NOT_FILTERS = ("page", "sort", "columns")
 
 
 def node_list(request: HttpRequest) -> HttpResponse:
-    """Context: page (Page of Node with resources), total, in_scope, facets (list of Facet), filters (cleaned), errors,
-    columns (list of columns.Column, chosen), all_columns, sort, query (without page), filter_query (filters only),
-    csv_url, json_url, saved (list of SavedView), stale_clusters, now."""
+    """Shows the list of nodes.
+
+    Context: page (Page of Node), rows (list of NodeView), total, in_scope, facets (list of Facet), filters (cleaned), errors,
+    columns (list of node_columns.Column, chosen), all_columns, sort, query (without page), filter_query (filters only),
+    csv_url, json_url, saved (list of SavedView), stale_clusters, now.
+    """
     now = timezone.now()
     params = request.GET
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         everything = nodes.nodes()
         filterset = NodeFilters(params, queryset=everything)
         valid = filterset.is_valid()
-        found = filterset.qs if valid else everything.none()
-        sort = columns.sort_of(params.get("sort", ""))
-        paginator = Paginator(nodes.with_resources(columns.ordered(found, sort)), PER_PAGE)
+        result = filterset.qs if valid else everything.none()
+        sort = node_columns.sort_of(params.get("sort", ""))
+        paginator = Paginator(nodes.with_resources(node_columns.ordered(result, sort)), PER_PAGE)
+        page = paginator.get_page(params.get("page"))
         filters = _without(params, _NOT_FILTERS)
         return {
-            "page": paginator.get_page(params.get("page")),
+            "page": page,
+            "rows": [node_views.view_of(row) for row in page],
             "total": paginator.count,
             "in_scope": everything.filter(removed_at__isnull=True).count(),
             "facets": node_facets(FACETS, params if valid else QueryDict(), everything),
             "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
             "filters_on": sum(1 for key, values in filters.lists() if any(values)),
             "q": params.get("q", ""),
-            "columns": columns.chosen(params.getlist("columns")),
-            "all_columns": columns.COLUMNS,
+            "columns": node_columns.chosen(params.getlist("columns")),
+            "all_columns": node_columns.COLUMNS,
             "sort": sort,
             "query": _without(params, ("page",)).urlencode(),
             "unsorted_query": _without(params, ("page", "sort")).urlencode(),
@@ -61,101 +94,115 @@ def node_list(request: HttpRequest) -> HttpResponse:
 def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     """One node: live, at a moment (`?at=`), or compared between two (`?from=&to=`).
 
-    Context, live: node (Node), info (the judged devices as a dict), pools ([Pool]), freshness, stale, ladder (list of
-    LadderRow), table (selectors.gpus.GpuTable), curves, day_ago, servers (list of ServerRow), past (history.NodeTimeline),
-    window, windows, findings (list of FindingRow), holders, others, squatters, stack_pods (lists of Pod), resources, labels,
-    revisions (newest 20), before, now. At a moment: see node_time.moment_context. A comparison: difference
-    (history.NodeDifference).
+    Context, live: node (NodeView), pools ([Pool]), freshness, stale, ladder (list of LadderRow), table (selectors.gpus.GpuTable),
+    drawings (list of gpus.SlotDrawing), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), window,
+    windows, findings (list of FindingRow), inspected (findings on devices that are not shown elsewhere), pods
+    (node_pods.NodePods), labels, key_labels, revisions (newest 20), decisions (decisions.NodeDecisions), may_decide, before,
+    now. At a moment: see node_time.moment_context. A comparison: difference (history_rows.NodeDifference).
     """
     now = timezone.now()
     at, odd = moments.asked(request, "at", now)
     start, odd_start = moments.asked(request, "from", now)
     end, odd_end = moments.asked(request, "to", now)
-    node = nodes.get_node(cluster, name)
-    if node is None:
+    row = nodes.get_node(cluster, name)
+    if row is None:
         raise Http404
-    about = {"node": node, "now": now, "odd_moment": odd or odd_start or odd_end}
+    node = node_views.view_of(row)
+    about = {"node": node, "now": now, "odd_moment": odd or odd_start or odd_end, "compare": node_time.comparisons(node, now)}
     if start is not None and end is not None:
-        return _compared(request, about, min(start, end), max(start, end))
+        start, end = min(start, end), max(start, end)
+        difference = history.node_diff(cluster, name, start, end)
+        context = {**about, "difference": difference, "from": start, "to": end}
+        return render_page(request, "nodes/detail.html", "nodes/_compare.html", context)
     if at is not None:
-        return _at(request, about, at)
+        return _at(request, row, about, at)
     window = node_time.window_of(request.GET.get("window", ""), now, None, node.first_seen_at)
-    version = f"{clusters.data_version()}:{gpus.telemetry_version(node)}:{node.pk}:{window.name}"
+    may = may_decide(request) and node.removed_at is None
+    version = f"{clusters.data_version()}:{gpus.telemetry_version(row)}:{node.id}:{window.name}"
     return render_page(
-        request, "nodes/detail.html", "nodes/_detail.html", lambda: {**about, **_live(node, window, now)}, etag=version
+        request,
+        "nodes/detail.html",
+        "nodes/_detail.html",
+        lambda: {**about, **_live(row, node, window, now), "may_decide": may},
+        etag=version,
     )
 
 
-def _live(node: Any, window: node_time.Window, now: datetime) -> dict[str, Any]:
+def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) -> dict[str, object]:
     fresh = clusters.freshness(node.cluster, now)
-    pods = nodes.pods_of(node)
-    findings = worst_findings.of_node(node, now)
-    table = gpus.gpu_table(node, now, findings, pods)
-    past = history.node_timeline(node, window.since, window.until)
-    holders = [pod for pod in pods if pod.holds and (pod.slots or pod.slots is None) and not pod.component]
-    sitting = {(pod.namespace, pod.name) for row in table.rows for pod in row.pods if pod.squatter}
+    pods = nodes.pods_of(row)
+    findings = worst_findings.of_node(row, now)
+    table = gpus.gpu_table(row, now, findings, pods)
+    pods_by_use = node_pods.node_pods(pods, table)
+    past = history.node_timeline(row, window.since, window.until)
     day_ago = now - timedelta(hours=24)
+    rungs = ladder.node_ladder(node)
+    stale = fresh.level in ("stale", "never")
+    labels = nodes.explained_labels(node.labels)
+    incident = node_affected.incident_of_node(row, now)
+    head = headline.node_headline(node, rungs, findings, pods_by_use.stack, stale, incident)
     return {
-        "info": node.info,
-        "pools": pools.pools_of(node),
+        "headline": head,
+        "incident": incident,
+        **node_broken.context(row, head, now),
+        "pools": pools.pools_of(row),
         "freshness": fresh,
-        "stale": fresh.level in ("stale", "never"),
-        "ladder": ladder.node_ladder(node),
+        "stale": stale,
+        "ladder": rungs,
         "table": table,
-        "curves": curves.card_curves(node, ("gpu_util",), day_ago, now),
+        "drawings": gpus.slot_drawings(row, table),
+        "curves": curves.card_curves(row, ("gpu_util",), day_ago, now),
         "day_ago": day_ago,
-        "servers": model_servers.server_rows(node, table.rows, now),
+        "servers": model_servers.server_rows(row, table.rows, now),
         "past": past,
         "window": window,
-        "windows": [(one[0], one[1]) for one in node_time.WINDOWS],
-        "numbers": {one["id"]: one["number"] for one in node.rungs},
+        "windows": [(item[0], item[1]) for item in node_time.WINDOWS],
         "before": node_time.last_change(past, node, now),
-        "compare": node_time.comparisons(node.cluster.name, node.name, now, node.verdict_since),
         "findings": findings,
-        "holders": holders,
-        "squatters": [pod for pod in pods if (pod.namespace, pod.name) in sitting],
-        "others": [pod for pod in pods if not pod.component and pod not in holders and (pod.namespace, pod.name) not in sitting],
-        "stack_pods": [pod for pod in pods if pod.component],
-        "resources": list(node.resources.all()),
-        "labels": nodes.explained_labels(node),
-        "revisions": list(nodes.revisions_of(node)[:20]),
+        "inspected": node_views.other_findings(node, [finding.text for finding in findings]),
+        "pods": pods_by_use,
+        "labels": labels,
+        "key_labels": nodes.key_labels(labels),
+        "revisions": list(nodes.revisions_of(row)[:20]),
+        "decisions": decisions.of_node(row, now),
     }
 
 
-def _at(request: HttpRequest, about: dict[str, Any], at: datetime) -> HttpResponse:
-    node, now = about["node"], about["now"]
-    moment = history.node_at(node.cluster.name, node.name, at)
-    window = node_time.window_of(request.GET.get("window", ""), now, at)
+def _at(request: HttpRequest, row: Node, about: Mapping[str, object], at: datetime) -> HttpResponse:
+    known = node_views.view_at(row.cluster.name, row.name, at)
+    moment = known[1] if known else None
+    window = node_time.window_of(request.GET.get("window", ""), timezone.now(), at)
     context = {
         **about,
         "at": at,
-        "past": history.node_timeline(moment.node if moment else node, window.since, window.until),
-        "numbers": {one["id"]: one["number"] for one in node.rungs},
+        "past": history.node_timeline(moment.node if moment else row, window.since, window.until),
         "window": window,
-        "windows": [(one[0], one[1]) for one in node_time.WINDOWS],
+        "windows": [(item[0], item[1]) for item in node_time.WINDOWS],
         "before": moment.before if moment else None,
-        "after": moment.after if moment else node.first_seen_at if node.first_seen_at > at else None,
-        "compare": node_time.comparisons(node.cluster.name, node.name, now, node.verdict_since),
-        **(node_time.moment_context(moment) if moment else {}),
+        "after": moment.after if moment else row.first_seen_at if row.first_seen_at > at else None,
+        **(node_time.moment_context(*known) if known else {}),
     }
     return render_page(request, "nodes/detail.html", "nodes/_past.html", context)
 
 
-def _compared(request: HttpRequest, about: dict[str, Any], start: datetime, end: datetime) -> HttpResponse:
-    node = about["node"]
-    difference = history.node_diff(node.cluster.name, node.name, start, end)
-    context = {
-        **about,
-        "difference": difference,
-        "from": start,
-        "to": end,
-        "compare": node_time.comparisons(node.cluster.name, node.name, about["now"], node.verdict_since),
-    }
-    return render_page(request, "nodes/detail.html", "nodes/_compare.html", context)
-
-
-def _without(params: Any, names: tuple[str, ...]) -> Any:
+def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:
     kept = params.copy()
     for name in names:
         kept.pop(name, None)
     return kept
+
+
+@require_POST
+def save_view(request: HttpRequest) -> HttpResponse:
+    """POST name, query: keeps the list of nodes as it is shown now."""
+    name, query = request.POST.get("name", "").strip(), request.POST.get("query", "")
+    if name:
+        service.save(person(request), "nodes", name, query)
+    return redirect(f"{reverse('nodes')}?{query}")
+
+
+@require_POST
+def delete_view(request: HttpRequest, pk: int) -> HttpResponse:
+    """POST: deletes one of the user's own views of the list of nodes."""
+    service.delete(person(request), pk)
+    return redirect("nodes")

@@ -1,8 +1,8 @@
-"""Rules: what is told to whom. Administrators change them."""
+"""Notification rules: which events are sent to which target. Only administrators change them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -12,8 +12,11 @@ from django.views.decorators.http import require_POST
 
 from fleet.selectors import notifications as select
 from fleet.services.notifications import rules
-from fleet.web.notification_forms import RuleForm, add_errors
-from fleet.web.people import demand, person
+from fleet.web.forms.notifications import RuleForm, add_errors
+from fleet.web.shell.people import demand, person
+
+if TYPE_CHECKING:
+    from fleet.models import NotificationRule
 
 
 def add(request: HttpRequest) -> HttpResponse:
@@ -39,14 +42,14 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("notifications")
 
 
-def _rule(pk: int) -> Any:
+def _rule(pk: int) -> NotificationRule:
     rule = select.get_rule(pk)
     if rule is None:
         raise Http404
     return rule
 
 
-def _edit(request: HttpRequest, rule: Any) -> HttpResponse:
+def _edit(request: HttpRequest, rule: NotificationRule | None) -> HttpResponse:
     targets = list(select.targets())
     chosen = {name: list(getattr(rule, name, ())) for name in ("clusters", "products", "kinds")}
     form = RuleForm(
@@ -58,20 +61,20 @@ def _edit(request: HttpRequest, rule: Any) -> HttpResponse:
         kinds=chosen["kinds"],
     )
     if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data | {"target": next(one for one in targets if one.pk == form.cleaned_data["target"])}
+        given = form.cleaned_data | {"target": next(item for item in targets if item.pk == form.cleaned_data["target"])}
         try:
             saved = rules.save(person(request), rule, given)
         except ValidationError as error:
             add_errors(form, error)
         else:
-            messages.success(request, f"The rule {saved.name} was {'changed' if rule else 'made'}.")
+            messages.success(request, f"The rule {saved.name} was {'changed' if rule else 'created'}.")
             return redirect("notifications")
     status = 400 if form.errors else 200
     return render(request, "notifications/rule.html", {"form": form, "rule": rule, "targets": targets}, status=status)
 
 
-def _initial(rule: Any, target: str | None) -> dict[str, Any]:
+def _initial(rule: NotificationRule | None, target: str | None) -> dict[str, object]:
     if rule is None:
         return {"target": target} if target else {}
-    said = {name: getattr(rule, name) for name in rules.FIELDS if name not in ("target", "pools")}
-    return {**said, "target": rule.target_id, "pools": ", ".join(rule.pools)}
+    result = {name: getattr(rule, name) for name in rules.FIELDS if name not in ("target", "pools")}
+    return {**result, "target": rule.target_id, "pools": ", ".join(rule.pools)}

@@ -1,4 +1,4 @@
-"""Targets: who is told. Administrators change them, operators may send a test."""
+"""Notification targets. Only administrators change them; operators may send a test."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST
 from fleet import tasks
 from fleet.selectors import notifications as select
 from fleet.services.notifications import messengers, targets
-from fleet.web.notification_forms import TargetForm, add_errors
-from fleet.web.people import demand, person
+from fleet.web.forms.notifications import TargetForm, add_errors
+from fleet.web.shell.people import demand, person
 
 TEMPLATE = "notifications/target.html"
 
@@ -39,7 +39,7 @@ def add(request: HttpRequest) -> HttpResponse:
         else:
             if target.kind == "webhook":
                 return render(request, "notifications/secret.html", {"target": target, "secret": secret})
-            messages.success(request, f"{target.name} is a target now. Send it a test.")
+            messages.success(request, f"{target.name} added. Send a test.")
             return redirect("notifications")
     return _form(request, form, None)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from fleet.filters import DeliveryFilters
 from fleet.selectors import notifications as select
-from fleet.web.people import demand, person
-from fleet.web.render import render_page
+from fleet.web.shell.people import demand, person
+from fleet.web.shell.render import render_page
 
-STATES = (("", "All"), ("waiting", "Waiting"), ("sent", "Sent"), ("failed", "Failed"), ("suppressed", "Left out"))
+STATES = (("", "All"), ("waiting", "Waiting"), ("sent", "Sent"), ("failed", "Failed"), ("suppressed", "Suppressed"))
 NEWEST, PER_PAGE = 12, 50
 
 
@@ -21,7 +19,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     """Context: targets ([NotificationTarget], last_state …), rules ([NotificationRule]), deliveries (newest), may_change, now."""
     demand(request, "operator")
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         return {
             "targets": list(select.targets()),
             "rules": list(select.rules()),
@@ -37,12 +35,12 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
     """Context: page (Page of Delivery), errors, states (choices), state, target, now."""
     demand(request, "operator")
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         filterset = DeliveryFilters(request.GET, queryset=select.deliveries())
         valid = filterset.is_valid()
-        found = filterset.qs if valid else select.deliveries().none()
+        result = filterset.qs if valid else select.deliveries().none()
         return {
-            "page": Paginator(found, PER_PAGE).get_page(request.GET.get("page")),
+            "page": Paginator(result, PER_PAGE).get_page(request.GET.get("page")),
             "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
             "states": STATES,
             "state": request.GET.get("state", ""),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -11,19 +12,24 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from fleet import tasks
-from fleet.domain.asking import NotNow
 from fleet.domain.placement.nodes import MODES
 from fleet.domain.pools.policy import PURPOSES
+from fleet.domain.refusals import NotNow
 from fleet.selectors import declarations
 from fleet.selectors import notifications as known
 from fleet.selectors import pools as select
 from fleet.selectors.ladder import rung_titles
 from fleet.services import pools as service
-from fleet.web.people import demand, person
-from fleet.web.pool_forms import PoolForm, initial_of
+from fleet.web.forms.pools import PoolForm, initial_of
+from fleet.web.shell.people import demand, person
+
+if TYPE_CHECKING:
+    from django.http import QueryDict
+
+    from fleet.models import Pool
 
 MOST_NAMES = 12
-"""Nodes named for one effect of a change; how many there are is always told."""
+"""Nodes named for one effect of a change; their number is always shown."""
 
 
 def add(request: HttpRequest) -> HttpResponse:
@@ -33,7 +39,11 @@ def add(request: HttpRequest) -> HttpResponse:
     """
     demand(request, "operator")
     wanted = request.GET.get("from", "")
-    offered = next((one for one in select.suggestions(timezone.now()) if one.pool.slug == wanted), None) if wanted else None
+    offered = (
+        next((suggestion for suggestion in select.suggestions(timezone.now()) if suggestion.pool.slug == wanted), None)
+        if wanted
+        else None
+    )
     return _edit(request, None, initial_of(offered.pool) if offered else {})
 
 
@@ -51,10 +61,10 @@ def change(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    """POST the form as it stands: what saving it would change. Context: form, preview (Preview or None), names."""
+    """POST the form: returns what saving it would change. Context: form, preview (Preview or None), names."""
     demand(request, "operator")
     row = declarations.get_pool(request.POST.get("pool", ""))
-    # What it selects can be told before it has a name.
+    # The selection can be previewed before the pool has a name.
     form = _form(request.POST, row, {}, slug="" if request.POST.get("slug") else "new-pool")
     form.is_valid()
     return render(request, "pools/_preview.html", {"form": form, "fields": dict(LABELS), **_preview(form)})
@@ -67,36 +77,36 @@ LABELS = (
     ("tolerations", "Tolerations"),
     ("min_driver", "Oldest driver"),
     ("max_driver", "Newest driver"),
-    ("promise_percent", "Promise"),
+    ("availability_target", "Availability target"),
     ("min_ready", "Nodes that must be ready"),
     ("review_on", "Next review"),
 )
 """Fields of the form in which something can be wrong, with their labels."""
 
 
-def _form(data: Any, row: Any, initial: dict[str, Any], slug: str = "") -> PoolForm:
+def _form(data: QueryDict | None, row: Pool | None, initial: Mapping[str, object], slug: str = "") -> PoolForm:
     form = PoolForm(data, initial=initial, slug=row.slug if row else slug)
     form.offer("clusters", known.cluster_names([]))
     form.offer("products", known.product_names([]))
     return form
 
 
-def _edit(request: HttpRequest, row: Any, initial: dict[str, Any]) -> HttpResponse:
+def _edit(request: HttpRequest, row: Pool | None, initial: Mapping[str, object]) -> HttpResponse:
     form = _form(request.POST if request.method == "POST" else None, row, initial)
     if request.method == "POST" and form.is_valid() and form.spec is not None:
         spec = form.spec
         if row is None and declarations.get_pool(spec.slug) is not None:
-            form.add_error("slug", f"There is a pool {spec.slug} already.")
+            form.add_error("slug", f"Pool {spec.slug} already exists.")
         else:
             try:
                 saved = service.save(person(request), spec, timezone.now())
             except NotNow as refused:
                 form.add_error(None, str(refused))
             else:
-                tasks.wake_promises()
-                messages.success(request, f"Pool {saved.slug} was {'changed' if row else 'made'}.")
+                tasks.wake_compliance()
+                messages.success(request, f"Pool {saved.slug} was {'changed' if row else 'created'}.")
                 return redirect("pool", slug=saved.slug)
-    context = {
+    context: dict[str, object] = {
         "form": form,
         "row": row,
         "purposes": PURPOSES,
@@ -109,25 +119,25 @@ def _edit(request: HttpRequest, row: Any, initial: dict[str, Any]) -> HttpRespon
     return render(request, "pools/form.html", context, status=400 if form.errors else 200)
 
 
-def _preview(form: PoolForm) -> dict[str, Any]:
+def _preview(form: PoolForm) -> dict[str, object]:
     spec = form.spec
     if spec is None:
         return {"preview": None}
-    found = select.preview_of(spec, timezone.now())
+    preview = select.preview_of(spec, timezone.now())
     effects = [
-        ("joins", "Join", found.joins),
-        ("leaves", "Leave", found.leaves),
-        ("alone", "Would be in no pool", found.alone),
-        ("clashes", "Would be in two exclusive pools", tuple(clash.node for clash in found.clashes)),
+        ("joins", "Join", preview.joins),
+        ("leaves", "Leave", preview.leaves),
+        ("alone", "Would be in no pool", preview.alone),
+        ("clashes", "Would be in two exclusive pools", tuple(clash.node for clash in preview.clashes)),
     ]
     return {
-        "preview": found,
+        "preview": preview,
         "effects": [
             {"id": name, "title": title, "count": len(keys), "nodes": keys[:MOST_NAMES], "more": max(0, len(keys) - MOST_NAMES)}
             for name, title, keys in effects
             if keys
         ],
-        "members": found.members[:MOST_NAMES],
-        "more_members": max(0, len(found.members) - MOST_NAMES),
-        "rivals": sorted({slug for clash in found.clashes for slug in clash.pools if slug != spec.slug}),
+        "members": preview.members[:MOST_NAMES],
+        "more_members": max(0, len(preview.members) - MOST_NAMES),
+        "rivals": sorted({slug for clash in preview.clashes for slug in clash.pools if slug != spec.slug}),
     }

@@ -1,10 +1,9 @@
-"""Pools: each with its purpose, what it holds, and whether it keeps its promise; one pool with everything about it."""
+"""Pools: the list with purpose, figures and compliance, and the page of one pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,29 +12,37 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from fleet import tasks
-from fleet.domain.asking import NotNow
-from fleet.domain.declared.documents import write
-from fleet.selectors import clusters, decisions, declarations, nodes, promises, worst_findings
+from fleet.domain.documents.documents import write
+from fleet.domain.pools.compliance import Violation
+from fleet.domain.pools.identity import labelling
+from fleet.domain.refusals import FieldError, NotNow
+from fleet.selectors import clusters, compliance, decisions, declarations, nodes, worst_findings
 from fleet.selectors import pools as select
+from fleet.selectors.node_views import view_of
+from fleet.selectors.nodes import with_resources
 from fleet.services import pools as service
 from fleet.services import waivers
-from fleet.services.decisions import DecisionError
-from fleet.web.people import demand, person
-from fleet.web.render import render_page
+from fleet.web.shell.people import demand, person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from fleet.models import Pool
 
 MOST_MEMBERS, MOST_CHANGES, MOST_PERIODS, MOST_SQUATTERS = 25, 12, 12, 20
 
 
 def pool_list(request: HttpRequest) -> HttpResponse:
-    """Context: rows (list of PoolRow), percents (slug to percent ready over 30 days), alone and clashes (numbers of nodes),
-    nodes_known, suggestions (list of Suggestion), may_operate, now."""
+    """Shows the list of pools.
+
+    Context: rows (list of PoolRow), alone and clashes (numbers of nodes),
+    nodes_known, suggestions (list of Suggestion), may_operate, now.
+    """
     now = timezone.now()
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         alone, clashes = select.outsiders(now)
         return {
-            "rows": select.pool_rows(),
-            "percents": promises.ready_percents(now - promises.PROMISE_WINDOW, now),
+            "rows": select.pool_rows(now),
             "alone": alone,
             "clashes": clashes,
             "nodes_known": nodes.nodes().filter(removed_at__isnull=True).count(),
@@ -49,31 +56,34 @@ def pool_list(request: HttpRequest) -> HttpResponse:
 
 
 def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    """Context: row (PoolRow), broken (list of keeping.Broken, as of now), squatters ([(node key, pods)]), percent, members (the
-    worst of them), changes ([{at, what (joined or left), nodes}]), periods (list of PromisePeriod), findings (list of
-    FindingRow), classes (rows that rest on it), waivers, waivable, yaml, may_operate, now."""
+    """Shows one pool.
+
+    Context: row (PoolRow), violations (list of Violation), labelling ([(where, text)]), squatters ([(node key, pods)]),
+    members (list of NodeView, the worst of them), changes (list of MembershipChange), periods (list of CompliancePeriod),
+    findings (list of FindingRow), classes (rows that rest on it), waivers, waivable, yaml, may_operate, now.
+    """
     now = timezone.now()
     if declarations.get_pool(slug) is None:
         raise Http404
 
-    def context() -> dict[str, Any]:
-        (row,) = select.pool_rows(slug)
-        broken, squatters, percent = promises.pool_conditions(slug, now)
+    def context() -> dict[str, object]:
+        (row,) = select.pool_rows(now, slug)
+        violations, squatters = compliance.pool_violations(slug, now)
         return {
             "row": row,
-            "broken": broken,
+            "violations": violations,
+            "labelling": _labelling(slug, violations),
             "squatters": list(squatters.items())[:MOST_SQUATTERS],
             "squatting": sum(len(pods) for pods in squatters.values()),
-            "percent": percent,
-            "members": list(select.worst_members(row.row)[:MOST_MEMBERS]),
+            "members": [view_of(node) for node in with_resources(select.worst_members(row.row))[:MOST_MEMBERS]],
             "stale_clusters": clusters.stale_cluster_ids(now),
-            "changes": _together(select.membership_changes(row.row, 4 * MOST_MEMBERS))[:MOST_CHANGES],
-            "periods": list(select.promise_history("pool", slug)[:MOST_PERIODS]),
-            "findings": worst_findings.of_promise("pool", slug, now),
+            "changes": select.membership_changes(row.row, 4 * MOST_MEMBERS)[:MOST_CHANGES],
+            "periods": list(select.compliance_history("pool", slug)[:MOST_PERIODS]),
+            "findings": worst_findings.of_declaration("pool", slug, now),
             "classes": [
                 version.workload_class
                 for version in declarations.newest_versions().values()
-                if slug in declarations.promise_of(version).pools
+                if slug in declarations.spec_of(version).pools
             ],
             "waivers": list(decisions.pool_waivers(slug)),
             "waivable": decisions.waivable_in_pool(slug),
@@ -82,19 +92,15 @@ def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:
             "now": now,
         }
 
-    waived = ",".join(f"{one.rung}@{one.at.timestamp()}" for one in decisions.pool_waivers(slug))
+    waived = ",".join(f"{pool_waiver.rung}@{pool_waiver.at.timestamp()}" for pool_waiver in decisions.pool_waivers(slug))
     etag = f"{clusters.data_version()}:{select.version()}:{waived}"
     return render_page(request, "pools/detail.html", "pools/_detail.html", context, etag=etag)
 
 
-def _together(changes: list[tuple[datetime, str, Any]]) -> list[dict[str, Any]]:
-    """What happened at one moment as one change."""
-    found: list[dict[str, Any]] = []
-    for at, what, node in changes:
-        if not found or (found[-1]["at"], found[-1]["what"]) != (at, what):
-            found.append({"at": at, "what": what, "nodes": []})
-        found[-1]["nodes"].append(node)
-    return found
+def _labelling(slug: str, violations: Sequence[Violation]) -> tuple[tuple[str, str], ...]:
+    """Returns (where, text to copy) for Muster's pool label; empty where every member can be selected."""
+    names = [name for violation in violations if violation.id == "untargetable" for _, name in violation.nodes]
+    return labelling(slug, names) if names else ()
 
 
 @require_POST
@@ -103,26 +109,26 @@ def adopt(request: HttpRequest) -> HttpResponse:
     demand(request, "operator")
     now = timezone.now()
     slug = request.POST.get("slug", "")
-    found = next((one for one in select.suggestions(now) if one.pool.slug == slug), None)
-    if found is None:
-        messages.error(request, f"Nothing suggests a pool {slug} any more: its nodes are in a pool by now, or gone.")
+    suggestions = next((suggestion for suggestion in select.suggestions(now) if suggestion.pool.slug == slug), None)
+    if suggestions is None:
+        messages.error(request, f"Pool {slug} is no longer suggested: its nodes are in a pool or were removed.")
         return redirect("pools")
-    service.save(person(request), found.pool, now)
-    tasks.wake_promises()
-    messages.success(request, f"Pool {slug} is there, with {found.nodes} node{'' if found.nodes == 1 else 's'}.")
+    service.save(person(request), suggestions.pool, now)
+    tasks.wake_compliance()
+    messages.success(request, f"Pool {slug} was created with {suggestions.nodes} node{'' if suggestions.nodes == 1 else 's'}.")
     return redirect("pool", slug=slug)
 
 
 @require_POST
 def remove(request: HttpRequest, slug: str) -> HttpResponse:
-    """The pool is gone; its history stays."""
+    """Removes the pool; its history is kept."""
     _pool(request, slug)
     try:
         service.remove(person(request), slug, timezone.now())
     except NotNow as refused:
         messages.error(request, str(refused))
         return redirect("pool", slug=slug)
-    messages.success(request, f"Pool {slug} was removed. Its history stays.")
+    messages.success(request, f"Pool {slug} was removed. Its history is kept.")
     return redirect("pools")
 
 
@@ -134,7 +140,7 @@ def waive(request: HttpRequest, slug: str) -> HttpResponse:
 
     def grant() -> str:
         waivers.grant(person(request), pool, rung, reason=request.POST.get("reason", ""), now=timezone.now())
-        return f"{rung} need not be proved in pool {slug}. It counts from the next reading."
+        return f"{rung} need not be proved in pool {slug}. Takes effect with the next collection run."
 
     return _decide(request, slug, grant)
 
@@ -146,7 +152,7 @@ def withdraw_waiver(request: HttpRequest, slug: str, rung: str) -> HttpResponse:
 
     def withdraw() -> str:
         waivers.withdraw(person(request), pool, rung, now=timezone.now())
-        return f"{rung} has to be proved in pool {slug} again. It counts from the next reading."
+        return f"{rung} has to be proved in pool {slug} again. Takes effect with the next collection run."
 
     return _decide(request, slug, withdraw)
 
@@ -154,14 +160,14 @@ def withdraw_waiver(request: HttpRequest, slug: str, rung: str) -> HttpResponse:
 def _decide(request: HttpRequest, slug: str, do: Callable[[], str]) -> HttpResponse:
     try:
         messages.success(request, do())
-    except DecisionError as error:
+    except FieldError as error:
         messages.error(request, str(error))
     return redirect("pool", slug=slug)
 
 
-def _pool(request: HttpRequest, slug: str) -> Any:
+def _pool(request: HttpRequest, slug: str) -> Pool:
     demand(request, "operator")
-    found = declarations.get_pool(slug)
-    if found is None:
+    pool = declarations.get_pool(slug)
+    if pool is None:
         raise Http404
-    return found
+    return pool

@@ -1,10 +1,10 @@
-"""Teams: operators make and change them, leads see to their members, everybody sees their own."""
+"""Teams: operators make and change them, leads manage their members, users see their own."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -13,12 +13,15 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from fleet.domain.asking import FieldError, NotNow, NotYours
-from fleet.selectors import requests as select
+from fleet.domain.refusals import FieldError, NotNow, NotYours
+from fleet.selectors import access_requests as select
 from fleet.services import teams as service
-from fleet.web.people import demand, person
-from fleet.web.render import render_page
-from fleet.web.typed import Refusal, typed
+from fleet.web.forms.typed import Refusal, typed
+from fleet.web.shell.people import demand, person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from fleet.models import Team
 
 FIELDS = ("slug", "name", "namespaces", "max_replicas", "sso_group")
 
@@ -26,27 +29,27 @@ FIELDS = ("slug", "name", "namespaces", "max_replicas", "sso_group")
 def team_list(request: HttpRequest) -> HttpResponse:
     """GET: one's own teams, every one for operators. POST (operators): makes one.
 
-    Context: teams ([Team]), granted (team id → [ClassRequest]), operates, fields (name → Typed), form, now.
+    Context: teams ([Team]), granted (team id → [AccessRequest]), operates, fields (name → Typed), form, now.
     """
-    told = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    fields = {name: request.POST.get(name, "").strip() for name in FIELDS}
     errors: dict[str, str] = {}
     if request.method == "POST":
         demand(request, "operator")
         try:
-            team = _save(request, told["slug"], told, new=True)
+            team = _save(request, fields["slug"], fields, new=True)
         except FieldError as error:
             errors = dict(error.fields)
         else:
-            messages.success(request, f"{team.name} is a team now. Add its members.")
+            messages.success(request, f"{team.name} was created. Add its members.")
             return redirect("team", slug=team.slug)
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         teams = list(select.teams_of(person(request)))
         return {
             "teams": teams,
             "granted": select.granted_of([team.pk for team in teams]),
             "operates": person(request).may("operator"),
-            "fields": typed(told, errors),
+            "fields": typed(fields, errors),
             "form": Refusal(errors),
             "now": timezone.now(),
         }
@@ -57,22 +60,22 @@ def team_list(request: HttpRequest) -> HttpResponse:
 def team_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """GET: one team. POST (operators): changes it.
 
-    Context: team, requests ([ClassRequest], granted), operates, manages, fields (name → Typed), form, now.
+    Context: team, requests ([AccessRequest], granted), operates, manages, fields (name → Typed), form, now.
     """
     team = _team(request, slug)
     errors: dict[str, str] = {}
-    told = _written(team)
+    written = _written(team)
     if request.method == "POST":
         demand(request, "operator")
-        told |= {name: request.POST.get(name, "").strip() for name in FIELDS if name != "slug"}
+        written |= {name: request.POST.get(name, "").strip() for name in FIELDS if name != "slug"}
         try:
-            _save(request, slug, told, new=False)
+            _save(request, slug, written, new=False)
         except FieldError as error:
             errors = dict(error.fields)
         else:
-            messages.success(request, "The team is changed.")
+            messages.success(request, "Team saved.")
             return redirect("team", slug=slug)
-    return _page(request, team, told, errors, "")
+    return _page(request, team, written, errors, "")
 
 
 @require_POST
@@ -86,7 +89,7 @@ def set_member(request: HttpRequest, slug: str) -> HttpResponse:
 
     def act() -> str:
         if user is None:
-            raise FieldError("user", f"Nobody is called {username}." if username else "Write a user’s name.")
+            raise FieldError("user", f"User {username} not found." if username else "Enter a user name.")
         service.set_member(person(request), team, user, lead=lead, now=timezone.now())
         return f"{username} {'leads' if lead else 'is a member of'} {team.name}."
 
@@ -94,9 +97,10 @@ def set_member(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_POST
-def remove_member(request: HttpRequest, slug: str, username: str) -> HttpResponse:
-    """Takes a member out."""
+def remove_member(request: HttpRequest, slug: str) -> HttpResponse:
+    """POST user: takes a member out. The name is no part of the address: one of an identity provider may hold a slash."""
     team = _team(request, slug)
+    username = request.POST.get("user", "")
     demand(request, "developer")
     user = next((member.user for member in team.members.all() if member.user.get_username() == username), None)
 
@@ -109,7 +113,7 @@ def remove_member(request: HttpRequest, slug: str, username: str) -> HttpRespons
     return _do(request, team, act, "")
 
 
-def _do(request: HttpRequest, team: Any, act: Callable[[], str], typed: str) -> HttpResponse:
+def _do(request: HttpRequest, team: Team, act: Callable[[], str], typed: str) -> HttpResponse:
     if not service.manages(person(request), team):
         raise PermissionDenied
     try:
@@ -124,24 +128,24 @@ def _do(request: HttpRequest, team: Any, act: Callable[[], str], typed: str) -> 
     return redirect("team", slug=team.slug) if select.get_team(person(request), team.slug) else redirect("teams")
 
 
-def _team(request: HttpRequest, slug: str) -> Any:
+def _team(request: HttpRequest, slug: str) -> Team:
     team = select.get_team(person(request), slug)
     if team is None:
         raise Http404
     return team
 
 
-def _save(request: HttpRequest, slug: str, told: dict[str, str], *, new: bool) -> Any:
-    text = told["max_replicas"]
+def _save(request: HttpRequest, slug: str, row: dict[str, str], *, new: bool) -> Team:
+    text = row["max_replicas"]
     if text and not (text.isascii() and text.isdecimal() and len(text) <= 9):
-        raise FieldError("max_replicas", "Write a whole number, or leave it empty.")
-    namespaces = [word for word in re.split(r"[\s,]+", told["namespaces"]) if word]
+        raise FieldError("max_replicas", "Enter a whole number, or leave the field empty.")
+    namespaces = [word for word in re.split(r"[\s,]+", row["namespaces"]) if word]
     return service.save_team(
-        person(request), slug, told["name"], namespaces, int(text) if text else None, told["sso_group"], timezone.now(), new=new
+        person(request), slug, row["name"], namespaces, int(text) if text else None, row["sso_group"], timezone.now(), new=new
     )
 
 
-def _written(team: Any) -> dict[str, str]:
+def _written(team: Team) -> dict[str, str]:
     """A team as its form shows it."""
     return {
         "slug": team.slug,
@@ -152,14 +156,14 @@ def _written(team: Any) -> dict[str, str]:
     }
 
 
-def _page(request: HttpRequest, team: Any, told: dict[str, str] | None, errors: dict[str, str], member: str) -> HttpResponse:
-    def context() -> dict[str, Any]:
+def _page(request: HttpRequest, team: Team, row: dict[str, str] | None, errors: dict[str, str], member: str) -> HttpResponse:
+    def context() -> dict[str, object]:
         return {
             "team": team,
             "requests": select.granted_of([team.pk])[team.pk],
             "operates": person(request).may("operator"),
             "manages": service.manages(person(request), team),
-            "fields": typed({**(told or _written(team)), "user": member}, errors),
+            "fields": typed({**(row or _written(team)), "user": member}, errors),
             "form": Refusal({name: text for name, text in errors.items() if name != "user"}),
             "now": timezone.now(),
         }

@@ -1,8 +1,8 @@
-"""Xid errors: what each code means here, and an operator's decision about it."""
+"""Xid errors: the effective policy of each code, and operators' overrides."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -14,11 +14,12 @@ from django.views.decorators.http import require_POST
 
 from fleet.domain.catalog.xids import ACTIONS, Action
 from fleet.domain.findings import Severity
+from fleet.domain.refusals import FieldError
 from fleet.selectors import clusters
 from fleet.selectors import xids as select
 from fleet.services import xids as decide
-from fleet.web.people import person
-from fleet.web.render import render_page
+from fleet.web.shell.people import person
+from fleet.web.shell.render import render_page
 
 _SHOW = (("", "All"), ("seen", "Seen in 24 h"), ("disagree", "Disputed"), ("decided", "Decided"))
 _MOST_BURSTS = 25
@@ -30,10 +31,10 @@ def xid_list(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     q, show = request.GET.get("q", ""), request.GET.get("show", "")
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         everything = select.policies(now)
         return {
-            "rows": select.found(everything, q, show=show),
+            "rows": select.matching(everything, q, show=show),
             "total": len(everything),
             "q": q,
             "show": show,
@@ -47,13 +48,16 @@ def xid_list(request: HttpRequest) -> HttpResponse:
 
 
 def xid_detail(request: HttpRequest, code: int) -> HttpResponse:
-    """Context: row (PolicyRow), bursts (newest XidBurstRows of this code), sources, may_decide, severities, actions
-    ([(id, words)]), now."""
+    """Shows one Xid code.
+
+    Context: row (PolicyRow), bursts (newest XidBurstRows of this code), sources, may_decide, severities, actions
+    ([(id, words)]), now.
+    """
     if not 0 < code <= _HIGHEST_CODE:
         raise Http404
     now = timezone.now()
 
-    def context() -> dict[str, Any]:
+    def context() -> dict[str, object]:
         return {
             "row": select.policy(code, now),
             "bursts": list(select.bursts().filter(code=code).order_by("-started_at")[:_MOST_BURSTS]),
@@ -81,19 +85,19 @@ def override(request: HttpRequest, code: int) -> HttpResponse:
     words = {name: request.POST.get(name, "") for name in ("severity", "action", "reason")}
     try:
         decide.override(code, severity=words["severity"], action=words["action"], reason=words["reason"], by=person(request))
-        messages.success(request, f"Xid {code} is {words['severity']} from the next pass on.")
-    except decide.RefusedError as refused:
+        messages.success(request, f"Xid {code} is {words['severity']} from the next collection run on.")
+    except FieldError as refused:
         messages.error(request, str(refused))
     return redirect("xid", code=code)
 
 
 @require_POST
 def withdraw(request: HttpRequest, code: int) -> HttpResponse:
-    """POST reason: goes back to the catalogue's word."""
+    """POST reason: removes the override."""
     if not may_decide(request):
         raise PermissionDenied
     if decide.withdraw(code, reason=request.POST.get("reason", ""), by=person(request)):
-        messages.success(request, f"Xid {code} means again what the catalogue says, from the next pass on.")
+        messages.success(request, f"Xid {code} uses the catalogue's severity again, from the next collection run on.")
     return redirect("xid", code=code)
 
 

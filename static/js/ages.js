@@ -39,7 +39,7 @@
       if (!chip || chip.dataset.freshness === "never") continue;
       const stale = seconds > Number(chip.dataset.staleAfter);
       const late = seconds > Number(chip.dataset.lateAfter);
-      // a chip the server calls stale stays so: it may know more than the age tells
+      // a chip that the server marked stale stays stale: the server may know more than the age shows
       if (stale) chip.dataset.freshness = "stale";
       else if (late && chip.dataset.freshness === "live") chip.dataset.freshness = "late";
     }

@@ -12,18 +12,18 @@
 
   function confirm(button, done) {
     const word = button.querySelector("[data-copy-word]");
-    const said = done ? "Copied" : "Not allowed here";
+    const result = done ? "Copied" : "Not allowed here";
     if (word) {
       const before = word.dataset.before || word.textContent;
       word.dataset.before = before;
-      word.textContent = said;
+      word.textContent = result;
       setTimeout(() => { word.textContent = before; }, 2000);
     } else {
-      window.Muster.tip(button, said);
+      window.Muster.tip(button, result);
       setTimeout(() => window.Muster.tip(null), 2000);
     }
     const status = document.getElementById("announce");
-    if (status) status.textContent = said;
+    if (status) status.textContent = result;
   }
 
   document.addEventListener("click", async (event) => {

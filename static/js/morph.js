@@ -5,13 +5,13 @@
      data-key        who this is among its siblings
      data-value      a figure: flashes once when a refresh changes it
      data-preserve   leave what is inside alone while this attribute's value stays the same
-     data-hold       a list somebody may be reading: while the pointer or the focus is in it, a refresh leaves its order
+     data-hold       a list in use: while the pointer or the focus is in it, a refresh leaves its order
      data-new-for    says afterwards how many rows came to the list of that id */
 "use strict";
 (function () {
-  const KEPT = new Set(["tabindex", "aria-expanded", "data-open"]); // ours, once they stand
+  const KEPT = new Set(["tabindex", "aria-expanded", "data-open"]); // set by Muster's scripts, and kept
   const FIELDS = new Set(["INPUT", "TEXTAREA", "OPTION"]);
-  let refreshing = false; // a refresh nobody asked for, as opposed to the answer to a reader's question
+  let refreshing = false; // a refresh by the timer, as opposed to the response to a click
   let changed = new Set();
 
   const keyOf = (node) => {
@@ -35,7 +35,7 @@
   const isTicked = (field) => field.type === "checkbox" || field.type === "radio";
 
   /* Attributes say what the server holds, properties what the reader did. The server's answer wins, except over half-typed text
-     and over a form that somebody is in. */
+     and over a form that has the focus. */
   function patchField(from, to, valueBefore) {
     if (isTicked(from)) {
       if (!from.form || !from.form.contains(document.activeElement)) from.checked = to.hasAttribute("checked");
@@ -85,6 +85,7 @@
       return;
     }
     if (refreshing && from.hasAttribute("data-hold") && busy(from)) return patchHeld(from, to);
+    from.musterHeld = null; // an older answer that waited must not replace this one later
     patchChildren(from, to);
   }
 
@@ -103,7 +104,7 @@
         match = keyed.get(key) || null;
         if (match && match.nodeName !== next.nodeName) match = null;
       } else {
-        // skip what will go away or is somebody else's, and take the first unnamed sibling of the same kind
+        // skip what will be removed or has a key of its own, and take the first unnamed sibling of the same kind
         let probe = current;
         while (probe && keyOf(probe) && !wanted.has(keyOf(probe))) probe = probe.nextSibling;
         if (probe && !keyOf(probe) && alike(probe, next)) match = probe;
@@ -131,7 +132,7 @@
     }
   }
 
-  /* Somebody reads this list: rows it shows are brought up to date in their places; what is new or gone waits. */
+  /* The list is in use: its rows are updated in place; new and removed rows wait. */
   function patchHeld(from, to) {
     const next = new Map([...to.children].filter(keyOf).map((child) => [keyOf(child), child]));
     const have = new Set();
@@ -164,7 +165,7 @@
   function flash() {
     for (const element of changed) {
       element.classList.remove("flash");
-      void element.offsetWidth; // a running animation starts anew
+      void element.offsetWidth; // a running animation restarts
       element.classList.add("flash");
       element.addEventListener("animationend", () => element.classList.remove("flash"), { once: true });
     }

@@ -92,7 +92,7 @@
     else delete region.dataset.etag;
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    // signed out meanwhile: the sign-in page takes the window, not the region
+    // signed out since: the sign-in page replaces the window, not the region
     const { xhr, requestConfig } = event.detail;
     if (requestConfig.verb !== "get") return;
     const landed = new URL(xhr.responseURL || location.href, location.href);
@@ -115,7 +115,7 @@
     box.dataset.failure = "";
     box.querySelector(".box__text").textContent = status
       ? "Request" + (id ? " " + id : "") + " answered " + status + ". The rest of the page is current."
-      : "The server could not be reached. What you see is what it last said.";
+      : "The server could not be reached. Showing last known data.";
     if (pathInfo) box.querySelector("[data-retry]").href = pathInfo.requestPath;
     target.prepend(box);
   }

@@ -1,4 +1,4 @@
-/* The theme button, the side bar on a phone, menus, and the keys: "/" goes to the search, arrows move in segmented controls and
+/* The theme button, the side bar on a phone, menus, and the keys: "/" goes to the search where there is no palette, arrows move in segmented controls and
    in the tile map, Escape closes. */
 "use strict";
 (function () {
@@ -79,7 +79,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "/" && !typing(event.target)) {
+    if (event.key === "/" && !typing(event.target) && !document.getElementById("palette")) {
       const search = [...document.querySelectorAll("[data-search]")].find((input) => input.offsetParent);
       if (search) {
         event.preventDefault();

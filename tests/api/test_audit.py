@@ -14,14 +14,14 @@ URL = "/api/v1/audit/"
 
 
 def test_newest_first_and_filtered(reader: Any, operator: Any) -> None:
-    audit(operator, "finding.mute", "untainted on east/n1", "Being repaired.", {"scope": "finding"}, NOON)
-    audit(None, "finding.unmute", "untainted on east/n1", at=NOON + timedelta(hours=1))
+    audit(operator, "finding.silence", "untainted on east/n1", "Being repaired.", {"scope": "finding"}, NOON)
+    audit(None, "finding.unsilence", "untainted on east/n1", at=NOON + timedelta(hours=1))
     first, second = reader.get(URL).json()["results"]
-    assert (first["action"], first["actor"]) == ("finding.unmute", None)
+    assert (first["action"], first["actor"]) == ("finding.unsilence", None)
     assert (second["actor"], second["reason"], second["detail"]) == ("otto", "Being repaired.", {"scope": "finding"})
     for query, number in (
         ("actor=otto", 1),
-        ("action=finding.unmute", 1),
+        ("action=finding.unsilence", 1),
         ("since=2026-11-23T12:30:00Z", 1),
         ("q=repaired", 1),
         ("q=x", 0),
@@ -31,8 +31,8 @@ def test_newest_first_and_filtered(reader: Any, operator: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-def test_nobody_changes_an_entry(client: Any, admin_user: Any, method: str) -> None:
-    entry = audit(None, "finding.mute", "x")
+def test_entries_cannot_be_changed(client: Any, admin_user: Any, method: str) -> None:
+    entry = audit(None, "finding.silence", "x")
     admin_user.role = "admin"
     admin_user.save()
     client.force_login(admin_user)

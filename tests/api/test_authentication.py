@@ -7,7 +7,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from fleet.models import ApiToken, Role, User
-from fleet.services.sign_in import create_token
+from tests.factories import create_token
 
 pytestmark = pytest.mark.django_db
 PROBLEM = "application/problem+json"
@@ -74,7 +74,7 @@ def test_a_user_who_was_switched_off_has_no_token_either() -> None:
     assert with_token(secret).get("/api/v1/nodes/").status_code == 401
 
 
-def test_somebody_signed_in_to_the_pages_may_read_the_api(reader: Any) -> None:
+def test_a_session_of_the_pages_reads_the_api(reader: Any) -> None:
     assert reader.get("/api/v1/nodes/").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""What nobody can mean is answered with 400 and a sentence, never with 500: NUL, made-up cursors, bottomless JSON and YAML."""
+"""Impossible input gets 400 and a sentence, never 500: NUL, made-up cursors, JSON and YAML without a bottom."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_nul_is_refused_in_path_and_query(reader: Any, path: str) -> None:
     assert (answer.status_code, answer["Content-Type"], answer.json()["status"]) == (400, PROBLEM, 400)
     page = reader.get(f"/{path}")
     assert page.status_code == 400
-    assert "The request cannot be understood" in page.content.decode()
+    assert "Bad request" in page.content.decode()
 
 
 def test_a_nul_is_refused_in_a_form_and_from_strangers(reader: Any, client: Any) -> None:
@@ -90,7 +90,7 @@ def test_an_overlong_source_is_refused(reader: Any) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nodez/", "/api/v1/nodes", "/api/", "/api/v2/nodes/"])
-def test_a_mistyped_address_is_not_found_for_whoever_asks(reader: Any, operator: User, path: str) -> None:
+def test_a_mistyped_address_is_not_found(reader: Any, operator: User, path: str) -> None:
     stranger = Client(enforce_csrf_checks=True)
     for method in (stranger.get, stranger.post, stranger.delete, reader.get):
         answer = method(path, HTTP_AUTHORIZATION="Bearer muster_whatever")

@@ -1,4 +1,4 @@
-"""Operators decide over REST; everybody reads; nothing is decided without a reason and an entry in the audit log."""
+"""Operators decide over REST; every role reads; each decision has a reason and an entry in the audit log."""
 
 from __future__ import annotations
 

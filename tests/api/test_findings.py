@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from fleet.models import AuditEntry, Mute
+from fleet.models import AuditEntry, Silence
 from tests.factories import NOON, a_cluster, a_finding, a_node
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def test_a_finding_carries_everything_a_reader_needs(reader: Any) -> None:
         "subject": "gpu", "cluster": "east", "node": "n1", "key": "k", "text": "Something is not as it should be.",
         "evidence": [{"source": "label", "key": "nvidia.com/gpu.count", "value": "8"}],
         "remedy": "Look at it.\nkubectl describe node n1", "rung": "labels_accurate", "opened_at": "2026-11-23T12:00:00.000000Z",
-        "resolved_at": None, "muted": None,
+        "resolved_at": None, "silenced": None,
     }  # fmt: skip
     assert reader.get(f"{URL}{finding.pk}/").json() == row
 
@@ -47,13 +47,13 @@ def test_worst_first_then_longest_standing(reader: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ("", ["a", "b"]),
         ("status=open", ["a", "b"]),
-        ("status=muted", ["m"]),
+        ("status=silenced", ["m"]),
         ("status=resolved", ["r"]),
-        ("status=open,muted", ["a", "b", "m"]),
+        ("status=open,silenced", ["a", "b", "m"]),
         ("status=open&status=resolved", ["a", "b", "r"]),
         ("since=2026-11-23T13:00:00Z", ["a", "b", "m"]),
         ("since=2026-11-23T11:00:00Z&status=resolved", ["r"]),
@@ -69,18 +69,18 @@ def test_worst_first_then_longest_standing(reader: Any) -> None:
         ("q=nothing", []),
     ],
 )
-def test_filters(reader: Any, monkeypatch: pytest.MonkeyPatch, query: str, found: list[str]) -> None:
+def test_filters(reader: Any, monkeypatch: pytest.MonkeyPatch, query: str, expected: list[str]) -> None:
     monkeypatch.setattr("fleet.filters.RESOLVED_WITHIN", abs(datetime.now(UTC) - NOON) + timedelta(days=1))
     node, west = a_node("n1"), a_cluster("west")
     a_finding(node, text="a")
     a_finding(cluster=west, rule="driver_skew", text="b", severity="critical", subject="cluster", rung="driver_loaded")
-    muted = a_finding(node, rule="pods_without_gpu", text="m")
+    silenced = a_finding(node, rule="pods_without_gpu", text="m")
     a_finding(node, rule="overcommitted", text="r", resolved=NOON + timedelta(minutes=5))
-    Mute.objects.create(cluster=muted.cluster, node=node, rule=muted.rule, reason="x", created_at=NOON, until=FAR)
-    assert sorted(texts(reader.get(URL + "?" + query))) == found
+    Silence.objects.create(cluster=silenced.cluster, node=node, rule=silenced.rule, reason="x", created_at=NOON, until=FAR)
+    assert sorted(texts(reader.get(URL + "?" + query))) == expected
 
 
-def test_resolved_ones_are_told_of_a_month_unless_somebody_asks_further_back(reader: Any) -> None:
+def test_resolved_findings_cover_a_month_unless_asked_further_back(reader: Any) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=90)
     a_finding(a_node(), opened=long_ago, resolved=long_ago + timedelta(hours=1))
     assert texts(reader.get(f"{URL}?status=resolved")) == []
@@ -96,10 +96,10 @@ def test_facets_count_each_status_by_itself(reader: Any) -> None:
     node = a_node("n1")
     a_finding(node)
     a_finding(node, rule="overcommitted", severity="critical")
-    Mute.objects.create(rule="overcommitted", reason="x", created_at=NOON, until=FAR)
+    Silence.objects.create(rule="overcommitted", reason="x", created_at=NOON, until=FAR)
     facets = reader.get(f"{URL}facets/").json()["facets"]
     counts = {value["value"]: value["count"] for value in facets["status"]}
-    assert counts == {"open": 1, "muted": 1, "resolved": 0}
+    assert counts == {"open": 1, "silenced": 1, "resolved": 0}
     assert facets["rule"] == [{"value": "untainted", "count": 1}]
 
 
@@ -125,13 +125,13 @@ def test_the_list_costs_the_same_however_long(reader: Any) -> None:
     assert queries() == before
 
 
-def test_a_node_tells_its_open_findings(reader: Any) -> None:
+def test_a_node_has_its_open_findings(reader: Any) -> None:
     node = a_node("n1")
     a_finding(node, severity="info", key="i")
     a_finding(node, severity="fatal", key="f")
     a_finding(node, key="over", resolved=NOON + timedelta(minutes=1))
     for row in (reader.get("/api/v1/nodes/east/n1/").json(), reader.get("/api/v1/nodes/").json()["results"][0]):
-        assert [(one["severity"], one["key"]) for one in row["findings"]] == [("fatal", "f"), ("info", "i")]
+        assert [(item["severity"], item["key"]) for item in row["findings"]] == [("fatal", "f"), ("info", "i")]
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as seen:
@@ -144,18 +144,18 @@ def test_a_node_tells_its_open_findings(reader: Any) -> None:
     assert queries() == before
 
 
-def test_mute_and_unmute(reader: Any, operator: Any) -> None:
+def test_silence_and_unsilence(reader: Any, operator: Any) -> None:
     finding = a_finding(a_node("n1"), key="k")
-    answer = reader.post(f"{URL}{finding.pk}/mute/", {"reason": "Being repaired.", "until": TOMORROW}, "application/json")
+    answer = reader.post(f"{URL}{finding.pk}/silence/", {"reason": "Being repaired.", "until": TOMORROW}, "application/json")
     assert answer.status_code == 200, answer.content
-    assert answer.json()["status"] == "muted"
-    assert answer.json()["muted"]["by"] == operator.username
+    assert answer.json()["status"] == "silenced"
+    assert answer.json()["silenced"]["by"] == operator.username
     assert texts(reader.get(URL)) == []
-    mute = Mute.objects.get()
-    assert (mute.node, mute.rule, mute.key, mute.by) == (finding.node, "untainted", "k", operator)
-    again = reader.post(f"{URL}{finding.pk}/unmute/")
+    silence = Silence.objects.get()
+    assert (silence.node, silence.rule, silence.key, silence.by) == (finding.node, "untainted", "k", operator)
+    again = reader.post(f"{URL}{finding.pk}/unsilence/")
     assert (again.status_code, again.json()["status"]) == (200, "open")
-    assert [entry.action for entry in AuditEntry.objects.order_by("pk")] == ["finding.mute", "finding.unmute"]
+    assert [entry.action for entry in AuditEntry.objects.order_by("pk")] == ["finding.silence", "finding.unsilence"]
 
 
 @pytest.mark.parametrize(
@@ -170,25 +170,25 @@ def test_mute_and_unmute(reader: Any, operator: Any) -> None:
         ({"reason": "x", "until": TOMORROW, "scope": "node"}, "scope"),
     ],
 )
-def test_a_mute_needs_a_reason_and_an_end(reader: Any, body: dict[str, str], field: str) -> None:
+def test_a_silence_needs_a_reason_and_an_end(reader: Any, body: dict[str, str], field: str) -> None:
     finding = a_finding(cluster=a_cluster(), rule="driver_skew")
-    answer = reader.post(f"{URL}{finding.pk}/mute/", body, "application/json")
+    answer = reader.post(f"{URL}{finding.pk}/silence/", body, "application/json")
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
-    assert not Mute.objects.exists()
+    assert not Silence.objects.exists()
     assert not AuditEntry.objects.exists()
 
 
-def test_viewers_may_read_and_not_mute(client: Any, viewer: Any) -> None:
+def test_viewers_may_read_and_not_silence(client: Any, viewer: Any) -> None:
     finding = a_finding(a_node())
     client.force_login(viewer)
     assert client.get(URL).status_code == 200
-    for action in ("mute", "unmute"):
+    for action in ("silence", "unsilence"):
         assert (
             client.post(f"{URL}{finding.pk}/{action}/", {"reason": "x", "until": TOMORROW}, "application/json").status_code == 403
         )
-    assert not Mute.objects.exists()
+    assert not Silence.objects.exists()
 
 
 def test_a_finding_that_never_was_is_404(reader: Any) -> None:
     assert reader.get(f"{URL}999999/").status_code == 404
-    assert reader.post(f"{URL}999999/mute/", {}, "application/json").status_code == 404
+    assert reader.post(f"{URL}999999/silence/", {}, "application/json").status_code == 404

@@ -5,9 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from fleet.domain.readiness.words import missing_words
+from fleet.domain.devices.slots import ResourceSlots, Slots
+from fleet.domain.evaluation.figures import NodeFigures
+from fleet.domain.readiness.wording import missing_words
 from fleet.models import FindingRow, Node, NodeRevision, PoolMembership, RungPeriod, VerdictPeriod
 from fleet.services import rollups
 from tests.factories import a_cluster, a_ladder, a_node, a_pool, an_xid_burst
@@ -31,7 +34,7 @@ def text(at: datetime) -> str:
 
 @pytest.fixture
 def story() -> None:
-    node = a_node("n1", first_seen_at=ago(10), verdict="ready", rungs=a_ladder())
+    node = a_node("n1", first_seen_at=ago(10), changed_at=ago(2), verdict="ready", usable=8, rungs=a_ladder())
     facts = {
         "labels": LABELS, "taints": {"dedicated:NoSchedule": "x"}, "capacity": {"nvidia.com/gpu": "32"},
         "allocatable": {"nvidia.com/gpu": "32"}, "node": {"unschedulable": "false"}, "conditions": {"Ready": "True"},
@@ -42,6 +45,12 @@ def story() -> None:
     after = {**facts, "labels": {**LABELS, "nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.sharing-strategy": "none"}}
     NodeRevision.objects.create(node=node, period=(ago(3), None), facts=after, changes=changes)
     VerdictPeriod.objects.create(node=node, period=(ago(10), ago(4)), verdict="ready", usable=8, expected=8)
+    slots = Slots(capacity=32, allocatable=32)
+    resource = ResourceSlots(name="nvidia.com/gpu", kind="shared", replicas=4, capacity=32, allocatable=32)
+    figures = NodeFigures(
+        verdict="not_ready", broken_rung="cuda_works", physical=8, expected=8, usable=0, advertised=8, state="full",
+        mode="Time-sliced ×4", slots=slots, resources=(resource,), requests_kept=False,
+    )  # fmt: skip
     VerdictPeriod.objects.create(
         node=node,
         period=(ago(4), ago(2)),
@@ -50,6 +59,7 @@ def story() -> None:
         reason="CUDA fails.",
         usable=0,
         expected=8,
+        figures=msgspec.to_builtins(figures),
     )
     VerdictPeriod.objects.create(node=node, period=(ago(2), None), verdict="ready", usable=8, expected=8)
     RungPeriod.objects.create(node=node, rung="cuda_works", period=(ago(4), ago(2)), status="fail", reason="CUDA fails.")
@@ -121,23 +131,23 @@ def test_an_offset_whose_plus_was_lost_is_understood(story: None, reader: Any) -
 
 
 def test_the_history_of_a_node(story: None, reader: Any) -> None:
-    found = reader.get("/api/v1/nodes/east/n1/history/", {"since": text(ago(5)), "until": text(ago(1))}).json()
-    assert [one["verdict"] for one in found["verdicts"]] == ["ready", "not_ready", "ready"]
-    assert found["seconds"]["not_ready"] == 7200
-    assert found["availability"] == 50
-    assert [(one["flap"], one["repaired_at"] is not None) for one in found["incidents"]] == [(False, True)]
-    assert [one["rule"] for one in found["findings"]] == ["xid"]
-    assert found["changes"][0]["changes"][0]["key"] == "nvidia.com/gpu.replicas"
+    result = reader.get("/api/v1/nodes/east/n1/history/", {"since": text(ago(5)), "until": text(ago(1))}).json()
+    assert [item["verdict"] for item in result["verdicts"]] == ["ready", "not_ready", "ready"]
+    assert result["seconds"]["not_ready"] == 7200
+    assert result["availability"] == 50
+    assert [(entry["flap"], entry["repaired_at"] is not None) for entry in result["incidents"]] == [(False, True)]
+    assert [row["rule"] for row in result["findings"]] == ["xid"]
+    assert result["changes"][0]["changes"][0]["key"] == "nvidia.com/gpu.replicas"
     assert reader.get("/api/v1/nodes/east/nobody/history/").status_code == 404
 
 
 def test_the_difference_between_two_moments(story: None, reader: Any) -> None:
-    found = reader.get("/api/v1/nodes/east/n1/diff/", {"from": text(ago(5)), "to": text(ago(2.5))}).json()
-    assert found["verdict_changed"] is True
-    assert (found["before"]["verdict"]["verdict"], found["after"]["verdict"]["verdict"]) == ("ready", "not_ready")
-    assert {fact["key"] for fact in found["facts"]} == {"nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy"}
-    assert [(rung["rung"], rung["before"], rung["after"]["status"]) for rung in found["rungs"]] == [("cuda_works", None, "fail")]
-    assert [one["rule"] for one in found["opened"]] == ["xid"]
+    result = reader.get("/api/v1/nodes/east/n1/diff/", {"from": text(ago(5)), "to": text(ago(2.5))}).json()
+    assert result["verdict_changed"] is True
+    assert (result["before"]["verdict"]["verdict"], result["after"]["verdict"]["verdict"]) == ("ready", "not_ready")
+    assert {fact["key"] for fact in result["facts"]} == {"nvidia.com/gpu.replicas", "nvidia.com/gpu.sharing-strategy"}
+    assert [(rung["rung"], rung["before"], rung["after"]["status"]) for rung in result["rungs"]] == [("cuda_works", None, "fail")]
+    assert [item["rule"] for item in result["opened"]] == ["xid"]
     early = reader.get("/api/v1/nodes/east/n1/diff/", {"from": text(ago(20))}).json()
     assert early["before"] is None
     assert early["after"]["verdict"]["verdict"] == "ready"
@@ -147,25 +157,25 @@ def test_the_fleet_as_it_was(story: None, reader: Any) -> None:
     gone = a_node("gone", first_seen_at=ago(10), removed_at=ago(1), product="X")
     NodeRevision.objects.create(node=gone, period=(ago(10), ago(1)), facts={"labels": LABELS})
     then = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()
-    assert (then["nodes"]["total"], then["nodes"]["flapping"], then["gpus"]["offered"]) == (2, None, None)
+    assert (then["nodes"]["total"], then["nodes"]["flapping"], then["gpus"]["advertised"]) == (2, None, None)
     assert {verdict: n for verdict, n in then["nodes"]["by_verdict"].items() if n} == {"not_ready": 1, "unknown": 1}
-    assert (then["gpus"]["expected"], then["gpus"]["usable"]) == (16, 0)
-    assert sum(one["count"] for one in then["gpus"]["missing"]) == 16
+    assert (then["gpus"]["expected"], then["gpus"]["usable"]) == (8, 0), "of the other node nothing was kept"
+    assert (sum(item["count"] for item in then["gpus"]["missing"]), then["gpus"]["uncounted_nodes"]) == (8, 1)
     assert then["slots"]["requested"] is None
-    one = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5)), "product": "X"}).json()
-    assert one["nodes"]["total"] == 1
+    result = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5)), "product": "X"}).json()
+    assert result["nodes"]["total"] == 1
     assert reader.get("/api/v1/fleet/summary/", {"at": text(ago(0.5))}).json()["nodes"]["by_verdict"]["ready"] == 1
     assert reader.get("/api/v1/fleet/summary/").json()["nodes"]["total"] == 1
 
 
-def schema_fields(told: Any, path: str = "") -> set[str]:
+def schema_fields(document: Any, path: str = "") -> set[str]:
     """Every key of nested objects; what stands under a key that is data, not schema, is left out."""
     open_ended = ("nodes.by_verdict", "nodes.by_state", "resources", "gpus.missing")
-    found = set()
-    for key, value in told.items():
-        here = f"{path}.{key}".strip(".")
-        found |= {here} | (schema_fields(value, here) if isinstance(value, dict) and here not in open_ended else set())
-    return found
+    rows = set()
+    for key, value in document.items():
+        result = f"{path}.{key}".strip(".")
+        rows |= {result} | (schema_fields(value, result) if isinstance(value, dict) and result not in open_ended else set())
+    return rows
 
 
 def test_the_past_has_every_field_of_the_present_and_its_words(story: None, reader: Any) -> None:
@@ -185,20 +195,21 @@ def test_the_past_has_every_field_of_the_present_and_its_words(story: None, read
             "free": None,
         }
     ]
-    assert [one["reason"] for one in then["gpus"]["missing"]] == [missing_words("not_ready", "cuda_works")]
+    assert [item["reason"] for item in then["gpus"]["missing"]] == [missing_words("not_ready", "cuda_works")]
 
 
 def test_missing_gpus_of_the_past_are_grouped_as_those_of_today(story: None, reader: Any) -> None:
-    VerdictPeriod.objects.filter(verdict="not_ready").update(verdict="excluded")
-    (one,) = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()["gpus"]["missing"]
-    assert (one["broken_rung"], one["reason"]) == (None, "Taken out on purpose")
+    figures = NodeFigures(verdict="excluded", broken_rung="cuda_works", expected=8, usable=0)
+    VerdictPeriod.objects.filter(verdict="not_ready").update(verdict="excluded", figures=msgspec.to_builtins(figures))
+    (result,) = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3.5))}).json()["gpus"]["missing"]
+    assert (result["broken_rung"], result["reason"]) == (None, "Excluded on purpose")
 
 
 def test_where_nothing_was_counted_the_past_is_null(reader: Any) -> None:
     node = a_node("n1", first_seen_at=ago(10), physical=None, expected=None)
     NodeRevision.objects.create(node=node, period=(ago(10), None), facts={"labels": {"nvidia.com/gpu.present": "true"}})
     gpus = reader.get("/api/v1/fleet/summary/", {"at": text(ago(3))}).json()["gpus"]
-    assert gpus == {"expected": None, "physical": None, "offered": None, "usable": None, "missing": [], "uncounted_nodes": 1}
+    assert gpus == {"expected": None, "physical": None, "advertised": None, "usable": None, "missing": [], "uncounted_nodes": 1}
 
 
 def test_a_node_of_the_past_is_in_the_pools_of_then(story: None, reader: Any) -> None:
@@ -212,8 +223,8 @@ def test_a_node_of_the_past_is_in_the_pools_of_then(story: None, reader: Any) ->
 
 
 def test_availability_over_a_window_and_as_csv(story: None, reader: Any) -> None:
-    found = reader.get("/api/v1/history/availability/", {"since": text(ago(5)), "until": text(ago(1)), "by": "product"}).json()
-    assert [(row["name"], row["availability"], row["incidents"]) for row in found["results"]] == [
+    result = reader.get("/api/v1/history/availability/", {"since": text(ago(5)), "until": text(ago(1)), "by": "product"}).json()
+    assert [(row["name"], row["availability"], row["incidents"]) for row in result["results"]] == [
         ("NVIDIA-H100-80GB-HBM3", 50, 1)
     ]
     days = reader.get("/api/v1/history/availability/", {"window": "7d"}).json()
@@ -226,14 +237,14 @@ def test_availability_over_a_window_and_as_csv(story: None, reader: Any) -> None
 
 
 def test_pools_tell_their_days(story: None, reader: Any) -> None:
-    a_pool("h100", Node.objects.get(), since=ago(11), promise_percent=90)
+    a_pool("h100", Node.objects.get(), since=ago(11), availability_target=90)
     list(rollups.rebuild(ago(10).date(), NOW))
     history = reader.get("/api/v1/pools/h100/history/").json()
-    assert (history["results"], history["promise_percent"]) == ([], 90)
-    assert history["ready_percent"] == pytest.approx(80, abs=0.1)
-    found = reader.get(history["availability"]).json()
-    (row,) = found["results"]
-    assert (row["name"], row["promise"], row["availability"]) == ("h100", 90, history["ready_percent"])
+    assert (history["results"], history["availability"]["target_percent"]) == ([], 90)
+    assert history["availability"]["state"] == "violated"
+    result = reader.get(history["availability_days"]).json()
+    (row,) = result["results"]
+    assert (row["name"], row["target_percent"], row["availability"]) == ("h100", 90, pytest.approx(80, abs=0.1))
     assert {day["day"] for day in row["days"]} == {ago(10).date().isoformat(), NOW.date().isoformat()}
     assert set(row["days"][0]) == {"day", "availability", "unknown"}
     assert reader.get("/api/v1/history/availability/?by=pool").json()["results"][0]["days"] is None
@@ -249,12 +260,12 @@ def test_changes_are_paged_filtered_and_counted(story: None, reader: Any) -> Non
     seen, url = [], "/api/v1/history/changes/?limit=2&window=7d"
     while url:
         page = reader.get(url).json()
-        seen += [one["title"] for one in page["results"]]
+        seen += [item["title"] for item in page["results"]]
         url = page["next"]
     assert len(seen) == len(set(seen)) == 6
     assert page["previous"]
     only = reader.get("/api/v1/history/changes/", {"kind": "sharing"}).json()["results"]
-    assert [(one["title"], one["nodes"]) for one in only] == [("Sharing nvidia.com/gpu.replicas 4 → 1", ["n1"])]
+    assert [(entry["title"], entry["nodes"]) for entry in only] == [("Sharing nvidia.com/gpu.replicas 4 → 1", ["n1"])]
     facets = reader.get("/api/v1/history/changes/facets/").json()["facets"]
     assert facets["kind"] == [{"value": "labels", "count": 5}, {"value": "sharing", "count": 1}]
     lines = b"".join(reader.get("/api/v1/history/changes/?format=csv&cluster=east").streaming_content).decode().splitlines()
@@ -264,11 +275,11 @@ def test_changes_are_paged_filtered_and_counted(story: None, reader: Any) -> Non
 def test_bootstrap_times(reader: Any) -> None:
     a_node("n1", kubelet_ready_at=ago(1), gpu_ready_at=ago(0.5), machine_type="p5")
     assert reader.get("/api/v1/nodes/east/n1/history/").json()["bootstrap_min"] == 30
-    found = reader.get("/api/v1/history/bootstrap/").json()["results"]
-    assert found == [{"name": "p5", "nodes": 1, "median_min": 30.0, "p90_min": 30.0, "waiting": 0}]
+    result = reader.get("/api/v1/history/bootstrap/").json()["results"]
+    assert result == [{"name": "p5", "nodes": 1, "median_min": 30.0, "p90_min": 30.0, "waiting": 0}]
 
 
-def test_nobody_reads_history_without_a_name(client: Any) -> None:
+def test_history_requires_a_sign_in(client: Any) -> None:
     for path in (
         "history/availability/",
         "history/changes/",

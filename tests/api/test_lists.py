@@ -4,30 +4,34 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.urls import URLPattern, get_resolver
+from django.urls import URLPattern, get_resolver, resolve
 
-from fleet.models import NodeRevision, PromisePeriod
+from fleet.models import CompliancePeriod, NodeRevision, Role
 from fleet.services import rollups
-from tests.factories import a_class_version, a_node, a_pod, a_pool, a_verdict_period
+from tests.factories import a_class_version, a_node, a_pod, a_pool, a_user, a_verdict_period
 
 pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
 LISTS = (
-    "audit/", "clusters/", "collection-runs/", "deliveries/", "findings/", "gpus/", "mig-instances/", "nodes/", "pools/",
-    "notification-rules/", "notification-targets/", "requests/", "teams/", "workload-classes/", "xid-bursts/",
+    "audit/", "clusters/", "collection-runs/", "deliveries/", "findings/", "gpus/", "incidents/", "mig-instances/", "nodes/",
+    "pools/", "notification-rules/", "notification-targets/", "requests/", "sessions/", "teams/", "tokens/", "users/",
+    "workload-classes/", "xid-bursts/",
     "nodes/east/n1/pods/", "nodes/east/n1/revisions/", "pools/h100/history/", "workload-classes/full-h100/history/",
 )  # fmt: skip
-WHOLE = ("history/availability/", "history/bootstrap/", "history/changes/", "xids/")
+WHOLE = ("history/availability/", "history/bootstrap/", "history/changes/", "pending-pods/", "xids/")
 """Lists that are no rows of one table: what they take besides, their own tests say."""
 SINGLE = (
     "clusters/east/", "clusters/east/waivers/", "fleet/summary/", "nodes/east/n1/", "nodes/east/n1/history/", "pools/h100/",
     "nodes/east/n1/diff/?from=2026-11-23T12:00:00Z", "workload-classes/full-h100/", "workload-classes/full-h100/headroom/",
     "requests/numbers/", "nodes/facets/", "pools/h100/history/facets/", "xids/79/", "history/availability/facets/",
 )  # fmt: skip
+
+VIOLATION = {"id": "too_few_ready", "text": "Too few nodes.", "since": "2026-01-01T00:00:00Z", "pool": ""}
 
 
 @pytest.fixture
@@ -45,9 +49,9 @@ def house(operator: Any) -> None:
     a_pod(node, "large", slots=2**33)
     a_pod(node, "waits", holds=False, phase="Pending", slots=4)
     for kind, slug in (("pool", "h100"), ("class", "full-h100")):
-        for days, state in ((2, "kept"), (1, "broken")):
+        for days, state in ((2, "met"), (1, "violated")):
             period = (NOW - timedelta(days=days), NOW - timedelta(days=1) if days == 2 else None)
-            PromisePeriod.objects.create(kind=kind, slug=slug, period=period, state=state, reasons=["Too few nodes."])
+            CompliancePeriod.objects.create(kind=kind, slug=slug, period=period, state=state, violations=[VIOLATION])
     a_verdict_period(node, NOW - timedelta(days=2))
     list(rollups.rebuild((NOW - timedelta(days=2)).date(), NOW))
 
@@ -55,14 +59,14 @@ def house(operator: Any) -> None:
 def rows(reader: Any, path: str, **params: Any) -> list[dict[str, Any]]:
     answer = reader.get(f"/api/v1/{path}", params)
     assert answer.status_code == 200, answer.content
-    found: list[dict[str, Any]] = answer.json()["results"]
-    return found
+    result: list[dict[str, Any]] = answer.json()["results"]
+    return result
 
 
 def facets(reader: Any, path: str, **params: Any) -> dict[str, dict[str, int]]:
     answer = reader.get(f"/api/v1/{path}facets/", params)
     assert answer.status_code == 200, answer.content
-    return {name: {one["value"]: one["count"] for one in found} for name, found in answer.json()["facets"].items()}
+    return {name: {item["value"]: item["count"] for item in rows} for name, rows in answer.json()["facets"].items()}
 
 
 def as_csv(reader: Any, path: str) -> list[dict[str, str]]:
@@ -80,18 +84,18 @@ def refused(reader: Any, path: str, **params: Any) -> set[str]:
 
 def test_no_list_is_forgotten_here() -> None:
     """Every address that has facets is a list, and every list has facets."""
-    found = set()
+    rows = set()
 
     def walk(patterns: Any, before: str) -> None:
-        for one in patterns:
-            here = before + str(one.pattern).strip("^$").replace("\\Z", "")
-            if isinstance(one, URLPattern):
-                found.add(here)
+        for pattern in patterns:
+            result = before + str(pattern.pattern).strip("^$").replace("\\Z", "")
+            if isinstance(pattern, URLPattern):
+                rows.add(result)
             else:
-                walk(one.url_patterns, here)
+                walk(pattern.url_patterns, result)
 
     walk(get_resolver().url_patterns, "")
-    listed = {path.removeprefix("api/v1/").removesuffix("facets/") for path in found if path.endswith("/facets/")}
+    listed = {path.removeprefix("api/v1/").removesuffix("facets/") for path in rows if path.endswith("/facets/")}
     names = {"<cluster:cluster>": "east", "<str:name>": "n1"}
     filled = set()
     for path in listed:
@@ -104,10 +108,11 @@ def test_no_list_is_forgotten_here() -> None:
 
 @pytest.mark.parametrize("path", [*LISTS, *WHOLE])
 def test_every_list_has_its_shape_its_facets_and_its_csv(reader: Any, house: None, path: str) -> None:
-    told = reader.get(f"/api/v1/{path}").json()
-    assert {"results", "next", "previous"} <= set(told)
+    result = reader.get(f"/api/v1/{path}").json()
+    assert {"results", "next", "previous"} <= set(result)
     assert isinstance(facets(reader, path), dict)
-    assert len(as_csv(reader, path)) == len(told["results"])
+    own = path == "audit/"  # that this very file was taken is on record before it is written
+    assert len(as_csv(reader, path)) == len(result["results"]) + own
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -131,7 +136,7 @@ def test_a_csv_refuses_what_the_list_refuses(reader: Any, house: None) -> None:
     assert refused(reader, "nodes/", at="2026-11-23T12:00:00Z", format="csv") == {"at"}
 
 
-def test_a_cursor_nobody_gave_is_refused(reader: Any, house: None) -> None:
+def test_a_made_up_cursor_is_refused(reader: Any, house: None) -> None:
     assert refused(reader, "nodes/", cursor="²") == {"cursor"}
 
 
@@ -156,12 +161,12 @@ def test_what_is_no_list_does_not_come_as_csv(reader: Any, house: None, path: st
     answer = reader.get(f"/api/v1/{path}{'&' if '?' in path else '?'}format=csv")
     assert answer.status_code == 406
     assert answer["Content-Type"] == "application/problem+json"
-    assert answer.json()["detail"] == "This does not come as csv: ask for json."
+    assert answer.json()["detail"] == "Format csv is not available. Use json."
 
 
-def test_a_format_nobody_knows_is_406_and_not_404(reader: Any, house: None) -> None:
+def test_an_unknown_format_is_406_and_not_404(reader: Any, house: None) -> None:
     answer = reader.get("/api/v1/nodes/?format=xml")
-    assert (answer.status_code, answer.json()["detail"]) == (406, "This does not come as xml: ask for json or csv.")
+    assert (answer.status_code, answer.json()["detail"]) == (406, "Format xml is not available. Use json or csv.")
 
 
 def test_pods_stand_in_order_on_every_page(reader: Any, house: None) -> None:
@@ -178,9 +183,9 @@ def test_pods_are_filtered_and_counted(reader: Any, house: None) -> None:
     path = "nodes/east/n1/pods/"
     assert [row["name"] for row in rows(reader, path, component="dcgm-exporter")] == ["exporter"]
     assert [row["name"] for row in rows(reader, path, phase="Pending", holds="false")] == ["waits"]
-    told = facets(reader, path, holds="false")
-    assert told["component"] == {"dcgm-exporter": 1, "unknown": 1}
-    assert told["holds"] == {"true": 2, "false": 2}
+    result = facets(reader, path, holds="false")
+    assert result["component"] == {"dcgm-exporter": 1, "unknown": 1}
+    assert result["holds"] == {"true": 2, "false": 2}
 
 
 def test_revisions_by_what_changed(reader: Any, house: None) -> None:
@@ -194,11 +199,11 @@ def test_revisions_by_what_changed(reader: Any, house: None) -> None:
 
 
 @pytest.mark.parametrize("path", ["pools/h100/history/", "workload-classes/full-h100/history/"])
-def test_promises_by_state(reader: Any, house: None, path: str) -> None:
-    assert facets(reader, path, state="kept") == {"state": {"broken": 1, "kept": 1}}
-    assert [row["state"] for row in rows(reader, path, state="kept")] == ["kept"]
-    assert [(row["state"], row["reasons"]) for row in as_csv(reader, path)] == [
-        ("broken", '["Too few nodes."]'), ("kept", '["Too few nodes."]'),
+def test_compliance_periods_by_state(reader: Any, house: None, path: str) -> None:
+    assert facets(reader, path, state="met") == {"state": {"violated": 1, "met": 1}}
+    assert [row["state"] for row in rows(reader, path, state="met")] == ["met"]
+    assert [(row["state"], row["violations"]) for row in as_csv(reader, path)] == [
+        ("violated", json.dumps([VIOLATION], separators=(",", ":"))), ("met", json.dumps([VIOLATION], separators=(",", ":"))),
     ]  # fmt: skip
 
 
@@ -212,3 +217,24 @@ def test_facets_of_availability_and_bootstrap(reader: Any, house: None) -> None:
     assert facets(reader, "history/availability/") == {"cluster": {"east": 1}, "pool": {"h100": 1}}
     assert facets(reader, "history/availability/", cluster="west") == {"cluster": {"east": 1}, "pool": {}}
     assert facets(reader, "history/bootstrap/") == {"cluster": {}}
+
+
+def every_ordering() -> list[str]:
+    """Every list with each of its orders, from the views behind the addresses."""
+    rows = []
+    for name in LISTS:
+        view = resolve(f"/api/v1/{name}").func
+        orderings = getattr(getattr(view, "cls", None), "orderings", {})
+        rows += [f"{name}?ordering={sign}{order}" for order in (*orderings, "id") for sign in ("", "-")]
+    return rows
+
+
+@pytest.mark.usefixtures("house")
+def test_every_list_is_answered_in_every_order_also_as_csv(client: Any) -> None:
+    client.force_login(a_user("ada", Role.ADMIN))
+    asked = every_ordering()
+    assert len(asked) > 60
+    for address in asked:
+        assert client.get(f"/api/v1/{address}").status_code == 200, address
+        answer = client.get(f"/api/v1/{address}&format=csv")
+        assert (answer.status_code, len(b"".join(answer))) > (200, 1), address

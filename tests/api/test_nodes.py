@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
 
+from fleet.api.protocol.lists import csv_lines
 from tests.factories import NOON, a_cluster, a_gpu, a_mig_instance, a_node, a_pod, a_resource
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +22,10 @@ def test_a_node_carries_what_the_contract_names(reader: Any) -> None:
     node = a_node("n1", labels={"a": "b"}, taints=[{"key": "k", "value": "", "effect": "NoSchedule"}])
     a_resource(node)
     row = reader.get("/api/v1/nodes/east/n1/").json()
-    gpus = {"physical": 8, "expected": 8, "offered": 8, "usable": None, "source": None, "mig_instances": None}
+    gpus = {
+        "physical": 8, "source": None, "expected": 8, "expected_source": "learned", "advertised": 8, "usable": None,
+        "missing": 8, "missing_reason": "Not evaluated yet", "mig_instances": None,
+    }  # fmt: skip
     assert row["gpus"] == gpus
     assert row["slots"] == {"capacity": 8, "allocatable": 8, "requested": 2, "free": 6}
     assert row["resources"][0]["name"] == "nvidia.com/gpu"
@@ -41,7 +46,7 @@ def test_unknown_is_null_and_never_zero_or_empty(reader: Any) -> None:
 
 
 def test_unknown_is_null_of_what_hangs_on_nodes_too(reader: Any) -> None:
-    node = a_node("n1", product="", mode="", driver_version="", physical=None, expected=None, offered=None)
+    node = a_node("n1", product="", mode="", driver_version="", physical=None, expected=None, advertised_gpus=None)
     a_gpu(node, product="")
     a_mig_instance(node)
     (card,) = reader.get("/api/v1/gpus/").json()["results"]
@@ -49,19 +54,19 @@ def test_unknown_is_null_of_what_hangs_on_nodes_too(reader: Any) -> None:
     (instance,) = reader.get("/api/v1/mig-instances/").json()["results"]
     assert instance["product"] is instance["uuid"] is instance["gpu_uuid"] is None
     gpus = reader.get("/api/v1/fleet/summary/").json()["gpus"]
-    assert gpus == {"expected": None, "physical": None, "offered": None, "usable": None, "missing": [], "uncounted_nodes": 1}
+    assert gpus == {"expected": None, "physical": None, "advertised": None, "usable": None, "missing": [], "uncounted_nodes": 1}
 
 
 def test_counted_and_none_is_zero(reader: Any) -> None:
-    a_node("n1", physical=0, expected=0, offered=0, usable=0)
+    a_node("n1", physical=0, expected=0, advertised_gpus=0, usable=0)
     gpus = reader.get("/api/v1/fleet/summary/").json()["gpus"]
     assert (gpus["expected"], gpus["physical"], gpus["usable"]) == (0, 0, 0)
 
 
 def test_a_cluster_never_read_is_null_about_itself(reader: Any) -> None:
     a_cluster("east", read_at=None, taken_at=None, outcome="", server_version="", platform="")
-    told = reader.get("/api/v1/clusters/east/").json()
-    assert told["platform"] is told["server_version"] is told["outcome"] is told["server"] is None
+    result = reader.get("/api/v1/clusters/east/").json()
+    assert result["platform"] is result["server_version"] is result["outcome"] is result["server"] is None
 
 
 def test_nothing_is_ready_before_it_is_judged(reader: Any) -> None:
@@ -85,11 +90,11 @@ TELEMETRY = {
 
 def broken(name: str = "n1", **fields: Any) -> None:
     read = {"nodes": "2026-11-23T12:00:00Z", "pods": "2026-11-23T11:58:00Z"}
-    told = {
+    values = {
         "verdict": "not_ready", "broken_rung": "driver_loaded", "verdict_since": NOON, "verdict_reason": DRIVER["reason"],
         "verdict_remedy": "Read its log.", "reached": 1, "usable": 0, "rungs": [DRIVER, TELEMETRY], "flapping": True,
     }  # fmt: skip
-    a_node(name, cluster=a_cluster("east", section_read_at=read), **{**told, **fields})
+    a_node(name, cluster=a_cluster("east", section_read_at=read), **{**values, **fields})
 
 
 def test_the_verdict_comes_with_its_rung_reason_remedy_and_since(reader: Any) -> None:
@@ -127,9 +132,9 @@ def test_nodes_are_filtered_ordered_and_counted_by_verdict_and_rung(reader: Any)
     assert names(reader.get("/api/v1/nodes/?ordering=-reached")) == ["good", "n1"]
     assert names(reader.get("/api/v1/nodes/?ordering=verdict_since")) == ["good", "n1"]
     assert names(reader.get("/api/v1/nodes/?ordering=usable")) == ["n1", "good"]
-    found = reader.get("/api/v1/nodes/facets/").json()["facets"]
-    assert {(one["value"], one["count"]) for one in found["verdict"]} == {("ready", 1), ("not_ready", 1)}
-    assert ("driver_loaded", 1) in {(one["value"], one["count"]) for one in found["broken_rung"]}
+    result = reader.get("/api/v1/nodes/facets/").json()["facets"]
+    assert {(item["value"], item["count"]) for item in result["verdict"]} == {("ready", 1), ("not_ready", 1)}
+    assert ("driver_loaded", 1) in {(entry["value"], entry["count"]) for entry in result["broken_rung"]}
 
 
 def test_the_csv_has_the_verdict(reader: Any) -> None:
@@ -142,15 +147,17 @@ def test_the_csv_has_the_verdict(reader: Any) -> None:
 def test_the_summary_counts_verdicts_and_usable_cards(reader: Any) -> None:
     broken()
     a_node("good", verdict="ready", usable=8)
-    found = reader.get("/api/v1/fleet/summary/").json()
-    assert found["nodes"]["by_verdict"]["not_ready"] == found["nodes"]["by_verdict"]["ready"] == found["nodes"]["flapping"] == 1
-    assert (found["gpus"]["expected"], found["gpus"]["usable"]) == (16, 8)
-    assert found["gpus"]["missing"] == [
+    result = reader.get("/api/v1/fleet/summary/").json()
+    assert (
+        result["nodes"]["by_verdict"]["not_ready"] == result["nodes"]["by_verdict"]["ready"] == result["nodes"]["flapping"] == 1
+    )
+    assert (result["gpus"]["expected"], result["gpus"]["usable"]) == (16, 8)
+    assert result["gpus"]["missing"] == [
         {"verdict": "not_ready", "broken_rung": "driver_loaded", "reason": "The driver is not loaded", "count": 8, "nodes": 1}
     ]
 
 
-def test_usable_cards_are_unknown_where_nobody_counted_any(reader: Any) -> None:
+def test_usable_gpus_are_unknown_without_a_count(reader: Any) -> None:
     a_node("n1", physical=None, expected=None, usable=None)
     assert reader.get("/api/v1/fleet/summary/").json()["gpus"]["usable"] is None
 
@@ -173,7 +180,7 @@ def test_pages_follow_their_cursors_and_hold_every_row_once(reader: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "expected"),
     [
         ("product=Tesla-T4", ["t4"]),
         ("product=Tesla-T4&product=NVIDIA-H100-80GB-HBM3", ["h100", "t4"]),
@@ -196,14 +203,14 @@ def test_pages_follow_their_cursors_and_hold_every_row_once(reader: Any) -> None
         ("removed=true", ["gone"]),
     ],
 )
-def test_filters(reader: Any, query: str, found: list[str]) -> None:
+def test_filters(reader: Any, query: str, expected: list[str]) -> None:
     taint = [{"key": "dedicated", "value": "x", "effect": "NoSchedule"}]
     a_node("h100", labels={"team": "serving", "nvidia.com/gpu.count": "8"}, taints=taint)
     t4 = a_node("t4", product="Tesla-T4", mode="Time-sliced ×4", labels={"team": "vision", "nvidia.com/gpu.count": "1"})
     a_resource(t4, "nvidia.com/gpu.shared")
     a_node("odd", product="", labels={"nvidia.com/gpu.count": "many"})
     a_node("gone", removed_at=NOON)
-    assert names(reader.get(f"/api/v1/nodes/?{query}")) == found
+    assert names(reader.get(f"/api/v1/nodes/?{query}")) == expected
 
 
 @pytest.mark.parametrize(
@@ -238,17 +245,17 @@ def test_facets_count_under_every_filter_but_their_own(reader: Any) -> None:
     a_node(product="A", zone="z1")
     a_node(product="A", zone="z2")
     a_node(product="B", zone="z1")
-    found = reader.get("/api/v1/nodes/facets/?product=A").json()["facets"]
-    assert found["product"] == [{"value": "A", "count": 2}, {"value": "B", "count": 1}]
-    assert found["zone"] == [{"value": "z1", "count": 1}, {"value": "z2", "count": 1}]
+    result = reader.get("/api/v1/nodes/facets/?product=A").json()["facets"]
+    assert result["product"] == [{"value": "A", "count": 2}, {"value": "B", "count": 1}]
+    assert result["zone"] == [{"value": "z1", "count": 1}, {"value": "z2", "count": 1}]
     assert reader.get("/api/v1/nodes/facets/?produkt=A").status_code == 400
 
 
 def test_facets_keep_values_that_the_filter_leaves_empty(reader: Any) -> None:
     a_node(product="A", zone="z1")
     a_node(product="B", zone="z2")
-    found = reader.get("/api/v1/nodes/facets/?product=A").json()["facets"]
-    assert {"value": "z2", "count": 0} in found["zone"]
+    result = reader.get("/api/v1/nodes/facets/?product=A").json()["facets"]
+    assert {"value": "z2", "count": 0} in result["zone"]
 
 
 def test_csv_has_every_row_unpaged_and_an_empty_cell_for_unknown(reader: Any) -> None:
@@ -270,6 +277,15 @@ def test_csv_of_nothing_still_has_its_header(reader: Any) -> None:
 def test_csv_runs_no_formula_in_a_spreadsheet(reader: Any) -> None:
     a_node("n1", zone="=HYPERLINK(1)")
     assert b"'=HYPERLINK(1)" in b"".join(reader.get("/api/v1/nodes/?format=csv").streaming_content)
+
+
+@pytest.mark.parametrize("cell", ["a;=1+1", "a\n=1+1", "a\t-1", "\uff1d1+1", "\t=1", "@SUM(1)", "a;@x;+y"])
+def test_csv_runs_no_formula_where_a_spreadsheet_splits_cells_elsewhere(cell: str) -> None:
+    """Excel splits at a semicolon in most of Europe, and takes the full-width signs for the others in East Asia."""
+    (line,) = list(csv_lines([{"zone": cell}], ["zone"]))[1:]
+    parts = re.split(r"[;\t\n\r]", line.strip('"\r\n'))
+    assert [part for part in parts if part.startswith(("=", "+", "-", "@", "\uff1d"))] == []
+    assert list(csv_lines([{"zone": ["a;=1"]}], ["zone"]))[1] == '"[""a;\'=1""]"\r\n'
 
 
 def test_pods_of_a_node_holders_first(reader: Any) -> None:
@@ -295,7 +311,7 @@ def test_the_list_takes_a_constant_number_of_queries(reader: Any, django_assert_
         assert len(names(reader.get("/api/v1/nodes/"))) == 33
 
 
-def test_gpus_are_cards_and_mig_instances_are_theirs(reader: Any) -> None:
+def test_mig_instances_belong_to_physical_gpus(reader: Any) -> None:
     node = a_node("n1")
     a_gpu(node, 0, uuid="GPU-1")
     a_gpu(node, 1)

@@ -38,8 +38,8 @@ def test_a_burst_says_all_that_is_known_and_null_for_the_rest(reader: Any) -> No
 
 
 def test_bursts_are_filtered(reader: Any) -> None:
-    one, other = a_node("n1", a_cluster("east")), a_node("n2", a_cluster("west"))
-    a_burst(one, 79, started_at=NOON - timedelta(hours=2), last_at=NOON - timedelta(hours=1))
+    result, other = a_node("n1", a_cluster("east")), a_node("n2", a_cluster("west"))
+    a_burst(result, 79, started_at=NOON - timedelta(hours=2), last_at=NOON - timedelta(hours=1))
     a_burst(other, 13, started_at=NOON, last_at=NOON)
     assert codes(reader.get(BURSTS)) == [13, 79]
     assert codes(reader.get(BURSTS + "?cluster=east")) == [79]
@@ -84,18 +84,18 @@ def test_bursts_cost_a_constant_number_of_queries(reader: Any) -> None:
     for _ in range(2):
         for number in range(10):
             a_burst(a_node(f"n{number}-{len(counts)}"), 79)
-        with CaptureQueriesContext(connection) as told:
+        with CaptureQueriesContext(connection) as value:
             reader.get(BURSTS)
-        counts.append(len(told))
+        counts.append(len(value))
     assert counts[0] == counts[1]
 
 
 def test_the_policy_of_every_code(reader: Any) -> None:
     answer = reader.get("/api/v1/xids/").json()
     assert (answer["next"], answer["previous"], len(answer["results"])) == (None, None, 134)
-    one = reader.get("/api/v1/xids/63/").json()
-    assert one == next(row for row in answer["results"] if row["code"] == 63)
-    assert (one["severity"], one["disagree"], one["override"], one["overridden"]) == (
+    result = reader.get("/api/v1/xids/63/").json()
+    assert result == next(row for row in answer["results"] if row["code"] == 63)
+    assert (result["severity"], result["disagree"], result["override"], result["overridden"]) == (
         "info",
         ["gpud", "eks", "plugin"],
         None,
@@ -110,7 +110,7 @@ def test_policies_are_searched_filtered_counted_and_exported(reader: Any) -> Non
     assert set(codes(reader.get("/api/v1/xids/?family=nvlink&severity=critical,warning"))) == {74, 136, *range(144, 151), 155}
     assert reader.get("/api/v1/xids/?colour=red").status_code == 400
     facets = reader.get("/api/v1/xids/facets/?severity=fatal").json()["facets"]
-    assert {one["value"] for one in facets["severity"]} == {"info", "warning", "critical", "fatal"}
+    assert {item["value"] for item in facets["severity"]} == {"info", "warning", "critical", "fatal"}
     assert facets["family"] == [{"value": "bus", "count": 1}]
     lines = b"".join(reader.get("/api/v1/xids/?format=csv").streaming_content).decode().splitlines()
     assert len(lines) == 135

@@ -28,33 +28,33 @@ def test_files_stay_short() -> None:
 
 def test_no_page_asks_another_host() -> None:
     allowed = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
-    found = {
+    offenders = {
         f"{path.relative_to(ROOT)}: {url}"
         for path in tracked("templates", "static")
         if path.suffix in {".html", ".css", ".js", ".svg"}
         for url in re.findall(r"https?://[^\s\"'<>)]+", path.read_text())
         if url not in allowed and not url.startswith(("https://github.com/", "http://127.0.0.1"))
     }
-    assert found == set()
+    assert offenders == set()
 
 
 def test_colours_are_defined_once() -> None:
-    found = {
+    offenders = {
         f"{path.relative_to(ROOT)}: {colour}"
         for path in tracked("templates", "static")
         if path.suffix in {".html", ".css", ".js"} and path.name != "tokens.css"
         for colour in re.findall(r"(?<![&\w])#[0-9A-Fa-f]{3,8}\b(?![\w-])", path.read_text())
     }
-    assert found == set(), "every colour is a token"
+    assert offenders == set(), "every colour is a token"
 
 
 def test_templates_hold_no_script_and_no_handler() -> None:
-    found = {
+    offenders = {
         f"{path.relative_to(ROOT)}: {match}"
         for path in tracked("templates")
         for match in re.findall(r"<script(?![^>]*(?:src=|application/json))[^>]*>|\son\w+=\"", path.read_text())
     }
-    assert found == set(), "the content policy would refuse it"
+    assert offenders == set(), "the content policy would refuse it"
 
 
 def test_every_setting_of_the_environment_is_documented() -> None:
@@ -74,7 +74,7 @@ def test_every_room_says_its_rule(room: str) -> None:
 
 
 def test_the_project_names_no_path_of_a_workplace() -> None:
-    found = {
+    offenders = {
         str(path.relative_to(ROOT))
         for path in tracked()
         if path.suffix in {".py", ".md", ".html", ".toml", ".yml", ".yaml", ".sh", ""}
@@ -82,4 +82,13 @@ def test_the_project_names_no_path_of_a_workplace() -> None:
         and re.search(r"\.\./shared|/work/", path.read_text(errors="ignore"))
         and path != Path(__file__)
     }
-    assert found == set()
+    assert offenders == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "adr").glob("0*.md")), ids=lambda path: path.name)
+def test_a_decision_has_date_status_context_decision_consequences_and_alternatives(path: Path) -> None:
+    text = path.read_text()
+    assert re.search(r"^Date: \d{4}-\d\d-\d\d.* · Status: (accepted|replaced)", text, re.MULTILINE)
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings == ["Context", "Decision", "Consequences", "Alternatives"]
+    assert f"]({path.name})" in (path.parent / "README.md").read_text()

@@ -1,7 +1,8 @@
 """Runs the benchmarks, prints a table for each and writes $MUSTER_HOME/bench/{collect,telemetry,headroom}.json.
 
 Options: `--nodes 5000 --pods 30000 --runs 3 --exporters 1000 --only collect|telemetry|headroom`. Needs a database (`make bench`
-brings its own). `history` as the first argument runs the benchmark of a year of history (tests/bench/history.py).
+brings its own). `history` as the first argument runs the benchmark of a year of history (tests/bench/history.py),
+`month` that of a month of scripted faults (tests/bench/month.py).
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ def _simulated(folder: Path, nodes: int, pods_per_node: int) -> Iterator[Path]:
 
 def _clients(kubeconfig: Path, runs: int) -> dict[str, Any]:
     """floor, muster and typed in turn, each in a new process, after one round that is not counted."""
-    found: dict[str, list[dict[str, float]]] = {"floor": [], "muster": [], "typed": []}
+    seconds_by_client: dict[str, list[dict[str, float]]] = {"floor": [], "muster": [], "typed": []}
     for round_ in range(runs + 1):
-        for way, rows in found.items():
+        for way, rows in seconds_by_client.items():
             if way == "typed" and 1 < round_ < runs:
                 continue  # it takes longer than all the others together: once warm, once at the end
             done = subprocess.run(
@@ -103,7 +104,7 @@ def _clients(kubeconfig: Path, runs: int) -> dict[str, Any]:
             )
             if round_:
                 rows.append(json.loads(done.stdout))
-    median = {way: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for way, rows in found.items()}
+    median = {way: {key: statistics.median(r[key] for r in rows) for key in rows[0]} for way, rows in seconds_by_client.items()}
     return {
         "collect_vs_floor": round(median["muster"]["wall_s"] / median["floor"]["wall_s"], 2),
         "typed_client_vs_collect": round(median["typed"]["wall_s"] / median["muster"]["wall_s"], 2),
@@ -124,11 +125,11 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
 
     from fleet.collectors.connections import list_connections
     from fleet.collectors.run import collect
-    from fleet.domain.judgement import judge
+    from fleet.domain.evaluation.evaluate import evaluate
+    from fleet.domain.evaluation.subject import ClusterHistory
     from fleet.domain.snapshot import ClusterSnapshot
-    from fleet.domain.subject import ClusterMemory
     from fleet.models import Cluster, CollectionRun
-    from fleet.services import last_truth, recording
+    from fleet.services import last_known, recording
 
     call_command("migrate", verbosity=0)
     Cluster.objects.filter(name="bench").delete()
@@ -142,7 +143,7 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
     def record(snapshot: ClusterSnapshot, judged: Any) -> int | None:
         cluster.refresh_from_db()
         with transaction.atomic():
-            changes = recording.record(cluster, snapshot, ClusterMemory(), judged)
+            changes = recording.record(cluster, snapshot, ClusterHistory(), judged).changes
             recording.record_reading(cluster, snapshot, CollectionRun(cluster=cluster, outcome="ok", changes=changes))
         return changes
 
@@ -154,8 +155,8 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
         figures[name] = round(time.perf_counter() - began, 3)
         return result
 
-    filled = timed("last_truth_s", lambda: last_truth.fill(cluster, seen))
-    judged = timed("judge_s", lambda: judge(filled))
+    filled = timed("last_truth_s", lambda: last_known.fill(cluster, seen))
+    judged = timed("judge_s", lambda: evaluate(filled))
     timed("record_first_s", lambda: record(filled, judged))
     unchanged = later(60)
     timed("record_unchanged_s", lambda: record(unchanged, judged))
@@ -166,7 +167,7 @@ def _pass(kubeconfig: Path) -> dict[str, Any]:
             for number, node in enumerate(seen.nodes)
         ),
     )
-    again = judge(changed)
+    again = evaluate(changed)
     figures["changed_nodes"] = timed("record_1pct_s", lambda: record(changed, again))
     Cluster.objects.filter(name="bench").delete()
     return figures
@@ -177,5 +178,9 @@ if __name__ == "__main__":
         from tests.bench import history
 
         history.main(sys.argv[2:])
+    elif sys.argv[1:2] == ["month"]:
+        from tests.bench import month
+
+        month.main()
     else:
         main()

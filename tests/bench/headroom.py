@@ -1,7 +1,7 @@
 """Headroom of 50 classes over 5,000 nodes: `python -m tests.bench.headroom`. Needs no database and no cluster.
 
 Every node has its own name and labels, its own fill, and one verdict in ten is not good. `total_s` is everything a page or an API
-call would do anew: who is in which pool, grouping, what each class asks of its pools, and the room for it.
+call would repeat: memberships of pools, grouping, the requirements of each class, and the room for it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import sys
 import time
 from pathlib import Path
 
-from fleet.domain.classes.asks import asks, label_keys
-from fleet.domain.classes.workload import WorkloadClass
+from fleet.domain.classes.requirements import class_in_pools, label_keys
+from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.label_selectors import parse
 from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.headroom import headroom
 from fleet.domain.placement.nodes import PlacementNode
-from fleet.domain.pools.membership import with_pools
-from fleet.domain.pools.policy import Pool, PoolPolicy
-from fleet.domain.pools.selectors import PoolSelector
-from fleet.domain.slots import ResourceSlots
+from fleet.domain.pools.policy import PoolPolicy, PoolSpec
+from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.snapshot import Taint
+from tests.builders import with_pools
 
 GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 TAINT = Taint("nvidia.com/gpu", "present", "NoSchedule")
@@ -48,7 +48,7 @@ def nodes(count: int) -> list[PlacementNode]:
 
 def _node(number: int, dice: random.Random) -> PlacementNode:
     pool = number % POOLS
-    product, memory, cards, replicas, partitioning = KINDS[pool % len(KINDS)]
+    product, history, cards, replicas, partitioning = KINDS[pool % len(KINDS)]
     whole = cards * replicas
     resources = [_slots(GPU, "gpu", "", whole, dice.randint(0, whole), replicas)]
     if partitioning == "mig-mixed":
@@ -61,7 +61,7 @@ def _node(number: int, dice: random.Random) -> PlacementNode:
         "nvidia.com/gpu.product": product + ("-SHARED" if replicas > 1 else ""),
         "nvidia.com/gpu.replicas": str(replicas),
         "nvidia.com/gpu.sharing-strategy": "time-slicing" if replicas > 1 else "none",
-        "nvidia.com/gpu.memory": str(memory),
+        "nvidia.com/gpu.memory": str(history),
         "nvidia.com/cuda.driver-version.major": "570",
         "nvidia.com/cuda.runtime-version.major": "12",
         "nvidia.com/gfd.timestamp": str(1_763_625_600 + number),
@@ -75,7 +75,7 @@ def _node(number: int, dice: random.Random) -> PlacementNode:
         taints=(TAINT,),
         verdict=dice.choice(["ready"] * 8 + ["degraded", "not_ready"]),
         product=product,
-        gpu_memory_mib=memory,
+        gpu_memory_mib=history,
         driver_version="570.172.08",
         cuda_version="12.8",
         partitioning=partitioning,
@@ -98,24 +98,26 @@ def _slots(name: str, kind: str, profile: str, whole: int, used: int, replicas: 
     )
 
 
-def pools() -> list[Pool]:
+def pools() -> list[PoolSpec]:
     return [
-        Pool(slug=f"pool-{at}", selector=PoolSelector(labels=parse(f"node-pool=pool-{at}")), policy=PoolPolicy(taints=(TAINT,)))
+        PoolSpec(
+            slug=f"pool-{at}", selector=PoolSelector(labels=parse(f"node-pool=pool-{at}")), policy=PoolPolicy(taints=(TAINT,))
+        )
         for at in range(POOLS)
     ]
 
 
-def classes(count: int) -> list[WorkloadClass]:
+def classes(count: int) -> list[ClassSpec]:
     made = []
     for number in range(count):
         kind = number % len(KINDS)
-        product, memory, cards, replicas, partitioning = KINDS[kind]
+        product, history, cards, replicas, partitioning = KINDS[kind]
         chosen = tuple(f"pool-{at}" for at in range(kind, POOLS, len(KINDS)))[: 1 + number % 4]
         shared, sliced = replicas > 1, partitioning == "mig-mixed"
         gpus = 1 if shared else (1, 2, cards)[number % 3]
         racks = product == "NVIDIA-GB200" and number % 2 == 0
         made.append(
-            WorkloadClass(
+            ClassSpec(
                 slug=f"class-{number}",
                 isolation="time-sliced" if shared else "mig" if sliced else "full",
                 profile="1g.10gb" if sliced else "",
@@ -123,7 +125,7 @@ def classes(count: int) -> list[WorkloadClass]:
                 nodes=2 if racks else 1,
                 topology="nvlink-domain" if racks else "one-node",
                 products=(product,),
-                min_memory_mib=None if sliced else memory,
+                min_memory_mib=None if sliced else history,
                 min_driver="570",
                 pools=chosen,
             )
@@ -133,7 +135,7 @@ def classes(count: int) -> list[WorkloadClass]:
 
 def measure(node_count: int, class_count: int, runs: int) -> dict[str, float]:
     """Medians over the runs, in seconds (`cpu_s` is the total without waiting for the processor), and what was counted."""
-    fleet_nodes, all_pools, promises = nodes(node_count), pools(), classes(class_count)
+    fleet_nodes, all_pools, class_specs = nodes(node_count), pools(), classes(class_count)
     took: dict[str, list[float]] = {"membership_s": [], "group_s": [], "asks_s": [], "headroom_s": [], "total_s": [], "cpu_s": []}
     figures: dict[str, float] = {}
     for _ in range(runs):
@@ -144,9 +146,9 @@ def measure(node_count: int, class_count: int, runs: int) -> dict[str, float]:
         marks.append(time.perf_counter())
         grouped = Fleet(placed, label_keys(all_pools))
         marks.append(time.perf_counter())
-        asked = [asks(promise, all_pools, grouped) for promise in promises]
+        asked = [class_in_pools(class_spec, all_pools, grouped) for class_spec in class_specs]
         marks.append(time.perf_counter())
-        rooms = [headroom([one.requirement for one in group], grouped) for group in asked]
+        rooms = [headroom([pool_need.requirement for pool_need in group], grouped) for group in asked]
         marks.append(time.perf_counter())
         for name, before, after in zip(took, marks, marks[1:], strict=False):
             took[name].append(after - before)

@@ -49,11 +49,11 @@ def main(arguments: list[str]) -> None:
     for name, nodes in parts.items():
         if options.part not in (None, name):
             continue
-        told: dict[str, Any] = {"nodes": nodes, "days": options.days, "changes": options.changes, "constraint": name == "small"}
+        part: dict[str, Any] = {"nodes": nodes, "days": options.days, "changes": options.changes, "constraint": name == "small"}
         if not options.keep:
             empty()
-            told |= make(nodes, options.days, options.changes, constrained=name == "small")
-        figures[name] = told | ask()
+            part |= make(nodes, options.days, options.changes, constrained=name == "small")
+        figures[name] = part | ask()
         for key, value in figures[name].items():
             sys.stdout.write(f"{name:<6} {key:<28} {value}\n")
         sys.stdout.flush()
@@ -115,13 +115,13 @@ def make(nodes: int, days: int, changes: int, *, constrained: bool) -> dict[str,
                 for part in _parts():
                     _remove(editor, part)
         count, per_step = days * changes, max(1, 10_000 // nodes)
-        told = {"first": first, "step": timedelta(days=1) / changes}
+        arguments = {"first": first, "step": timedelta(days=1) / changes}
         by_change = 5 * per_step if constrained else 0
         with _timed(took, "insert_s"):
-            cursor.execute(_MAKE_PERIODS.format(table=table), {**told, "count": count - by_change})
+            cursor.execute(_MAKE_PERIODS.format(table=table), {**arguments, "count": count - by_change})
         took["verdict_periods"] = cursor.rowcount
         if constrained:
-            took |= _changing(table, count - by_change, per_step, nodes, told)
+            took |= _changing(table, count - by_change, per_step, nodes, arguments)
         cursor.execute("SET maintenance_work_mem = '2GB'")
         if not constrained:
             with _timed(took, "index_s"), connection.schema_editor() as editor:
@@ -139,7 +139,7 @@ def make(nodes: int, days: int, changes: int, *, constrained: bool) -> dict[str,
     return took
 
 
-def _changing(table: str, number: int, per_step: int, nodes: int, told: dict[str, Any]) -> dict[str, Any]:
+def _changing(table: str, number: int, per_step: int, nodes: int, arguments: dict[str, Any]) -> dict[str, Any]:
     """What 10,000 changes of verdict cost at the end of so many rows: each ends a period and begins another, as a pass does.
     Five times over; before that the same without the constraint, and undone."""
     from django.db import connection, transaction
@@ -149,20 +149,20 @@ def _changing(table: str, number: int, per_step: int, nodes: int, told: dict[str
     def changed(batch: int) -> float:
         began = time.perf_counter()
         for step in range(number + batch * per_step, number + (batch + 1) * per_step):
-            cursor.execute(_CLOSE.format(table=table), {**told, "i": step})
-            cursor.execute(_OPEN.format(table=table), {**told, "i": step})
+            cursor.execute(_CLOSE.format(table=table), {**arguments, "i": step})
+            cursor.execute(_OPEN.format(table=table), {**arguments, "i": step})
         return 1000 * (time.perf_counter() - began) * 10_000 / (per_step * nodes)
 
-    found: dict[str, Any] = {}
-    (overlap,) = [one for one in VerdictPeriod._meta.constraints if "overlap" in one.name]
+    figures: dict[str, Any] = {}
+    (overlap,) = [constraint for constraint in VerdictPeriod._meta.constraints if "overlap" in constraint.name]
     with connection.cursor() as cursor:
         with transaction.atomic():
             cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {overlap.name}")
-            found["10k_changes_without_ms"] = round(statistics.median(changed(batch) for batch in range(5)))
+            figures["10k_changes_without_ms"] = round(statistics.median(changed(batch) for batch in range(5)))
             transaction.set_rollback(True)
         cursor.execute(f"VACUUM ANALYZE {table}")
-        found["10k_changes_ms"] = round(statistics.median(changed(batch) for batch in range(5)))
-    return found
+        figures["10k_changes_ms"] = round(statistics.median(changed(batch) for batch in range(5)))
+    return figures
 
 
 @contextmanager
@@ -192,13 +192,13 @@ _MAKE_PERIODS = """
     SELECT node.id,
         tstzrange(%(first)s + i * %(step)s + node.id %% 60 * interval '1 second',
             CASE WHEN i < %(count)s - 1 THEN %(first)s + (i + 1) * %(step)s + node.id %% 60 * interval '1 second' END),
-        told.verdict, CASE WHEN told.verdict = 'not_ready' THEN 'cuda_works' ELSE '' END,
-        CASE WHEN told.verdict = 'ready' THEN '' ELSE 'The validator of CUDA fails on this node.' END, '',
-        CASE WHEN told.verdict = 'ready' THEN 8 ELSE 0 END, 8
+        made.verdict, CASE WHEN made.verdict = 'not_ready' THEN 'cuda_works' ELSE '' END,
+        CASE WHEN made.verdict = 'ready' THEN '' ELSE 'The validator of CUDA fails on this node.' END, '',
+        CASE WHEN made.verdict = 'ready' THEN 8 ELSE 0 END, 8
     FROM generate_series(0, %(count)s - 1) AS i CROSS JOIN fleet_node AS node
     CROSS JOIN LATERAL (SELECT CASE WHEN (i * 7 + node.id * 13) %% 97 = 0 THEN 'not_ready'
         WHEN (i * 5 + node.id) %% 211 = 0 THEN 'unknown' WHEN (i + node.id) %% 307 = 0 THEN 'excluded'
-        WHEN i %% 2 = 0 THEN 'ready' ELSE 'degraded' END AS verdict) AS told
+        WHEN i %% 2 = 0 THEN 'ready' ELSE 'degraded' END AS verdict) AS made
     ORDER BY i, node.id
 """
 _CLOSE = """
@@ -217,11 +217,11 @@ _MAKE_POOLS = """
 """
 _MAKE_MEMBERS = """
     INSERT INTO fleet_poolmembership (pool_id, node_id, period)
-    SELECT pool.id, node.id, told.period FROM fleet_node AS node CROSS JOIN LATERAL (
+    SELECT pool.id, node.id, made.period FROM fleet_node AS node CROSS JOIN LATERAL (
         SELECT node.id %% 6 AS place,
             tstzrange(%(first)s, CASE WHEN node.id %% 10 = 0 THEN %(first)s + interval '180 days' END) AS period
         UNION ALL SELECT (node.id + 1) %% 6, tstzrange(%(first)s + interval '180 days', NULL) WHERE node.id %% 10 = 0
-    ) AS told JOIN fleet_pool AS pool ON pool.slug = 'pool-' || told.place
+    ) AS made JOIN fleet_pool AS pool ON pool.slug = 'pool-' || made.place
 """
 _MAKE_REVISIONS = """
     INSERT INTO {table} (node_id, period, facts, changes)
@@ -238,7 +238,7 @@ _MAKE_REVISIONS = """
 def ask() -> dict[str, Any]:
     """The questions of pages and API: database time in ms (planning and execution, median of five) and the plans."""
     from fleet.models import Node
-    from fleet.selectors import availability, changes, history, moments, usable
+    from fleet.selectors import availability, changes, figures, history, usable_history
 
     node = Node.objects.select_related("cluster").order_by("pk")[Node.objects.count() // 2]
     midnight = NOW.replace(hour=0, minute=0)
@@ -256,10 +256,10 @@ def ask() -> dict[str, Any]:
         "worst_nodes_30d_ms": lambda: availability.worst_nodes(*window),
         "worst_nodes_90d_ms": lambda: availability.worst_nodes(midnight - timedelta(days=89), NOW),
         "worst_nodes_365d_ms": lambda: availability.worst_nodes(*year),
-        "usable_line_30d_ms": lambda: usable.usable_line(*window),
+        "usable_line_30d_ms": lambda: usable_history.usable_line(*window),
         "node_at_ms": lambda: history.node_at(node.cluster.name, node.name, NOW - timedelta(days=180)),
         "node_timeline_1d_ms": lambda: history.node_timeline(node, NOW - timedelta(days=181), NOW - timedelta(days=180)),
-        "fleet_at_ms": lambda: moments.fleet_at(Node.objects.all(), NOW - timedelta(days=180)),
+        "fleet_at_ms": lambda: figures.summary_at(Node.objects.all(), NOW - timedelta(days=180)),
         "change_log_30d_ms": lambda: changes.change_log(*window),
     }
     return {name: _database_ms(name, question) for name, question in questions.items()}

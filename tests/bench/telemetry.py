@@ -30,7 +30,9 @@ def parsers() -> dict[str, Any]:
     now = datetime.now(UTC)
     return {
         "page_kb": round(len(text) / 1000),
-        "official_parser_ms": best(lambda: [one for family in text_string_to_metric_families(text) for one in family.samples], 5),
+        "official_parser_ms": best(
+            lambda: [sample for family in text_string_to_metric_families(text) for sample in family.samples], 5
+        ),
         "own_parser_ms": best(lambda: list(parse(text)), 20),
         "page_to_devices_ms": best(lambda: devices(parse(text), "n", now).samples(), 20),
     }
@@ -45,7 +47,7 @@ def passes(kubeconfig: Path) -> dict[str, Any]:
     from fleet.collectors.sections import TELEMETRY_SECTIONS
     from fleet.collectors.telemetry import PORTS
     from fleet.models import Cluster, CollectionRun
-    from fleet.services import collection, last_truth
+    from fleet.services import collection, collection_runs, last_known
 
     Cluster.objects.filter(name="bench").delete()
     cluster = Cluster.objects.create(name="bench")
@@ -60,10 +62,10 @@ def passes(kubeconfig: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for _ in range(2):  # the second time without new connections and new rows
         began, used = time.perf_counter(), time.process_time()
-        pods = last_truth.pods_to_ask(cluster, PORTS)
+        pods = last_known.pods_to_ask(cluster, PORTS)
         seen = collect(connection, now=timezone.now, known_pods=pods, sections=TELEMETRY_SECTIONS, deadline_s=60)
         read = time.perf_counter()
-        absorb(seen, collection.TELEMETRY)
+        absorb(seen, collection_runs.TELEMETRY)
         figures = {
             "exporters": len(seen.telemetry.exporters),
             "devices": len(seen.telemetry.samples),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,13 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 @pytest.fixture(scope="session")
 def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Muster]:
     """`manage.py run` on a data folder of its own, reading the simulated fleet every five seconds."""
-    home = tmp_path_factory.mktemp("home")
+    with running(tmp_path_factory.mktemp("home")) as started:
+        yield started
+
+
+@contextmanager
+def running(home: Path, **more: str) -> Iterator[Muster]:
+    """`manage.py run` on this data folder, with these settings beside those of every test."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -56,6 +63,7 @@ def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Muster]:
             "MUSTER_NO_BOOTSTRAP": "1",
             "MUSTER_NOTIFY_ALLOW_PRIVATE": "127.0.0.1",
             "PORT": str(port),
+            **more,
         }
         log = home / "run.txt"
         with log.open("wb") as out:
@@ -75,8 +83,8 @@ def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Muster]:
 def _link(run: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if found := re.search(r"http://\S+/sign-in/\S+", log.read_text()):
-            return found[0]
+        if result := re.search(r"http://\S+/sign-in/\S+", log.read_text()):
+            return result[0]
         if run.poll() is not None:
             break
         time.sleep(0.2)
@@ -89,6 +97,7 @@ def signed_in(muster: Muster, browser: Browser, tmp_path_factory: pytest.TempPat
     context = browser.new_context()
     page = context.new_page()
     page.goto(muster.link)
+    page.get_by_role("button", name="Sign in").click()
     assert page.url == muster.url + "/"
     path = tmp_path_factory.mktemp("browser") / "state.json"
     context.storage_state(path=path)

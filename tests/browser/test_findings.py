@@ -1,8 +1,9 @@
-"""Findings in a real browser: from the count in the navigation to the evidence, to a mute with its reason, to the audit log."""
+"""Findings in a real browser: from the count in the navigation to the evidence, to a silence and the audit log."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urljoin
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -23,9 +24,9 @@ def test_axe_finds_nothing_serious(open_page: OpenPage, path: str, scheme: str) 
     page = open_page(path, scheme=scheme)
     if issues(page):
         page.locator("details.issue summary").first.click()
-        page.locator("details.issue .issue__mute summary").first.click()
-    found = Axe().run(page).response["violations"]
-    assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+        page.locator("details.issue .issue__silence summary").first.click()
+    response = Axe().run(page).response["violations"]
+    assert [item["id"] for item in response if item["impact"] in {"serious", "critical"}] == []
 
 
 @pytest.mark.parametrize("width", [400, 768, 1024, 1440, 1920])
@@ -34,7 +35,7 @@ def test_nothing_scrolls_sideways(open_page: OpenPage, width: int) -> None:
         page = open_page(path, width=width)
         if issues(page):
             page.locator("details.issue summary").first.click()
-            page.locator("details.issue .issue__mute summary").first.click()
+            page.locator("details.issue .issue__silence summary").first.click()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, path
 
 
@@ -43,7 +44,8 @@ def test_from_the_navigation_to_the_evidence_to_the_node(open_page: OpenPage) ->
     entry = page.get_by_role("navigation", name="Pages").get_by_role("link", name=re.compile("Findings"))
     expect(entry.locator(".nav__count--alert")).to_be_visible()
     entry.click()
-    page.goto(page.url + "?by=finding&rule=slots_mismatch")
+    expect(page).to_have_url(re.compile("/incidents/"))
+    page.goto(urljoin(page.url, "/findings/?by=finding&rule=slots_mismatch"))
     first = page.locator("details.issue").first
     first.locator("summary").first.press("Enter")
     expect(first.get_by_role("heading", name="What to do")).to_be_visible()
@@ -72,7 +74,7 @@ def test_an_open_finding_stays_open_over_a_refresh_and_keeps_what_was_typed(open
     page = open_page("/findings/?by=finding")
     first = page.locator("details.issue").first
     first.locator("summary").first.click()
-    first.locator(".issue__mute summary").click()
+    first.locator(".issue__silence summary").click()
     first.get_by_label("Why").fill("half a reas")
     page.evaluate("delete document.querySelector('#findings').dataset.etag")
     with page.expect_event("response", lambda answer: "findings" in answer.url):
@@ -82,28 +84,28 @@ def test_an_open_finding_stays_open_over_a_refresh_and_keeps_what_was_typed(open
     expect(first.get_by_role("heading", name="Evidence")).to_be_visible()
 
 
-def test_mute_see_it_in_the_audit_log_and_unmute(open_page: OpenPage) -> None:
+def test_silence_see_it_in_the_audit_log_and_unsilence(open_page: OpenPage) -> None:
     page = open_page("/findings/?by=finding&rule=untainted")
     before = issues(page)
     first = page.locator("details.issue").first
     node = first.locator(".issue__main .mono").inner_text()
     first.locator("summary").first.click()
-    first.locator(".issue__mute summary").click()
+    first.locator(".issue__silence summary").click()
     first.get_by_label("Why").fill("Dedicated by other means.")
-    first.get_by_role("button", name="Mute").click()
-    expect(page.get_by_text("Muted. It stays open")).to_be_visible()
+    first.get_by_role("button", name="Silence").click()
+    expect(page.get_by_text("Finding silenced. It stays open")).to_be_visible()
     expect(page.locator("details.issue")).to_have_count(before - 1)
-    page.goto(page.url.split("?")[0] + "?status=muted&by=finding")
-    muted = page.locator("details.issue", has_text=node).first
-    muted.locator("summary").first.click()
-    expect(muted.get_by_text("Dedicated by other means.")).to_be_visible()
+    page.goto(page.url.split("?")[0] + "?status=silenced&by=finding")
+    silenced = page.locator("details.issue", has_text=node).first
+    silenced.locator("summary").first.click()
+    expect(silenced.get_by_text("Dedicated by other means.")).to_be_visible()
     page.get_by_role("link", name="Audit").click()
     row = page.locator(".audit__table tbody tr").first
-    expect(row).to_contain_text("finding.mute")
+    expect(row).to_contain_text("silenced")
     expect(row).to_contain_text("Dedicated by other means.")
     page.go_back()
-    muted.locator("summary").first.click()
-    muted.get_by_role("button", name="Unmute").click()
-    expect(page.get_by_text("No longer muted.")).to_be_visible()
+    silenced.locator("summary").first.click()
+    silenced.get_by_role("button", name="Unsilence").click()
+    expect(page.get_by_text("Silence ended.")).to_be_visible()
     page.goto(page.url.split("?")[0] + "?by=finding&rule=untainted")
     expect(page.locator("details.issue")).to_have_count(before)

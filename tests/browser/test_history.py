@@ -57,8 +57,8 @@ def test_the_window_and_the_grouping_are_chosen_without_a_reload(drawn: Any) -> 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(drawn: Any, scheme: str) -> None:
     page = drawn(scheme=scheme)
-    found = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
-    assert [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in found] == []
+    rows = [v for v in Axe().run(page).response["violations"] if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], [n["html"] for n in v["nodes"]][:3]) for v in rows] == []
 
 
 def test_on_a_phone_nothing_scrolls_sideways_and_cells_lose_their_numbers(drawn: Any) -> None:

@@ -24,7 +24,7 @@ def a_node(page: Page) -> str:
     return str(page.locator("table tbody a[href^='/nodes/']").first.get_attribute("href"))
 
 
-def test_nobody_sees_anything_without_signing_in(muster: Muster, browser: Browser) -> None:
+def test_every_page_requires_a_sign_in(muster: Muster, browser: Browser) -> None:
     page = browser.new_page()
     for path in ("/", "/nodes/", "/clusters/", "/patterns/", "/api/docs/"):
         page.goto(muster.url + path)
@@ -34,19 +34,20 @@ def test_nobody_sees_anything_without_signing_in(muster: Muster, browser: Browse
 
 def test_the_link_works_once(muster: Muster, signed_in: Any, browser: Browser) -> None:
     page = browser.new_page()
-    answer = page.goto(muster.link)
-    assert answer is not None
-    assert answer.status == 410
+    page.goto(muster.link)
+    with page.expect_response(muster.link) as response:
+        page.get_by_role("button", name="Sign in").click()
+    assert response.value.status == 410
     page.close()
 
 
-def test_the_front_page_tells_the_number_and_what_is_missing(open_page: OpenPage) -> None:
+def test_the_front_page_shows_usable_and_missing_gpus(open_page: OpenPage) -> None:
     page = open_page("/")
     expect(page).to_have_title("Fleet · Muster")
     text = page.locator("main").inner_text()
-    found = re.search(r"([\d,]+)\s*of ([\d,]+) expected", text)
-    assert found is not None
-    offered, expected = (int(figure.replace(",", "")) for figure in found.groups())
+    result = re.search(r"([\d,]+)\s*of ([\d,]+) expected", text)
+    assert result is not None
+    offered, expected = (int(figure.replace(",", "")) for figure in result.groups())
     missing = re.search(r"([\d,]+) missing", text)
     assert missing is not None
     assert expected - offered == int(missing[1].replace(",", "")) > 0
@@ -99,9 +100,9 @@ def test_open_a_node(open_page: OpenPage) -> None:
 
 def test_read_a_cluster_now(open_page: OpenPage, muster: Muster) -> None:
     page = open_page("/clusters/prod-us-east/")
-    page.get_by_role("button", name=re.compile("Read now")).click()
+    page.get_by_role("button", name=re.compile("Collect now")).click()
     expect(page).to_have_url(re.compile("/clusters/prod-us-east/"))
-    expect(page.locator("body")).to_contain_text(re.compile("being read now|already waits"))
+    expect(page.locator("body")).to_contain_text(re.compile("queued"))
 
 
 def test_a_cluster_that_goes_away_is_shown_as_stale_with_its_last_truth(open_page: OpenPage, muster: Muster) -> None:
@@ -109,11 +110,11 @@ def test_a_cluster_that_goes_away_is_shown_as_stale_with_its_last_truth(open_pag
     before = page.locator("[data-tile], .tile").count()
     muster.simulation.faults("research-onprem").set(unreachable="refused")
     try:
-        expect(page.get_by_text(re.compile("research-onprem cannot be read since"))).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(re.compile(r"research-onprem\s+unreachable since"))).to_be_visible(timeout=60_000)
         assert page.locator("[data-tile], .tile").count() == before, "its nodes stay on the map"
     finally:
         muster.simulation.faults("research-onprem").clear()
-    expect(page.get_by_text(re.compile("research-onprem cannot be read since"))).to_be_hidden(timeout=60_000)
+    expect(page.get_by_text(re.compile(r"research-onprem\s+unreachable since"))).to_be_hidden(timeout=60_000)
 
 
 def test_a_change_arrives_without_a_reload_and_open_details_stay_open(open_page: OpenPage, muster: Muster) -> None:
@@ -121,7 +122,8 @@ def test_a_change_arrives_without_a_reload_and_open_details_stay_open(open_page:
     listed = open_page("/nodes/?cluster=prod-us-east&state=full&product=NVIDIA-H100-80GB-HBM3")
     page = open_page(a_node(listed))
     name = page.url.rstrip("/").split("/")[-1]
-    details = page.locator("main details:visible").first
+    closed = page.locator("main details.rung:visible:not([open])").first
+    details = page.locator(f"#{closed.get_attribute('id')}")
     details.locator("summary").click()
     page.evaluate("window.stays = true")
     cluster.cordon(name)
@@ -136,7 +138,7 @@ def test_a_change_arrives_without_a_reload_and_open_details_stay_open(open_page:
 def test_save_a_view_and_delete_it(open_page: OpenPage) -> None:
     page = open_page("/nodes/?product=Tesla-T4")
     page.locator("summary", has_text="Views").click()
-    page.get_by_label("Save this list as").fill("my cards")
+    page.get_by_label("Save view as").fill("my cards")
     page.get_by_role("button", name="Save", exact=True).click()
     page.locator("summary", has_text="Views").click()
     expect(page.get_by_role("link", name="my cards")).to_be_visible()
@@ -148,11 +150,11 @@ def test_save_a_view_and_delete_it(open_page: OpenPage) -> None:
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(open_page: OpenPage, path: str, scheme: str) -> None:
-    found = Axe().run(open_page(path, scheme=scheme)).response["violations"]
+    response = Axe().run(open_page(path, scheme=scheme)).response["violations"]
     serious = [
-        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:4]}"
-        for one in found
-        if one["impact"] in {"serious", "critical"}
+        f"{item['id']} ({item['impact']}): {[node['target'] for node in item['nodes']][:4]}"
+        for item in response
+        if item["impact"] in {"serious", "critical"}
     ]
     assert serious == []
 
@@ -167,8 +169,8 @@ def test_nothing_scrolls_sideways(open_page: OpenPage, width: int) -> None:
 
 def test_axe_on_a_node(open_page: OpenPage) -> None:
     node = a_node(open_page("/nodes/?state=partial"))
-    found = Axe().run(open_page(node)).response["violations"]
-    assert [one["id"] for one in found if one["impact"] in {"serious", "critical"}] == []
+    response = Axe().run(open_page(node)).response["violations"]
+    assert [item["id"] for item in response if item["impact"] in {"serious", "critical"}] == []
 
 
 def test_the_theme_is_kept(open_page: OpenPage) -> None:
@@ -187,8 +189,9 @@ def test_by_keyboard_alone(open_page: OpenPage) -> None:
     assert page.evaluate("document.activeElement.textContent").strip().lower().startswith("skip")
     page.keyboard.press("/")
     page.keyboard.type("tesla")
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("/nodes/.*q=tesla"))
+    page.keyboard.press("Enter")  # before the hits have come
+    expect(page).not_to_have_url(re.compile(r"^https?://[^/]+/$"))
+    expect(page.locator("main")).to_contain_text(re.compile("tesla", re.IGNORECASE))
 
 
 def test_a_phone_reaches_every_page_by_the_menu(open_page: OpenPage) -> None:
@@ -199,5 +202,5 @@ def test_a_phone_reaches_every_page_by_the_menu(open_page: OpenPage) -> None:
 
 
 def test_the_api_docs_are_served_offline(open_page: OpenPage) -> None:
-    page = open_page("/api/docs/")
-    expect(page.get_by_text("/api/v1/nodes/", exact=True).first).to_be_visible(timeout=15_000)
+    page = open_page("/api/docs/")  # of more than 100 operations, it draws those in view
+    expect(page.get_by_text("/api/v1/audit/", exact=True).first).to_be_visible(timeout=15_000)

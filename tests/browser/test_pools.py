@@ -28,19 +28,19 @@ def adopted(_adopted: set[str], open_page: OpenPage) -> set[str]:
         page = open_page("/pools/")
         page.get_by_role("button", name=f"Adopt {POOL}", exact=True).click()
         expect(page).to_have_url(re.compile(f"/pools/{POOL}/$"))
-        expect(page.get_by_text(f"Pool {POOL} is there")).to_be_visible()
+        expect(page.get_by_text(f"Pool {POOL} was created")).to_be_visible()
         _adopted.add(POOL)
     return _adopted
 
 
 def judged(page: Page) -> None:
-    """A worker judges within seconds, on a busy machine within the minute of the beat; a page looked at anew says so."""
+    """A worker evaluates within seconds, on a busy machine within the beat's minute; a reloaded page shows it."""
     for _ in range(70):
-        if page.locator(".page-title .badge").first.inner_text() != "Not judged yet":
+        if page.locator(".page-title .badge").first.inner_text() != "Not evaluated yet":
             return
         page.wait_for_timeout(1_000)
         page.reload()
-    pytest.fail("nobody judged the promise")
+    pytest.fail("compliance was not evaluated")
 
 
 def test_a_pool_and_a_class_are_adopted_and_a_manifest_is_copied(adopted: set[str], open_page: OpenPage) -> None:
@@ -51,10 +51,10 @@ def test_a_pool_and_a_class_are_adopted_and_a_manifest_is_copied(adopted: set[st
     expect(page).to_have_url(re.compile("/classes/full-gpu-inference/$"))
     judged(page)
     room = page.locator("#open-class .one-number b")
-    one = room.inner_text()
+    inner_text = room.inner_text()
     page.get_by_role("link", name=re.compile(r"^4 GPUs")).click()
     expect(page).to_have_url(re.compile("gpus=4"))
-    expect(room).not_to_have_text(one)
+    expect(room).not_to_have_text(inner_text)
     page.get_by_label("Name", exact=True).fill("rerank")
     page.get_by_label("Namespace", exact=True).fill("search")
     code = page.get_by_label("Manifest", exact=True)
@@ -62,17 +62,17 @@ def test_a_pool_and_a_class_are_adopted_and_a_manifest_is_copied(adopted: set[st
     expect(page.get_by_label("Namespace", exact=True)).to_be_focused()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator(".manifest .code").get_by_role("button").click()
-    told = yaml.safe_load(page.evaluate("navigator.clipboard.readText()"))
-    assert (told["kind"], told["metadata"]["name"], told["metadata"]["namespace"]) == ("Pod", "rerank", "search")
-    assert told["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "4"}
+    safe_load = yaml.safe_load(page.evaluate("navigator.clipboard.readText()"))
+    assert (safe_load["kind"], safe_load["metadata"]["name"], safe_load["metadata"]["namespace"]) == ("Pod", "rerank", "search")
+    assert safe_load["spec"]["containers"][0]["resources"]["limits"] == {"nvidia.com/gpu": "4"}
     page.get_by_label("Name", exact=True).fill("Not A Name")
-    expect(page.get_by_text("is no DNS label")).to_be_visible()
+    expect(page.get_by_text("is not a valid DNS label")).to_be_visible()
 
 
 def test_a_pool_is_edited_with_its_effect_shown_while_typing(adopted: set[str], open_page: OpenPage) -> None:
     page = open_page(f"/pools/{POOL}/edit/")
     preview = page.locator("#preview")
-    expect(preview).to_contain_text("Nobody joins, nobody leaves.")
+    expect(preview).to_contain_text("No node joins or leaves.")
     labels = page.get_by_label("Labels")
     written = labels.input_value()
     labels.fill("node-pool=h200-training")
@@ -81,11 +81,11 @@ def test_a_pool_is_edited_with_its_effect_shown_while_typing(adopted: set[str], 
     labels.fill("node-pool in (")
     expect(preview).to_contain_text("Labels.")
     labels.fill(written)
-    expect(preview).to_contain_text("Nobody joins, nobody leaves.")
-    page.get_by_label(re.compile("^Promise")).fill("50")
+    expect(preview).to_contain_text("No node joins or leaves.")
+    page.get_by_label(re.compile("^Availability target")).fill("50")
     page.get_by_role("button", name="Save").click()
     expect(page).to_have_url(re.compile(f"/pools/{POOL}/$"))
-    expect(page.locator("main")).to_contain_text("50 % promised")
+    expect(page.locator("main")).to_contain_text("target 50 %")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -93,9 +93,9 @@ def test_a_pool_is_edited_with_its_effect_shown_while_typing(adopted: set[str], 
 def test_anyone_can_read_them(adopted: set[str], open_page: OpenPage, path: str, scheme: str) -> None:
     page = open_page(path, scheme=scheme)
     page.wait_for_load_state("networkidle")
-    found = Axe().run(page).response["violations"]
+    response = Axe().run(page).response["violations"]
     # the shell's brand and name stand outside of landmarks, which axe calls moderate: that is not these pages' matter
-    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found if one["id"] != "region"] == []
+    assert [(item["id"], [node["html"] for node in item["nodes"]][:3]) for item in response if item["id"] != "region"] == []
 
 
 @pytest.mark.parametrize("width", [400, 768, 1024, 1920])

@@ -48,58 +48,58 @@ def until(page: Page, words: str) -> None:
 
 
 def tell(page: Page, receiver: HttpReceiver) -> None:
-    """A rule that tells of promises to a webhook on this machine."""
+    """A rule that sends events of compliance to a webhook on this machine."""
     page.get_by_label("Name").fill("Robot of the platform")
     page.get_by_label("Signed webhook").check()
     page.get_by_label("Address", exact=True).fill(f"{receiver.url}/hook")
     page.get_by_label("Name").press("Enter")
-    expect(page.get_by_text("is a target now")).to_be_visible()
+    expect(page.get_by_text("added")).to_be_visible()
     page.goto(page.url.partition("/notifications/")[0] + "/notifications/rules/new/")
     page.get_by_label("Name").fill("Promises")
     page.get_by_label("Target").select_option(label="Robot of the platform")
-    page.get_by_label("A pool or a class is at risk or breaks its promise").check()
-    page.get_by_role("button", name="Add the rule").click()
+    page.get_by_label("Compliance of a pool or class becomes at risk or violated").check()
+    page.get_by_role("button", name="Add rule").click()
     expect(page.locator("main")).to_contain_text("Promises")
 
 
-def test_a_class_breaks_when_its_nodes_are_shared_and_everybody_is_told(
+def test_a_class_is_violated_when_its_nodes_are_shared_and_all_are_notified(
     muster: Muster, open_page: OpenPage, receiver: HttpReceiver
 ) -> None:
     signal.alarm(300)  # it waits twice for a beat that comes once a minute
-    cluster = next(one for one in muster.simulation.fleet.clusters if one.name == CLUSTER)
+    cluster = next(item for item in muster.simulation.fleet.clusters if item.name == CLUSTER)
     nodes = [node.name for node in cluster.nodes.values() if node.pool == LABEL]
     for node in nodes:
         cluster.set_time_slicing(node, 1)  # which empties it
     tell(open_page("/notifications/targets/new/"), receiver)
     page = open_page("/pools/apply/")
     page.get_by_label("Documents").fill(DECLARED)
-    page.get_by_role("button", name="Look what would change").click()
+    page.get_by_role("button", name="Preview changes").click()
     page.get_by_role("button", name="Apply").click()
     page.goto(f"{muster.url}/classes/pilot-full/")
-    until(page, "kept")
+    until(page, "Met")
     room = page.locator("#open-class .one-number b")
     expect(room).to_have_text(re.compile(r"^[1-9]\d*\s*replicas"))
     try:
         for node in nodes:
             cluster.set_time_slicing(node, 4)
-        until(page, "Broken")
+        until(page, "Violated")
         expect(room).to_have_text(re.compile(r"^0\s*replicas"))
         expect(page.locator("#open-class")).to_contain_text("share")
         page.goto(f"{muster.url}/findings/?q=pilot")
         expect(page.locator("main")).to_contain_text("class pilot-full")
-        told = heard(receiver, page)
-        assert any("pilot-full" in title for title in told), told
+        result = titles_sent(receiver, page)
+        assert any("pilot-full" in title for title in result), result
     finally:
         for node in nodes:
             cluster.set_time_slicing(node, 1)
 
 
-def heard(receiver: HttpReceiver, page: Page) -> set[str]:
-    """Titles of what the webhook was told of the class: a rule gathers for a minute, and then comes the beat's."""
-    told: set[str] = set()
+def titles_sent(receiver: HttpReceiver, page: Page) -> set[str]:
+    """Titles of the class's notifications: a rule groups for a minute, and then comes the beat's."""
+    rows: set[str] = set()
     for _ in range(150):
-        told = {notice["title"] for request in receiver.requests for notice in json.loads(request.body)["notices"]}
-        if any("pilot-full" in title for title in told):
+        rows = {notice["title"] for request in receiver.requests for notice in json.loads(request.body)["notices"]}
+        if any("pilot-full" in title for title in rows):
             break
         page.wait_for_timeout(1_000)
-    return told
+    return rows

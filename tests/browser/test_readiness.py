@@ -19,11 +19,11 @@ def figure(text: str) -> int:
 
 
 def serious(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
+    response = Axe().run(page).response["violations"]
     return [
-        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:4]}"
-        for one in found
-        if one["impact"] in {"serious", "critical"}
+        f"{item['id']} ({item['impact']}): {[node['target'] for node in item['nodes']][:4]}"
+        for item in response
+        if item["impact"] in {"serious", "critical"}
     ]
 
 
@@ -69,7 +69,7 @@ def test_a_click_between_the_blocks_is_a_moment_too(open_page: OpenPage) -> None
     expect(page.locator("[data-timeline-guide] text")).to_have_text(re.compile(r"\w+ \d+ \w+ \d\d:\d\d UTC"))
     page.mouse.click(box["x"] + box["width"] * 0.2, box["y"] + 20)
     expect(page).to_have_url(re.compile(r"\?at=\d{4}-"))
-    expect(page.get_by_text("This node was not there")).to_be_visible()
+    expect(page.get_by_text("Node absent at that moment")).to_be_visible()
 
 
 def test_the_timeline_and_the_map_by_keyboard(open_page: OpenPage) -> None:
@@ -106,7 +106,7 @@ def test_as_of_by_the_menu_works_for_the_fleet(open_page: OpenPage) -> None:
     page.locator("summary", has_text="As of").click()
     page.get_by_role("link", name="24 hours ago").click()
     expect(page).to_have_url(re.compile(r"\?at="))
-    expect(page.get_by_text("Nothing was judged at that moment")).to_be_visible()
+    expect(page.get_by_text("No data for that moment")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

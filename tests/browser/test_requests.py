@@ -24,28 +24,28 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from fleet.models import Node, Role, Team, User
 from fleet.selectors import classes as catalogue, declarations, pools as pool_select
-from fleet.services import classes, pools, requests, teams
+from fleet.services import access_requests, classes, pools, teams
 now = timezone.now()
 people = {name: User.objects.get_or_create(username=name, defaults={"role": role})[0]
           for name, role in (("mia", Role.DEVELOPER), ("otto", Role.OPERATOR), ("sam", Role.DEVELOPER))}
 if not Team.objects.exists():
     for suggestion in pool_select.suggestions(now):
         pools.save(people["otto"], suggestion.pool, now)
-    promises = [declarations.promise_of(version) for version in declarations.newest_versions().values()]
-    for promise in [*promises, *(starter.promise for starter in catalogue.offered_starters(now))]:
-        promise = msgspec.structs.replace(promise, max_replicas=1, max_hours=720)
-        version = classes.save(people["otto"], promise, now)
-        if promise.slug == "full-gpu-inference":
+    class_specs = [declarations.spec_of(version) for version in declarations.newest_versions().values()]
+    for class_spec in [*class_specs, *(starter.class_spec for starter in catalogue.offered_starters(now))]:
+        class_spec = msgspec.structs.replace(class_spec, max_replicas=1, max_hours=720)
+        version = classes.save(people["otto"], class_spec, now)
+        if class_spec.slug == "full-gpu-inference":
             full = version
     team = teams.save_team(people["otto"], "search", "Search", ["search"], None, "", now)
     teams.set_member(people["otto"], team, people["mia"], lead=True, now=now)
-    told = {"namespace": "search", "now": now, "purpose": "For the pages."}
-    granted = requests.draft(people["mia"], team, full, name="granted", replicas=1, **told)
-    requests.submit(people["mia"], granted.pk, now)
+    shared = {"namespace": "search", "now": now, "purpose": "For the pages."}
+    granted = access_requests.draft(people["mia"], team, full, name="granted", replicas=1, **shared)
+    access_requests.submit(people["mia"], granted.pk, now)
     for name in ("first", "second"):
-        asked = requests.draft(people["mia"], team, full, name=name, replicas=3, **told)
-        requests.submit(people["mia"], asked.pk, now)
-    requests.draft(people["mia"], team, full, name="a-draft", replicas=1, **told)
+        asked = access_requests.draft(people["mia"], team, full, name=name, replicas=3, **shared)
+        access_requests.submit(people["mia"], asked.pk, now)
+    access_requests.draft(people["mia"], team, full, name="a-draft", replicas=1, **shared)
 for name, user in people.items():
     session = SessionStore()
     session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
@@ -98,7 +98,7 @@ def as_(muster: Muster, browser: Browser, sessions: dict[str, tuple[str, str]]) 
 def ask(page: Page, name: str, replicas: str) -> str:
     """Fills in the form above the limit and submits it; the address of the request."""
     page.get_by_label("Replicas").fill(replicas)
-    page.get_by_label("Name of the workload").fill(name)
+    page.get_by_label("Workload name").fill(name)
     expect(page.locator(".ask__outlook").get_by_text("Needs approval")).to_be_visible()
     page.get_by_role("button", name="Submit for approval").click()
     expect(page.locator("h1").get_by_text("Needs approval")).to_be_visible()
@@ -113,10 +113,10 @@ def test_from_the_class_to_the_manifest(as_: _As) -> None:
     mia.locator(".ask__size", has_text="2 slots").click()
     expect(mia.locator(".ask__outlook .one-number")).to_contain_text("of 2 slots could land now")
     mia.get_by_label("Image (optional)").fill("not an image")
-    expect(mia.get_by_text("is no image: write registry/name:tag.")).to_be_visible()
+    expect(mia.get_by_text("is not a valid image: use registry/name:tag.")).to_be_visible()
     mia.get_by_label("Image (optional)").fill("registry.example/search/rerank:3")
-    expect(mia.get_by_text("is no image")).to_have_count(0)
-    mia.get_by_label("What for (optional)").fill("Reranking")
+    expect(mia.get_by_text("is not a valid image")).to_have_count(0)
+    mia.get_by_label("Purpose (optional)").fill("Reranking")
     where = ask(mia, "rerank", "4")
 
     otto = as_("otto", "/")
@@ -143,31 +143,31 @@ def test_from_the_class_to_the_manifest(as_: _As) -> None:
     assert [int(amount) for amount in container["resources"]["limits"].values()] == [2]
 
 
-def test_what_is_typed_survives_what_the_server_answers_meanwhile(as_: _As) -> None:
+def test_typed_text_survives_a_refresh(as_: _As) -> None:
     page = as_("mia", "/requests/new/?class=full-gpu-inference")
-    for label, words in (("Name of the workload", "llama"), ("Image (optional)", "registry.example/llama:3"), ("Replicas", "3")):
+    for label, words in (("Workload name", "llama"), ("Image (optional)", "registry.example/llama:3"), ("Replicas", "3")):
         page.get_by_label(label).press_sequentially(words, delay=30)
-    page.get_by_label("What for (optional)").press_sequentially("Slowly typed, over several answers.", delay=40)
+    page.get_by_label("Purpose (optional)").press_sequentially("Slowly typed, over several answers.", delay=40)
     expect(page.locator(".ask__outlook").get_by_text("Needs approval")).to_be_visible()
     page.wait_for_timeout(600)
-    told = {label: page.get_by_label(label).input_value() for label in ("Name of the workload", "Image (optional)", "Replicas")}
-    assert list(told.values()) in (["llama", "registry.example/llama:3", "13"], ["llama", "registry.example/llama:3", "31"])
-    assert page.get_by_label("What for (optional)").input_value() == "Slowly typed, over several answers."
+    fields = {label: page.get_by_label(label).input_value() for label in ("Workload name", "Image (optional)", "Replicas")}
+    assert list(fields.values()) in (["llama", "registry.example/llama:3", "13"], ["llama", "registry.example/llama:3", "31"])
+    assert page.get_by_label("Purpose (optional)").input_value() == "Slowly typed, over several answers."
 
 
 def test_a_decision_after_a_withdrawal_says_so_and_loses_nothing(as_: _As) -> None:
     mia = as_("mia", "/requests/new/?class=full-gpu-inference")
-    where = ask(mia, "withdrawn-meanwhile", "5")
+    where = ask(mia, "withdrawn-since", "5")
     otto = as_("otto", "/approvals/")
-    waiting = otto.get_by_role("article").filter(has=otto.get_by_role("heading", name="withdrawn-meanwhile"))
+    waiting = otto.get_by_role("article").filter(has=otto.get_by_role("heading", name="withdrawn-since"))
     waiting.get_by_label("Reason").fill("You may have it until March.")
     mia.goto(where)
     mia.get_by_text("Withdraw", exact=True).click()
-    mia.get_by_role("button", name="Withdraw the request").click()
+    mia.get_by_role("button", name="Withdraw request").click()
     expect(mia.locator("h1").get_by_text("Withdrawn")).to_be_visible()
     waiting.get_by_role("button", name="Approve").click()
     alert = otto.get_by_role("alert")
-    expect(alert).to_contain_text("This request was withdrawn. So nobody can approve it now. Nothing was changed by you.")
+    expect(alert).to_contain_text("This request was withdrawn and cannot be approved. Your change was not saved.")
     expect(alert).to_contain_text("You may have it until March.")
     mia.reload()
     expect(mia.locator("h1").get_by_text("Withdrawn")).to_be_visible()
@@ -192,13 +192,13 @@ def pages(page: Page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(as_: _As, muster: Muster, scheme: str) -> None:
     page = as_("otto", "/requests/", scheme=scheme)
-    found = {}
+    result = {}
     for path in pages(page):
         page.goto(muster.url + path)
         page.evaluate("for (const one of document.querySelectorAll('.request__acts details')) one.open = true")
         violations = Axe().run(page).response["violations"]
-        found[path] = [one["id"] for one in violations if one["impact"] in {"serious", "critical"}]
-    assert {path: ids for path, ids in found.items() if ids} == {}
+        result[path] = [violation["id"] for violation in violations if violation["impact"] in {"serious", "critical"}]
+    assert {path: ids for path, ids in result.items() if ids} == {}
 
 
 @pytest.mark.parametrize("width", [400, 768, 1024, 1920])
@@ -209,6 +209,6 @@ def test_nothing_scrolls_sideways(as_: _As, muster: Muster, width: int) -> None:
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, path
 
 
-def test_whoever_is_in_no_team_is_told_so(as_: _As) -> None:
+def test_a_user_without_a_team_sees_why(as_: _As) -> None:
     page = as_("sam", "/requests/new/")
-    expect(page.get_by_text("You are in no team yet")).to_be_visible()
+    expect(page.get_by_text("You are not in a team yet")).to_be_visible()

@@ -1,4 +1,4 @@
-"""One simulated cluster, and the way to it. Tests that need another name theirs alike."""
+"""One simulated cluster, and the connection to it. Tests that need another one use the same names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleet.domain.snapshot import ClusterSnapshot
 from fleet.simulator.faults import Faults
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import Simulation, serve
-from tests.collectors.passes import CLUSTER, look, one
+from tests.collectors.passes import CLUSTER, look, only_connection
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,17 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def faults(simulation: Simulation) -> Iterator[Faults]:
-    found = simulation.faults(CLUSTER)
-    yield found
-    found.clear()
+    result = simulation.faults(CLUSTER)
+    yield result
+    result.clear()
 
 
 @pytest.fixture
 def connection(simulation: Simulation, tmp_path: Path) -> Connection:
-    return one(simulation.kubeconfig(tmp_path / "kubeconfig"))
+    return only_connection(simulation.kubeconfig(tmp_path / "kubeconfig"))
 
 
 @pytest.fixture(scope="module")
 def whole(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> ClusterSnapshot:
     """What a pass sees when nothing is wrong."""
-    return look(one(simulation.kubeconfig(tmp_path_factory.mktemp("whole") / "kubeconfig")))
+    return look(only_connection(simulation.kubeconfig(tmp_path_factory.mktemp("whole") / "kubeconfig")))

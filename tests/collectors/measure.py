@@ -1,7 +1,7 @@
 """What a pass costs beside the plain transfer of the same pages, and beside the typed models of the client.
 
 `python -m tests.collectors.measure KUBECONFIG`, against a cluster of any size, simulated or real. Each candidate runs in
-a process of its own, so that peak memory and start-up are its own; the second of two rounds is told (warm).
+a process of its own, so that peak memory and start-up are its own; the second of two rounds is printed (warm).
 """
 
 from __future__ import annotations
@@ -71,21 +71,21 @@ CANDIDATES: dict[str, Callable[[str], int]] = {"floor": floor, "collect": collec
 
 def measure(candidate: str, kubeconfig: str, rounds: int = 2) -> dict[str, Any]:
     """Wall and CPU seconds of the last round, peak MB of the process. Run in a process of its own."""
-    told: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for _ in range(rounds):
         started, cpu = time.perf_counter(), time.process_time()
         result = CANDIDATES[candidate](kubeconfig)
-        told = {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu, "result": result}
-    return {**told, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+        fields = {"wall_s": time.perf_counter() - started, "cpu_s": time.process_time() - cpu, "result": result}
+    return {**fields, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
 def compare(kubeconfig: str) -> dict[str, dict[str, Any]]:
     """All candidates, each in its own process."""
-    told = {}
+    fields = {}
     for candidate in CANDIDATES:
         command = [sys.executable, "-m", "tests.collectors.measure", kubeconfig, candidate]
-        told[candidate] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return told
+        fields[candidate] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return fields
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from fleet.collectors import kube
 from fleet.collectors.kube import Connection
 from fleet.collectors.run import collect
 from fleet.collectors.session import Limits
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot.sections import Outcome
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CLUSTER = "prod-us-east"
@@ -23,7 +23,7 @@ NEED = {"operator": ("device_plugin_config",), "pods": ASKED}
 """What cannot be read without a section."""
 
 
-def one(path: Path) -> Connection:
+def only_connection(path: Path) -> Connection:
     (connection,) = kube.list_connections(str(path), [], False)
     return connection
 

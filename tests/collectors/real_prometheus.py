@@ -21,7 +21,7 @@ _TOLD_BY_ALL = (
     *("vllm:num_requests_waiting", "sglang:num_queue_reqs", "tgi_queue_size", "nv_inference_pending_request_count"),
     "num_requests_waiting",
 )
-"""What every card, and every model server, tells once."""
+"""Metrics that every GPU, or every model server, has once."""
 
 
 def _free_port() -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.collectors import apis, version
 from fleet.collectors.errors import Asked, Failure
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 
@@ -53,8 +53,8 @@ def test_other_failures_of_discovery_are_failures(answer: int, outcome: Outcome)
 )
 def test_a_refusal_explained(resources: object, outcome: Outcome) -> None:
     server = Server({"/apis/nvidia.com/v1": resources})  # type: ignore[dict-item]
-    told = apis.explain_refusal(session(server), apis.parse(body("apis")), REFUSED, ASKED, "v1")
-    assert told.outcome is outcome
+    explain_refusal = apis.explain_refusal(session(server), apis.parse(body("apis")), REFUSED, ASKED, "v1")
+    assert explain_refusal.outcome is outcome
 
 
 def test_only_refusals_are_explained() -> None:
@@ -71,4 +71,4 @@ def test_something_else_that_answers_is_no_api_server(odd: bytes) -> None:
     with pytest.raises(Failure) as caught:
         version.fetch(session(Server({"/version": odd})))
     assert caught.value.outcome is Outcome.MALFORMED
-    assert "no Kubernetes API server" in caught.value.reason
+    assert "not a Kubernetes API server" in caught.value.reason

@@ -86,8 +86,8 @@ def test_the_dra_validator_carries_the_other_validators_label() -> None:
     ],
 )
 def test_by_image_where_a_daemonset_was_renamed(image: str, component: str) -> None:
-    assert component_of({"app": "ours"}, "our-own-name", [image]) == component
-    assert component_of({"app": "ours"}, "", [image]) == "", "a team's own pod may use any image"
+    assert component_of({"app": "team-app"}, "our-own-name", [image]) == component
+    assert component_of({"app": "team-app"}, "", [image]) == "", "a team's own pod may use any image"
 
 
 def test_a_team_may_call_its_pods_what_it_likes() -> None:

@@ -26,12 +26,12 @@ def write(path: Path, contexts: dict[str, tuple[str, str]], servers: dict[str, s
 
 @pytest.fixture
 def two_files(tmp_path: Path) -> str:
-    one = write(tmp_path / "one" / "config", {"a": ("prod", "me")}, {"prod": "https://one"}, {"me": {"token": "1"}})
+    result = write(tmp_path / "one" / "config", {"a": ("prod", "me")}, {"prod": "https://one"}, {"me": {"token": "1"}})
     contexts = {"a": ("other", "me"), "b": ("prod", "you"), "c": ("third", "you")}
     servers = {"prod": "https://never", "other": "https://never", "third": "https://three/"}
     users = {"me": {"token": "2"}, "you": {"client-certificate": "you.pem", "client-key": "/abs/key.pem"}}
     two = write(tmp_path / "two" / "config", contexts, servers, users)
-    return f"{one}{os.pathsep}{os.pathsep}{two}"
+    return f"{result}{os.pathsep}{os.pathsep}{two}"
 
 
 def test_every_context_is_a_cluster_and_the_first_file_wins(two_files: str) -> None:
@@ -105,7 +105,7 @@ def test_one_broken_context_does_not_hide_the_others(tmp_path: Path) -> None:
         resolve(bad)
 
 
-def test_a_user_nobody_wrote_down(tmp_path: Path) -> None:
+def test_a_context_with_an_unknown_user(tmp_path: Path) -> None:
     path = write(tmp_path / "c", {"a": ("x", "ghost")}, {"x": "https://x"}, {})
     with pytest.raises(ConfigurationError, match="'ghost'"):
         resolve(list_connections(str(path), [], False)[0])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fleet.collectors.daemonsets import PluginSource
 from fleet.collectors.device_plugin_config import Configs, choose_default, decode, fetch, parse, parse_one
 from fleet.collectors.errors import Asked, Failure
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import DevicePluginConfig
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 
@@ -21,7 +21,7 @@ SOURCE = PluginSource(namespace="gpu-operator", config_map="cm")
 PATH = "/api/v1/namespaces/gpu-operator/configmaps/cm"
 
 
-def one(text: str) -> DevicePluginConfig:
+def parse_config(text: str) -> DevicePluginConfig:
     return parse_one("ns", "cm", "key", text)
 
 
@@ -44,7 +44,7 @@ sharing:
   timeSlicing:
     resources: [{name: nvidia.com/gpu, replicas: 4}, {name: nvidia.com/mig-1g.5gb, replicas: 2}]
 """
-    config = one(text)
+    config = parse_config(text)
     assert config.mig_strategy == "mixed"
     assert config.replicas == {"nvidia.com/gpu": 4, "nvidia.com/mig-1g.5gb": 2}
 
@@ -53,7 +53,7 @@ sharing:
     "text", ["", "version: v1", "version: v1\nsharing:", "sharing: {timeSlicing: {resources: []}}", "flags: null"]
 )
 def test_nothing_configured_is_no_error(text: str) -> None:
-    config = one(text)
+    config = parse_config(text)
     assert (config.sharing, config.replicas, config.error) == ("", {}, "")
 
 
@@ -77,14 +77,14 @@ def test_nothing_configured_is_no_error(text: str) -> None:
     ],
 )
 def test_what_is_wrong_stands_in_the_error(text: str, says: str) -> None:
-    config = one(text)
+    config = parse_config(text)
     assert says in config.error
     assert (config.sharing, config.replicas) == ("", {})
 
 
 @given(st.text(max_size=200))
 def test_no_text_ever_raises(text: str) -> None:
-    one(text)
+    parse_config(text)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import urllib3.exceptions as http
 
 from fleet.collectors.errors import Asked, Failure, from_answer, from_transport, shorten
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body, names, recording
 
 NODES = Asked(verb="list", resource="nodes")
@@ -17,9 +17,9 @@ OPTIONAL = Asked(verb="list", resource="nodes", group="metrics.k8s.io", optional
 
 EXPECTED = {
     "err_400_bad_continue": Outcome.EXPIRED,
-    "err_400_bad_field_selector": Outcome.MALFORMED,
-    "err_400_bad_label_selector": Outcome.MALFORMED,
-    "err_400_bad_limit": Outcome.MALFORMED,
+    "err_400_bad_field_selector": Outcome.REFUSED,
+    "err_400_bad_label_selector": Outcome.REFUSED,
+    "err_400_bad_limit": Outcome.REFUSED,
     "err_401_invalid_token": Outcome.UNAUTHORISED,
     "err_403_anonymous": Outcome.UNAUTHORISED,
     "err_403_get_configmap": Outcome.FORBIDDEN,
@@ -29,14 +29,14 @@ EXPECTED = {
     "err_404_group_muster_403": Outcome.FORBIDDEN,
     "err_404_node": Outcome.MALFORMED,
     "err_404_old_dra_version": Outcome.MALFORMED,
-    "err_405_method": Outcome.MALFORMED,
-    "err_406_accept": Outcome.MALFORMED,
-    "err_409_already_exists": Outcome.MALFORMED,
-    "err_409_conflict_version": Outcome.MALFORMED,
+    "err_405_method": Outcome.REFUSED,
+    "err_406_accept": Outcome.REFUSED,
+    "err_409_already_exists": Outcome.REFUSED,
+    "err_409_conflict_version": Outcome.REFUSED,
     "err_410_continue_expired_nodes": Outcome.EXPIRED,
     "err_410_continue_expired_pods": Outcome.EXPIRED,
     "err_410_list_exact_old_rv": Outcome.EXPIRED,
-    "err_422_invalid": Outcome.MALFORMED,
+    "err_422_invalid": Outcome.REFUSED,
     "err_429_apf": Outcome.THROTTLED,
     "err_429_storage_initializing": Outcome.THROTTLED,
     "err_504_future_resource_version": Outcome.UNREACHABLE,
@@ -44,7 +44,7 @@ EXPECTED = {
 WATCHES = {"err_410_watch_old_rv", "err_watch_future_resource_version"}  # streams, not answers: Muster watches nothing
 
 
-def told(name: str, asked: Asked = NODES) -> Failure:
+def failure_of(name: str, asked: Asked = NODES) -> Failure:
     answer = recording(name)
     return from_answer(answer["status"], answer["headers"], body(name), asked)
 
@@ -55,28 +55,28 @@ def test_every_recorded_error_is_expected() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_outcome_of_recorded_errors(name: str) -> None:
-    failure = told(name)
+    failure = failure_of(name)
     assert failure.outcome is EXPECTED[name]
     assert failure.reason.endswith(".")
     assert "\n" not in failure.reason
 
 
 def test_only_optional_resources_can_be_absent() -> None:
-    assert told("err_404_group", OPTIONAL).outcome is Outcome.ABSENT
-    assert told("err_404_old_dra_version", OPTIONAL).outcome is Outcome.ABSENT
+    assert failure_of("err_404_group", OPTIONAL).outcome is Outcome.ABSENT
+    assert failure_of("err_404_old_dra_version", OPTIONAL).outcome is Outcome.ABSENT
 
 
 def test_a_refusal_says_who_may_not_do_what() -> None:
     asked = Asked(verb="get", resource="configmaps", namespace="gpu-operator", name="x")
-    assert told("err_403_get_configmap", asked).reason == (
+    assert failure_of("err_403_get_configmap", asked).reason == (
         "The account muster may not get configmaps x in namespace gpu-operator."
     )
-    assert told("err_404_group_muster_403", OPTIONAL).reason == "The account muster may not list nodes.metrics.k8s.io."
+    assert failure_of("err_404_group_muster_403", OPTIONAL).reason == "The account muster may not list nodes.metrics.k8s.io."
 
 
 @pytest.mark.parametrize("name", ["err_429_apf", "err_429_storage_initializing", "err_504_future_resource_version"])
 def test_retry_after_is_read_from_header_or_status(name: str) -> None:
-    failure = told(name)
+    failure = failure_of(name)
     assert failure.retry_after == 1.0
     assert failure.transient
 

@@ -10,8 +10,8 @@ import pytest
 
 from fleet.collectors import events
 from fleet.collectors.errors import Failure
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import NodeEvent
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.scripted import Server, session
 
 PATH = "/api/v1/namespaces/default/events"
@@ -87,7 +87,7 @@ def test_of_a_storm_the_newest_of_a_kind_are_kept() -> None:
     assert "uid-e0199" not in {event.uid for event in listing.items}
 
 
-def test_of_too_many_pages_the_rest_is_left_and_said_so() -> None:
+def test_too_many_pages_are_cut_and_reported() -> None:
     def page(query: dict[str, str], _: Any) -> dict[str, Any]:
         number = int(query.get("continue", "0"))
         return listed(made(f"e{number}"), continue_=str(number + 1))

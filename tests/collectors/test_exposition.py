@@ -29,16 +29,19 @@ def official(text: str) -> list[Sample]:
     Prometheus keeps them."""
     return [
         Sample(
-            one.name, dict(one.labels), float(one.value), None if one.timestamp is None else round(float(one.timestamp) * 1000)
+            sample.name,
+            dict(sample.labels),
+            float(sample.value),
+            None if sample.timestamp is None else round(float(sample.timestamp) * 1000),
         )
         for family in text_string_to_metric_families(text)
-        for one in family.samples
+        for sample in family.samples
     ]
 
 
-def same(one: Sample, other: Sample) -> bool:
-    values = (one.value == other.value) or (math.isnan(one.value) and math.isnan(other.value))
-    return values and (one.name, one.labels, one.at_ms) == (other.name, other.labels, other.at_ms)
+def same(sample: Sample, other: Sample) -> bool:
+    values = (sample.value == other.value) or (math.isnan(sample.value) and math.isnan(other.value))
+    return values and (sample.name, sample.labels, sample.at_ms) == (other.name, other.labels, other.at_ms)
 
 
 @given(st.lists(LINE, max_size=6))
@@ -48,24 +51,24 @@ def same(one: Sample, other: Sample) -> bool:
 @example([f"a {2**53 + 1}"])
 def test_reads_what_the_official_parser_reads(lines: list[str]) -> None:
     text = page("# HELP some words", *lines)
-    mine, theirs = list(parse(text)), official(text)
-    assert len(mine) == len(theirs)
+    result, item = list(parse(text)), official(text)
+    assert len(result) == len(item)
     # The official one gathers a name's samples; the order within a name is the page's in both.
-    mine.sort(key=lambda one: one.name)
-    theirs.sort(key=lambda one: one.name)
-    assert all(same(one, other) for one, other in zip(mine, theirs, strict=True))
+    result.sort(key=lambda row: row.name)
+    item.sort(key=lambda their: their.name)
+    assert all(same(value, other) for value, other in zip(result, item, strict=True))
 
 
 def test_a_whole_page() -> None:
     text = whole_page(8)
-    mine, theirs = list(parse(text)), official(text)
-    assert len(mine) > 8 * 40
-    assert mine == theirs
+    result, item = list(parse(text)), official(text)
+    assert len(result) > 8 * 40
+    assert result == item
 
 
 def test_only_what_is_wanted() -> None:
     text = whole_page(2)
-    assert {one.name for one in parse(text, {"DCGM_FI_DEV_FB_USED"})} == {"DCGM_FI_DEV_FB_USED"}
+    assert {item.name for item in parse(text, {"DCGM_FI_DEV_FB_USED"})} == {"DCGM_FI_DEV_FB_USED"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_what_is_no_page_holds_no_sample(text: str) -> None:
 
 def test_one_broken_line_costs_only_itself() -> None:
     text = 'a 1\nb{x="1" 2\nc{x="1"} 3\r\n'
-    assert [(one.name, one.value) for one in parse(text)] == [("a", 1.0), ("c", 3.0)]
+    assert [(item.name, item.value) for item in parse(text)] == [("a", 1.0), ("c", 3.0)]
 
 
 def test_bytes_that_are_no_utf8_are_marked() -> None:
@@ -99,5 +102,5 @@ def test_bytes_that_are_no_utf8_are_marked() -> None:
     ids=["a long name", "a long label", "a value that never ends", "a long blank"],
 )
 def test_a_line_that_is_none_is_passed_over_however_long_it_is(line: str) -> None:
-    """Read in one go: to try it anew from each letter would take hours, and any pod may write such a line."""
+    """Read in one pass: a retry from each letter would take hours, and any pod can write such a line."""
     assert [sample.name for sample in parse(f"{line}\nup 1\n")] in (["up"], ["a", "up"])

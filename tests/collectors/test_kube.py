@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from fleet.collectors import addresses, kube
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
 from fleet.collectors.kube import Client, Connection
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.clients import ASKED, OK, ask, client_for, failure_of
 from tests.collectors.fake_api import FakeApi, Reply, serving, write_kubeconfig
 
@@ -79,16 +81,16 @@ def reading(api: FakeApi, tmp_path: Path) -> Client:
     return client_for(write_kubeconfig(tmp_path / "config", api.url))
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_a_refused_connection(tmp_path: Path) -> None:
     with serving(OK) as api:
         client = reading(api, tmp_path)
     failure = failure_of(client)
     assert failure.outcome is Outcome.UNREACHABLE
-    assert "refuses connections" in failure.reason
+    assert "Connection refused" in failure.reason
     assert failure.transient
 
 
-def test_a_name_nobody_knows(tmp_path: Path) -> None:
+def test_a_name_that_does_not_resolve(tmp_path: Path) -> None:
     client = client_for(write_kubeconfig(tmp_path / "config", "https://api.invalid:6443"))
     with pytest.raises(Failure) as caught:
         client.find_host(Deadline(5))
@@ -154,6 +156,24 @@ def test_an_answer_that_is_too_large(tmp_path: Path, reply: Reply) -> None:
         assert len(ask(client, max_bytes=50_000).body) == 50_000
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_small_answer_that_unpacks_to_a_large_one_is_not_unpacked_whole(tmp_path: Path, layers: int) -> None:
+    """100 MiB of zeros are 100 KiB packed once, and 400 bytes packed twice."""
+    bomb = b"\0" * (100 * 2**20)
+    for _ in range(layers):
+        bomb = gzip.compress(bomb, 9)
+    encoding = ", ".join(["gzip"] * layers)
+    with serving({"/": Reply(bomb, headers={"Content-Encoding": encoding})}) as api:
+        client = reading(api, tmp_path)
+        tracemalloc.start()
+        try:
+            assert failure_of(client, max_bytes=2**20).outcome in (Outcome.TOO_LARGE, Outcome.MALFORMED)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 20 * 2**20
+
+
 def test_a_body_that_only_claims_to_be_gzip(tmp_path: Path) -> None:
     with serving({"/": Reply(b"not gzip at all", headers={"Content-Encoding": "gzip"})}) as api:
         assert failure_of(reading(api, tmp_path)).outcome is Outcome.MALFORMED
@@ -183,6 +203,6 @@ def test_connections_are_kept_open(tmp_path: Path) -> None:
 
 
 def test_one_client_per_connection() -> None:
-    one, other = Connection(name="a", server="https://a"), Connection(name="b", server="https://b")
-    assert kube.open_client(one) is kube.open_client(Connection(name="a", server="https://a"))
-    assert kube.open_client(one) is not kube.open_client(other)
+    result, other = Connection(name="a", server="https://a"), Connection(name="b", server="https://b")
+    assert kube.open_client(result) is kube.open_client(Connection(name="a", server="https://a"))
+    assert kube.open_client(result) is not kube.open_client(other)

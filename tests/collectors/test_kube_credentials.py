@@ -17,7 +17,7 @@ import pytest
 from fleet.collectors import credentials, kube
 from fleet.collectors.errors import ConfigurationError
 from fleet.collectors.kube import Client, Connection
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors import certificates
 from tests.collectors.clients import OK, ask, client_for, failure_of, wants
 from tests.collectors.fake_api import serving, write_kubeconfig
@@ -224,7 +224,7 @@ def test_verification_can_be_turned_off(tmp_path: Path) -> None:
         assert ask(client_for(path)).status == 200
 
 
-def test_a_missing_client_certificate_is_told(tmp_path: Path) -> None:
+def test_a_missing_client_certificate_is_reported(tmp_path: Path) -> None:
     ca = certificates.authority()
     (tmp_path / "ca.pem").write_text(ca.pem)
     context = certificates.server_context(tmp_path, certificates.issue(ca, "server", "127.0.0.1"), ca)

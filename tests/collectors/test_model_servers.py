@@ -7,11 +7,12 @@ from msgspec import structs
 
 from fleet.collectors.errors import Failure
 from fleet.collectors.exporters import Page, target_of
+from fleet.collectors.exposition import parse
 from fleet.collectors.model_servers import find_targets, parse_numbers, pod_of, read, server_of
 from fleet.domain.catalog.model_servers import by_kind, load
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ContainerPort, ContainerSnapshot, PodSnapshot
-from fleet.domain.telemetry import ModelServer
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import ModelServer
 from fleet.simulator import model_server
 from fleet.simulator.fleet import build_fleet
 from tests.collectors.pages import line, page
@@ -45,8 +46,8 @@ def pod(image: str, *ports: ContainerPort, gpus: int = 1, **more: object) -> Pod
     ],
 )
 def test_servers_by_image(image: str, kind: str) -> None:
-    found = server_of(pod(image, gpus=0))
-    assert (found.kind if found else "") == kind
+    server = server_of(pod(image, gpus=0))
+    assert (server.kind if server else "") == kind
 
 
 def test_servers_by_label_only_where_there_is_a_gpu() -> None:
@@ -92,10 +93,10 @@ def test_engines_are_added_up_and_the_fullest_cache_counts() -> None:
         line("vllm:time_to_first_token_seconds_sum", {}, 1.5),
         line("vllm:time_to_first_token_seconds_count", {}, 12),
     )
-    found = numbers("vllm", text)
-    assert (found.running, found.kv_cache, found.requests) == (7, 0.9, 12)
-    assert (found.ttft_sum, found.ttft_count, found.models) == (1.5, 12, ("llama",))
-    assert (found.waiting, found.generation_tokens) == (None, None), "what it does not tell is not 0"
+    result = numbers("vllm", text)
+    assert (result.running, result.kv_cache, result.requests) == (7, 0.9, 12)
+    assert (result.ttft_sum, result.ttft_count, result.models) == (1.5, 12, ("llama",))
+    assert (result.waiting, result.generation_tokens) == (None, None), "what it does not tell is not 0"
 
 
 def test_old_names_and_underscores() -> None:
@@ -117,14 +118,14 @@ def test_no_number_is_not_zero() -> None:
 
 
 def test_a_page_without_any_of_its_numbers_is_none() -> None:
-    with pytest.raises(Failure, match="none of the numbers that vllm tells"):
+    with pytest.raises(Failure, match="none of the metrics of vllm"):
         numbers("vllm", page(line("python_gc_objects_collected_total", {}, 1)))
 
 
 def test_one_that_did_not_answer_keeps_its_pods_state() -> None:
     ((target, server),) = find_targets([pod("vllm/vllm-openai")])
-    told = pod_of(Page(target=target, at=AT, took_ms=1, failure=Failure(Outcome.TIMEOUT, "slow")), server)
-    assert (told.ready, told.outcome, told.reason, told.at, told.running) == (True, Outcome.TIMEOUT, "slow", None, None)
+    result = pod_of(Page(target=target, at=AT, took_ms=1, failure=Failure(Outcome.TIMEOUT, "slow")), server)
+    assert (result.ready, result.outcome, result.reason, result.at, result.running) == (True, Outcome.TIMEOUT, "slow", None, None)
 
 
 @pytest.mark.parametrize("kind", [server.kind for server in load().server])
@@ -139,6 +140,16 @@ def test_every_kind_as_the_simulator_spells_it(kind: str) -> None:
     ((target, server),) = find_targets([pod(image)])
     assert server.kind == kind
     text = next(text for path in server.paths if (text := model_server.render(cluster, made, path.lstrip("/"))) is not None)
-    told = parse_numbers(target.pod, kind, read(target, text.encode(), server), AT)
+    numbers = parse_numbers(target.pod, kind, read(target, text.encode(), server), AT)
     for field in by_kind()[kind].names:
-        assert getattr(told, field) is not None, field
+        assert getattr(numbers, field) is not None, field
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1e300", "1e300", "-1"])
+def test_a_number_that_cannot_be_one_is_none_and_proves_no_work(value: str) -> None:
+    """A counter that goes from -1e300 to 0 would look like tokens that were generated."""
+    server = pod("vllm/vllm-openai:v1")
+    names = by_kind()["vllm"].names
+    text = "\n".join(f"{names[field][0]} {value}" for field in ("generation_tokens", "requests", "kv_cache"))
+    numbers = parse_numbers(server, "vllm", list(parse(text)), AT)
+    assert (numbers.generation_tokens, numbers.requests, numbers.kv_cache) == (None, None, None)

@@ -1,4 +1,4 @@
-"""Nodes: every recorded one parsed, GPU nodes kept, the cluster's platform told."""
+"""Nodes: every recorded one parsed, GPU nodes kept, the cluster's platform found."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from fleet.collectors import nodes
 from fleet.collectors.platforms import platform_of
-from fleet.domain.gpu_nodes import gpu_evidence
-from fleet.domain.outcomes import Outcome
+from fleet.domain.devices.detection import gpu_evidence
 from fleet.domain.snapshot import NodeSnapshot, Taint
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body, names, recording
 from tests.collectors.scripted import Server, session
 
@@ -27,7 +27,7 @@ def parsed(name: str) -> NodeSnapshot:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_recorded_nodes_keep_what_the_api_said(name: str) -> None:
+def test_recorded_nodes_keep_the_values_of_the_api(name: str) -> None:
     raw, node = recording(name)["body"], parsed(name)
     assert (node.name, node.uid) == (raw["metadata"]["name"], raw["metadata"]["uid"])
     assert node.labels == raw["metadata"]["labels"]
@@ -66,10 +66,10 @@ def test_a_condition_is_kept_without_its_heartbeat() -> None:
 
 
 def test_repeated_texts_are_shared() -> None:
-    one, two = parsed("node_h100"), parsed("node_h100__gpu-lost")
+    result, two = parsed("node_h100"), parsed("node_h100__gpu-lost")
     key = "nvidia.com/gpu.product"
-    assert one.labels[key] is two.labels[key]
-    assert one.conditions[0].type is two.conditions[0].type
+    assert result.labels[key] is two.labels[key]
+    assert result.conditions[0].type is two.conditions[0].type
 
 
 def read(items: list[Any], wanted: Any = lambda _: True, version: str = "v1.33.0") -> nodes.Nodes:
@@ -91,7 +91,7 @@ def test_numbers_as_quantities_are_understood() -> None:
     assert node.capacity == {"nvidia.com/gpu": "8"}
 
 
-def test_a_node_that_tells_almost_nothing() -> None:
+def test_a_node_with_almost_no_fields() -> None:
     (node,) = read([{"metadata": {"name": "a", "labels": None}, "spec": {"taints": None}, "status": None}]).listing.items
     assert node == NodeSnapshot(name="a", uid="")
 
@@ -121,9 +121,9 @@ def test_platforms(labels: Any, annotations: Any, provider: str, version: str, p
 
 
 def test_the_platform_of_most_nodes_counts() -> None:
-    eks = {"metadata": {"name": "e", "labels": {"eks.amazonaws.com/nodegroup": "a"}}}
+    eks = [{"metadata": {"name": name, "labels": {"eks.amazonaws.com/nodegroup": "a"}}} for name in ("e", "f")]
     hybrid = {"metadata": {"name": "h", "annotations": {"kubeadm.alpha.kubernetes.io/cri-socket": "x"}}}
-    assert read([hybrid, eks, eks]).platform == "EKS"
+    assert read([hybrid, *eks]).platform == "EKS"
 
 
 def test_times() -> None:

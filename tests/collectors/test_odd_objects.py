@@ -11,7 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.collectors import apis, events, nodes, operator, permissions, pods, resource_claims, resource_slices, version
+from fleet.collectors import (
+    apis,
+    events,
+    nodes,
+    operator,
+    permissions,
+    pods,
+    pods_wire,
+    resource_claims,
+    resource_slices,
+    version,
+)
 from fleet.collectors.daemonsets import DaemonSetWire, plugin_sources
 from fleet.collectors.daemonsets import parse as parse_daemonset
 from fleet.collectors.errors import Asked, Failure, from_answer
@@ -32,7 +43,7 @@ ANY = st.recursive(
 
 KINDS: dict[str, tuple[type[Any], Any, Any]] = {
     "node": (nodes.NodeWire, nodes.parse, recording("node_h100__notready")["body"]),
-    "pod": (pods.PodWire, pods.parse, recording("pods_on_node")["body"]["items"][-1]),
+    "pod": (pods_wire.PodWire, pods.parse, recording("pods_on_node")["body"]["items"][-1]),
     "policy": (operator.PolicyWire, operator.parse_policy, recording("clusterpolicy")["body"]),
     "daemonset": (
         DaemonSetWire,
@@ -41,12 +52,12 @@ KINDS: dict[str, tuple[type[Any], Any, Any]] = {
     ),
     "slice": (
         resource_slices.SliceWire,
-        lambda wire: resource_slices.parse([wire.spec] if wire.spec else [], "v1"),
+        lambda wire: resource_slices.parse([wire], "v1"),
         recording("resourceslices_list")["body"]["items"][1],
     ),
     "event": (
         events.EventWire,
-        lambda wire: (event := events.parse(wire)) and health_events.heard([event]),
+        lambda wire: (event := events.parse(wire)) and health_events.monitor_events([event]),
         {
             "metadata": {"name": "n.18", "namespace": "default", "uid": "1", "creationTimestamp": "2026-11-23T11:00:00Z"},
             "involvedObject": {"kind": "Node", "name": "n", "uid": "2", "apiVersion": "v1"},
@@ -69,12 +80,12 @@ DECODERS = {kind: PageDecoder(wire) for kind, (wire, _, _) in KINDS.items()}
 
 def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Every place in an object where something could be missing or odd."""
-    found = [path] if path else []
+    result = [path] if path else []
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in inner:
         if key not in ("managedFields", "images"):
-            found += paths_of(part, (*path, key))
-    return found
+            result += paths_of(part, (*path, key))
+    return result
 
 
 PATHS = {kind: paths_of(example) for kind, (_, _, example) in KINDS.items()}
@@ -100,7 +111,7 @@ def mutated(draw: st.DrawFn, kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_odd_objects_are_parsed_or_counted(kind: str, data: st.DataObject) -> None:
     parse = KINDS[kind][1]
@@ -127,7 +138,7 @@ def test_nulls_everywhere(kind: str) -> None:
             parse(msgspec.json.decode(json.dumps(made), type=wire))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ANY)
 def test_answers_of_any_shape(content: Any) -> None:
     body = json.dumps(content).encode()

@@ -1,4 +1,4 @@
-"""ClusterPolicy, NVIDIADriver and the stack's DaemonSets: parsed, and told apart when one of them fails."""
+"""ClusterPolicy, NVIDIADriver and the stack's DaemonSets: parsed, each with its own outcome."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from fleet.collectors.daemonsets import DaemonSetWire, PluginSource, plugin_sour
 from fleet.collectors.daemonsets import parse as parse_daemonset
 from fleet.collectors.errors import Failure
 from fleet.collectors.operator import Stack
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body, recording
 from tests.collectors.scripted import Server, session
 
 POLICIES = "/apis/nvidia.com/v1/clusterpolicies"
 DRIVERS = "/apis/nvidia.com/v1alpha1/nvidiadrivers"
 DAEMONSETS = "/apis/apps/v1/daemonsets"
+GPU_CLUSTERS = "/apis/nvidia.com/v1alpha1/gpuclusters"
 APIS = parse(body("apis"))
 NO_OPERATOR = Apis({"apps": ("v1",)}, known=True)
 
@@ -83,6 +84,27 @@ def test_a_driver_object() -> None:
     assert (made.name, made.driver_type, made.version, made.state) == ("d", "gpu", "570", "notReady")
 
 
+def test_a_gpu_cluster_is_the_operator_in_dra_mode() -> None:
+    made = {"metadata": {"name": "gpus"}, "spec": {}, "status": {"state": "ready", "namespace": "nvidia"}}
+    stack = fetch({POLICIES: listed("ClusterPolicy"), GPU_CLUSTERS: listed("GPUCluster", made)})
+    assert [(item.name, item.state) for item in stack.snapshot.gpu_clusters] == [("gpus", "ready")]
+    assert stack.snapshot.dra_mode
+    assert stack.namespaces == {"gpu-operator", "nvidia"}
+
+
+def test_beside_a_cluster_policy_it_is_no_dra_mode() -> None:
+    stack = fetch({GPU_CLUSTERS: listed("GPUCluster", {"metadata": {"name": "gpus"}})})
+    assert stack.snapshot.gpu_clusters
+    assert not stack.snapshot.dra_mode
+
+
+def test_gpu_clusters_that_may_not_be_read_cost_nothing_else() -> None:
+    stack = fetch({GPU_CLUSTERS: 403, "/apis/nvidia.com/v1alpha1": {"resources": [{"name": "gpuclusters"}]}})
+    assert stack.outcome is Outcome.COLLECTED
+    assert "may not list gpuclusters" in stack.snapshot.gpu_clusters_unknown
+    assert stack.sources is not None
+
+
 def test_without_an_operator_the_daemonsets_alone_are_the_stack() -> None:
     stack = fetch({DAEMONSETS: listed("DaemonSet", daemonset("nvidia-device-plugin-daemonset", "kube-system"))}, NO_OPERATOR)
     assert stack.outcome is Outcome.COLLECTED
@@ -121,7 +143,7 @@ def test_a_403_of_a_resource_that_is_not_installed_means_absent() -> None:
 def test_a_403_stays_a_403_where_discovery_is_refused_too() -> None:
     stack = fetch({DRIVERS: 403}, Apis())
     assert stack.outcome is Outcome.FORBIDDEN
-    assert "cannot be told" in stack.reason
+    assert "is unknown" in stack.reason
 
 
 def test_a_404_means_absent_where_discovery_was_refused() -> None:
@@ -156,20 +178,20 @@ def sources(**spec: Any) -> tuple[PluginSource, ...]:
 
 
 def test_a_chart_with_a_config_manager() -> None:
-    found = sources(initContainers=[config_manager("a", "named, single")], containers=[config_manager()], volumes=VOLUMES)
-    assert found == (PluginSource(namespace="nvdp", config_map="plugin-configs", default="a", fallbacks=("named", "single")),)
+    result = sources(initContainers=[config_manager("a", "named, single")], containers=[config_manager()], volumes=VOLUMES)
+    assert result == (PluginSource(namespace="nvdp", config_map="plugin-configs", default="a", fallbacks=("named", "single")),)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "container_fields",
     [
         {"args": ["--fail-on-init-error", "--config-file=/etc/plugin/sharing.yaml"]},
         {"command": ["nvidia-device-plugin", "--config-file", "/etc/plugin/sharing.yaml"]},
         {"env": [{"name": "CONFIG_FILE", "value": "/etc/plugin/sharing.yaml"}]},
     ],
 )
-def test_a_static_plugin_with_one_mounted_file(told: dict[str, Any]) -> None:
-    container = {"name": "plugin", "volumeMounts": [{"name": "c", "mountPath": "/etc/plugin/"}], **told}
+def test_a_static_plugin_with_one_mounted_file(container_fields: dict[str, Any]) -> None:
+    container = {"name": "plugin", "volumeMounts": [{"name": "c", "mountPath": "/etc/plugin/"}], **container_fields}
     volumes = [{"name": "c", "configMap": {"name": "cm"}}]
     assert sources(containers=[container], volumes=volumes) == (
         PluginSource(namespace="nvdp", config_map="cm", key="sharing.yaml"),

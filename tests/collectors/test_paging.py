@@ -11,14 +11,14 @@ import pytest
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.nodes import NodeWire
 from fleet.collectors.paging import Listing, PageDecoder, read_list
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 
 ASKED = Asked(verb="list", resource="nodes")
 PATH = "/api/v1/nodes"
 DECODER = PageDecoder(NodeWire)
-BROKEN = Failure(Outcome.UNREACHABLE, "The server went away.")
+VIOLATED = Failure(Outcome.UNREACHABLE, "The server went away.")
 
 
 def node(name: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def test_an_empty_list_is_known_to_be_empty(items: Any) -> None:
     assert (listing.items, listing.count, listing.outcome) == ([], 0, Outcome.COLLECTED)
 
 
-@pytest.mark.parametrize("broken", [BROKEN, 500, 403, b"<html>", {"kind": "NodeList"}])
+@pytest.mark.parametrize("broken", [VIOLATED, 500, 403, b"<html>", {"kind": "NodeList"}])
 def test_a_list_that_breaks_off_keeps_what_was_read(broken: Any) -> None:
     listing = read(by_token({"": nodes_page("ab", "t1"), "t1": broken}))
     assert (listing.items, listing.outcome) == (["a", "b"], Outcome.INCOMPLETE)
@@ -72,7 +72,7 @@ def test_a_list_that_breaks_off_keeps_what_was_read(broken: Any) -> None:
 
 @pytest.mark.parametrize(
     ("broken", "outcome"),
-    [(BROKEN, Outcome.UNREACHABLE), (403, Outcome.FORBIDDEN), (b"<html>", Outcome.MALFORMED), (401, Outcome.UNAUTHORISED)],
+    [(VIOLATED, Outcome.UNREACHABLE), (403, Outcome.FORBIDDEN), (b"<html>", Outcome.MALFORMED), (401, Outcome.UNAUTHORISED)],
 )
 def test_a_list_without_a_first_page_is_a_failure(broken: Any, outcome: Outcome) -> None:
     with pytest.raises(Failure) as caught:
@@ -136,7 +136,7 @@ def test_a_page_that_is_too_large_is_asked_for_in_smaller_ones() -> None:
     assert [query["limit"] for _, query in server.asked] == ["500", "100", "20"]
 
 
-def test_a_page_that_stays_too_large_is_told() -> None:
+def test_a_page_that_stays_too_large_is_reported() -> None:
     with pytest.raises(Failure) as caught:
         read(Server({PATH: Failure(Outcome.TOO_LARGE, "large.")}))
     assert caught.value.outcome is Outcome.TOO_LARGE
@@ -162,3 +162,31 @@ def test_memory_is_bounded_by_a_page() -> None:
     listing = read_list(session(Server({PATH: answer})), PATH, ASKED, PageDecoder(Item), keep)
     assert listing.items == ["100", "100", "100"]
     assert alive_while_asked == [0, 0, 0], "a page was still held when the next was asked for"
+
+
+def test_the_same_page_again_and_again_ends_the_list() -> None:
+    tokens = iter(range(1, 1_000))
+    listing = read(Server({PATH: lambda *_: nodes_page("ab", f"t{next(tokens)}")}))
+    assert (listing.items, listing.outcome) == (["a", "b"], Outcome.INCOMPLETE)
+    assert listing.reason.endswith("The server sends the same page again.")
+
+
+def test_empty_pages_without_end_end_the_list() -> None:
+    tokens = iter(range(1, 1_000))
+    server = Server({PATH: lambda *_: nodes_page("", f"t{next(tokens)}")})
+    listing = read(server)
+    assert (len(server.asked), listing.outcome) == (20, Outcome.INCOMPLETE)
+    assert "20 empty pages in a row" in listing.reason
+
+
+def test_nineteen_empty_pages_are_read_through() -> None:
+    tokens = iter(range(1, 1_000))
+    pages = iter([*["" for _ in range(19)], "a"])
+    listing = read(Server({PATH: lambda *_: nodes_page(names := next(pages), "" if names else f"t{next(tokens)}")}))
+    assert (listing.items, listing.outcome) == (["a"], Outcome.COLLECTED)
+
+
+def test_an_object_that_is_sent_twice_is_kept_once_and_named() -> None:
+    listing = read(by_token({"": nodes_page("aab", "t1"), "t1": nodes_page("bc")}))
+    assert (listing.items, listing.count, listing.outcome) == (["a", "b", "c"], 3, Outcome.COLLECTED)
+    assert [problem.name for problem in listing.problems] == ["a", "b"]

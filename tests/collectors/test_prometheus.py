@@ -17,9 +17,9 @@ from fleet.collectors.kube import Connection
 from fleet.collectors.prometheus import Places, Server
 from fleet.collectors.run import collect
 from fleet.collectors.telemetry import Plan
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
-from fleet.domain.telemetry import PodRef
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import PodRef
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import Simulation, serve
 from tests.collectors.fake_api import FakeApi, Reply, Seen, serving
@@ -61,22 +61,27 @@ def look(simulation: Simulation, folder: Path, plan: Plan) -> ClusterSnapshot:
 
 
 @pytest.mark.parametrize("honor_labels", [False, True])
-def test_a_real_server_tells_what_the_exporters_tell(simulation: Simulation, tmp_path: Path, honor_labels: bool) -> None:
+def test_a_real_server_returns_what_the_exporters_export(simulation: Simulation, tmp_path: Path, honor_labels: bool) -> None:
     direct = look(simulation, tmp_path, Plan())
     with scraping(simulation, CLUSTER, tmp_path, honor_labels=honor_labels, devices=8 + 4 + 28) as url:
         snapshot = look(simulation, tmp_path, Plan(source="prometheus", prometheus_url=url))
     assert snapshot.section("telemetry").outcome is Outcome.COLLECTED, snapshot.section("telemetry").reason
     assert snapshot.telemetry.source == "prometheus"
-    told = {(one.node_name, one.key): one for one in snapshot.telemetry.samples}
-    wanted = {(one.node_name, one.key): one for one in direct.telemetry.samples}
-    assert set(told) == set(wanted)
-    for key, one in wanted.items():
-        other = told[key]
-        assert set(other.values) == set(one.values)
+    fields = {(sample.node_name, sample.key): sample for sample in snapshot.telemetry.samples}
+    wanted = {(item.node_name, item.key): item for item in direct.telemetry.samples}
+    assert set(fields) == set(wanted)
+    for key, value in wanted.items():
+        other = fields[key]
+        assert set(other.values) == set(value.values)
         assert {name: other.values[name] for name in ("sm_clock", "xid", "fb_reserved") if name in other.values} == {
-            name: one.values[name] for name in ("sm_clock", "xid", "fb_reserved") if name in one.values
+            name: value.values[name] for name in ("sm_clock", "xid", "fb_reserved") if name in value.values
         }
-        assert (other.pods, other.pci_bus_id, other.model, other.profile) == (one.pods, one.pci_bus_id, one.model, one.profile)
+        assert (other.pods, other.pci_bus_id, other.model, other.profile) == (
+            value.pods,
+            value.pci_bus_id,
+            value.model,
+            value.profile,
+        )
         assert timedelta(0) <= datetime.now(UTC) - other.at < timedelta(minutes=2), "its own time, not the query's"
     metrics = {report.node_name: set(report.metrics) for report in snapshot.telemetry.exporters}
     assert metrics == {report.node_name: set(report.metrics) for report in direct.telemetry.exporters}
@@ -91,15 +96,15 @@ def test_model_servers_are_read_from_it_as_from_themselves(
         monkeypatch.setattr(ProxyWay, "ask", lambda *_: pytest.fail("a pod was asked"))
         snapshot = look(serving_fleet, tmp_path, Plan(source="prometheus", prometheus_url=url))
     assert snapshot.section("model_servers").outcome is Outcome.COLLECTED, snapshot.section("model_servers").reason
-    wanted = {(one.kind, one.namespace, one.pod): one for one in direct.telemetry.servers}
-    told = {(one.kind, one.namespace, one.pod): one for one in snapshot.telemetry.servers}
+    wanted = {(server.kind, server.namespace, server.pod): server for server in direct.telemetry.servers}
+    fields = {(item.kind, item.namespace, item.pod): item for item in snapshot.telemetry.servers}
     assert len({kind for kind, _, _ in wanted}) > 1
-    assert set(told) == set(wanted)
-    for key, one in wanted.items():
-        other = told[key]
-        assert (other.models, other.ready, other.outcome) == (one.models, one.ready, Outcome.COLLECTED)
+    assert set(fields) == set(wanted)
+    for key, value in wanted.items():
+        other = fields[key]
+        assert (other.models, other.ready, other.outcome) == (value.models, value.ready, Outcome.COLLECTED)
         for field in ("running", "waiting", "kv_cache", "generation_tokens", "requests", "ttft_count"):
-            assert (getattr(other, field) is None) == (getattr(one, field) is None), (key, field)
+            assert (getattr(other, field) is None) == (getattr(value, field) is None), (key, field)
         assert other.at is not None
         assert timedelta(0) <= datetime.now(UTC) - other.at < timedelta(minutes=2)
 
@@ -116,7 +121,7 @@ def test_where_it_holds_several_clusters_only_this_ones_series_are_asked_for(
         ):
             snapshot = look(serving_fleet, tmp_path, Plan(source="prometheus", prometheus_url=url, prometheus_match=match))
             assert len(snapshot.telemetry.samples) == cards, match
-            assert sum(one.outcome is Outcome.COLLECTED for one in snapshot.telemetry.servers) == servers, match
+            assert sum(server.outcome is Outcome.COLLECTED for server in snapshot.telemetry.servers) == servers, match
 
 
 def _refuse(*_: Any) -> None:
@@ -139,12 +144,12 @@ def test_a_model_server_that_is_not_scraped_is_asked_itself_where_that_is_allowe
         finally:
             serving_fleet.faults(CLUSTER).clear()
     assert snapshot.section("model_servers").outcome is Outcome.UNREACHABLE
-    assert {one.reason for one in snapshot.telemetry.servers} == {
+    assert {server.reason for server in snapshot.telemetry.servers} == {
         "Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail."
     }
 
 
-def test_a_target_that_is_not_scraped_is_told(simulation: Simulation, tmp_path: Path) -> None:
+def test_a_target_that_is_not_scraped_is_reported(simulation: Simulation, tmp_path: Path) -> None:
     simulation.faults(CLUSTER).set(exporter_failing=["plain"], exporter_health=["cut"])
     try:
         with scraping(simulation, CLUSTER, tmp_path, devices=4 + 28) as url:
@@ -161,9 +166,9 @@ def test_a_long_curve(simulation: Simulation, tmp_path: Path) -> None:
     with scraping(simulation, CLUSTER, tmp_path, devices=8 + 4 + 28) as url:
         end = datetime.now(UTC)
         server = Server(url, "", Deadline(10))
-        found = server.query_range('max by (UUID) (DCGM_FI_DEV_GPU_TEMP{GPU_I_ID=""})', end - timedelta(seconds=30), end, 1)
-    assert len(found) == 8 + 4
-    assert all(one.values for one in found)
+        query_range = server.query_range('max by (UUID) (DCGM_FI_DEV_GPU_TEMP{GPU_I_ID=""})', end - timedelta(seconds=30), end, 1)
+    assert len(query_range) == 8 + 4
+    assert all(item.values for item in query_range)
 
 
 # --- one query for each metric ---
@@ -182,7 +187,7 @@ def test_as_many_queries_as_metrics_however_many_nodes() -> None:
 
     def query(seen: Seen) -> Reply:
         asked = seen.body.decode()
-        name = next((one for one in names if one in asked), "")
+        name = next((item for item in names if item in asked), "")
         if "timestamp" in asked:
             return answer([series("", AT.timestamp() - 7, **gpu_labels(0, node=f"n{number}")) for number in range(50)])
         return answer([series(name, 40, **gpu_labels(0, node=f"n{number}"), health_watch="MEM") for number in range(50)])
@@ -192,15 +197,15 @@ def test_as_many_queries_as_metrics_however_many_nodes() -> None:
         nodes = frozenset(f"n{number}" for number in range(50))
         read = prometheus.fetch(Server(api.url, "secret", Deadline(10)), Places(nodes=nodes), AT)
     assert len(read.samples) == 50
-    assert {one.at for one in read.samples} == {AT - timedelta(seconds=7)}
+    assert {sample.at for sample in read.samples} == {AT - timedelta(seconds=7)}
     assert read.samples[0].watches == {"MEM": 40}
     assert len(api.seen) == 1 + 1 + 3
     assert {seen.headers["Authorization"] for seen in api.seen} == {"Bearer secret"}
 
 
-def test_series_of_other_clusters_are_none_of_ours() -> None:
-    found = prometheus.parse([[_series("DCGM_FI_DEV_GPU_TEMP", 40, node="elsewhere")]], [], Places(nodes=frozenset({"n1"})), AT)
-    assert found.samples == ()
+def test_series_of_other_clusters_are_left_out() -> None:
+    parse = prometheus.parse([[_series("DCGM_FI_DEV_GPU_TEMP", 40, node="elsewhere")]], [], Places(nodes=frozenset({"n1"})), AT)
+    assert parse.samples == ()
 
 
 def _series(name: str, value: float, **labels: str) -> prometheus.Series:
@@ -235,8 +240,11 @@ def test_with_renamed_labels_the_targets_own_pod_holds_nothing() -> None:
     held = _series("DCGM_FI_DEV_GPU_TEMP", 40, **target, exported_pod="job", exported_namespace="ml", exported_container="c")
     free = _series("DCGM_FI_DEV_GPU_TEMP", 40, **target)
     free.metric["UUID"] = "GPU-free"
-    found = prometheus.parse([[held, free]], [], Places(nodes=frozenset({"n1"})), AT)
-    assert {one.uuid: one.pods for one in found.samples} == {held.metric["UUID"]: (PodRef("ml", "job", "c"),), "GPU-free": ()}
+    parse = prometheus.parse([[held, free]], [], Places(nodes=frozenset({"n1"})), AT)
+    assert {sample.uuid: sample.pods for sample in parse.samples} == {
+        held.metric["UUID"]: (PodRef("ml", "job", "c"),),
+        "GPU-free": (),
+    }
 
 
 # --- how it fails ---

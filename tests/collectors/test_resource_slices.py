@@ -7,16 +7,32 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.collectors import resource_claims, resource_slices
+from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
 from fleet.collectors.apis import Apis, parse
 from fleet.collectors.errors import Failure
-from fleet.domain.outcomes import Outcome
+from fleet.domain.label_selectors import Requirement
 from fleet.domain.snapshot import DraAllocation, DraDevice, IncompletePool, ResourceSlices, Taint
+from fleet.domain.snapshot.dra import (
+    CapacityPolicy,
+    CounterSet,
+    CounterUse,
+    DeviceConstraint,
+    DeviceTaintRule,
+    DraAttribute,
+    DraCapacity,
+    NodeTarget,
+)
+from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
 
 APIS = parse(body("apis"))
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
+
+
+def bare(device: DraDevice) -> DraDevice:
+    """The device without what only the allocator reads."""
+    return msgspec.structs.replace(device, attributes={}, capacity={})
 
 
 def slices_of(name: str) -> ResourceSlices:
@@ -30,7 +46,7 @@ def test_the_recorded_slices() -> None:
     assert slices.api_version == "v1"
     assert slices.incomplete_pools == ()
     assert [device.name for device in gpus] == ["gpu-0", "gpu-1", "gpu-2", "gpu-3"]
-    assert gpus[3] == DraDevice(
+    assert bare(gpus[3]) == DraDevice(
         driver="gpu.nvidia.com",
         pool="ip-10-64-0-7.us-east-1.compute.internal",
         name="gpu-3",
@@ -56,7 +72,7 @@ def piece(generation: int = 1, count: int = 1, pool: str = "n", device: str = "d
         "devices": [{"name": device}],
         **spec,
     }
-    return msgspec.convert(raw, resource_slices._Spec)
+    return msgspec.convert({"metadata": {"name": device}, "spec": raw}, resource_slices.SliceWire)
 
 
 def test_only_the_newest_generation_counts() -> None:
@@ -67,7 +83,10 @@ def test_only_the_newest_generation_counts() -> None:
 def test_a_pool_that_was_not_seen_whole_is_named_and_left_out() -> None:
     made = resource_slices.parse([piece(2, 3, device="a"), piece(2, 3, device="b"), piece(1, pool="whole")], "v1")
     assert [device.pool for device in made.devices] == ["whole"]
-    assert made.incomplete_pools == (IncompletePool(driver="gpu.nvidia.com", pool="n", node_name="n", seen=2, expected=3),)
+    targets = (NodeTarget(node_name="n"),)
+    assert made.incomplete_pools == (
+        IncompletePool(driver="gpu.nvidia.com", pool="n", node_name="n", seen=2, expected=3, targets=targets),
+    )
 
 
 def test_a_pool_is_one_driver_s() -> None:
@@ -102,9 +121,8 @@ def test_every_versions_shape_and_qualified_names(raw: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["partitionProfile", "gpu.example.com/partitionProfile", "computePartition"])
 def test_the_mode_of_a_partition_is_its_profile(name: str) -> None:
-    spec = piece(devices=[{"name": "d", "attributes": {name: {"string": "cpx_nps4"}}}])
-    spec.driver = "gpu.example.com"
-    assert resource_slices.parse([spec], "v1").devices[0].profile == "cpx_nps4"
+    wire = piece(devices=[{"name": "d", "attributes": {name: {"string": "cpx_nps4"}}}], driver="gpu.example.com")
+    assert resource_slices.parse([wire], "v1").devices[0].profile == "cpx_nps4"
 
 
 @pytest.mark.parametrize("quantity", ["", "lots", "-5", None])
@@ -150,11 +168,15 @@ def test_a_refusal_is_a_refusal_where_the_api_is_there() -> None:
 def test_the_recorded_claims() -> None:
     server = Server({"/apis/resource.k8s.io/v1/resourceclaims": body("resourceclaims_list")})
     listing = resource_claims.fetch(session(server), APIS)
-    assert [(a.namespace, a.claim, a.device, a.admin_access) for a in listing.items] == [
+    assert [(a.namespace, a.claim, a.device, a.admin_access) for parts in listing.items for a in parts.allocations] == [
         ("team-platform", "gpu-claim-7-0", "gpu-0", False),
         ("team-research", "gpu-claim-7-1", "gpu-1", False),
     ]
     assert listing.count == 2
+    claim = listing.items[0].claim
+    assert claim.allocated
+    assert claim.node_terms == ((Requirement("metadata.name", "in", ("ip-10-64-0-7.us-east-1.compute.internal",)),),)
+    assert [(request.name, request.device_class, request.count) for request in claim.requests] == [("gpu", "gpu.nvidia.com", 1)]
 
 
 def test_a_claim_that_watches_and_one_that_waits() -> None:
@@ -170,3 +192,118 @@ def test_a_claim_that_watches_and_one_that_waits() -> None:
     )
     waiting = {"metadata": {"name": "c"}, "status": {}}
     assert resource_claims.parse(msgspec.convert(waiting, resource_claims.ClaimWire)) == ()
+
+
+def test_what_the_scheduler_reads_of_a_device() -> None:
+    device = device_of(
+        {
+            "attributes": {
+                "index": {"int": 3},
+                "ecc": {"bool": False},
+                "driverVersion": {"version": "1.2.3"},
+                "a": {"ints": [1]},
+            },
+            "capacity": {
+                "memory": {
+                    "value": "48Gi",
+                    "requestPolicy": {"default": "2Gi", "validRange": {"min": "1Gi", "max": "24Gi", "step": "1Gi"}},
+                },
+                "shares": {"value": 4, "requestPolicy": {"default": "1", "validValues": ["1", "2"]}},
+            },
+            "allowMultipleAllocations": True,
+            "bindsToNode": True,
+            "bindingConditions": ["example.com/attached"],
+            "consumesCounters": [{"counterSet": "gpu-0", "counters": {"memory": {"value": "10Gi"}}}],
+        }
+    )
+    assert device.attributes == {
+        "index": DraAttribute("int", 3),
+        "ecc": DraAttribute("bool", False),
+        "driverVersion": DraAttribute("version", "1.2.3"),
+        "a": DraAttribute("list"),
+    }
+    memory = CapacityPolicy(default="2Gi", minimum="1Gi", maximum="24Gi", step="1Gi", has_range=True)
+    assert device.capacity == {
+        "memory": DraCapacity("48Gi", memory),
+        "shares": DraCapacity("4", CapacityPolicy(default="1", values=("1", "2"))),
+    }
+    assert (device.shareable, device.binds_to_node, device.binding_conditions) == (True, True, ("example.com/attached",))
+    assert device.consumes == (CounterUse("gpu-0", {"memory": "10Gi"}),)
+
+
+def test_counters_of_a_pool_may_stand_in_a_slice_of_their_own() -> None:
+    counters = piece(1, 2, device="c", devices=None, sharedCounters=[{"name": "gpu-0", "counters": {"slices": {"value": "7"}}}])
+    made = resource_slices.parse([piece(1, 2, device="a"), counters], "v1")
+    assert made.counter_sets == (CounterSet(driver="gpu.nvidia.com", pool="n", name="gpu-0", counters={"slices": "7"}),)
+
+
+def test_devices_stand_in_the_order_of_the_names_of_their_slices() -> None:
+    made = resource_slices.parse([piece(1, 3, device="c"), piece(1, 3, device="a"), piece(1, 3, device="b")], "v1")
+    assert [device.name for device in made.devices] == ["a", "b", "c"]
+
+
+def test_slices_with_binding_conditions_come_last() -> None:
+    waits = [{"name": "a", "bindingConditions": ["example.com/attached"]}]
+    made = resource_slices.parse([piece(1, 2, device="a", devices=waits), piece(1, 2, device="b")], "v1")
+    assert [device.name for device in made.devices] == ["b", "a"]
+
+
+def test_a_pool_for_several_nodes() -> None:
+    zone = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}]}
+    by_selector = resource_slices.parse([piece(nodeName=None, nodeSelector=zone)], "v1").devices[0]
+    assert by_selector.node_terms == ((Requirement("zone", "in", ("a",)),),)
+    everywhere = resource_slices.parse([piece(nodeName=None, allNodes=True)], "v1").devices[0]
+    assert everywhere.all_nodes
+    own = [{"name": "x", "nodeName": "n1"}, {"name": "y", "allNodes": True}]
+    each = resource_slices.parse([piece(nodeName=None, perDeviceNodeSelection=True, devices=own)], "v1").devices
+    assert [(device.node_name, device.all_nodes) for device in each] == [("n1", False), ("", True)]
+
+
+def test_a_share_of_a_device_in_a_claim() -> None:
+    result = {"driver": "d", "pool": "p", "device": "x", "shareID": "s", "consumedCapacity": {"memory": "20Gi"}}
+    raw = {"metadata": {"name": "c", "namespace": "n"}, "status": {"allocation": {"devices": {"results": [result]}}}}
+    (allocation,) = resource_claims.parse(msgspec.convert(raw, resource_claims.ClaimWire))
+    assert (allocation.share_id, allocation.consumed) == ("s", {"memory": "20Gi"})
+
+
+def test_a_claim_that_waits_keeps_what_it_asks() -> None:
+    alternatives = [{"name": "big", "deviceClassName": "gpu", "count": 2}, {"name": "small", "deviceClassName": "mig"}]
+    raw = {
+        "metadata": {"name": "c", "namespace": "n"},
+        "spec": {
+            "devices": {
+                "requests": [{"name": "r", "firstAvailable": alternatives}],
+                "constraints": [{"requests": ["r"], "matchAttribute": "d/numa"}],
+            }
+        },
+    }
+    claim = resource_claims.parse_claim(msgspec.convert(raw, resource_claims.ClaimWire))
+    assert not claim.allocated
+    assert [(item.name, item.device_class, item.count) for item in claim.requests[0].first_available] == [
+        ("big", "gpu", 2),
+        ("small", "mig", 1),
+    ]
+    assert claim.constraints == (DeviceConstraint(requests=("r",), match_attribute="d/numa"),)
+
+
+def test_device_classes_and_their_extended_resource() -> None:
+    cel = [{"cel": {"expression": "true"}}, {"other": {}}]
+    raw = {"metadata": {"name": "gpu"}, "spec": {"selectors": cel, "extendedResourceName": "nvidia.com/gpu"}}
+    made = device_classes.parse(msgspec.convert(raw, device_classes.ClassWire))
+    assert (made.selectors, made.extended_resource) == (("true", ""), "nvidia.com/gpu")
+
+
+def test_a_taint_rule_and_one_without_a_taint() -> None:
+    selector = {"driver": "d", "pool": "p", "device": "x"}
+    raw = {"metadata": {"name": "r"}, "spec": {"deviceSelector": selector, "taint": {"key": "k", "effect": "NoExecute"}}}
+    made = device_taint_rules.parse(msgspec.convert(raw, device_taint_rules.RuleWire))
+    assert made == DeviceTaintRule(name="r", taint=Taint("k", "", "NoExecute"), driver="d", pool="p", device="x")
+    assert device_taint_rules.parse(msgspec.convert({"metadata": {"name": "r"}}, device_taint_rules.RuleWire)) is None
+
+
+def test_a_rule_of_v1alpha3_keeps_its_class_and_selectors() -> None:
+    selector = {"deviceClassName": "big", "selectors": [{"cel": {"expression": "device.driver == 'd'"}}]}
+    raw = {"metadata": {"name": "r"}, "spec": {"deviceSelector": selector, "taint": {"key": "k", "effect": "NoSchedule"}}}
+    made = device_taint_rules.parse(msgspec.convert(raw, device_taint_rules.RuleWire))
+    assert made is not None
+    assert (made.device_class, made.selectors) == ("big", ("device.driver == 'd'",))

@@ -15,11 +15,11 @@ import pytest
 from fleet.collectors import kube, nodes, pod_lists
 from fleet.collectors.kube import Connection
 from fleet.collectors.sections import HIDES, SECTIONS
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot.sections import Outcome
 from fleet.simulator.faults import Faults
 from fleet.simulator.server import Simulation
-from tests.collectors.passes import CLUSTER, NOW, SMALL, edit, look, one, outcomes
+from tests.collectors.passes import CLUSTER, NOW, SMALL, edit, look, only_connection, outcomes
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -121,14 +121,14 @@ def test_a_plugin_gives_the_token(simulation: Simulation, tmp_path: Path) -> Non
     plugin.write_text(f"#!{sys.executable}\nprint({json.dumps(credential)!r})\n")
     plugin.chmod(0o700)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./plugin"}}
-    snapshot = look(one(edit(simulation.kubeconfig(tmp_path / "kubeconfig"), user)))
+    snapshot = look(only_connection(edit(simulation.kubeconfig(tmp_path / "kubeconfig"), user)))
     assert set(outcomes(snapshot).values()) == {Outcome.COLLECTED}
 
 
 def test_a_token_that_rotates_between_passes(simulation: Simulation, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("expired")
-    connection = one(edit(simulation.kubeconfig(tmp_path / "kubeconfig"), {"tokenFile": "token"}))
+    connection = only_connection(edit(simulation.kubeconfig(tmp_path / "kubeconfig"), {"tokenFile": "token"}))
     assert look(connection).section("version").outcome is Outcome.UNAUTHORISED
     token.write_text(simulation.token(CLUSTER) + "\n")
     assert set(outcomes(look(connection)).values()) == {Outcome.COLLECTED}
@@ -183,5 +183,5 @@ def test_a_forked_worker_has_connections_of_its_own(connection: Connection) -> N
     assert look(connection).section("nodes").complete
 
 
-def test_sections_are_told_in_the_order_they_are_read() -> None:
+def test_sections_are_reported_in_the_order_they_are_read() -> None:
     assert set(SECTIONS) == set(HIDES)

@@ -1,4 +1,4 @@
-"""Passes in which something fails, over real HTTP: one section's failure, told, and never another's."""
+"""Collection runs with failures, over real HTTP: a failure is reported with its section and affects no other."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from fleet.collectors import nodes
 from fleet.collectors.kube import Connection
 from fleet.collectors.sections import SECTIONS
 from fleet.collectors.session import Limits
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot.sections import Outcome
 from fleet.simulator.faults import Faults
 from fleet.simulator.server import Simulation
 from tests.collectors.fake_api import Reply, serving, write_kubeconfig
-from tests.collectors.passes import ASKED, NEED, SMALL, edit, look, one, others, outcomes
+from tests.collectors.passes import ASKED, NEED, SMALL, edit, look, only_connection, others, outcomes
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
-# --- nobody to ask ---
+# --- no server ---
 
 
 @pytest.mark.parametrize(
     ("how", "outcome", "says"),
     [
-        ("refused", Outcome.UNREACHABLE, "refuses connections"),
-        ("blackhole", Outcome.UNREACHABLE, "did not accept a connection"),
+        ("refused", Outcome.UNREACHABLE, "Connection refused"),
+        ("blackhole", Outcome.UNREACHABLE, "Connection timed out"),
         ("hang", Outcome.TIMEOUT, "was not answered within"),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_wrong_token(connection: Connection, faults: Faults) -> None:
 
 def test_no_token_is_unauthorised_though_the_server_says_forbidden(simulation: Simulation, tmp_path: Path) -> None:
     path = edit(simulation.kubeconfig(tmp_path / "kubeconfig"), user={})
-    snapshot = look(one(path))
+    snapshot = look(only_connection(path))
     assert Outcome.UNAUTHORISED in outcomes(snapshot).values()
     assert "anonymous" in " ".join(report.reason for report in snapshot.sections.values())
     assert Outcome.FORBIDDEN not in outcomes(snapshot).values()
@@ -70,9 +70,9 @@ def test_no_token_is_unauthorised_though_the_server_says_forbidden(simulation: S
 
 def test_an_authority_that_is_not_trusted(simulation: Simulation, tmp_path: Path) -> None:
     path = edit(simulation.kubeconfig(tmp_path / "kubeconfig"), without=("certificate-authority-data",))
-    if not one(path).server.startswith("https:"):
+    if not only_connection(path).server.startswith("https:"):
         pytest.fail("the simulated fleet must speak TLS for this")
-    snapshot = look(one(path))
+    snapshot = look(only_connection(path))
     assert snapshot.section("version").outcome is Outcome.TLS
     assert others(snapshot, "version") == {Outcome.SKIPPED}
 
@@ -80,15 +80,15 @@ def test_an_authority_that_is_not_trusted(simulation: Simulation, tmp_path: Path
 def test_something_else_that_answers(tmp_path: Path) -> None:
     page = Reply("<html>Sign in</html>", headers={"Content-Type": "text/html"})
     with serving({"*": page}) as server:
-        snapshot = look(one(write_kubeconfig(tmp_path / "config", server.url)))
+        snapshot = look(only_connection(write_kubeconfig(tmp_path / "config", server.url)))
     assert snapshot.section("version").outcome is Outcome.MALFORMED
     assert others(snapshot, "version") == {Outcome.SKIPPED}
     assert server.paths() == ["/version"]
 
 
-def test_a_kubeconfig_that_cannot_be_used_is_told_not_raised(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_cannot_be_used_is_reported_not_raised(tmp_path: Path) -> None:
     path = write_kubeconfig(tmp_path / "config", "https://127.0.0.1:9", None, {"certificate-authority": "gone.pem"})
-    snapshot = look(one(path))
+    snapshot = look(only_connection(path))
     assert snapshot.section("version").outcome is Outcome.UNREACHABLE
     assert "gone.pem" in snapshot.section("version").reason
 
@@ -104,6 +104,9 @@ def test_a_kubeconfig_that_cannot_be_used_is_told_not_raised(tmp_path: Path) -> 
         ("daemonsets", "operator"),
         ("clusterpolicies", "operator"),
         ("resourceslices", "resource_slices"),
+        ("deviceclasses", "device_classes"),
+        ("devicetaintrules", "device_taint_rules"),
+        ("nodereadinessrules", "readiness_rules"),
         ("resourceclaims", "resource_claims"),
         ("events", "events"),
     ],
@@ -190,7 +193,7 @@ def test_a_server_that_only_throttles_meets_no_storm(connection: Connection, fau
     snapshot = look(connection)
     assert Outcome.THROTTLED in outcomes(snapshot).values()
     asked = 1000 - faults.throttled
-    assert asked <= len(SECTIONS) + 4 + Limits().retries, f"{asked} requests to a server that said no"
+    assert asked <= len(SECTIONS) + 4 + Limits().retries, f"{asked} requests to a server that refused"
 
 
 def test_a_long_wait_ends_the_section_at_once(connection: Connection, faults: Faults) -> None:
@@ -207,6 +210,9 @@ def test_a_long_wait_ends_the_section_at_once(connection: Connection, faults: Fa
         ("/api/v1/pods", "pods"),
         ("/apis/apps/v1/daemonsets", "operator"),
         ("resourceslices", "resource_slices"),
+        ("deviceclasses", "device_classes"),
+        ("devicetaintrules", "device_taint_rules"),
+        ("nodereadinessrules", "readiness_rules"),
         ("resourceclaims", "resource_claims"),
         ("/events", "events"),
         ("configmaps", "device_plugin_config"),
@@ -226,7 +232,7 @@ def test_an_answer_that_breaks_off(connection: Connection, faults: Faults) -> No
     assert snapshot.section("pods").outcome is Outcome.UNREACHABLE
     assert others(snapshot, "pods", *ASKED) == {Outcome.COLLECTED}
     assert {snapshot.section(name).outcome for name in ASKED} == {Outcome.SKIPPED}
-    assert "not known whom to ask" in snapshot.section("telemetry").reason
+    assert "so exporters are unknown" in snapshot.section("telemetry").reason
 
 
 def test_an_answer_that_is_too_large(connection: Connection, faults: Faults) -> None:
@@ -272,7 +278,7 @@ def test_an_expired_list_is_begun_again(connection: Connection, faults: Faults, 
     assert snapshot.nodes == whole.nodes
 
 
-def test_a_list_that_always_expires_is_told(connection: Connection, faults: Faults) -> None:
+def test_a_list_that_always_expires_is_reported(connection: Connection, faults: Faults) -> None:
     faults.set(expire_after_page=2, expire_times=-1, fail_paths=["/api/v1/pods"])
     snapshot = look(connection, limits=SMALL)
     assert snapshot.section("pods").outcome is Outcome.EXPIRED

@@ -11,7 +11,7 @@ from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.kube import Answer
 from fleet.collectors.session import Limits, Session
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 
 ASKED = Asked(verb="list", resource="nodes")
 
@@ -55,7 +55,7 @@ def answer(status: int, **headers: str) -> Answer:
 
 
 OK = answer(200)
-BROKEN = Failure(Outcome.UNREACHABLE, "broken off.", transient=True)
+VIOLATED = Failure(Outcome.UNREACHABLE, "broken off.", transient=True)
 
 
 def outcome_of(call: Callable[[], Any]) -> Outcome:
@@ -71,7 +71,7 @@ def test_retry_after_is_honoured() -> None:
     assert clock.slept == [pytest.approx(3.3)]
 
 
-@pytest.mark.parametrize("first", [answer(503), answer(500), BROKEN])
+@pytest.mark.parametrize("first", [answer(503), answer(500), VIOLATED])
 def test_a_hiccup_is_asked_again_after_a_growing_pause(first: Answer | Failure) -> None:
     client = Scripted(first, first, OK)
     made, clock = session(client)

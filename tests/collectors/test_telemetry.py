@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,10 @@ from fleet.collectors import kube
 from fleet.collectors.kube import Connection
 from fleet.collectors.run import collect
 from fleet.collectors.sections import TELEMETRY_SECTIONS
-from fleet.collectors.telemetry import Plan
-from fleet.domain.outcomes import Outcome
+from fleet.collectors.telemetry import Plan, Refused
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
-from fleet.domain.telemetry import ExporterReport
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import ExporterReport
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.pod_servers import serve_pods
 from fleet.simulator.server import Simulation, serve
@@ -44,15 +44,15 @@ def simulation() -> Iterator[Simulation]:
 
 @pytest.fixture
 def cluster(simulation: Simulation) -> Iterator[Cluster]:
-    found = simulation.fleet[CLUSTER]
-    yield found
-    found.faults.clear()
+    fleet = simulation.fleet[CLUSTER]
+    yield fleet
+    fleet.faults.clear()
 
 
 @pytest.fixture
 def connection(simulation: Simulation, tmp_path: Path) -> Connection:
-    (found,) = kube.list_connections(str(simulation.kubeconfig(tmp_path / "kubeconfig")), [], False)
-    return found
+    (connections,) = kube.list_connections(str(simulation.kubeconfig(tmp_path / "kubeconfig")), [], False)
+    return connections
 
 
 def look(connection: Connection, plan: Plan | None = None) -> ClusterSnapshot:
@@ -67,40 +67,40 @@ def test_every_device_of_every_node(connection: Connection, cluster: Cluster) ->
     snapshot = look(connection)
     assert {snapshot.section(name).outcome for name in TELEMETRY_SECTIONS} == {Outcome.COLLECTED}
     assert snapshot.telemetry.source == "pod-proxy"
-    by_node = {name: [one for one in snapshot.telemetry.samples if one.node_name == name] for name in NODES.values()}
-    assert {name: len({one.uuid for one in found}) for name, found in by_node.items()} == {
+    by_node = {name: [sample for sample in snapshot.telemetry.samples if sample.node_name == name] for name in NODES.values()}
+    assert {name: len({item.uuid for item in rows}) for name, rows in by_node.items()} == {
         name: len(cluster.nodes[name].gpus) for name in NODES.values()
     }
-    assert sum(bool(one.gi_id) for one in by_node["cut"]) == 28
-    assert {one.uuid for one in by_node["plain"]} == {gpu.uuid for gpu in cluster.nodes["plain"].gpus}
+    assert sum(bool(entry.gi_id) for entry in by_node["cut"]) == 28
+    assert {row.uuid for row in by_node["plain"]} == {gpu.uuid for gpu in cluster.nodes["plain"].gpus}
     assert all(
-        one.values["gpu_util"] > 85
-        for one in by_node["plain"]
-        if any("ft" in p.pod or p.container == "trainer" for p in one.pods)
+        result.values["gpu_util"] > 85
+        for result in by_node["plain"]
+        if any("ft" in p.pod or p.container == "trainer" for p in result.pods)
     )
-    assert all(one.at == NOW for found in by_node.values() for one in found)
+    assert all(values.at == NOW for value in by_node.values() for values in value)
 
 
 def test_the_report_says_what_is_exported(connection: Connection, cluster: Cluster) -> None:
     cluster.faults.set(exporter_health=["shared"])
-    found = reports(look(connection))
-    assert "ecc_dbe_volatile" in found["shared"].metrics
-    assert "watches" in found["shared"].metrics
-    assert "ecc_dbe_volatile" not in found["plain"].metrics
-    assert "xid" in found["plain"].metrics
+    result = reports(look(connection))
+    assert "ecc_dbe_volatile" in result["shared"].metrics
+    assert "watches" in result["shared"].metrics
+    assert "ecc_dbe_volatile" not in result["plain"].metrics
+    assert "xid" in result["plain"].metrics
 
 
 def test_a_slow_exporter_costs_only_itself(connection: Connection, cluster: Cluster) -> None:
     cluster.faults.set(exporter_slow=["plain"], exporter_slow_seconds=3)
     snapshot = look(connection, IMPATIENT)
-    section, found = snapshot.section("telemetry"), reports(snapshot)
+    section, result = snapshot.section("telemetry"), reports(snapshot)
     assert section.outcome is Outcome.INCOMPLETE
     assert section.reason.startswith("1 of 3 exporters could not be read.")
     assert section.took_ms < 2500, "the time-out, not the exporter, decides"
-    assert found["plain"].outcome is Outcome.TIMEOUT
-    assert found["plain"].at is None
-    assert {found["cut"].outcome, found["shared"].outcome} == {Outcome.COLLECTED}
-    assert {one.node_name for one in snapshot.telemetry.samples} == {"cut", "shared"}
+    assert result["plain"].outcome is Outcome.TIMEOUT
+    assert result["plain"].at is None
+    assert {result["cut"].outcome, result["shared"].outcome} == {Outcome.COLLECTED}
+    assert {sample.node_name for sample in snapshot.telemetry.samples} == {"cut", "shared"}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,7 @@ def test_a_slow_exporter_costs_only_itself(connection: Connection, cluster: Clus
     [
         ("exporter_failing", Outcome.UNREACHABLE, "answers 500"),
         ("exporter_refused", Outcome.UNREACHABLE, "connection refused"),
+        ("exporter_rejecting", Outcome.REFUSED, "answers 400"),
         ("exporter_garbled", Outcome.MALFORMED, "no Prometheus text"),
     ],
 )
@@ -117,6 +118,30 @@ def test_one_that_fails_says_why(connection: Connection, cluster: Cluster, fault
     assert snapshot.section("telemetry").outcome is Outcome.INCOMPLETE
     assert reports(snapshot)["cut"].outcome is outcome
     assert words in reports(snapshot)["cut"].reason
+
+
+def test_one_that_refuses_is_asked_less_and_less_often(connection: Connection, cluster: Cluster) -> None:
+    cluster.faults.set(exporter_rejecting=["cut"])
+    plan, asked_at, times = Plan(), [], 0
+
+    def pass_at(minute: int) -> ClusterSnapshot:
+        return collect(connection, now=lambda: NOW + timedelta(minutes=minute), plan=plan, sections=("pods", "telemetry"))
+
+    for minute in range(64):
+        report = reports(pass_at(minute))["cut"]
+        assert report.outcome is Outcome.REFUSED, "the refusal stays visible"
+        assert report.reason == f"{report.pod} answers 400 instead of its metrics."
+        if report.refusals > times:
+            asked_at.append(minute)
+        assert report.retry_at is not None
+        times = report.refusals
+        refused = Refused(times=times, until=report.retry_at, reason=report.reason)
+        plan = Plan(refused={(report.namespace, report.pod): refused})
+    assert asked_at == [0, 1, 3, 7, 15, 31, 61]
+    cluster.faults.set(exporter_rejecting=[])
+    assert reports(pass_at(90))["cut"].outcome is Outcome.REFUSED, "not asked yet"
+    report = reports(pass_at(91))["cut"]
+    assert (report.outcome, report.retry_at, report.refusals) == (Outcome.COLLECTED, None, 0)
 
 
 def test_all_that_fail_are_one_sentence(connection: Connection, cluster: Cluster) -> None:
@@ -138,20 +163,20 @@ def test_without_the_right_the_first_refusal_is_enough(connection: Connection, c
 
 def test_sentinels_are_no_values(connection: Connection, cluster: Cluster) -> None:
     cluster.faults.set(exporter_blank=["plain"])
-    blank = [one for one in look(connection).telemetry.samples if one.node_name == "plain"]
-    assert all("gpu_temp" not in one.values and "fb_used" not in one.values and "power" not in one.values for one in blank)
-    assert all("sm_clock" in one.values for one in blank)
+    blank = [sample for sample in look(connection).telemetry.samples if sample.node_name == "plain"]
+    assert all("gpu_temp" not in item.values and "fb_used" not in item.values and "power" not in item.values for item in blank)
+    assert all("sm_clock" in entry.values for entry in blank)
 
 
 def test_a_lost_card_is_not_measured(connection: Connection, cluster: Cluster) -> None:
     lost = cluster.nodes["shared"].gpus[3]
     cluster.fail_gpu("shared", 3)
     try:
-        sample = next(one for one in look(connection).telemetry.samples if one.uuid == lost.uuid)
+        sample = next(item for item in look(connection).telemetry.samples if item.uuid == lost.uuid)
         assert sample.values == {"xid": 79}
         assert not sample.is_measured
         cluster.faults.set(exporter_forgets=["shared"])
-        assert lost.uuid not in {one.uuid for one in look(connection).telemetry.samples}
+        assert lost.uuid not in {entry.uuid for entry in look(connection).telemetry.samples}
     finally:
         cluster.heal_gpu("shared", 3)
 
@@ -164,10 +189,10 @@ def test_no_exporter_is_absent_not_broken(simulation: Simulation, tmp_path: Path
         snapshot = look(connection)
     assert snapshot.section("telemetry").outcome is Outcome.ABSENT
     assert snapshot.section("model_servers").outcome is Outcome.ABSENT
-    assert "nobody measures" in snapshot.section("telemetry").reason
+    assert "are not measured" in snapshot.section("telemetry").reason
 
 
-def test_a_telemetry_pass_asks_the_pods_it_is_told(connection: Connection, cluster: Cluster) -> None:
+def test_a_scrape_reads_the_given_pods(connection: Connection, cluster: Cluster) -> None:
     whole = look(connection)
     cluster.counted.clear()
     between = collect(connection, now=lambda: NOW, sections=TELEMETRY_SECTIONS, known_pods=whole.pods)
@@ -186,29 +211,29 @@ def test_a_pod_that_went_away_between_two_passes_breaks_nothing_but_itself(conne
 
     snapshot = between(gone)
     assert snapshot.section("telemetry").outcome is Outcome.COLLECTED
-    told = reports(snapshot)
-    assert (told["away"].outcome, told["away"].reason) == (Outcome.UNREACHABLE, "The pod was-here is gone.")
-    assert between(gone[-1:]).section("telemetry").outcome is Outcome.UNREACHABLE, "nobody is left who could say so"
+    result = reports(snapshot)
+    assert (result["away"].outcome, result["away"].reason) == (Outcome.UNREACHABLE, "The pod was-here is gone.")
+    assert between(gone[-1:]).section("telemetry").outcome is Outcome.UNREACHABLE, "no exporter is left that could report it"
 
 
 def test_model_servers_in_their_own_words(connection: Connection, cluster: Cluster) -> None:
     servers = look(connection).telemetry.servers
     assert len(servers) == 3
-    for one in servers:
-        assert one.outcome is Outcome.COLLECTED
-        assert one.ready
-        assert one.requests is not None
-        if one.kind != "triton":
-            assert one.generation_tokens is not None
+    for server in servers:
+        assert server.outcome is Outcome.COLLECTED
+        assert server.ready
+        assert server.requests is not None
+        if server.kind != "triton":
+            assert server.generation_tokens is not None
 
 
 def test_a_model_server_that_fails(connection: Connection, cluster: Cluster) -> None:
     cluster.faults.set(server_failing=["plain"])
     snapshot = look(connection)
     assert snapshot.section("model_servers").outcome is Outcome.INCOMPLETE
-    failed = [one for one in snapshot.telemetry.servers if one.node_name == "plain"]
+    failed = [server for server in snapshot.telemetry.servers if server.node_name == "plain"]
     assert failed
-    assert all(one.outcome is Outcome.UNREACHABLE and one.requests is None and one.ready for one in failed)
+    assert all(item.outcome is Outcome.UNREACHABLE and item.requests is None and item.ready for item in failed)
 
 
 def test_straight_from_the_pods(connection: Connection, simulation: Simulation, cluster: Cluster) -> None:
@@ -218,6 +243,6 @@ def test_straight_from_the_pods(connection: Connection, simulation: Simulation, 
         assert direct.section("telemetry").outcome is Outcome.COLLECTED, direct.section("telemetry").reason
         assert direct.telemetry.source == "direct"
         assert direct.telemetry.samples == proxied.telemetry.samples
-        assert [one.requests for one in direct.telemetry.servers] == [one.requests for one in proxied.telemetry.servers]
+        assert [server.requests for server in direct.telemetry.servers] == [item.requests for item in proxied.telemetry.servers]
         cluster.faults.set(exporter_refused=["plain"])
         assert reports(look(connection, Plan(source="direct", timeout_s=1)))["plain"].outcome is Outcome.UNREACHABLE

@@ -16,11 +16,11 @@ from fleet.config import env
 ROOT = Path(__file__).parents[2]
 
 
-def start(home: Path, **told: str) -> subprocess.CompletedProcess[str]:
+def start(home: Path, **fields: str) -> subprocess.CompletedProcess[str]:
     """Any command that reads the settings; `manage.py test` itself runs with some of them set."""
-    ours = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "LOG_LEVEL")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", *ours))}
-    environment = {**inherited, "MUSTER_NO_BOOTSTRAP": "1", "MUSTER_HOME": str(home), "SECRET_KEY": "given", **told}
+    settings = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "LOG_LEVEL")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MUSTER_", *settings))}
+    environment = {**inherited, "MUSTER_NO_BOOTSTRAP": "1", "MUSTER_HOME": str(home), "SECRET_KEY": "given", **fields}
     command = [sys.executable, "manage.py", "version"]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
@@ -92,7 +92,7 @@ def test_a_rate_that_is_none(rate: str, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("rate", ["1/s", "60/min", "6000/minute", "5/h", "9/day"])
 def test_every_rate_taken_is_one_to_the_throttle(rate: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fleet.api.throttling import PerUser
+    from fleet.api.protocol.permissions import PerUser
 
     monkeypatch.setenv("A_RATE", rate)
     assert PerUser().parse_rate(env.rate("A_RATE", "6000/min"))[0] == int(rate.split("/")[0])

@@ -23,12 +23,12 @@ def clock_at(at: datetime) -> Iterator[None]:
 def look(cluster_name: str, at: datetime) -> None:
     """The sweep for clusters that are silent, one pass, and the notices that have become due."""
     from fleet.models import Cluster
-    from fleet.services import silence
+    from fleet.services import staleness
     from fleet.services.collection import collect_cluster
     from fleet.services.notifications import send
 
     with clock_at(at):
-        silence.sweep(at)
+        staleness.sweep(at)
         while collect_cluster(Cluster.objects.get(name=cluster_name), trigger="schedule", deadline_s=20) is None:
             time.sleep(0.05)  # the lock of a worker that was just killed
         send.notify(lambda: at)

@@ -46,7 +46,7 @@ def build() -> Fleet:
 
 
 def heal(cluster: Cluster) -> None:
-    """Somebody puts in another card, which takes a reboot: after that its Xid is told no more."""
+    """Another GPU is installed, which takes a reboot: after that its Xid is no longer reported."""
     cluster.heal_gpu(LOST, LOST_CARD)
     cluster.reboot_node(LOST)
 

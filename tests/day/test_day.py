@@ -1,4 +1,4 @@
-"""A day of a cluster at speed through the real pipeline: what Muster remembers of it, to the second, and whom it told."""
+"""A day of a cluster at speed through the real pipeline: its history, to the second, and its notifications."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ import pytest
 from django.conf import settings as running_settings
 
 from fleet.models import Cluster, CollectionRun, FindingRow, Node, NodeDay, RunOutcome, VerdictPeriod, XidBurstRow
-from fleet.selectors.availability import Row, availability
+from fleet.selectors.availability import availability
+from fleet.selectors.availability_rows import Row
 from fleet.services import rollups
 from fleet.services.clusters import register_clusters
 from fleet.simulator.server import serve
@@ -33,7 +34,9 @@ from tests.services.notifications.receivers import HttpReceiver, http_receiver
 ROOT = Path(__file__).parents[2]
 MINUTE = 60
 Periods = list[tuple[float, float | None, str, str]]
-"""(from, to, verdict, first broken rung) in minutes since midnight; the present one has no end."""
+"""(from, to, verdict, first broken rung) in minutes since midnight; the current one has no end."""
+BACK_AFTER = 1
+"""Minutes from the reboot with another GPU to the run that finds all GPUs healthy: the Xid is older than the last run before."""
 
 
 @pytest.fixture
@@ -47,7 +50,7 @@ def expected() -> dict[str, list[Periods]]:
     """By name, for each machine that bore it in turn."""
     silent = script.LONG_OUTAGE_AT - 1 + 15  # 15 minutes after the last look that read anything
     back = script.LONG_OUTAGE_AT + script.LONG_OUTAGE
-    found = {}
+    periods = {}
     for number in range(24):
         name = f"gpu-{number:02}"
         breaks: list[tuple[float, float, str, str]] = [(silent, back, "unknown", "")]
@@ -56,15 +59,15 @@ def expected() -> dict[str, list[Periods]]:
             breaks.append((begins, begins + script.UPGRADE_TAKES, "excluded", ""))
         if name == script.LOST:
             breaks.append((script.LOST_AT, script.HEALED_AT, "not_ready", "resources_advertised"))
-            breaks.append((script.HEALED_AT, script.HEALED_AT + 1, "starting", "telemetry_healthy"))
+            breaks.append((script.HEALED_AT, script.HEALED_AT + BACK_AFTER, "starting", "telemetry_healthy"))
         if name == script.EXPORTER_OF:  # the first look at which its last sample is older than five minutes
             breaks.append((script.EXPORTER_DOWN_AT + 10, script.EXPORTER_BACK_AT, "unknown", "telemetry_healthy"))
-        found[name] = [_between(0, sorted(breaks), None)]
-    found[script.REPLACED] = [
-        [*found[script.REPLACED][0][:-1], (back, script.REPLACED_AT, "ready", "")],
+        periods[name] = [_between(0, sorted(breaks), None)]
+    periods[script.REPLACED] = [
+        [*periods[script.REPLACED][0][:-1], (back, script.REPLACED_AT, "ready", "")],
         [(script.REPLACED_AT, None, "ready", "")],
     ]
-    return found
+    return periods
 
 
 def _between(start: float, breaks: list[tuple[float, float, str, str]], end: float | None) -> Periods:
@@ -89,8 +92,8 @@ def test_a_day_is_remembered_as_it_was(tmp_path: Path, settings: Any, receiver: 
     assert_history()
     assert_findings(cluster)
     assert_figures()
-    told = told_to(receiver)
-    assert Counter(told) == Counter(NEWS), "each piece of news once, its end once, and nothing else"
+    events = told_to(receiver)
+    assert Counter(events) == Counter(NEWS), "each piece of news once, its end once, and nothing else"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -163,14 +166,26 @@ def assert_history() -> None:
     remembered: dict[str, list[Periods]] = {}
     for node in Node.objects.order_by("name", "first_seen_at"):
         periods = VerdictPeriod.objects.filter(node=node).order_by("period")
-        remembered.setdefault(node.name, []).append(
-            [(_minute(one.period.lower), _minute(one.period.upper), one.verdict, one.broken_rung) for one in periods]
-        )
+        rows = [
+            (_minute(period.period.lower), _minute(period.period.upper), period.verdict, period.broken_rung) for period in periods
+        ]
+        remembered.setdefault(node.name, []).append(_merged(rows))
     assert remembered == expected()
     for name, machines in remembered.items():
         for periods_of in machines:
             for (_, ends, *_), (begins, *_) in pairwise(periods_of):
                 assert ends == begins, f"{name} has a gap or an overlap at minute {begins}"
+
+
+def _merged(rows: Periods) -> Periods:
+    """Neighbouring periods with one verdict and rung as one: a period ends where a figure changes, too."""
+    merged: Periods = []
+    for begins, ends, verdict, rung in rows:
+        if merged and merged[-1][1:] == (begins, verdict, rung):
+            merged[-1] = (merged[-1][0], ends, verdict, rung)
+        else:
+            merged.append((begins, ends, verdict, rung))
+    return merged
 
 
 def _minute(moment: datetime | None) -> float | None:
@@ -182,7 +197,7 @@ def assert_findings(cluster: Cluster) -> None:
     rows = FindingRow.objects.filter(severity__in=("warning", "critical", "fatal")).order_by("rule")
     stood = [(row.node.name if row.node else "", row.rule, _minute(row.period.lower), _minute(row.period.upper)) for row in rows]
     lost = (script.LOST_AT, script.HEALED_AT)
-    silent = script.EXPORTER_DOWN_AT + 20  # seen from +10 on, and told once it has lasted for five minutes
+    silent = script.EXPORTER_DOWN_AT + 10  # the first run after it has not answered for five minutes
     assert stood == [
         (script.EXPORTER_OF, "exporter_stale", silent, script.EXPORTER_BACK_AT),
         (script.LOST, "gpu_lost", *lost),
@@ -203,7 +218,7 @@ def assert_figures() -> None:
     midnight, next_one = script.MIDNIGHT, script.MIDNIGHT + timedelta(days=1)
     rows = {row.name: row for row in availability("node", midnight, next_one, now=next_one)}
     lost, upgraded = rows[script.LOST], rows["gpu-00"]
-    down, starting = (script.HEALED_AT - script.LOST_AT) * MINUTE, MINUTE
+    down, starting = (script.HEALED_AT - script.LOST_AT) * MINUTE, BACK_AFTER * MINUTE
     good = day - silent - down - starting
     assert _seconds(lost) == {"ready": good, "not_ready": down, "starting": starting, "unknown": silent}
     assert lost.availability == pytest.approx(100 * good / (day - silent))
@@ -226,7 +241,7 @@ def _seconds(row: Row) -> dict[str, int]:
     return {verdict: seconds for verdict, seconds in row.seconds.items() if seconds}
 
 
-# --- who was told -------------------------------------------------------------------------------------------------
+# --- notifications ------------------------------------------------------------------------------------------------
 
 NEWS = [
     (title, ended)
@@ -250,8 +265,8 @@ def tell_all_warnings_to(receiver: HttpReceiver) -> None:
 
 
 def told_to(receiver: HttpReceiver) -> list[tuple[str, bool]]:
-    """What the receiver was told, and whether of its end; a message it has seen before is left out, as receivers do."""
-    seen, told = set(), []
+    """Returns the notifications of the receiver, with whether each is a recovery; repeated ones are left out."""
+    seen, events = set(), []
     for request in receiver.requests:
         body = json.loads(request.body)
         if body["id"] in seen:
@@ -259,5 +274,5 @@ def told_to(receiver: HttpReceiver) -> list[tuple[str, bool]]:
         seen.add(body["id"])
         for notice in body["notices"]:
             what = notice["key"].split(":")[3] if notice["kind"] == "finding" else notice["kind"]
-            told.append((f"{what} {notice['node'] or ''}".strip(), notice["recovery"]))
-    return told
+            events.append((f"{what} {notice['node'] or ''}".strip(), notice["recovery"]))
+    return events

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fleet.domain.findings import Severity, Status
 from fleet.domain.readiness.types import Verdict
 from fleet.models import Exporter
-from tests.factories import a_cluster, a_node, a_resource, a_run, a_target
+from tests.factories import a_cluster, a_node, a_resource, a_run, a_target, scraper
 from tests.programs import need
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "prometheus"
@@ -57,7 +57,9 @@ def test_every_series_that_the_rules_name_is_there(client: Any) -> None:
     a_target("ops")
     Exporter.objects.create(cluster=cluster, node_name="n1", report={"outcome": "collected"})
     samples = [
-        sample for family in text_string_to_metric_families(client.get("/metrics").content.decode()) for sample in family.samples
+        sample
+        for family in text_string_to_metric_families(client.get("/metrics", headers=scraper()).content.decode())
+        for sample in family.samples
     ]
     labels = {sample.name: set(sample.labels) for sample in samples}
     for rule in rules():

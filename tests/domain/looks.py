@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fleet.domain.devices import NodeDevices, describe
+from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
 from fleet.domain.snapshot import DevicePluginConfigs, NodeSnapshot, PodSnapshot
 
 A100 = "NVIDIA-A100-SXM4-40GB"
@@ -14,12 +14,12 @@ A100 = "NVIDIA-A100-SXM4-40GB"
 def look(node: NodeSnapshot, pods: Sequence[PodSnapshot] | None = (), **given: Any) -> NodeDevices:
     """Describes a node; `given` replaces sections (plugin, devices, allocations, incomplete_pools, previous)."""
     sections: dict[str, Any] = {"plugin": DevicePluginConfigs(), "devices": (), "allocations": ()}
-    return describe(node, pods=pods, **(sections | given))
+    return inspect(NodeInputs(node=node, pods=pods, **(sections | given)))
 
 
 def ids(devices: NodeDevices) -> set[str]:
-    """Which remarks there are."""
-    return {remark.id for remark in devices.remarks}
+    """Rules of the findings on its devices."""
+    return {finding.rule for finding in devices.findings}
 
 
 def slots(devices: NodeDevices) -> tuple[int | None, ...]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.domain import labels
+from fleet.domain import labels, pci
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_resources(name: str, kind: str, vendor: str) -> None:
     ],
 )
 def test_pci_labels(label: str, vendor: str) -> None:
-    assert labels.pci_gpu_vendor("feature.node.kubernetes.io/" + label) == vendor
+    assert pci.pci_gpu_vendor("feature.node.kubernetes.io/" + label) == vendor
 
 
 def test_dra_drivers() -> None:

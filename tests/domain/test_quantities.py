@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.domain.quantities import ceil_div, parse_count, parse_gib_label, parse_quantity, parse_units, to_mib
+from fleet.domain.quantities import LARGEST_UNITS, ceil_div, parse_count, parse_gib_label, parse_quantity, parse_units, to_mib
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,15 @@ def test_parsing_never_raises(text: str) -> None:
 @given(st.integers(min_value=0, max_value=10**15), st.sampled_from(["", "k", "M", "Ki", "Mi", "Gi"]))
 def test_whole_numbers_survive(number: int, suffix: str) -> None:
     factor = {"": 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}[suffix]
-    assert parse_units(f"{number}{suffix}") == number * factor
+    amount = number * factor
+    assert parse_units(f"{number}{suffix}") == (amount if amount <= LARGEST_UNITS else None)
+
+
+@pytest.mark.parametrize(("text", "count"), [("3000000000", 3 * 10**9), ("3000000001", None), ("9" * 18, None), ("9" * 19, None)])
+def test_a_count_that_no_node_has_is_unknown(text: str, count: int | None) -> None:
+    assert parse_count(text) == count
+
+
+@pytest.mark.parametrize(("text", "units"), [("1000000000000", 10**12), ("1000000000001", None), ("9E", None), ("9e99", None)])
+def test_an_amount_that_no_resource_has_is_unknown(text: str, units: int | None) -> None:
+    assert parse_units(text) == units

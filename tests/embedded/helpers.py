@@ -24,7 +24,7 @@ def wait_until(fact: Callable[[], object], patience: float = 15.0) -> None:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, without what Muster itself would listen to."""
+    """Returns this process's environment without Muster's own settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)} | more
 
 
@@ -50,7 +50,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
 
 
 def ended(pid: int) -> bool:
-    """Whether a process is gone, or is a zombie that nobody has to mind."""
+    """Whether a process is gone, or is a zombie."""
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
     return not state.strip() or state.startswith("Z")
 
@@ -59,10 +59,10 @@ def descendants(pid: int) -> set[int]:
     """Every process below `pid`, whatever group or session it made its own."""
     listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
     pairs = [tuple(map(int, line.split())) for line in listing.splitlines()]
-    found = {pid}
-    while more := {child for child, parent in pairs if parent in found} - found:
-        found |= more
-    return found - {pid}
+    rows = {pid}
+    while more := {child for child, parent in pairs if parent in rows} - rows:
+        rows |= more
+    return rows - {pid}
 
 
 def free_port() -> int:

@@ -99,8 +99,8 @@ def test_two_first_starts_at_once_after_an_interrupted_one(project: Path, tmp_pa
     starts = [_begin(project, "simulate", "--nodes", "5", path=path) for _ in range(2)]
     answers = [start.communicate(timeout=120) for start in starts]
     assert [start.returncode for start in starts] == [0, 0], answers
-    for said, _ in answers:
-        assert said.strip() == f"{project}/.venv 1.0 ['simulate', '--nodes', '5']"
+    for values, _ in answers:
+        assert values.strip() == f"{project}/.venv 1.0 ['simulate', '--nodes', '5']"
     complaints = "".join(error for _, error in answers)
     assert complaints.count(f"Installing 1 packages into .venv with {tool}. This happens once.") == 1
     assert not (project / ".venv" / "half").exists()
@@ -126,7 +126,7 @@ def test_changed_pins_and_the_tests_own_packages_are_added(project: Path, tool: 
     (project / "requirements.txt").write_text(_wheel(project.parent / "wheels", "probe", "1.1"))
     assert bootstrap.prepare("run") is True
     assert _finds("probe", "1.1") is True
-    assert (project / ".venv" / "mine").exists(), "a sound environment is added to, not made anew"
+    assert (project / ".venv" / "mine").exists(), "a working environment is extended, not created again"
 
 
 def _finds(module: str, version: str = "2.0") -> bool:
@@ -150,7 +150,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return asked
 
 
-def test_an_environment_whose_python_was_upgraded_is_made_anew(project: Path, pretended: list[str]) -> None:
+def test_an_environment_whose_python_was_upgraded_is_recreated(project: Path, pretended: list[str]) -> None:
     bootstrap.prepare("run")
     stamp = project / ".venv" / bootstrap.STAMP
     stamp.write_text(stamp.read_text().replace("python3.", "python2."))
@@ -160,7 +160,7 @@ def test_an_environment_whose_python_was_upgraded_is_made_anew(project: Path, pr
     assert not (project / ".venv" / "old").exists()
 
 
-def test_an_environment_somebody_else_made_is_added_to(project: Path, pretended: list[str]) -> None:
+def test_an_existing_environment_is_extended(project: Path, pretended: list[str]) -> None:
     (project / ".venv" / "bin").mkdir(parents=True)
     (project / ".venv" / "bin" / "python").symlink_to(sys.executable)
     (project / ".venv" / "mine").touch()
@@ -169,9 +169,7 @@ def test_an_environment_somebody_else_made_is_added_to(project: Path, pretended:
     assert (project / ".venv" / "mine").exists()
 
 
-def test_what_was_killed_while_installing_is_made_anew(
-    project: Path, pretended: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_installation_is_recreated(project: Path, pretended: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed where it hurts most: the environment sound, a package half there, also of one that was complete before."""
     bootstrap.prepare("run")
 
@@ -188,18 +186,18 @@ def test_what_was_killed_while_installing_is_made_anew(
     assert not (project / ".venv" / "half").exists()
 
 
-def test_an_old_python_can_read_what_tells_it_so() -> None:
+def test_an_old_python_can_parse_the_version_check() -> None:
     for name in READ_BY_OLD_PYTHONS:
         ast.parse((ROOT / name).read_text(), feature_version=(3, 6))
 
 
-def test_an_old_python_is_told_what_to_install(tmp_path: Path) -> None:
+def test_an_old_python_gets_the_version_to_install(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.version_info = (3, 9, 2, 'final', 0)")
     clone = tmp_path / "clone"
     for name in (*READ_BY_OLD_PYTHONS, "requirements.txt", "requirements-dev.txt"):
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, clone / name)
-    told = subprocess.run(
+    run = subprocess.run(
         [installers.base_python(), "manage.py", "run"],
         cwd=clone,
         env=environment(PATH=_path_without_uv(tmp_path), PYTHONPATH=str(tmp_path)),
@@ -207,9 +205,9 @@ def test_an_old_python_is_told_what_to_install(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert told.returncode == 1
-    assert told.stdout == ""
-    assert told.stderr == (
+    assert run.returncode == 1
+    assert run.stdout == ""
+    assert run.stderr == (
         f"Muster needs Python 3.11 or newer, and this is 3.9 ({installers.base_python()}): install a newer one (Debian 12"
         " or newer: `apt install python3 python3-venv`), or uv (https://docs.astral.sh/uv/), which brings one along.\n"
     )
@@ -224,7 +222,7 @@ def test_an_old_python_hands_over_to_a_newer_one_on_the_path(project: Path, tmp_
     newer = path / "python3.13"
     newer.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\necho "handed $*"\n')
     newer.chmod(0o755)
-    told = subprocess.run(
+    run = subprocess.run(
         [installers.base_python(), "manage.py", "run", "--port", "1"],
         cwd=project,
         env=environment(PATH=str(path), PYTHONPATH=str(tmp_path)),
@@ -232,10 +230,12 @@ def test_an_old_python_hands_over_to_a_newer_one_on_the_path(project: Path, tmp_
         text=True,
         check=False,
     )
-    assert told.stdout == "handed manage.py run --port 1\n"
+    assert run.stdout == "handed manage.py run --port 1\n"
 
 
-def test_a_python_without_venv_is_told_debians_package(project: Path, monkeypatch: pytest.MonkeyPatch, without_uv: None) -> None:
+def test_a_python_without_venv_gets_debians_package_name(
+    project: Path, monkeypatch: pytest.MonkeyPatch, without_uv: None
+) -> None:
     monkeypatch.setitem(sys.modules, "ensurepip", None)
     monkeypatch.setattr(installers, "_has_pip_for_others", lambda _: False)
     with pytest.raises(BootstrapError, match="on Debian and Ubuntu run `apt install python3-venv`, or install uv"):
@@ -255,10 +255,10 @@ def test_an_index_that_cannot_be_reached_is_a_sentence(project: Path, tool: str,
     if tool == "pip":
         monkeypatch.setattr(installers, "working_uv", lambda: "")
         monkeypatch.setitem(sys.modules, "ensurepip", None)
-    with pytest.raises(BootstrapError) as told:
+    with pytest.raises(BootstrapError) as value:
         bootstrap.prepare("run")
     mirror = {"pip": "PIP_INDEX_URL", "uv": "UV_DEFAULT_INDEX"}[tool]
-    assert str(told.value) == (
+    assert str(value.value) == (
         "The package index cannot be reached, and Muster needs its packages once: check the network (behind a proxy"
         f" set HTTPS_PROXY; for an index of your own set {mirror}), then start again."
     )
@@ -286,9 +286,9 @@ def test_a_package_that_this_system_does_not_have_is_named(project: Path, tool: 
 
 
 def test_a_folder_we_may_not_write_to_is_a_sentence(project: Path) -> None:
-    """Root may write everywhere, so it asks as somebody else."""
+    """Root may write everywhere, so the test runs as another user."""
     project.chmod(0o555)
-    for folder in project.parents[:3]:
+    for folder in project.parents[:4]:
         folder.chmod(0o755)
     code = f"""
 import os
@@ -332,8 +332,8 @@ def test_it_can_be_switched_off(project: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "no space left"),
         ("error: failed to create directory: Permission denied (os error 13)", "run it as the owner of that folder"),
-        ("something\nelse\nwent\nwrong", "pip failed: else / went / wrong. Mend that and start again."),
-        ("", "pip failed: it said nothing."),
+        ("something\nelse\nwent\nwrong", "pip failed: else / went / wrong. Fix that and start again."),
+        ("", "pip failed: no output."),
     ],
 )
 def test_other_failures_keep_the_installers_last_words(output: str, sentence: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_killed_parent_takes_along_whom_the_guardian_watches() -> None:
         os.killpg(forgotten, signal.SIGKILL)
 
 
-def test_a_farewell_leaves_everybody_alone() -> None:
+def test_a_clean_exit_signals_no_process() -> None:
     with cleaned_up(python(PARENT + "guardian.close()")) as parent:
         guardian, *children = map(int, first_line(parent).split())
         parent.wait(10)

@@ -21,7 +21,7 @@ time.sleep(600)
 """
 
 
-def test_a_second_holder_is_told_who_runs_and_where(tmp_path: Path) -> None:
+def test_a_second_holder_sees_the_owner_and_its_address(tmp_path: Path) -> None:
     with cleaned_up(python(HOLD.format(home=str(tmp_path)))) as holder:
         first_line(holder)
         with pytest.raises(HomeTakenError) as refusal:
@@ -71,7 +71,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_folder_we_may_not_write_to_is_a_sentence(tmp_path: Path) -> None:
-    """Root may write everywhere, so it asks as somebody else."""
+    """Root may write everywhere, so the test runs as another user."""
     tmp_path.chmod(0o500)
     code = f"""
 import os

@@ -27,7 +27,7 @@ def test_two_folders_never_share_their_sockets() -> None:
     assert len({paths.socket_dir(home) for home in homes}) == 3
 
 
-def test_the_data_folder_is_var_beside_manage_py_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_data_folder_defaults_to_var_beside_manage_py(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MUSTER_HOME", raising=False)
     assert paths.home() == paths.ROOT / "var"
     assert (paths.ROOT / "manage.py").exists()

@@ -115,7 +115,7 @@ time.sleep(600)
         server.wait()
 
 
-def test_a_pid_file_whose_pid_is_somebody_elses_by_now_does_not_block(server: Postgres) -> None:
+def test_a_pid_file_with_a_reused_pid_does_not_block(server: Postgres) -> None:
     server.prepare()
     stranger = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
     try:
@@ -151,7 +151,7 @@ Postgres(Path({str(tmp_path)!r}), forgetful=True).prepare()
 
 def test_data_of_another_version_is_left_alone_and_named(server: Postgres) -> None:
     (server.data / "PG_VERSION").write_text("14\n")
-    with pytest.raises(StartError, match=r"was written by Postgres 14, and this is postgres \(PostgreSQL\) \d+"):
+    with pytest.raises(StartError, match=r"was written by Postgres 14, and the installed one is postgres \(PostgreSQL\) \d+"):
         server.start()
     (server.data / "PG_VERSION").unlink()
 
@@ -164,8 +164,8 @@ def test_a_server_that_will_not_start_says_why(server: Postgres) -> None:
         server.wait()
 
 
-def test_a_socket_folder_of_somebody_else_is_refused(server: Postgres, tmp_path: Path) -> None:
-    """Whoever could swap the folder under /tmp could let themselves in."""
+def test_a_socket_folder_of_another_user_is_refused(server: Postgres, tmp_path: Path) -> None:
+    """A user who could replace the folder under /tmp would have access."""
     real = tmp_path / "real"
     real.mkdir()
     server.sockets = tmp_path / "link"
@@ -174,7 +174,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(server: Postgres, tmp_path:
         server.start()
 
 
-def test_a_postgres_of_the_users_own_settings_does_not_steer_ours(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_postgres_settings_do_not_reach_the_embedded_one(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPORT", "6543")
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGDATABASE", "nothing")

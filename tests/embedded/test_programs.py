@@ -9,7 +9,7 @@ import pytest
 from fleet.embedded import programs
 from fleet.embedded.programs import PROGRAMS, Program
 from tests.embedded.helpers import ROOT, environment
-from tests.programs import need
+from tests.programs import can_be_had, need
 
 ABSENT = Program("zork", ("no-such-program-zork",), "no-such-package-zork", "install zork")
 INSTALLABLE = Program("frotz", ("no-such-program-frotz",), "bash", "apt install bash")
@@ -49,13 +49,13 @@ def test_whether_it_can_be_had_is_asked_of_the_system(monkeypatch: pytest.Monkey
     apt.write_text("#!/bin/sh\n[ $2 = bash ] && echo ' Candidate: 5.2' || echo ' Candidate: (none)'\n")
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert programs.can_be_had(INSTALLABLE) is True
-    assert programs.can_be_had(ABSENT) is False
+    assert can_be_had(INSTALLABLE) is True
+    assert can_be_had(ABSENT) is False
     monkeypatch.setenv("PATH", "/nowhere")
-    assert programs.can_be_had(ABSENT) is True, "without apt a person may still find it"
+    assert can_be_had(ABSENT) is True, "without apt a person may still find it"
 
 
-def test_what_apt_cannot_install_is_said_and_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failed_apt_package_is_reported_and_the_others_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     apt = tmp_path / "apt-get"
     apt.write_text(
         f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> {tmp_path}/asked\n'
@@ -75,7 +75,7 @@ def test_what_apt_cannot_install_is_said_and_costs_the_others_nothing(monkeypatc
 SUITE = """
 import os, psycopg, redis, pytest
 from fleet.embedded import programs
-from tests.programs import need
+from tests.programs import can_be_had, need
 
 def test_servers_of_its_own():
     from django.conf import settings

@@ -38,9 +38,9 @@ def _events(folder: Path) -> list[str]:
     return events.read_text().splitlines() if events.exists() else []
 
 
-def test_a_child_that_dies_is_started_again_and_that_is_said(tmp_path: Path) -> None:
-    said: list[str] = []
-    keeper = Supervisor(said.append)
+def test_a_child_that_dies_is_restarted_and_reported(tmp_path: Path) -> None:
+    rows: list[str] = []
+    keeper = Supervisor(rows.append)
     child = keeper.add(_child(tmp_path, "web"))
     child.delay = 0.05
     wait_until(lambda: _events(tmp_path) == ["began web"])
@@ -50,13 +50,13 @@ def test_a_child_that_dies_is_started_again_and_that_is_said(tmp_path: Path) -> 
     wait_until(lambda: keeper.look() or len(_events(tmp_path)) == 2)
     assert child.process is not None
     assert child.process.pid != first.pid
-    assert said == [f"web was killed by SIGKILL; starting it again in 0 s (log: {child.log})"]
+    assert rows == [f"web was killed by SIGKILL; starting it again in 0 s (log: {child.log})"]
     keeper.stop()
 
 
 def test_a_child_that_keeps_dying_is_started_ever_more_rarely(tmp_path: Path) -> None:
-    said: list[str] = []
-    keeper = Supervisor(said.append)
+    rows: list[str] = []
+    keeper = Supervisor(rows.append)
     child = keeper.add(_child(tmp_path, "web", "sys.exit(3)"))
     delays = []
     for _ in range(8):
@@ -68,7 +68,7 @@ def test_a_child_that_keeps_dying_is_started_ever_more_rarely(tmp_path: Path) ->
         child.due = 0.0  # the delay is over
         keeper.look()
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert said[1] == f"web ended with code 3; starting it again in 2 s (log: {child.log})"
+    assert rows[1] == f"web ended with code 3; starting it again in 2 s (log: {child.log})"
     keeper.stop()
 
 
@@ -85,8 +85,8 @@ def test_a_child_that_was_steady_starts_again_soon(tmp_path: Path) -> None:
 
 
 def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
-    said: list[str] = []
-    keeper = Supervisor(said.append)
+    rows: list[str] = []
+    keeper = Supervisor(rows.append)
     child = keeper.add(_child(tmp_path, "web", "sys.exit(3)"))
     good = child.start
 
@@ -99,14 +99,14 @@ def test_a_start_that_fails_is_tried_again(tmp_path: Path) -> None:
     keeper.look()
     child.due = 0.0
     keeper.look()
-    assert said[-1].startswith("web did not start: no such program.; starting it again in 2 s")
+    assert rows[-1].startswith("web did not start: no such program.; starting it again in 2 s")
     child.start, child.due = good, 0.0
     keeper.look()
     assert child.process is not None
     keeper.stop()
 
 
-def test_the_end_is_in_reverse_order_and_leaves_nobody(tmp_path: Path) -> None:
+def test_the_stop_is_in_reverse_order_and_leaves_no_process(tmp_path: Path) -> None:
     keeper = Supervisor(lambda _: None)
     children = [keeper.add(_child(tmp_path, name, tier=tier)) for name, tier in (("db", 0), ("sim", 1), ("web", 2))]
     wait_until(lambda: len(_events(tmp_path)) == 3)
@@ -138,12 +138,12 @@ def test_each_way_to_end_us_leaves_the_watch_once(number: signal.Signals) -> Non
         threading.Timer(0.1, os.kill, (os.getpid(), number)).start()
         with pytest.raises(Stopped) as stopped:
             Supervisor(lambda _: None).watch()
-        os.kill(os.getpid(), number)  # while we clean up: not heard
+        os.kill(os.getpid(), number)  # during the clean-up: ignored
     assert stopped.value.number == number
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_an_end_that_comes_while_an_object_is_freed_is_heard_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_during_the_release_of_an_object_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python swallows whatever is raised there; migrations free objects by the thousand."""
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
 

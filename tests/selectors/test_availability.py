@@ -10,9 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.domain.history.spans import Span, seconds
+from fleet.domain.history.intervals import Span, seconds
 from fleet.models import Node, NodeRevision, VerdictPeriod, XidBurstRow
-from fleet.selectors import availability, bootstrap, bursts, usable
+from fleet.selectors import availability, bursts, startup_times, usable_history
 from fleet.selectors.changes import change_log
 from fleet.services import rollups
 from tests.factories import a_cluster, a_node, a_pool
@@ -25,9 +25,9 @@ def at(hours: float) -> datetime:
     return MIDNIGHT + timedelta(hours=hours)
 
 
-def lived(node: Node, *told: tuple[float, str]) -> Node:
+def lived(node: Node, *values: tuple[float, str]) -> Node:
     """Verdicts by the hour at which each began; the last one stands."""
-    for (start, verdict), (end, _) in zip(told, [*told[1:], (None, "")], strict=True):
+    for (start, verdict), (end, _) in zip(values, [*values[1:], (None, "")], strict=True):
         period = (at(start), None if end is None else at(end))
         VerdictPeriod.objects.create(node=node, period=period, verdict=verdict, usable=8 if verdict == "ready" else 0, expected=8)
     return node
@@ -60,18 +60,18 @@ def test_a_window_that_is_no_day_is_exact(fleet: None) -> None:
     assert (row.repaired, row.mttr_s) == (1, 7200)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(start=st.integers(0, 47 * 60), length=st.integers(1, 60 * 60), odd=st.integers(0, 999_999))
 def test_whole_days_and_the_rest_add_up_to_the_window(fleet: None, start: int, length: int, odd: int) -> None:
     since = at(-24) + timedelta(minutes=start, microseconds=odd)
     until = min(since + timedelta(minutes=length), at(24))
-    told = {row.name: row for row in availability.availability("node", since, until, now=at(24))}
+    fields = {row.name: row for row in availability.availability("node", since, until, now=at(24))}
     for node in Node.objects.all():
         periods = VerdictPeriod.objects.filter(node=node).order_by("period")
-        lived = [Span(one.period.lower, one.period.upper, one.verdict) for one in periods]
-        assert told[node.name].seconds == seconds(lived, since, until)
+        lived = [Span(period.period.lower, period.period.upper, period.verdict) for period in periods]
+        assert fields[node.name].seconds == seconds(lived, since, until)
     began = [node for node in ("e1",) if since <= at(6) < until]
-    assert [name for name, row in told.items() if row.incidents] == began
+    assert [name for name, row in fields.items() if row.incidents] == began
 
 
 def test_nodes_groups_and_one_cluster(fleet: None) -> None:
@@ -88,18 +88,18 @@ def test_pools_have_their_own_time_and_their_promise(now: datetime | None) -> No
     for node in (good, moved, alone):
         lived(node, (-24, "ready"))
     lived(bad, (-24, "ready"), (6, "not_ready"), (12, "ready"))
-    a_pool("prod", good, bad, since=at(-30), promise_percent=95)
+    a_pool("prod", good, bad, since=at(-30), availability_target=95)
     first = a_pool("first", since=at(-30))
     first.memberships.create(node=moved, period=(at(-24), at(1)))
-    a_pool("second", moved, since=at(1), promise_percent=99)
+    a_pool("second", moved, since=at(1), availability_target=99)
     list(rollups.rebuild(at(-24).date(), at(24)))
     until = at(24) if now is None else at(24) - timedelta(hours=1)
     rows = {row.name: row for row in availability.availability("pool", at(-24), until, now=now)}
     assert set(rows) == {"prod", "first", "second", ""}
     assert rows["prod"].availability == pytest.approx(100 * (96 - 6) / 96, abs=0.2)
-    assert (rows["prod"].nodes, rows["prod"].incidents, rows["prod"].promise, rows["prod"].is_below) == (2, 1, 95, True)
-    assert (rows["first"].promise, rows["first"].is_below) == (None, None)
-    assert (rows["second"].promise, rows["second"].is_below) == (99, False)
+    assert (rows["prod"].nodes, rows["prod"].incidents, rows["prod"].target_percent, rows["prod"].is_below) == (2, 1, 95, True)
+    assert (rows["first"].target_percent, rows["first"].is_below) == (None, None)
+    assert (rows["second"].target_percent, rows["second"].is_below) == (99, False)
     assert rows["first"].seconds["ready"] == 24 * 3600, "the day before"
     assert rows["second"].seconds["ready"] == (24 * 3600 if now is None else 23 * 3600), "the day on which it moved, early"
     (only,) = availability.availability("cluster", at(-24), until, pool="prod", now=now)
@@ -111,9 +111,9 @@ def test_pools_have_their_own_time_and_their_promise(now: datetime | None) -> No
 
 
 def test_a_heat_map_has_a_cell_for_each_day_of_each_group(fleet: None) -> None:
-    found = availability.heat_map("cluster", at(-48), at(24))
-    assert len(found.days) == 3
-    east = found.rows[0]
+    heat_map = availability.heat_map("cluster", at(-48), at(24))
+    assert len(heat_map.days) == 3
+    east = heat_map.rows[0]
     assert east.cells[0] is None
     assert east.cells[1] is not None
     assert east.cells[2] is not None
@@ -142,16 +142,16 @@ def test_the_heat_map_asks_as_often_for_many_nodes(fleet: None) -> None:
 
 
 def test_the_line_of_usable_cards_leaves_unknown_and_excluded_out(fleet: None) -> None:
-    line = usable.usable_line(at(0), at(24))
+    line = usable_history.usable_line(at(0), at(24))
     shown = {point.at: point for point in line.points}
     assert shown[at(0)].usable == 100
     assert (shown[at(6)].usable, shown[at(6)].missing) == (pytest.approx(100 * 2 / 3), 8)
     assert (shown[at(12)].usable, shown[at(12)].unknown) == (100, pytest.approx(100 / 3))
     assert line.lowest == shown[at(6)]
-    assert usable.usable_line(at(0), at(7) - timedelta(minutes=1)).points[-1].missing is None, "the hour is not over"
-    assert usable.usable_line(at(-96), at(24)).points[0].missing is None, "the line begins within it"
-    assert usable.usable_line(at(0), at(24), cluster="west").lowest.usable == 100  # type: ignore[union-attr]
-    assert usable.usable_line(at(24), at(48)).points == ()
+    assert usable_history.usable_line(at(0), at(7) - timedelta(minutes=1)).points[-1].missing is None, "the hour is not over"
+    assert usable_history.usable_line(at(-96), at(24)).points[0].missing is None, "the line begins within it"
+    assert usable_history.usable_line(at(0), at(24), cluster="west").lowest.usable == 100  # type: ignore[union-attr]
+    assert usable_history.usable_line(at(24), at(48)).points == ()
 
 
 def test_bootstrap_times_are_medians_of_those_that_got_there() -> None:
@@ -159,10 +159,10 @@ def test_bootstrap_times_are_medians_of_those_that_got_there() -> None:
         a_node(kubelet_ready_at=at(0), gpu_ready_at=at(minutes / 60), machine_type="p5")
     a_node(kubelet_ready_at=at(0), bootstrapping=True, machine_type="p5")
     a_node(machine_type="p5")
-    (row,) = bootstrap.bootstrap_times("machine_type", at(0), at(24))
+    (row,) = startup_times.startup_times_by("machine_type", at(0), at(24))
     assert (row.name, row.nodes, row.waiting, row.median_min) == ("p5", 3, 1, 6)
     assert row.p90_min == pytest.approx(6 + 0.8 * 14)
-    assert bootstrap.bootstrap_times("cluster", at(24), at(48)) == []
+    assert startup_times.startup_times_by("cluster", at(24), at(48)) == []
 
 
 def test_bootstrap_times_by_the_pool_a_node_was_in_when_it_became_good() -> None:
@@ -172,21 +172,21 @@ def test_bootstrap_times_by_the_pool_a_node_was_in_when_it_became_good() -> None
     a_pool("a", waiting, since=at(0)).memberships.create(node=early, period=(at(0), at(1)))
     a_pool("b", early, since=at(1))
     a_pool("c", late, since=at(0.2))
-    found = bootstrap.bootstrap_times("pool", at(0), at(24))
-    assert [(row.name, row.nodes, row.waiting) for row in found] == [("c", 1, 0), ("a", 1, 1)]
+    by_pool = startup_times.startup_times_by("pool", at(0), at(24))
+    assert [(row.name, row.nodes, row.waiting) for row in by_pool] == [("c", 1, 0), ("a", 1, 1)]
 
 
 def test_bursts_are_summed_by_code_and_crashes_count_once() -> None:
-    one, two = a_node(), a_node()
+    result, two = a_node(), a_node()
     for node, uuid, code, incident in (
-        (one, "GPU-1", 79, ""),
-        (one, "GPU-2", 45, "x"),
+        (result, "GPU-1", 79, ""),
+        (result, "GPU-2", 45, "x"),
         (two, "GPU-3", 45, "x"),
         (two, "GPU-4", 45, ""),
     ):
         XidBurstRow.objects.create(node=node, uuid=uuid, code=code, started_at=at(1), last_at=at(1.5), count=3, incident=incident)
-    found = bursts.bursts_by_code(at(0), at(24))
-    assert [(row.code, row.bursts, row.incidents, row.events, row.gpus, row.nodes) for row in found] == [
+    bursts_by_code = bursts.bursts_by_code(at(0), at(24))
+    assert [(row.code, row.bursts, row.incidents, row.events, row.gpus, row.nodes) for row in bursts_by_code] == [
         (45, 3, 2, 9, 3, 2),
         (79, 1, 1, 3, 1, 1),
     ]
@@ -205,14 +205,14 @@ def test_the_log_puts_together_what_changed_alike() -> None:
     revision(nodes[0], 5, "team", "a", "b")
     Node.objects.filter(pk=nodes[2].pk).update(removed_at=at(7))
     log = change_log(at(0), at(24))
-    assert [(one.kind, one.title, len(one.nodes)) for one in log.groups] == [
+    assert [(item.kind, item.title, len(item.nodes)) for item in log.groups] == [
         ("left", "Left", 1),
         ("labels", "Label team a → b", 1),
         ("driver", "Driver 570 → 580", 3),
     ]
     assert log.complete_from == at(0)
-    assert [one.kind for one in change_log(at(0), at(24), kinds=["driver"]).groups] == ["driver"]
-    assert [one.kind for one in change_log(at(0), at(24), node="n0").groups] == ["labels", "driver"]
+    assert [entry.kind for entry in change_log(at(0), at(24), kinds=["driver"]).groups] == ["driver"]
+    assert [row.kind for row in change_log(at(0), at(24), node="n0").groups] == ["labels", "driver"]
     assert change_log(at(0), at(24), clusters=["west"]).groups == ()
 
 

@@ -88,41 +88,41 @@ def test_before_it_came_there_was_no_node(story: Node, at: float) -> None:
 def test_a_name_means_the_node_that_bore_it_then(story: Node) -> None:
     Node.objects.filter(pk=story.pk).update(removed_at=minute(30))
     NodeRevision.objects.filter(node=story, period__endswith__isnull=True).update(period=(minute(10), minute(30)))
-    anew = a_node("n1", first_seen_at=minute(40))
-    a_revision(anew, 40, None, driver="590")
+    recreated = a_node("n1", first_seen_at=minute(40))
+    a_revision(recreated, 40, None, driver="590")
     assert node_at("east", "n1", minute(35)) is None
     old, new = node_at("east", "n1", minute(25)), node_at("east", "n1", minute(45))
     assert old is not None
     assert new is not None
-    assert (old.node, new.node) == (story, anew)
+    assert (old.node, new.node) == (story, recreated)
     assert new.verdict is None
     assert node_diff("east", "n1", minute(25), minute(45)).other_node
 
 
 def test_the_diff_names_facts_verdict_rungs_and_findings(story: Node) -> None:
-    found = node_diff("east", "n1", minute(5), minute(15))
-    assert found.facts == ({"section": "labels", "key": "driver", "before": "570", "after": "580"},)
-    assert found.verdict_changed
-    assert [(one.rung, one.before and one.before.status, one.after and one.after.status) for one in found.rungs] == [
+    result = node_diff("east", "n1", minute(5), minute(15))
+    assert result.facts == ({"section": "labels", "key": "driver", "before": "570", "after": "580"},)
+    assert result.verdict_changed
+    assert [(rung.rung, rung.before and rung.before.status, rung.after and rung.after.status) for rung in result.rungs] == [
         ("driver_loaded", "pass", "fail")
     ]
-    assert [one.rule for one in found.opened] == ["xid"]
-    assert [one.rule for one in node_diff("east", "n1", minute(15), minute(25)).resolved] == ["xid"]
+    assert [item.rule for item in result.opened] == ["xid"]
+    assert [entry.rule for entry in node_diff("east", "n1", minute(15), minute(25)).resolved] == ["xid"]
     same = node_diff("east", "n1", minute(1), minute(2))
     assert (same.facts, same.verdict_changed, same.rungs, same.opened) == ((), False, (), ())
 
 
 def test_a_window_shows_all_that_touches_it(story: Node) -> None:
-    found = node_timeline(story, minute(11), minute(19))
-    assert [one.verdict for one in found.verdicts] == ["not_ready"]
-    assert [(one.rung, one.status) for one in found.rungs] == [("kubelet_ready", "pass"), ("driver_loaded", "fail")]
-    assert len(found.findings) == 1
-    assert found.changes == ()
+    result = node_timeline(story, minute(11), minute(19))
+    assert [verdict.verdict for verdict in result.verdicts] == ["not_ready"]
+    assert [(rung.rung, rung.status) for rung in result.rungs] == [("kubelet_ready", "pass"), ("driver_loaded", "fail")]
+    assert len(result.findings) == 1
+    assert result.changes == ()
     whole = node_timeline(story, minute(-5), minute(60))
-    assert [one.verdict for one in whole.verdicts] == ["ready", "not_ready", "ready"]
+    assert [item.verdict for item in whole.verdicts] == ["ready", "not_ready", "ready"]
     assert [change.at for change in whole.changes] == [minute(0), minute(10)]
     edge = node_timeline(story, minute(20), minute(21))
-    assert [one.since for one in edge.verdicts] == [minute(20)]
+    assert [entry.since for entry in edge.verdicts] == [minute(20)]
 
 
 def test_a_long_history_costs_no_more_queries(story: Node) -> None:

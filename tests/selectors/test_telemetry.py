@@ -1,20 +1,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from fleet.domain.outcomes import Outcome
-from fleet.domain.snapshot import DeviceAllocation
-from fleet.domain.telemetry import DeviceSample, ExporterReport
-from fleet.models import DeviceTelemetry, Exporter, Node
-from fleet.selectors.telemetry import curves_of, devices_of
+from fleet.domain.snapshot.telemetry import DeviceSample
+from fleet.models import DeviceTelemetry, Node
+from fleet.selectors.telemetry import curves_of
 from fleet.services.recording import frames
 from fleet.services.recording.nodes import plain
-from tests.builders import make_pod
 from tests.collectors.fake_api import Reply, Seen, serving
-from tests.factories import NOON, a_cluster, a_node, a_pod
+from tests.factories import NOON, a_cluster, a_node
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
@@ -25,29 +21,8 @@ def a_sample(node: Node, uuid: str = "GPU-0", at: datetime = NOON, **values: flo
 
 
 def remember(node: Node, *samples: DeviceSample) -> None:
-    for one in samples:
-        DeviceTelemetry.objects.create(node=node, uuid=one.uuid, gi_id=one.gi_id, at=one.at, sample=plain(one))
-
-
-def test_devices_with_values_reasons_and_holders() -> None:
-    node = a_node("n1")
-    remember(node, a_sample(node, "GPU-1", gpu_util=10.0), a_sample(node, "GPU-0", gpu_util=90.0))
-    report = ExporterReport(node_name="n1", outcome=Outcome.COLLECTED, at=NOON, metrics=("gpu_util",))
-    Exporter.objects.create(cluster=node.cluster, node_name="n1", at=NOON, report=plain(report))
-    holding = make_pod("train-0", devices=(DeviceAllocation(resource="nvidia.com/gpu", device_id="GPU-0"),))
-    a_pod(node, "train-0", snapshot=plain(holding))
-    first, second = devices_of(node, NOON + MINUTE, ["gpu_util", "ecc_dbe_volatile"])
-    assert (first.uuid, first.value("gpu_util"), first.value("ecc_dbe_volatile")) == ("GPU-0", 90.0, None)
-    assert [one.why for one in first.measurements] == ["", "not_enabled"]
-    assert [(one.pod, one.source) for one in first.holders] == [("train-0", "kubelet")]
-    assert second.holders == ()
-
-
-def test_devices_cost_three_queries_however_many(django_assert_num_queries: Any) -> None:
-    node = a_node("n1")
-    remember(node, *(a_sample(node, f"GPU-{number}", gpu_util=1.0) for number in range(8)))
-    with django_assert_num_queries(3):
-        assert len(devices_of(node, NOON)) == 8
+    for sample in samples:
+        DeviceTelemetry.objects.create(node=node, uuid=sample.uuid, gi_id=sample.gi_id, at=sample.at, sample=plain(sample))
 
 
 def test_curves_from_frames_with_gaps_and_no_more_than_asked() -> None:
@@ -58,9 +33,9 @@ def test_curves_from_frames_with_gaps_and_no_more_than_asked() -> None:
         at = NOON + minute * MINUTE
         values = {"gpu_util": float(minute % 100)} | ({"gpu_temp": 40.0} if minute >= 300 else {})
         frames.write({node.pk: [a_sample(node, at=at, **values)], other.pk: [a_sample(other, at=at, gpu_util=7.0)]}, at)
-    found = curves_of(node, NOON, NOON + 600 * MINUTE, ["gpu_temp", "gpu_util"], points=60)
-    assert found.source == "muster"
-    temperature, load = found.curves
+    curves = curves_of(node, NOON, NOON + 600 * MINUTE, ["gpu_temp", "gpu_util"], points=60)
+    assert curves.source == "muster"
+    temperature, load = curves.curves
     assert (temperature.metric.id, load.metric.id, load.key) == ("gpu_temp", "gpu_util", "GPU-0")
     assert 45 <= len(load.points) <= 60
     moments = [at for at, _ in load.points]
@@ -81,14 +56,17 @@ def test_curves_from_prometheus_where_one_is_configured() -> None:
 
     with serving({"/api/v1/query_range": answer}) as api:
         node = a_node("n1", a_cluster(prometheus_url=api.url), known_uuids=["GPU-0"])
-        found = curves_of(node, NOON, NOON + MINUTE, ["gpu_util", "fb_used"])
-    assert found.source == "prometheus"
-    assert [(one.metric.id, one.points[0]) for one in found.curves] == [("gpu_util", (NOON, 55.0)), ("fb_used", (NOON, 1024.0))]
+        curves = curves_of(node, NOON, NOON + MINUTE, ["gpu_util", "fb_used"])
+    assert curves.source == "prometheus"
+    assert [(curve.metric.id, curve.points[0]) for curve in curves.curves] == [
+        ("gpu_util", (NOON, 55.0)),
+        ("fb_used", (NOON, 1024.0)),
+    ]
 
 
 def test_frames_stand_in_for_a_prometheus_that_does_not_answer() -> None:
     node = a_node("n1", a_cluster(prometheus_url="http://127.0.0.1:9"), known_uuids=["GPU-0"])
     frames.write({node.pk: [a_sample(node, gpu_util=5.0)]}, NOON)
-    found = curves_of(node, NOON - MINUTE, NOON.astimezone(UTC) + MINUTE, ["gpu_util"])
-    assert (found.source, found.curves[0].points) == ("muster", [(NOON, 5.0)])
-    assert "refuses connections" in found.reason
+    curves = curves_of(node, NOON - MINUTE, NOON.astimezone(UTC) + MINUTE, ["gpu_util"])
+    assert (curves.source, curves.curves[0].points) == ("muster", [(NOON, 5.0)])
+    assert "Connection refused" in curves.reason

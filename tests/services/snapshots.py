@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot.sections import Outcome, SectionReport
 
 T0 = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECTIONS = (
     "version",
     "permissions",
     "resource_slices",
+    "device_classes",
+    "device_taint_rules",
+    "readiness_rules",
     "nodes",
     "pods",
     "operator",
@@ -23,7 +26,7 @@ SECTIONS = (
 
 
 def a_node(name: str, uid: str = "", *, gpus: int = 8, labels: dict[str, str] | None = None, **fields: Any) -> NodeSnapshot:
-    told = {
+    values = {
         "nvidia.com/gpu.present": "true",
         "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
         "nvidia.com/gpu.count": str(gpus),
@@ -37,15 +40,15 @@ def a_node(name: str, uid: str = "", *, gpus: int = 8, labels: dict[str, str] | 
         "allocatable": {"nvidia.com/gpu": str(gpus), "cpu": "190"},
         "conditions": (Condition(type="Ready", status="True"),),
     }
-    return NodeSnapshot(name=name, uid=uid or f"uid-{name}", labels={**told, **(labels or {})}, **{**defaults, **fields})
+    return NodeSnapshot(name=name, uid=uid or f"uid-{name}", labels={**values, **(labels or {})}, **{**defaults, **fields})
 
 
 def a_pod(name: str, node: str, *, gpus: int = 1, **fields: Any) -> PodSnapshot:
     container = ContainerSnapshot(
         name="main", requests={"nvidia.com/gpu": str(gpus)} if gpus else {}, state="running", ready=True
     )
-    told = {"uid": f"uid-{name}", "namespace": "inference", "phase": "Running", "ready": True, "containers": (container,)}
-    return PodSnapshot(name=name, node_name=node, **{**told, **fields})
+    values = {"uid": f"uid-{name}", "namespace": "inference", "phase": "Running", "ready": True, "containers": (container,)}
+    return PodSnapshot(name=name, node_name=node, **{**values, **fields})
 
 
 def a_snapshot(

@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from msgspec import structs
 
+from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, Node, NodeRevision, Pod, RunOutcome
-from fleet.services import collection
+from fleet.services import collection, snapshot_collection
 from fleet.services.clusters import register_clusters
-from fleet.services.collection import collect_all, collect_cluster
+from fleet.services.collection import collect_cluster
+from fleet.services.fleet_collection import collect_all
 from fleet.services.locks import collection_lock
 from fleet.simulator.server import Simulation
 from tests.beside import environment_beside
@@ -39,11 +42,11 @@ def test_one_pass_remembers_what_the_cluster_says(simulation: Simulation) -> Non
         assert run is not None
         assert (run.outcome, run.error) == (RunOutcome.OK, "")
         assert {section["name"] for section in run.sections} >= {"nodes", "pods", "operator", "version", "permissions"}
-        told = {node.name for node in simulation.fleet[name].nodes.values()}
-        assert {node.name for node in cluster.nodes.all()} <= told
+        nodes = {node.name for node in simulation.fleet[name].nodes.values()}
+        assert {node.name for node in cluster.nodes.all()} <= nodes
         cluster.refresh_from_db()
         assert cluster.read_at is not None
-        assert cluster.node_count == len(told)
+        assert cluster.node_count == len(nodes)
         assert cluster.server_version.startswith("v1.")
 
 
@@ -61,8 +64,8 @@ def test_a_second_pass_over_an_unchanged_cluster_writes_no_inventory(simulation:
 
 
 @pytest.mark.django_db
-def test_a_node_that_leaves_and_one_made_anew(simulation: Simulation) -> None:
-    cluster = next(one for one in register_clusters() if one.name == "prod-us-east")
+def test_a_deleted_node_and_a_recreated_one(simulation: Simulation) -> None:
+    cluster = next(register_cluster for register_cluster in register_clusters() if register_cluster.name == "prod-us-east")
     collect_cluster(cluster, trigger="cli")
     first, second, *_ = cluster.nodes.order_by("name").values_list("name", flat=True)
     simulation.fleet[cluster.name].remove_node(first)
@@ -105,7 +108,7 @@ def test_pods_that_may_not_be_read_fail_alone(simulation: Simulation) -> None:
     assert node is not None
     assert node.slots_requested is None
     cluster.refresh_from_db()
-    missing = {(one["verb"], one["resource"]) for one in cluster.permissions["missing"]}
+    missing = {(item["verb"], item["resource"]) for item in cluster.permissions["missing"]}
     assert ("list", "pods") in missing
 
 
@@ -218,26 +221,26 @@ def wait_for(condition: Any, seconds: float = 30) -> None:
 
 
 @pytest.mark.django_db
-def test_a_nul_in_somebodys_text_costs_nothing(simulation: Simulation) -> None:
+def test_a_nul_in_any_text_costs_nothing(simulation: Simulation) -> None:
     """Anybody may end a container with one in its message; Postgres takes none."""
     (cluster, *_) = register_clusters()
-    told = simulation.fleet[cluster.name]
-    pod = next(pod for pod in told.pods.values() if pod.reason)
+    fleet = simulation.fleet[cluster.name]
+    pod = next(pod for pod in fleet.pods.values() if pod.reason)
     message = pod.message
     pod.message = "boom\x00boom"
-    told.show_pod(pod)
+    fleet.show_pod(pod)
     try:
         run = collect_cluster(cluster, trigger="cli")
     finally:
         pod.message = message
-        told.show_pod(pod)
+        fleet.show_pod(pod)
     assert run is not None
     assert run.outcome == RunOutcome.OK
-    assert any("boom\N{REPLACEMENT CHARACTER}boom" in str(one) for one in Pod.objects.values_list("snapshot", flat=True))
+    assert any("boom\N{REPLACEMENT CHARACTER}boom" in str(item) for item in Pod.objects.values_list("snapshot", flat=True))
 
 
 @pytest.mark.django_db
-def test_a_pass_that_fails_by_a_mistake_of_musters_own_is_told_of_its_cluster(
+def test_a_run_that_fails_through_a_bug_is_shown_with_its_cluster(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (cluster, *_) = register_clusters()
@@ -268,5 +271,29 @@ def test_the_reason_of_a_cluster_out_of_reach_is_what_stopped_the_first_question
     finally:
         simulation.faults(cluster.name).clear()
     assert run is not None
-    assert "refuses connections" in run.error
-    assert not run.error.startswith("It was not asked for")
+    assert "Connection refused" in run.error
+    assert not run.error.startswith("Not requested")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("empty_answers", [1, 2])
+def test_nodes_are_removed_only_after_a_second_list_that_lacks_them(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch, empty_answers: int
+) -> None:
+    cluster = next(register_cluster for register_cluster in register_clusters() if register_cluster.name == "prod-us-east")
+    collect_cluster(cluster, trigger="cli")
+    known = cluster.nodes.filter(removed_at=None).count()
+    real, answers = snapshot_collection.collect, []
+
+    def answer(*args: Any, **kwargs: Any) -> ClusterSnapshot:
+        seen = real(*args, **kwargs)
+        answers.append(seen)
+        return structs.replace(seen, nodes=(), node_count=0) if len(answers) <= empty_answers else seen
+
+    monkeypatch.setattr(snapshot_collection, "collect", answer)
+    run = collect_cluster(cluster, trigger="cli")
+    assert run is not None
+    assert len(answers) == 2
+    removed = empty_answers == 2
+    assert cluster.nodes.filter(removed_at=None).count() == (0 if removed else known)
+    assert (f"lacks {known} of {known}" in run.error) is removed

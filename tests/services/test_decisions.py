@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from fleet.domain.evaluation.evaluate import evaluate
 from fleet.domain.findings import Status
 from fleet.domain.health import xids
-from fleet.domain.judgement import judge
-from fleet.domain.outcomes import Outcome
+from fleet.domain.refusals import FieldError
+from fleet.domain.snapshot.sections import Outcome
 from fleet.models import AuditEntry, Cluster, ExpectedGpus, Node, WaiverRow
-from fleet.services import expected, maintenance, recalling, recording, waivers
-from fleet.services.decisions import DecisionError
+from fleet.services import evaluation_history, expected, maintenance, recording, waivers
 from fleet.services.recording import record_reading
 from tests.factories import a_run
 from tests.services.snapshots import T0, a_node, a_snapshot
@@ -29,15 +29,15 @@ def east() -> Cluster:
 def look(cluster: Cluster, *nodes: Any, after_s: float = 0, **fields: Any) -> Node:
     """One whole pass; the first node's row."""
     snapshot = a_snapshot(*nodes, after_s=after_s, **fields)
-    memory = xids.watch(snapshot, recalling.recall(cluster, snapshot))
-    recording.record(cluster, snapshot, memory, judge(snapshot, memory))
+    history = xids.watch(snapshot, evaluation_history.load_history(cluster, snapshot))
+    recording.record(cluster, snapshot, history, evaluate(snapshot, history))
     record_reading(cluster, snapshot, a_run(cluster, sections=[]))
     cluster.refresh_from_db()
     return Node.objects.get(cluster=cluster, name=nodes[0].name)
 
 
 def rung(row: Node, name: str) -> dict[str, Any]:
-    return next(one for one in row.rungs if one["id"] == name)
+    return next(item for item in row.rungs if item["id"] == name)
 
 
 def test_a_waiver_is_felt_at_the_next_look_and_again_when_it_is_gone(east: Cluster, operator: Any) -> None:
@@ -66,7 +66,7 @@ def test_what_cannot_be_decided_leaves_no_trace(east: Cluster, operator: Any) ->
         lambda: maintenance.begin(operator, node, reason="x", until=T0 - timedelta(days=1), now=T0),
         lambda: expected.declare(operator, node, count=-1, reason="x", now=T0),
     ):
-        with pytest.raises(DecisionError):
+        with pytest.raises(FieldError):
             refused()
     assert not AuditEntry.objects.exists()
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import NodeInfo
+from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Node
-from fleet.services import collection, recalling
+from fleet.services import collection, evaluation_history
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def test_a_boot_lies_between_the_last_look_before_it_and_the_first_behind(east: 
     assert (node().booted_after, node().booted_at) == (T0 + timedelta(seconds=60), T0 + timedelta(seconds=600))
 
 
-def test_slots_taken_for_cards_give_way_to_whoever_counts_cards(east: Cluster) -> None:
+def test_slots_taken_for_gpus_give_way_to_a_count_of_gpus(east: Cluster) -> None:
     """Sixteen slots without a label may be four cards cut in four: as soon as labels count them, sixteen was never true."""
     bare = structs.replace(a_node("n1", gpus=16), labels={"node.kubernetes.io/instance-type": "p5.48xlarge"})
     look(east, bare, after_s=0)
@@ -75,4 +75,4 @@ def test_a_right_taken_away_makes_no_card_sick_sooner_than_a_lost_cluster(
 ) -> None:
     east.section_read_at = {"telemetry": T0.isoformat()}
     snapshot = a_snapshot(a_node("n1"), after_s=60 * minutes, broken={"telemetry": outcome})
-    assert recalling.recall(east, snapshot).last_reached_at == (T0 if held else None)
+    assert evaluation_history.load_history(east, snapshot).last_reached_at == (T0 if held else None)

@@ -16,7 +16,7 @@ AT = datetime(2031, 5, 6, 7, 8, tzinfo=UTC)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_waited_sees_the_partition_that_came_meanwhile() -> None:
+def test_a_waiting_worker_sees_the_partition_created_by_another() -> None:
     failures: list[BaseException] = []
 
     def other() -> None:

@@ -3,6 +3,7 @@ only flickers becomes none."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from django.conf import settings
 from msgspec import structs
 
-from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import ClusterSnapshot
-from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer, PodRef, Telemetry
+from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelServer, PodRef, Telemetry
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod
-from fleet.services import silence
-from fleet.services.collection import TELEMETRY, absorb
+from fleet.selectors.invariants import breaches
+from fleet.services import staleness
+from fleet.services.collection import absorb
+from fleet.services.collection_runs import TELEMETRY
 from tests.builders import make_node, make_pod
 from tests.domain.readiness import world
 
@@ -36,8 +39,10 @@ def minute(number: float) -> datetime:
 
 
 @pytest.fixture
-def east() -> Cluster:
-    return Cluster.objects.create(name="east")
+def east() -> Iterator[Cluster]:
+    """A cluster, after whose history the data must not contradict itself."""
+    yield Cluster.objects.create(name="east")
+    assert list(breaches(minute(60))) == []
 
 
 def values(number: float, card: int) -> dict[str, float]:
@@ -74,7 +79,7 @@ def server(name: str, number: float) -> ModelServer:
 
 def seen(number: float, between: bool = False, broken: Outcome | None = None, **cards: int | tuple[int, str]) -> ClusterSnapshot:
     """A look at minute `number`: how many of its eight cards each node has, and its uid where it is another than usual."""
-    fleet = {name: told if isinstance(told, tuple) else (told, f"uid-{name}") for name, told in cards.items()}
+    fleet = {name: card if isinstance(card, tuple) else (card, f"uid-{name}") for name, card in cards.items()}
     nodes = tuple(
         make_node(name, unhealthy=8 - count, uid=uid, labels=world.OPERATOR_LABELS) for name, (count, uid) in fleet.items()
     )
@@ -84,7 +89,7 @@ def seen(number: float, between: bool = False, broken: Outcome | None = None, **
         for part in PARTS
     ]
     work = [make_pod(f"vllm-{name}", node=name, namespace="team-a", uid=f"vllm-{uid}") for name, (_, uid) in fleet.items()]
-    told = Telemetry(
+    telemetry = Telemetry(
         source="pod-proxy",
         samples=tuple(sample for name, (count, _) in fleet.items() for sample in samples(name, number, count)),
         exporters=tuple(
@@ -108,16 +113,16 @@ def seen(number: float, between: bool = False, broken: Outcome | None = None, **
     if broken:
         return snapshot
     if between:
-        return structs.replace(snapshot, telemetry=told)
+        return structs.replace(snapshot, telemetry=telemetry)
     return structs.replace(
-        snapshot, telemetry=told, nodes=nodes, node_count=len(nodes), pods=(*stack, *work), operator=OPERATOR.operator
+        snapshot, telemetry=telemetry, nodes=nodes, node_count=len(nodes), pods=(*stack, *work), operator=OPERATOR.operator
     )
 
 
-def look(number: float, **told: Any) -> int | None:
+def look(number: float, **fields: Any) -> int | None:
     cluster = Cluster.objects.get()
-    snapshot = seen(number, **told)
-    run = CollectionRun(cluster=cluster, started_at=snapshot.taken_at, trigger=TELEMETRY if told.get("between") else "schedule")
+    snapshot = seen(number, **fields)
+    run = CollectionRun(cluster=cluster, started_at=snapshot.taken_at, trigger=TELEMETRY if fields.get("between") else "schedule")
     absorb(cluster, snapshot, run)
     return run.changes
 
@@ -144,7 +149,7 @@ def kept() -> dict[str, int]:
         "rungs": RungPeriod.objects.count(),
         "revisions": NodeRevision.objects.count(),
         "findings": FindingRow.objects.count(),
-        "said": hash(str(list(RungPeriod.objects.order_by("pk").values_list("status", "reason", "evidence")))),
+        "texts": hash(str(list(RungPeriod.objects.order_by("pk").values_list("status", "reason", "evidence")))),
         "found": hash(str(list(FindingRow.objects.order_by("pk").values_list("text", "evidence", "period")))),
         "rows": hash(str(list(Node.objects.order_by("pk").values_list("fingerprint", "changed_at", "verdict_since")))),
     }
@@ -170,16 +175,16 @@ def test_a_card_is_lost_and_comes_back(east: Cluster) -> None:
     assert (period.usable, period.expected) == (0, 8)
 
 
-def test_a_node_is_made_anew_under_its_name(east: Cluster) -> None:
+def test_a_node_is_recreated_under_its_name(east: Cluster) -> None:
     look(0, n1=8, n2=8)
     look(1, n1=8, n2=8)
     for number in range(2, 10):
         look(number, n1=(8, "another"), n2=8)
     assert verdicts() == [(0, 2, "ready", "")]
     assert {end for _, end, _ in rungs("cuda_works")} == {2}
-    (first, *_), last = (found := verdicts(uid="another")), found[-1]
+    (first, *_), last = (result := verdicts(uid="another")), result[-1]
     assert (first[0], last[1:3]) == (2, (None, "ready"))
-    assert all(before[1] == after[0] for before, after in pairwise(found)), "no gap"
+    assert all(before[1] == after[0] for before, after in pairwise(result)), "no gap"
     assert verdicts("n2") == [(0, None, "ready", "")]
 
 
@@ -190,7 +195,7 @@ def test_a_cluster_is_silent_for_forty_minutes(east: Cluster, sweeps: bool) -> N
     for number in range(5, 45):
         look(number, n1=8, broken=Outcome.UNREACHABLE)
         if sweeps:
-            silence.sweep(minute(number + 0.25))
+            staleness.sweep(minute(number + 0.25))
     for number in range(45, 50):
         look(number, n1=8)
     turned = 4 + settings.STALE_AFTER.total_seconds() / 60
@@ -200,7 +205,7 @@ def test_a_cluster_is_silent_for_forty_minutes(east: Cluster, sweeps: bool) -> N
 
 
 def test_a_cluster_that_is_silent_for_ten_minutes_keeps_its_last_truth(east: Cluster) -> None:
-    """Nothing that is remembered ages meanwhile, not even telemetry, which is believed for five minutes only."""
+    """Last known data does not age during the outage, not even telemetry, which otherwise counts for five minutes."""
     for number in range(5):
         look(number, n1=8)
     before = kept()
@@ -223,7 +228,7 @@ def test_between_two_whole_passes_telemetry_ends_and_begins_nothing(east: Cluste
     assert kept() == before
 
 
-def test_telemetry_alone_tells_a_lost_card_from_its_own_moment(east: Cluster) -> None:
+def test_telemetry_alone_dates_a_lost_gpu(east: Cluster) -> None:
     for number in range(3):
         look(number, n1=8, n2=8)
     look(2.5, n1=7, n2=8, between=True)
@@ -243,7 +248,7 @@ def test_unchanged_passes_over_live_telemetry_write_no_history(east: Cluster) ->
         assert look(number, n1=8, n2=8) == 0, f"pass {number} wrote something"
     assert kept() == before
     now = {row.uuid: row.sample["values"] for row in DeviceTelemetry.objects.all()}
-    assert all(now[uuid] != measured[uuid] for uuid in measured), "and yet every card was measured anew"
+    assert all(now[uuid] != measured[uuid] for uuid in measured), "and yet every GPU was measured again"
 
 
 def test_two_looks_at_one_scrape_are_no_change(east: Cluster) -> None:
@@ -254,7 +259,7 @@ def test_two_looks_at_one_scrape_are_no_change(east: Cluster) -> None:
     for number in (2, 3, 4, 5, 6, 7):
         snapshot = seen(number, n1=8)
         still = tuple(
-            structs.replace(one, values=values(2 * (number // 2), one.index or 0)) for one in snapshot.telemetry.samples
+            structs.replace(sample, values=values(2 * (number // 2), sample.index or 0)) for sample in snapshot.telemetry.samples
         )
         snapshot = structs.replace(snapshot, telemetry=structs.replace(snapshot.telemetry, samples=still))
         run = CollectionRun(cluster=east, started_at=snapshot.taken_at)

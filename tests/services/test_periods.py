@@ -18,16 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from fleet.domain.evaluation.evaluate import ClusterEvaluation, evaluate, fingerprint
+from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.findings import Evidence, Status
-from fleet.domain.history.silence import is_silence
-from fleet.domain.history.spans import Span, second, seconds
-from fleet.domain.judgement import Judgement, fingerprint, judge
-from fleet.domain.outcomes import Outcome
+from fleet.domain.history.intervals import Span, second, seconds
+from fleet.domain.history.staleness import is_silence
 from fleet.domain.readiness.types import Readiness, RungResult, Verdict
 from fleet.domain.snapshot import ClusterSnapshot, Condition
-from fleet.domain.subject import ClusterMemory
+from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Node, RungPeriod, VerdictPeriod
-from fleet.services import collection, recalling, silence
+from fleet.services import clock, collection, evaluation_history, snapshot_collection, staleness
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -58,19 +58,23 @@ def see(east: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | N
     """One pass: which node has which verdict; `broken` names sections that could not be read."""
 
     def run(after_min: float, broken: dict[str, Outcome] | None = None, die: bool = False, **verdicts: Any) -> int | None:
-        def judging(snapshot: ClusterSnapshot, memory: ClusterMemory) -> Judgement:
-            judged = judge(snapshot, memory)
+        def evaluating(snapshot: ClusterSnapshot, history: ClusterHistory) -> ClusterEvaluation:
+            judged = evaluate(snapshot, history)
             nodes = []
-            for one in judged.nodes:
-                told = verdicts.get(one.node.name, "ready")
-                told = readiness(*told) if isinstance(told, tuple) else readiness(told)
-                if memory.silent_since:
-                    told = readiness("unknown", reason="The ladder says so too.")
-                # of the real ladder nothing may stay, its memory least of all: it would climb from a rung it never proved
-                nodes.append(structs.replace(one, readiness=told, pending={}, fingerprint=fingerprint(one.facts, told)))
+            for node in judged.nodes:
+                result = verdicts.get(node.node.name, "ready")
+                result = readiness(*result) if isinstance(result, tuple) else readiness(result)
+                if history.silent_since:
+                    result = readiness("unknown", reason="The ladder says so too.")
+                # of the real ladder nothing may stay, its memory least of all: it would readiness from a rung it never proved
+                figures = structs.replace(
+                    node.figures, verdict=result.verdict, broken_rung=result.broken_rung, usable=result.usable
+                )
+                mark = fingerprint(node.facts, result, figures)
+                nodes.append(structs.replace(node, readiness=result, figures=figures, pending={}, fingerprint=mark))
             return structs.replace(judged, nodes=tuple(nodes))
 
-        monkeypatch.setattr(collection, "judge", judging)
+        monkeypatch.setattr(collection, "evaluate", evaluating)
         seen = [a_node(name) for name in verdicts] if not broken or broken.get("nodes") is Outcome.INCOMPLETE else []
         snapshot = a_snapshot(*seen, after_s=60 * after_min, broken=broken)
         east.refresh_from_db()
@@ -124,8 +128,8 @@ def test_a_node_that_comes_up_rung_by_rung_does_not_flap(see: Any, east: Cluster
     assert len(spans()) == 6
     east.refresh_from_db()
     uid = Node.objects.get().uid
-    assert recalling.recall(east, a_snapshot(after_s=360)).of(uid).recent_changes == 2
-    assert recalling.recall(east, a_snapshot(after_s=65 * 60)).of(uid).recent_changes == 0
+    assert evaluation_history.load_history(east, a_snapshot(after_s=360)).of(uid).recent_changes == 2
+    assert evaluation_history.load_history(east, a_snapshot(after_s=65 * 60)).of(uid).recent_changes == 0
 
 
 def test_another_rung_is_another_period_and_another_reason_is_not(see: Any) -> None:
@@ -139,19 +143,19 @@ def test_another_rung_is_another_period_and_another_reason_is_not(see: Any) -> N
 
 
 def test_unchanged_nodes_cost_nothing_and_many_changes_few_statements(see: Any) -> None:
-    everyone = {f"n{number}": "ready" for number in range(12)}
-    see(0, **everyone)
+    result = {f"n{number}": "ready" for number in range(12)}
+    see(0, **result)
     with CaptureQueriesContext(connection) as quiet:
-        assert see(1, **everyone) == 0
+        assert see(1, **result) == 0
     assert not [q["sql"] for q in quiet if "period" in q["sql"] and q["sql"].startswith(("UPDATE", "INSERT"))]
-    with CaptureQueriesContext(connection) as one:
-        see(2, **{**everyone, "n0": "not_ready"})
+    with CaptureQueriesContext(connection) as value:
+        see(2, **{**result, "n0": "not_ready"})
     with CaptureQueriesContext(connection) as many:
-        see(3, **dict.fromkeys(everyone, "not_ready"))
-    assert len(many) == len(one), "the number of statements does not grow with the nodes"
+        see(3, **dict.fromkeys(result, "not_ready"))
+    assert len(many) == len(value), "the number of statements does not grow with the nodes"
 
 
-def test_a_node_that_goes_ends_and_one_that_returns_begins_anew(see: Any) -> None:
+def test_a_removed_node_ends_and_a_returning_one_begins_again(see: Any) -> None:
     see(0, n1="ready", n2="ready")
     see(1, n2="ready")
     see(5, n1="ready", n2="ready")
@@ -177,14 +181,14 @@ def test_up_to_the_limit_nothing_turns(see: Any, gap: float) -> None:
     assert spans() == [(0, None, "ready")]
 
 
-def test_a_node_that_went_while_nobody_looked_is_unknown_until_that_is_known(see: Any) -> None:
+def test_a_node_removed_between_runs_is_unknown_until_the_next_run(see: Any) -> None:
     see(0, n1="ready", n2="ready")
     see(60, n2="ready")
     assert spans() == [(0, 15, "ready"), (15, 60, "unknown")]
 
 
 def the_sweep(see: Any) -> None:
-    assert silence.sweep(minute(16)) == ["east"]
+    assert staleness.sweep(minute(16)) == ["east"]
 
 
 def failing_passes(see: Any) -> None:
@@ -194,19 +198,19 @@ def failing_passes(see: Any) -> None:
 
 def failing_passes_and_the_sweep(see: Any) -> None:
     see(3, broken=BROKEN, n1="ready")
-    assert silence.sweep(minute(15)) == ["east"]
+    assert staleness.sweep(minute(15)) == ["east"]
     see(17, broken=BROKEN, n1="ready")
-    assert silence.sweep(minute(18)) == []
+    assert staleness.sweep(minute(18)) == []
 
 
-def nobody(see: Any) -> None:
+def no_writer(see: Any) -> None:
     pass
 
 
-@pytest.mark.parametrize("whoever", [the_sweep, failing_passes, failing_passes_and_the_sweep, nobody])
-def test_whoever_finds_it_out_writes_the_same_history(see: Any, whoever: Any) -> None:
+@pytest.mark.parametrize("writer", [the_sweep, failing_passes, failing_passes_and_the_sweep, no_writer])
+def test_every_writer_writes_the_same_history(see: Any, writer: Any) -> None:
     see(0, n1="ready")
-    whoever(see)
+    writer(see)
     see(60, n1=("degraded", "cuda_works"))
     assert spans() == [(0, 15, "ready"), (15, 60, "unknown"), (60, None, "degraded")]
     assert rungs() == [(0, 15, "pass"), (15, 60, "unknown"), (60, None, "fail")]
@@ -215,7 +219,7 @@ def test_whoever_finds_it_out_writes_the_same_history(see: Any, whoever: Any) ->
 
 def test_the_nodes_row_turns_with_its_period(see: Any) -> None:
     see(0, n1="ready")
-    silence.sweep(minute(15))
+    staleness.sweep(minute(15))
     node, period = Node.objects.get(), VerdictPeriod.objects.get(period__endswith__isnull=True)
     assert (node.verdict, node.verdict_since, node.verdict_reason) == ("unknown", minute(15), period.reason)
     assert [rung["status"] for rung in node.rungs] == ["unknown"]
@@ -228,7 +232,7 @@ def test_the_nodes_row_turns_with_its_period(see: Any) -> None:
 
 def test_unknown_by_silence_is_another_period_than_unknown_by_the_ladder(see: Any) -> None:
     see(0, n1="unknown")
-    silence.sweep(minute(20))
+    staleness.sweep(minute(20))
     see(21, n1="unknown")
     assert spans() == [(0, 15, "unknown"), (15, 21, "unknown"), (21, None, "unknown")]
 
@@ -237,7 +241,7 @@ def test_a_verdict_that_began_after_it_stopped_being_believed_is_not_believed_ei
     see(0, n1="ready")
     see(10, broken=BROKEN, n1=("not_ready", "cuda_works"))
     settings.STALE_AFTER = timedelta(minutes=5)
-    assert silence.sweep(minute(11)) == ["east"]
+    assert staleness.sweep(minute(11)) == ["east"]
     assert [verdict for *_, verdict in spans()] == ["ready", "unknown"]
 
 
@@ -245,16 +249,16 @@ def test_the_sweep_lets_a_pass_that_goes_on_speak(see: Any, east: Cluster) -> No
     see(0, n1="ready")
     before = Cluster.objects.get().changes
     with _other_session(east.pk):
-        assert silence.sweep(minute(20)) == []
-    assert silence.sweep(minute(14)) == []
-    assert silence.sweep(minute(20)) == ["east"]
-    assert silence.sweep(minute(21)) == []
+        assert staleness.sweep(minute(20)) == []
+    assert staleness.sweep(minute(14)) == []
+    assert staleness.sweep(minute(20)) == ["east"]
+    assert staleness.sweep(minute(21)) == []
     assert Cluster.objects.get().changes > before, "pages must notice"
 
 
 @contextmanager
 def _other_session(cluster_id: int) -> Iterator[None]:
-    """The cluster's lock, held by somebody else."""
+    """The cluster's lock, held by another process."""
     with psycopg.connect(**connection.get_connection_params()) as other:  # type: ignore[attr-defined]
         other.execute("SELECT pg_advisory_lock(7001, %s)", [cluster_id])
         yield
@@ -262,7 +266,7 @@ def _other_session(cluster_id: int) -> Iterator[None]:
 
 def test_a_pass_that_began_before_the_silence_is_not_recorded_after_it(see: Any) -> None:
     see(0, n1="ready")
-    silence.sweep(minute(15.1))
+    staleness.sweep(minute(15.1))
     assert see(14.9, n1="degraded") is None
     assert spans() == [(0, 15, "ready"), (15, None, "unknown")]
 
@@ -278,10 +282,10 @@ def test_a_worker_that_dies_leaves_no_trace(see: Any) -> None:
 def test_a_clock_that_was_set_back_goes_on_after_what_was_recorded(east: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     Cluster.objects.update(taken_at=minute(10))
     east.refresh_from_db()
-    monkeypatch.setattr(collection.timezone, "now", lambda: minute(3))
-    assert collection._clock(east)() == minute(10) + timedelta(milliseconds=1)
-    monkeypatch.setattr(collection.timezone, "now", lambda: minute(11))
-    assert collection._clock(east)() == minute(11)
+    monkeypatch.setattr(clock.timezone, "now", lambda: minute(3))
+    assert snapshot_collection.clock_of(east)() == minute(10) + timedelta(milliseconds=1)
+    monkeypatch.setattr(clock.timezone, "now", lambda: minute(11))
+    assert snapshot_collection.clock_of(east)() == minute(11)
 
 
 # --- bootstrap ----------------------------------------------------------------------------------------------------
@@ -307,7 +311,7 @@ def test_bootstrap_runs_from_kubelet_ready_to_the_first_good_verdict(see: Any, m
     assert (node.kubelet_ready_at, node.gpu_ready_at) == (minute(4.5), minute(9))
 
 
-def test_what_nobody_saw_joining_has_no_bootstrap_time(see: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unobserved_join_has_no_bootstrap_time(see: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     see(0, n1="ready")
     joins(see, monkeypatch, 60, 30, "ready")
     assert list(Node.objects.values_list("kubelet_ready_at", "gpu_ready_at")) == [(None, None)] * 2
@@ -329,17 +333,17 @@ class Truth:
 
     def life(self, name: str) -> list[tuple[datetime, datetime | None]]:
         """From when to when the node was there."""
-        found: list[tuple[datetime, datetime | None]] = []
+        rows: list[tuple[datetime, datetime | None]] = []
         for at, read, verdicts in self.passes:
-            there = bool(found) and found[-1][1] is None
+            there = bool(rows) and rows[-1][1] is None
             if read and name in verdicts and not there:
-                found.append((at, None))
+                rows.append((at, None))
             elif read and name not in verdicts and there:
-                found[-1] = (found[-1][0], at)
-        return found
+                rows[-1] = (rows[-1][0], at)
+        return rows
 
     def verdict(self, name: str, at: datetime, known: datetime) -> str:
-        """At a moment in its life, as told by `known`, the newest thing that happened."""
+        """Returns the newest event at a moment in its life, from `known`."""
         read_at = max(moment for moment, read, _ in self.passes if read and moment <= at)
         if at >= read_at + STALE and known >= read_at + STALE:
             return "silent"
@@ -356,7 +360,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=events)
 def test_whatever_happens_the_periods_are_the_truth(see: Any, events: list[Any]) -> None:
     Node.objects.all().delete()
@@ -372,12 +376,12 @@ def test_whatever_happens_the_periods_are_the_truth(see: Any, events: list[Any])
             truth.passes.append((at, True, fleet))
             last = (at, fleet)
         elif what == "failed":
-            told = {name: fleet.get(name, "ready") for name in present}
-            see(after, broken=BROKEN, **told)
+            fields = {name: fleet.get(name, "ready") for name in present}
+            see(after, broken=BROKEN, **fields)
             if last is not None:
-                truth.passes.append((at, False, told))
+                truth.passes.append((at, False, fields))
         elif what == "sweep":
-            silence.sweep(at)
+            staleness.sweep(at)
             if present and last is not None and at >= last[0] + STALE:
                 truth.silences.append(at)
         elif what == "older" and (newest := Cluster.objects.get().taken_at):
@@ -401,7 +405,7 @@ def _check(truth: Truth) -> None:
             assert _joined([(row.period.lower, row.period.upper) for row in kept]) == life, "no gap while there, none while not"
         assert known is not None or not rows
         for row in rows:
-            told = "silent" if is_silence(row.reason) else row.verdict
+            verdict = "silent" if is_silence(row.reason) else row.verdict
             inside = [
                 at for at, *_ in truth.passes if row.period.lower <= at and (row.period.upper is None or at < row.period.upper)
             ]
@@ -410,7 +414,7 @@ def _check(truth: Truth) -> None:
                 *inside,
                 *([row.period.upper - timedelta(milliseconds=1)] if row.period.upper else [known]),
             ):
-                assert told == truth.verdict(name, at, known), (name, at)  # type: ignore[arg-type]
+                assert verdict == truth.verdict(name, at, known), (name, at)  # type: ignore[arg-type]
         if rows and known:
             spans = [Span(row.period.lower, row.period.upper, row.verdict) for row in rows]
             lived = sum(second(min(end or known, known)) - second(start) for start, end in life if start < known)
@@ -419,7 +423,7 @@ def _check(truth: Truth) -> None:
             present = rows[-1]
             assert (node.verdict, node.verdict_since, node.verdict_reason) == (
                 present.verdict,
-                present.period.lower,
+                present.since,
                 present.reason,
             )
 
@@ -427,10 +431,10 @@ def _check(truth: Truth) -> None:
 def _joined(periods: list[tuple[datetime, datetime | None]]) -> list[tuple[datetime, datetime | None]]:
     """Periods that touch as one; fails where two overlap."""
     assert all(end is not None and end <= start for (_, end), (start, _) in pairwise(periods))
-    found: list[tuple[datetime, datetime | None]] = []
+    rows: list[tuple[datetime, datetime | None]] = []
     for start, end in periods:
-        if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], end)
+        if rows and rows[-1][1] == start:
+            rows[-1] = (rows[-1][0], end)
         else:
-            found.append((start, end))
-    return found
+            rows.append((start, end))
+    return rows

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fleet.domain.asking import NotNow, NotYours
-from fleet.domain.pools.policy import Pool as PoolSpec
 from fleet.domain.pools.policy import PoolPolicy
-from fleet.domain.pools.selectors import PoolSelector
+from fleet.domain.pools.policy import PoolSpec as PoolSpec
+from fleet.domain.pools.selection import PoolSelector
+from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import AuditEntry, Cluster, CollectionRun, PoolMembership, Role, User
 from fleet.services import pools
 from fleet.services.collection import absorb

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from fleet.domain.outcomes import Outcome
 from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, Taint
+from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
 from fleet.services import collection
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
@@ -46,7 +46,7 @@ def periods(name: str) -> list[tuple[datetime, datetime | None]]:
 def test_a_first_pass_remembers_nodes_slots_cards_and_pods(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1", gpus=3),)))
     n1 = node("n1")
-    assert (n1.physical, n1.expected, n1.offered, n1.state, n1.mode) == (8, 8, 8, "full", "Full GPU")
+    assert (n1.physical, n1.expected, n1.advertised_gpus, n1.state, n1.mode) == (8, 8, 8, "full", "Full GPU")
     assert (n1.slots_capacity, n1.slots_allocatable, n1.slots_requested, n1.slots_free) == (8, 8, 3, 5)
     assert Gpu.objects.filter(node=n1).count() == 8
     assert NodeResource.objects.get(node=n1).free == 5
@@ -147,7 +147,7 @@ def test_pods_that_never_could_be_read_are_unknown_and_not_zero(east: Cluster) -
     assert node("n1").slots_free is None
 
 
-def test_a_node_made_anew_under_its_old_name_is_a_new_node(east: Cluster) -> None:
+def test_a_node_recreated_under_its_name_is_a_new_node(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1", "uid-old")))
     remember(east, a_snapshot(a_node("n1", "uid-new"), after_s=60))
     old, new = Node.objects.get(uid="uid-old"), Node.objects.get(uid="uid-new")
@@ -156,7 +156,7 @@ def test_a_node_made_anew_under_its_old_name_is_a_new_node(east: Cluster) -> Non
     assert new.first_seen_at == T0 + timedelta(seconds=60)
 
 
-def test_a_node_made_anew_replaces_its_namesake_even_in_a_list_that_broke_off(east: Cluster) -> None:
+def test_a_recreated_node_replaces_its_namesake_even_in_an_incomplete_list(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1", "uid-old"), a_node("n2")))
     remember(east, a_snapshot(a_node("n1", "uid-new"), after_s=60, broken={"nodes": Outcome.INCOMPLETE}))
     assert {n.uid for n in Node.objects.filter(removed_at=None)} == {"uid-new", "uid-n2"}
@@ -178,8 +178,8 @@ def test_expected_is_the_most_ever_seen_on_the_machine_type(east: Cluster) -> No
 
 def test_machines_that_take_any_number_of_gpus_teach_each_other_only_their_own_number(east: Cluster) -> None:
     def n1(name: str, gpus: int, seen: int) -> NodeSnapshot:
-        told = {"node.kubernetes.io/instance-type": "n1-standard-16", "cloud.google.com/gke-accelerator": "nvidia-tesla-t4"}
-        return a_node(name, gpus=seen, labels={**told, "cloud.google.com/gke-accelerator-count": str(gpus)})
+        fields = {"node.kubernetes.io/instance-type": "n1-standard-16", "cloud.google.com/gke-accelerator": "nvidia-tesla-t4"}
+        return a_node(name, gpus=seen, labels={**fields, "cloud.google.com/gke-accelerator-count": str(gpus)})
 
     remember(east, a_snapshot(n1("n1", 4, 4), n1("n2", 1, 1), n1("n3", 4, 3)))
     assert [node(name).expected for name in ("n1", "n2", "n3")] == [4, 1, 4]
@@ -187,19 +187,22 @@ def test_machines_that_take_any_number_of_gpus_teach_each_other_only_their_own_n
 
 
 def test_nodes_of_one_distribution_teach_each_other_nothing(east: Cluster) -> None:
-    told = {"node.kubernetes.io/instance-type": "k3s"}
-    remember(east, a_snapshot(a_node("n1", labels=told), a_node("n2", gpus=2, labels=told)))
+    fields = {"node.kubernetes.io/instance-type": "k3s"}
+    remember(east, a_snapshot(a_node("n1", labels=fields), a_node("n2", gpus=2, labels=fields)))
     assert (node("n1").expected, node("n2").expected) == (8, 2)
 
 
 def test_intels_slots_teach_no_number_of_cards_and_its_labels_do(east: Cluster) -> None:
-    def flex(name: str, **told: str) -> NodeSnapshot:
-        slots = {"gpu.intel.com/i915": "8", "cpu": "1"}
-        return NodeSnapshot(name=name, uid=f"uid-{name}", labels=told, capacity=slots, allocatable=slots)
+    def flex(name: str, slots_of: int = 8, **fields: str) -> NodeSnapshot:
+        slots = {"gpu.intel.com/i915": str(slots_of), "cpu": "1"}
+        return NodeSnapshot(name=name, uid=f"uid-{name}", labels=fields, capacity=slots, allocatable=slots)
 
     remember(east, a_snapshot(flex("n1"), flex("n2", **{"gpu.intel.com/device-id.0380-56c0.count": "4"})))
-    assert (node("n1").physical, node("n1").expected) == (8, None)
-    assert (node("n2").physical, node("n2").expected) == (4, 4)
+    assert (node("n1").physical, node("n1").expected, node("n1").most_seen) == (8, 8, None)
+    assert (node("n2").physical, node("n2").expected, node("n2").most_seen) == (4, 4, 4)
+    remember(east, a_snapshot(flex("n1", 2), flex("n2", **{"gpu.intel.com/device-id.0380-56c0.count": "3"}), after_s=60))
+    assert (node("n1").physical, node("n1").expected) == (2, 2), "no longer shared by four, say"
+    assert (node("n2").physical, node("n2").expected) == (3, 4)
 
 
 def test_expected_of_a_machine_that_says_no_type_is_its_own_most(east: Cluster) -> None:
@@ -224,19 +227,19 @@ def test_labels_that_are_away_for_a_minute_break_nothing_and_for_long_are_gone(e
     assert (node("n1").physical, node("n1").labels_missing_since) == (8, None)
 
 
-def test_the_state_tells_since_when(east: Cluster) -> None:
+def test_the_state_has_its_start(east: Cluster) -> None:
     down = a_node("n1", conditions=(Condition(type="Ready", status="Unknown"),))
     remember(east, a_snapshot(a_node("n1")))
     remember(east, a_snapshot(a_node("n1", labels={"team": "x"}), after_s=60))
     assert node("n1").state_since == T0
     remember(east, a_snapshot(down, after_s=120))
-    assert (node("n1").state, node("n1").offered) == ("not_ready", 0)
+    assert (node("n1").state, node("n1").advertised_gpus) == ("not_ready", 0)
     assert node("n1").state_since == T0 + timedelta(seconds=120)
 
 
 def test_a_cordoned_node_offers_nothing_on_purpose(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1", unschedulable=True)))
-    assert (node("n1").state, node("n1").offered, node("n1").schedulable) == ("cordoned", 0, False)
+    assert (node("n1").state, node("n1").advertised_gpus, node("n1").schedulable) == ("cordoned", 0, False)
 
 
 def test_a_resource_that_is_gone_loses_its_row(east: Cluster) -> None:
@@ -264,10 +267,10 @@ def test_a_pod_that_finished_holds_nothing(east: Cluster) -> None:
 
 
 a_present_node = st.tuples(st.sampled_from(["n1", "n2"]), st.sampled_from(["a", "b", "c"]), st.booleans())
-stories = st.lists(st.lists(a_present_node, max_size=2, unique_by=lambda one: one[0]), min_size=1, max_size=6)
+stories = st.lists(st.lists(a_present_node, max_size=2, unique_by=lambda item: item[0]), min_size=1, max_size=6)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories)
 def test_whatever_happens_periods_touch_and_never_overlap(east: Cluster, story: list[Any]) -> None:
     """Nodes come, change, lose a taint and go in any order: each node's periods form a chain without overlap, only the
@@ -293,3 +296,13 @@ def test_no_sum_of_requests_is_too_large_to_be_remembered(east: Cluster) -> None
     remember(east, a_snapshot(a_node("n1"), pods=pods))
     assert set(Pod.objects.values_list("slots", flat=True)) == {3 * 10**9}
     assert (node("n1").slots_requested, NodeResource.objects.get().requested) == (3 * 10**9, 3 * 10**9)
+
+
+def test_pods_come_back_with_a_node_that_one_list_left_out(east: Cluster) -> None:
+    pods = (a_pod("train", "n1", gpus=4), a_pod("serve", "n2", gpus=2))
+    remember(east, a_snapshot(a_node("n1"), a_node("n2"), pods=pods))
+    remember(east, a_snapshot(a_node("n2"), pods=pods, after_s=60))
+    remember(east, a_snapshot(a_node("n1"), a_node("n2"), pods=pods, after_s=120))
+    held = Pod.objects.filter(removed_at__isnull=True, holds=True).values_list("node__name", "name").order_by("name")
+    assert list(held) == [("n2", "serve"), ("n1", "train")]
+    assert (node("n1").slots_requested, node("n1").slots_free) == (4, 4)

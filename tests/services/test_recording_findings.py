@@ -13,12 +13,12 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.domain import rulebook
+from fleet.domain.evaluation import registry
+from fleet.domain.evaluation.evaluate import ClusterEvaluation
+from fleet.domain.evaluation.rules import SILENT
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.judgement import Judgement
-from fleet.domain.outcomes import Outcome
-from fleet.domain.rules import SILENT
 from fleet.domain.snapshot import Condition, ContainerSnapshot
+from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, FindingRow, Node
 from fleet.services import collection
 from fleet.services.recording import findings as recording
@@ -37,31 +37,31 @@ def east() -> Cluster:
 @pytest.fixture(autouse=True)
 def two_rules(monkeypatch: pytest.MonkeyPatch) -> None:
     """`one` and `two` stand for themselves beside the real ones; `all` looks at clusters."""
-    monkeypatch.setattr(rulebook, "NODE_RULES", {**rulebook.NODE_RULES, "one": None, "two": None})
-    monkeypatch.setattr(rulebook, "CLUSTER_RULES", {**rulebook.CLUSTER_RULES, "all": None})
+    monkeypatch.setattr(registry, "NODE_RULES", {**registry.NODE_RULES, "one": None, "two": None})
+    monkeypatch.setattr(registry, "CLUSTER_RULES", {**registry.CLUSTER_RULES, "all": None})
 
 
 def finding(rule: str = "one", key: str = "", **fields: Any) -> Finding:
-    told = {"severity": Severity.WARNING, "text": "It is so.", "evidence": (Evidence("label", "a", "b"),), "remedy": "Do it."}
-    return Finding(rule=rule, key=key, **(told | fields))
+    values = {"severity": Severity.WARNING, "text": "It is so.", "evidence": (Evidence("label", "a", "b"),), "remedy": "Do it."}
+    return Finding(rule=rule, key=key, **(values | fields))
 
 
-def warns(*found: Finding, rule: str = "one", blind: tuple[str, ...] = ()) -> RuleResult:
-    return RuleResult(rule=rule, status=Status.WARN if found else Status.PASS, findings=found, blind=blind)
+def warns(*values: Finding, rule: str = "one", blind: tuple[str, ...] = ()) -> RuleResult:
+    return RuleResult(rule=rule, status=Status.WARN if values else Status.PASS, findings=values, blind=blind)
 
 
 def says(rule: str, status: Status) -> RuleResult:
     return RuleResult(rule=rule, status=status)
 
 
-def judged(of_nodes: dict[str, list[RuleResult]], *of_cluster: RuleResult) -> Judgement:
+def judged(of_nodes: dict[str, list[RuleResult]], *of_cluster: RuleResult) -> ClusterEvaluation:
     nodes = [SimpleNamespace(node=SimpleNamespace(name=name), results=results) for name, results in of_nodes.items()]
-    return cast("Judgement", SimpleNamespace(nodes=nodes, results=of_cluster))
+    return cast("ClusterEvaluation", SimpleNamespace(nodes=nodes, results=of_cluster))
 
 
-def write(cluster: Cluster, judgement: Judgement, after_s: float = 0) -> None:
+def write(cluster: Cluster, evaluation: ClusterEvaluation, after_s: float = 0) -> None:
     ids = dict(Node.objects.filter(cluster=cluster).values_list("name", "pk"))
-    recording.record(cluster, judgement, ids, T0 + timedelta(seconds=after_s))
+    recording.record(cluster, evaluation, ids, T0 + timedelta(seconds=after_s))
 
 
 def spans(**fields: Any) -> list[tuple[float, float | None]]:
@@ -141,7 +141,7 @@ def test_changed_words_change_the_open_row_in_place(east: Cluster) -> None:
 def test_a_rule_that_is_no_more_resolves_what_it_left(east: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     factories.a_node("n1", east)
     write(east, judged({"n1": [warns(finding()), warns(finding("two"), rule="two")]}, warns(finding("all"), rule="all")))
-    monkeypatch.delitem(rulebook.NODE_RULES, "one")
+    monkeypatch.delitem(registry.NODE_RULES, "one")
     write(east, judged({"n1": [warns(finding("two"), rule="two")]}), 60)
     assert (spans(rule="one"), spans(rule="two"), spans(rule="all")) == ([(0, 60)], [(0, None)], [(0, None)])
 
@@ -172,15 +172,15 @@ def test_a_clusters_findings_stand_beside_its_nodes(east: Cluster) -> None:
             judged({"n1": [warns(finding("all"), rule="one")]} if cluster is east else {}, warns(finding("all"), rule="all")),
         )
     assert FindingRow.objects.filter(node=None).count() == 2
-    write(east, judged({}), 60)  # the last GPU node is gone, and with it whatever could be said of all of them
+    write(east, judged({}), 60)  # the last GPU node is gone, and with it every finding about all of them
     assert spans(cluster=east, node=None) == [(0, 60)]
     assert spans(cluster=west) == [(0, None)]
 
 
 def test_two_findings_of_one_identity_are_one_and_the_worse(east: Cluster) -> None:
     factories.a_node("n1", east)
-    found = warns(finding(), finding(severity=Severity.FATAL, text="Worse."), finding(severity=Severity.INFO))
-    write(east, judged({"n1": [found]}))
+    result = warns(finding(), finding(severity=Severity.FATAL, text="Worse."), finding(severity=Severity.INFO))
+    write(east, judged({"n1": [result]}))
     assert [row.severity for row in FindingRow.objects.all()] == ["fatal"]
     write(east, judged({"n1": [warns(finding(key="k" * 400))]}), 60)
     assert FindingRow.objects.get(period__endswith__isnull=True).key == "k" * 300
@@ -232,7 +232,7 @@ passes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=passes)
 def test_whatever_rules_say_periods_never_overlap_and_are_open_iff_last_seen(east: Cluster, story: list[Any]) -> None:
     """Rules see, see nothing, or cannot look, in any order, with passes at equal times: no two periods of one finding overlap,
@@ -242,9 +242,9 @@ def test_whatever_rules_say_periods_never_overlap_and_are_open_iff_last_seen(eas
         if not Node.objects.filter(name=name, cluster=east).exists():
             factories.a_node(name, east)
     at, expected = 0.0, {}
-    for told, pause in story:
+    for values, pause in story:
         results: dict[str, list[RuleResult]] = {"n1": [], "n2": []}
-        for (name, rule), (kind, what) in told.items():
+        for (name, rule), (kind, what) in values.items():
             if kind == "sees":
                 results[name].append(warns(*(finding(rule, key) for key in sorted(what)), rule=rule))
             elif kind == "is blind to":

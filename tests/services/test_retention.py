@@ -6,8 +6,7 @@ import pytest
 from django.conf import settings
 from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 
-from fleet.models import AuditEntry, CollectionRun, FindingRow, Mute, NodeRevision, Pod, User
-from fleet.services.audit import audit
+from fleet.models import CollectionRun, FindingRow, NodeRevision, Pod, Silence, User
 from fleet.services.retention import drop_old
 from tests.factories import NOON, a_critical_finding, a_node, a_pod, a_run
 
@@ -30,19 +29,16 @@ def test_what_is_past_its_age_goes_and_the_rest_stays() -> None:
     assert NodeRevision.objects.get().period.upper is None
 
 
-def test_findings_mutes_and_the_audit_log_last_as_long_as_the_history(operator: User) -> None:
+def test_findings_and_silences_last_as_long_as_the_history(operator: User) -> None:
     node, age = a_node("n1"), settings.PERIOD_RETENTION
     a_critical_finding(node, rule="old", opened=NOON - age - 3 * DAY, resolved=NOON - age - DAY)
     a_critical_finding(node, rule="kept", opened=NOON - age - 3 * DAY, resolved=NOON - age + DAY)
     a_critical_finding(node, rule="stands", opened=NOON - 5000 * DAY)
     for until in (NOON - age - DAY, NOON - DAY, NOON + DAY):
-        Mute.objects.create(rule="x", reason="x", by=operator, created_at=NOON - 2 * age, until=until)
-    audit(operator, "finding.mute", "old", at=NOON - age - DAY)
-    audit(operator, "finding.mute", "kept", at=NOON - DAY)
+        Silence.objects.create(rule="x", reason="x", by=operator, created_at=NOON - 2 * age, until=until)
     dropped = drop_old(NOON)
-    assert (dropped["findings"], dropped["mutes"], dropped["audit"]) == (1, 1, 1)
+    assert (dropped["findings"], dropped["silences"]) == (1, 1)
     assert {row.rule for row in FindingRow.objects.all()} == {"kept", "stands"}
-    assert AuditEntry.objects.get().subject == "kept"
 
 
 def test_the_present_truth_is_kept_however_old() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ import redis
 from django.conf import settings
 
 from fleet import tasks
+from fleet.config import beat
+from fleet.config.celery import app
 from fleet.models import Cluster, CollectionRun, RunOutcome
 from fleet.services.clusters import register_clusters
 from fleet.simulator.server import Simulation
@@ -97,3 +100,27 @@ def test_a_worker_killed_in_its_pass_loses_nothing(simulation: Simulation, tmp_p
     outcomes = list(cluster.runs.order_by("started_at").values_list("outcome", flat=True))
     assert outcomes[0] == RunOutcome.LOST
     assert RunOutcome.RUNNING not in outcomes
+
+
+def test_worker_and_beat_touch_their_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(name: str) -> int:
+        return (tmp_path / name).stat().st_mtime_ns if (tmp_path / name).exists() else 0
+
+    monkeypatch.setenv("MUSTER_HEARTBEAT_FILE", str(tmp_path / "worker"))
+    with celery("worker", "-c", "1", tmp_path=tmp_path):
+        monkeypatch.setenv("MUSTER_HEARTBEAT_FILE", str(tmp_path / "beat"))
+        with celery("beat", "-s", str(tmp_path / "schedule"), tmp_path=tmp_path):
+            wait_for(lambda: touched("worker") and touched("beat"), 40)
+            first = {name: touched(name) for name in ("worker", "beat")}
+            wait_for(lambda: all(touched(name) > before for name, before in first.items()), 20)
+
+
+def test_a_clock_that_was_set_back_does_not_stop_beat(tmp_path: Path) -> None:
+    scheduler = beat.Scheduler(app=app, schedule_filename=str(tmp_path / "schedule"))
+    entry = scheduler.schedule["tick"]
+    assert entry.is_due().is_due is False
+    entry.last_run_at = entry.default_now() + timedelta(hours=2)
+    assert entry.is_due().next > 7_000
+    scheduler.forget_future()
+    assert entry.is_due().is_due is True
+    scheduler.close()

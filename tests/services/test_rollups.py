@@ -13,10 +13,10 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.domain.history.days import Day, day_of
-from fleet.domain.history.spans import VERDICTS, Span
+from fleet.domain.history.intervals import VERDICTS, Span
 from fleet.models import Cluster, FleetDay, GpuHour, Node, NodeDay, Pool, PoolMembership, VerdictPeriod
 from fleet.services import rollups
+from tests.days import Day, day_of
 from tests.factories import a_cluster, a_node
 
 pytestmark = pytest.mark.django_db
@@ -44,11 +44,11 @@ def kept(node: Node, day: date) -> Day | None:
     )
 
 
-def told(spans: Sequence[Span], day: date, now: datetime) -> Day | None:
-    found = day_of(spans, day, now, django_settings.INCIDENT_GRACE, django_settings.FLAP_WITHIN)
+def expected_day(spans: Sequence[Span], day: date, now: datetime) -> Day | None:
+    result = day_of(spans, day, now, django_settings.INCIDENT_GRACE, django_settings.FLAP_WITHIN)
     since = datetime.combine(day, time(), UTC)
     touched = any(span.start < min(since + timedelta(days=1), now) and (span.end is None or span.end > since) for span in spans)
-    return found if touched else None
+    return result if touched else None
 
 
 minutes = st.one_of(st.integers(1, 12), st.integers(1, 2500))
@@ -63,7 +63,7 @@ lives = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=lives, began=st.integers(-4000, 200), now=st.integers(0, 2000))
 def test_many_nodes_at_once_have_the_figures_of_each_alone(db: None, lives: list[Any], began: int, now: int) -> None:
     NodeDay.objects.all().delete()
@@ -85,7 +85,7 @@ def test_many_nodes_at_once_have_the_figures_of_each_alone(db: None, lives: list
         for _ in range(2):  # twice over is the same
             rollups.rebuild_day(day, moment)
         for node, spans in stories.items():
-            assert kept(node, day) == told(spans, day, moment)
+            assert kept(node, day) == expected_day(spans, day, moment)
         assert groups(day) == sums_of_nodes(day)
 
 
@@ -103,16 +103,16 @@ def groups(day: date) -> dict[tuple[Any, ...], dict[str, Any]]:
 
 
 def sums_of_nodes(day: date) -> dict[tuple[Any, ...], dict[str, Any]]:
-    found: dict[tuple[Any, ...], list[NodeDay]] = {}
+    sums: dict[tuple[Any, ...], list[NodeDay]] = {}
     for row in NodeDay.objects.filter(day=day).select_related("node"):
-        found.setdefault((row.cluster_id, row.node.product, row.node.machine_type, row.pool), []).append(row)
+        sums.setdefault((row.cluster_id, row.node.product, row.node.machine_type, row.pool), []).append(row)
     return {
         key: {
             "nodes": len(rows),
             "first_bad_at": min((row.first_bad_at for row in rows if row.first_bad_at), default=None),
             **{name: sum(getattr(row, name) for row in rows) for name in FIGURES},
         }
-        for key, rows in found.items()
+        for key, rows in sums.items()
     }
 
 
@@ -204,7 +204,7 @@ def test_without_history_there_is_nothing_to_refresh() -> None:
     assert list(rollups.rebuild(date.min, at(0))) == []
 
 
-def test_hours_tell_cards_usable_expected_unknown_and_excluded() -> None:
+def test_hours_have_usable_expected_unknown_and_excluded_gpus() -> None:
     keep(a_node(), [Span(at(0), at(90), "ready"), Span(at(90), None, "unknown")])
     keep(a_node(), [Span(at(0), at(30), "excluded"), Span(at(30), None, "degraded")], usable=6)
     rollups.rebuild_day(TODAY, at(150))

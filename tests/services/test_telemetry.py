@@ -12,11 +12,11 @@ from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from msgspec import structs
 
-from fleet.domain.outcomes import Outcome, SectionReport
 from fleet.domain.snapshot import ClusterSnapshot
-from fleet.domain.telemetry import DeviceSample, ExporterReport, ModelServer, Telemetry
+from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelServer, Telemetry
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, Exporter, Gpu, ModelServerRow, Node, RunOutcome, TelemetryFrame
-from fleet.services import clusters, collection, last_truth, schedule
+from fleet.services import clusters, collection, collection_runs, last_known, schedule, telemetry_plan
 from fleet.services.clusters import register_clusters
 from fleet.services.recording import frames
 from fleet.simulator.fleet import build_fleet
@@ -60,16 +60,16 @@ def look(
     whole: bool = True,
 ) -> ClusterSnapshot:
     """One look at a cluster of one node; `whole=False` for a telemetry pass."""
-    told = (a_report(at_s=after_s),) if reports is None else reports
+    result = (a_report(at_s=after_s),) if reports is None else reports
     snapshot = a_snapshot(
         a_node("n1"),
         pods=(a_pod("server", "n1"),),
         after_s=after_s,
-        telemetry=Telemetry(source="pod-proxy", samples=samples, exporters=told, servers=servers),
+        telemetry=Telemetry(source="pod-proxy", samples=samples, exporters=result, servers=servers),
     )
     sections = {
         "telemetry": SectionReport(
-            name="telemetry", outcome=outcome, count=len(told), reason="" if outcome is Outcome.COLLECTED else "Why."
+            name="telemetry", outcome=outcome, count=len(result), reason="" if outcome is Outcome.COLLECTED else "Why."
         ),
         "model_servers": SectionReport(name="model_servers", outcome=Outcome.COLLECTED, count=len(servers)),
     }
@@ -130,11 +130,11 @@ def test_a_replaced_card_is_forgotten(cluster: Cluster) -> None:
     assert "GPU-7" not in rows()
 
 
-def test_an_exporter_that_fails_keeps_what_it_said_with_its_age(cluster: Cluster) -> None:
+def test_a_failed_exporter_keeps_its_last_known_sample_with_its_age(cluster: Cluster) -> None:
     absorb(cluster, look(*(a_sample(uuid) for uuid in CARDS)))
     failed = a_report(outcome=Outcome.TIMEOUT, at_s=None, reason="Too slow.", metrics=())
     seen = look(after_s=60, reports=(failed,), outcome=Outcome.TIMEOUT)
-    filled = last_truth.fill(Cluster.objects.get(), seen)
+    filled = last_known.fill(Cluster.objects.get(), seen)
     assert filled.knows("telemetry")
     assert {sample.at for sample in filled.telemetry.samples} == {T0}
     (report,) = filled.telemetry.exporters
@@ -148,14 +148,14 @@ def test_what_was_never_read_stays_unknown(cluster: Cluster) -> None:
     forbidden = a_report(outcome=Outcome.FORBIDDEN, at_s=None, metrics=())
     for after_s in (0, 60):
         seen = look(after_s=after_s, reports=(forbidden,), outcome=Outcome.FORBIDDEN)
-        assert not last_truth.fill(Cluster.objects.get(), seen).knows("telemetry")
+        assert not last_known.fill(Cluster.objects.get(), seen).knows("telemetry")
         absorb(cluster, seen)
 
 
 def test_one_broken_exporter_does_not_hide_the_others(cluster: Cluster) -> None:
     broken = a_report("n2", Outcome.UNREACHABLE, None, metrics=())
     seen = look(*(a_sample(uuid) for uuid in CARDS), reports=(a_report(), broken), outcome=Outcome.INCOMPLETE)
-    assert last_truth.fill(Cluster.objects.get(), seen).knows("telemetry")
+    assert last_known.fill(Cluster.objects.get(), seen).knows("telemetry")
 
 
 def test_instances_that_are_gone_lose_their_rows(cluster: Cluster) -> None:
@@ -174,7 +174,7 @@ def test_a_telemetry_pass_speaks_for_its_own_sections_only(cluster: Cluster) -> 
     after = Cluster.objects.get()
     assert (run.outcome, run.changes) == (RunOutcome.OK, 0)
     assert (after.outcome, after.error, after.failing_since, after.read_at) == (before.outcome, "", None, before.read_at)
-    assert [one["name"] for one in after.sections] == [one["name"] for one in before.sections]
+    assert [section["name"] for section in after.sections] == [item["name"] for item in before.sections]
     assert after.section_read_at["nodes"] == before.section_read_at["nodes"]
     assert after.section_read_at["telemetry"] > before.section_read_at["telemetry"]
     assert {row.sample["values"]["gpu_temp"] for row in rows().values()} == {50.0}
@@ -256,7 +256,7 @@ def test_the_rhythm() -> None:
     step = settings.TELEMETRY_INTERVAL
     schedule.take_due(T0)
     assert schedule.take_due_telemetry(T0 + step) == [], "a whole pass still waits in the queue"
-    schedule.start_turn(cluster.pk)
+    schedule.start_turn(cluster.pk, T0)
     assert schedule.take_due_telemetry(T0 + step / 2) == [], "the whole pass read it"
     assert schedule.take_due_telemetry(T0 + step) == [cluster.pk], "the other one's pods are not known yet"
     assert schedule.take_due_telemetry(T0 + step) == []
@@ -264,19 +264,19 @@ def test_the_rhythm() -> None:
 
 @pytest.mark.django_db
 def test_a_fleet_over_http(simulation: Simulation) -> None:
-    cluster = next(one for one in register_clusters() if one.name == "prod-us-east")
+    cluster = next(register_cluster for register_cluster in register_clusters() if register_cluster.name == "prod-us-east")
     assert collection.collect_cluster(cluster, trigger="cli") is not None
     devices, servers = DeviceTelemetry.objects.count(), ModelServerRow.objects.count()
     assert devices > 20
     assert servers > 0
-    run = collection.collect_cluster(cluster, trigger=collection.TELEMETRY)
+    run = collection.collect_cluster(cluster, trigger=collection_runs.TELEMETRY)
     assert run is not None
     assert (run.outcome, run.changes) == (RunOutcome.OK, 0)
     assert [section["name"] for section in run.sections] == ["telemetry", "model_servers"]
     assert (DeviceTelemetry.objects.count(), ModelServerRow.objects.count()) == (devices, servers)
     assert ModelServerRow.objects.filter(server__tokens_per_s__isnull=False).exists()
     simulation.faults(cluster.name).set(forbidden=[("get", "pods/proxy")])
-    run = collection.collect_cluster(cluster, trigger=collection.TELEMETRY)
+    run = collection.collect_cluster(cluster, trigger=collection_runs.TELEMETRY)
     assert run is not None
     assert run.outcome == RunOutcome.FAILED
     assert DeviceTelemetry.objects.count() == devices
@@ -287,13 +287,13 @@ def test_a_cluster_may_be_read_another_way(settings: Any) -> None:
     settings.TELEMETRY_SOURCE, settings.PROMETHEUS_URL, settings.PROMETHEUS_TOKEN = "pod-proxy", "http://all", "secret"
     Cluster.objects.create(name="east")
     assert not clusters.set_telemetry("west", "direct", "")
-    plan = collection.plan_of(Cluster.objects.get())
+    plan = telemetry_plan.plan_of(Cluster.objects.get())
     assert (plan.source, plan.prometheus_url, plan.prometheus_token) == ("pod-proxy", "http://all", "secret")
     assert clusters.set_telemetry("east", "prometheus", "http://its-own", 'cluster="east"')
-    plan = collection.plan_of(Cluster.objects.get())
+    plan = telemetry_plan.plan_of(Cluster.objects.get())
     assert (plan.source, plan.prometheus_url, plan.prometheus_match) == ("prometheus", "http://its-own", 'cluster="east"')
     assert clusters.set_telemetry("east", "", "")
-    assert collection.plan_of(Cluster.objects.get()).source == "pod-proxy"
+    assert telemetry_plan.plan_of(Cluster.objects.get()).source == "pod-proxy"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -325,7 +325,7 @@ def test_many_workers_that_begin_an_hour_at_once() -> None:
             TelemetryFrame.objects.filter(node_id__in=[node.pk for node in nodes], at__lt=T0 + timedelta(hours=5)).count() == 20
         )
     finally:
-        frames.drop_old(T0 + timedelta(days=3650))  # nobody else tidies tables that were made here
+        frames.drop_old(T0 + timedelta(days=3650))  # nothing else removes tables that this test creates
 
 
 def _closing(work: Any) -> Any:
@@ -351,7 +351,7 @@ def _closing(work: Any) -> Any:
     ],
     ids=["nothing", "slices", "no-dra", "pods", "exporters", "cluster"],
 )
-def test_between_two_whole_passes_the_same_is_said_of_every_kind_of_node(
+def test_between_two_full_runs_every_kind_of_node_keeps_its_evaluation(
     tmp_path: Path, settings: Any, fault: dict[str, Any]
 ) -> None:
     """Else every node whose judgement rests on what a telemetry pass does not read would be written twice a minute."""
@@ -361,13 +361,13 @@ def test_between_two_whole_passes_the_same_is_said_of_every_kind_of_node(
         collection.collect_cluster(cluster, trigger="cli")
         running.faults(cluster.name).set(**fault)
         collection.collect_cluster(cluster, trigger="cli", deadline_s=10)
-        told = dict(Node.objects.values_list("name", "fingerprint"))
+        fields = dict(Node.objects.values_list("name", "fingerprint"))
         cluster.refresh_from_db()
         read_at = cluster.read_at
         for _ in range(2):
-            run = collection.collect_cluster(cluster, trigger=collection.TELEMETRY)
+            run = collection.collect_cluster(cluster, trigger=collection_runs.TELEMETRY)
             assert run is not None
             assert run.changes == 0
-        assert dict(Node.objects.values_list("name", "fingerprint")) == told
+        assert dict(Node.objects.values_list("name", "fingerprint")) == fields
         cluster.refresh_from_db()
         assert cluster.read_at == read_at, "a telemetry pass reads no node"

@@ -8,14 +8,16 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from fleet.domain.evaluation.evaluate import evaluate
 from fleet.domain.health.xids import watch
-from fleet.domain.judgement import judge
-from fleet.domain.outcomes import Outcome
+from fleet.domain.refusals import FieldError
 from fleet.domain.snapshot import ClusterSnapshot, NodeEvent
-from fleet.domain.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
 from fleet.models import AuditEntry, Cluster, CollectionRun, DeviceTelemetry, Node, XidBurstRow, XidOverride
 from fleet.selectors import xids as select
-from fleet.services import collection, last_truth, recalling, xids
+from fleet.selectors.bursts import bursts_by_code
+from fleet.services import collection, evaluation_history, last_known, xids
 from tests import factories
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
@@ -27,7 +29,7 @@ def east() -> Cluster:
     return Cluster.objects.create(name="east")
 
 
-def tells(node: str, code: float, after_s: float, card: int = 0, pod: str = "") -> DeviceSample:
+def reports(node: str, code: float, after_s: float, card: int = 0, pod: str = "") -> DeviceSample:
     refs = (PodRef(namespace="inference", pod=pod),) if pod else ()
     return DeviceSample(
         node_name=node, uuid=f"GPU-{node}-{card}", at=T0 + timedelta(seconds=after_s), values={"xid": code}, pods=refs
@@ -68,76 +70,58 @@ def rows() -> list[tuple[str, int, int]]:
 
 
 def test_a_change_of_the_gauge_becomes_a_row_that_goes_on(east: Cluster) -> None:
-    look(east, tells("n1", 0, 0), after_s=1)
+    look(east, reports("n1", 0, 0), after_s=1)
     assert rows() == []
-    look(east, tells("n1", 13, 60), after_s=61)
-    look(east, tells("n1", 13, 120), after_s=121)  # it sticks
-    look(east, tells("n1", 43, 180), after_s=181)
-    look(east, tells("n1", 13, 235), after_s=236)
+    look(east, reports("n1", 13, 60), after_s=61)
+    look(east, reports("n1", 13, 120), after_s=121)  # it sticks
+    look(east, reports("n1", 43, 180), after_s=181)
+    look(east, reports("n1", 13, 235), after_s=236)
     assert rows() == [("n1", 13, 2), ("n1", 43, 1)]
     row = XidBurstRow.objects.get(code=13)
     assert (row.started_at, row.last_at) == (T0 + timedelta(seconds=60), T0 + timedelta(seconds=235))
     assert row.source == "gauge"
 
 
-def test_the_first_sight_of_an_old_code_is_no_burst_and_its_age_is_unknown(east: Cluster) -> None:
-    look(east, tells("n1", 79, 0), after_s=1)
-    look(east, tells("n1", 79, 60), after_s=61)
+def test_an_old_code_at_the_first_scrape_is_not_a_burst(east: Cluster) -> None:
+    look(east, reports("n1", 79, 0), after_s=1)
+    look(east, reports("n1", 79, 60), after_s=61)
     assert rows() == []
-    found = select.of_gpus(Node.objects.get(), T0 + timedelta(seconds=61))["GPU-n1-0"]
-    assert (found.last_code, found.last_at, found.age_unknown, found.bursts) == (79, None, True, ())
-
-
-def test_the_last_day_of_a_gpu(east: Cluster) -> None:
-    look(east, tells("n1", 0, 0), tells("n1", 0, 0, card=1), after_s=1)
-    look(east, tells("n1", 79, 60), tells("n1", 0, 60, card=1), after_s=61)
-    node = Node.objects.get()
-    day = select.of_gpus(node, T0 + timedelta(hours=1))
-    assert (day["GPU-n1-0"].codes, day["GPU-n1-0"].last_at, day["GPU-n1-0"].age_unknown) == (
-        (79,),
-        T0 + timedelta(seconds=60),
-        False,
-    )
-    assert (day["GPU-n1-1"].codes, day["GPU-n1-1"].last_code, day["GPU-n1-1"].age_unknown) == ((), 0, False)
-    # a day later the burst has left the day, and its age is still known
-    later = select.of_gpus(node, T0 + timedelta(hours=30))["GPU-n1-0"]
-    assert (later.bursts, later.last_at) == ((), T0 + timedelta(seconds=60))
 
 
 def test_one_crash_of_one_job_is_one_incident(east: Cluster) -> None:
     names = [f"n{n}" for n in range(8)]
     pods = [a_pod(f"train-{name}", name, gpus=8, owner_kind="Job", owner_name="train") for name in names]
-    look(east, *(tells(name, 0, 0, pod=f"train-{name}") for name in names), after_s=1, pods=pods, nodes=names)
+    look(east, *(reports(name, 0, 0, pod=f"train-{name}") for name in names), after_s=1, pods=pods, nodes=names)
     # half of them are seen a look later than the others
     look(
         east,
-        *(tells(name, 45 if n < 4 else 0, 60, pod=f"train-{name}") for n, name in enumerate(names)),
+        *(reports(name, 45 if n < 4 else 0, 60, pod=f"train-{name}") for n, name in enumerate(names)),
         after_s=61, pods=pods, nodes=names,
     )  # fmt: skip
     early = set(XidBurstRow.objects.values_list("incident", flat=True))
-    look(east, *(tells(name, 45, 120, pod=f"train-{name}") for name in names), after_s=121, pods=pods, nodes=names)
+    look(east, *(reports(name, 45, 120, pod=f"train-{name}") for name in names), after_s=121, pods=pods, nodes=names)
     assert XidBurstRow.objects.count() == 8
     assert set(XidBurstRow.objects.values_list("incident", "job")) == {(early.pop(), "Job/inference/train")}
 
 
 def test_a_pass_without_news_writes_no_burst(east: Cluster) -> None:
-    look(east, tells("n1", 0, 0), after_s=1)
-    look(east, tells("n1", 13, 60), after_s=61)
-    with CaptureQueriesContext(connection) as told:
-        look(east, tells("n1", 13, 120), after_s=121)
-    assert not [q for q in told if "fleet_xidburst" in q["sql"] and q["sql"].startswith(("INSERT", "UPDATE"))]
+    look(east, reports("n1", 0, 0), after_s=1)
+    look(east, reports("n1", 13, 60), after_s=61)
+    with CaptureQueriesContext(connection) as value:
+        look(east, reports("n1", 13, 120), after_s=121)
+    assert not [q for q in value if "fleet_xidburst" in q["sql"] and q["sql"].startswith(("INSERT", "UPDATE"))]
 
 
 def test_a_burst_older_than_a_day_is_forgotten_and_kept(east: Cluster) -> None:
-    look(east, tells("n1", 0, 0), after_s=1)
-    look(east, tells("n1", 13, 60), after_s=61)
-    look(east, tells("n1", 43, 90_000), after_s=90_001)
+    look(east, reports("n1", 0, 0), after_s=1)
+    look(east, reports("n1", 13, 60), after_s=61)
+    look(east, reports("n1", 43, 90_000), after_s=90_001)
     assert rows() == [("n1", 13, 1), ("n1", 43, 1)]
 
 
-def test_a_node_made_anew_under_its_name_starts_without_news(east: Cluster) -> None:
-    look(east, tells("n1", 0, 0), after_s=1)
-    again = a_snapshot(a_node("n1", uid="another"), after_s=61, telemetry=Telemetry(samples=(tells("n1", 79, 60),)))
+def test_a_node_recreated_under_its_name_starts_without_events(east: Cluster) -> None:
+    look(east, reports("n1", 0, 0), after_s=1)
+    again = a_snapshot(a_node("n1", uid="another"), after_s=61, telemetry=Telemetry(samples=(reports("n1", 79, 60),)))
     remember(east, again)
     assert rows() == []
 
@@ -180,7 +164,7 @@ def test_a_decision_can_be_changed_and_withdrawn(operator: Any) -> None:
 )
 def test_what_cannot_be_decided_is_refused_and_leaves_no_trace(operator: Any, wrong: dict[str, Any], field: str) -> None:
     asked = {"code": 63, "severity": "critical", "reason": "because", **wrong}
-    with pytest.raises(xids.RefusedError) as refused:
+    with pytest.raises(FieldError) as refused:
         xids.override(asked.pop("code"), **asked, by=operator)
     assert refused.value.field == field
     assert not XidOverride.objects.exists()
@@ -189,11 +173,11 @@ def test_what_cannot_be_decided_is_refused_and_leaves_no_trace(operator: Any, wr
 
 def test_a_decision_holds_from_the_next_pass_on(east: Cluster, operator: Any) -> None:
     xids.override(13, severity="fatal", reason="never here", by=operator)
-    look(east, tells("n1", 0, 0), after_s=1)
-    seen = a_snapshot(a_node("n1"), after_s=61, telemetry=Telemetry(samples=(tells("n1", 13, 60),)))
-    judged = judge(seen, watch(seen, recalling.recall(east, seen))).nodes[0]
-    found = next(result for result in judged.results if result.rule == "xid").findings
-    assert [(one.key, one.severity) for one in found] == [("GPU-n1-0/13", "fatal")]
+    look(east, reports("n1", 0, 0), after_s=1)
+    seen = a_snapshot(a_node("n1"), after_s=61, telemetry=Telemetry(samples=(reports("n1", 13, 60),)))
+    judged = evaluate(seen, watch(seen, evaluation_history.load_history(east, seen))).nodes[0]
+    findings = next(result for result in judged.results if result.rule == "xid").findings
+    assert [(item.key, item.severity) for item in findings] == [("GPU-n1-0/13", "fatal")]
 
 
 def test_policies_name_what_was_decided_seen_and_disagreed(operator: Any) -> None:
@@ -204,11 +188,11 @@ def test_policies_name_what_was_decided_seen_and_disagreed(operator: Any) -> Non
     assert (by_code[999].name, by_code[999].bursts, by_code[999].severity) == ("Not in the catalogue", 1, "warning")
     assert (by_code[13].severity, by_code[13].default_severity, by_code[13].override.by) == ("critical", "info", operator)  # type: ignore[union-attr]
     assert set(by_code[13].disagree) == {"nvidia", "gpud", "eks", "plugin", "gcm"}
-    found = select.found(by_code.values(), "Xid 79")
-    assert [row.code for row in found] == [79]
-    assert [row.code for row in select.found(by_code.values(), "", show="decided")] == [13]
-    assert [row.code for row in select.found(by_code.values(), "", show="seen")] == [999]
-    assert {row.code for row in select.found(by_code.values(), "reset gpu nvlink")} >= {74, 136, 155}
+    result = select.matching(by_code.values(), "Xid 79")
+    assert [row.code for row in result] == [79]
+    assert [row.code for row in select.matching(by_code.values(), "", show="decided")] == [13]
+    assert [row.code for row in select.matching(by_code.values(), "", show="seen")] == [999]
+    assert {row.code for row in select.matching(by_code.values(), "reset gpu nvlink")} >= {74, 136, 155}
 
 
 def test_bursts_of_a_window_are_those_that_went_on_in_it() -> None:
@@ -218,8 +202,7 @@ def test_bursts_of_a_window_are_those_that_went_on_in_it() -> None:
     factories.a_burst(node, 2, started_at=at - timedelta(hours=3), last_at=at - timedelta(hours=2))
     factories.a_burst(node, 3, started_at=at, last_at=at)
     window = (at - timedelta(hours=1), at)
-    assert [row.code for row in select.bursts_of(node, *window)] == [1]
-    assert [row.code for row in select.bursts_between(*window)] == [1]
+    assert [row.code for row in bursts_by_code(*window)] == [1]
 
 
 # --- what monitors tell in Events ---
@@ -239,43 +222,45 @@ def an_event(code: int, after_s: float, *, node: str = "n1", first_s: float | No
     )
 
 
-def told(cluster: Cluster, *events: NodeEvent, after_s: float, broken: dict[str, Outcome] | None = None, **fields: Any) -> None:
+def record_events(
+    cluster: Cluster, *events: NodeEvent, after_s: float, broken: dict[str, Outcome] | None = None, **fields: Any
+) -> None:
     remember(cluster, a_snapshot(a_node("n1"), after_s=after_s, events=events, broken=broken, **fields))
 
 
 def test_an_event_becomes_a_row_that_goes_on(east: Cluster) -> None:
-    told(east, an_event(31, 10), after_s=30)
-    told(east, an_event(31, 80, first_s=10, count=4), after_s=90)
+    record_events(east, an_event(31, 10), after_s=30)
+    record_events(east, an_event(31, 80, first_s=10, count=4), after_s=90)
     row = XidBurstRow.objects.get()
     assert (row.uuid, row.code, row.count, row.source) == ("", 31, 4, "event")
     assert (row.started_at, row.last_at) == (T0 + timedelta(seconds=10), T0 + timedelta(seconds=80))
 
 
 def test_events_are_remembered_while_they_are_not_read(east: Cluster) -> None:
-    told(east, an_event(31, 10), after_s=30)
-    told(east, after_s=90, broken={"events": Outcome.FORBIDDEN})
+    record_events(east, an_event(31, 10), after_s=30)
+    record_events(east, after_s=90, broken={"events": Outcome.FORBIDDEN})
     assert [event["uid"] for event in Cluster.objects.get().events] == ["event-n1-31"]
-    filled = last_truth.fill(Cluster.objects.get(), a_snapshot(a_node("n1"), after_s=95, broken={"events": Outcome.FORBIDDEN}))
+    filled = last_known.fill(Cluster.objects.get(), a_snapshot(a_node("n1"), after_s=95, broken={"events": Outcome.FORBIDDEN}))
     assert ([event.uid for event in filled.events], filled.knows("events")) == (["event-n1-31"], True)
     between = msgspec.structs.replace(a_snapshot(after_s=100), nodes=(), sections={})
-    assert last_truth.fill(Cluster.objects.get(), between).events == filled.events
-    told(east, after_s=120)
+    assert last_known.fill(Cluster.objects.get(), between).events == filled.events
+    record_events(east, after_s=120)
     assert Cluster.objects.get().events == []
     assert rows() == [("n1", 31, 1)]
 
 
 def test_never_read_events_are_unknown(east: Cluster) -> None:
-    told(east, after_s=30, broken={"events": Outcome.FORBIDDEN})
-    assert not last_truth.fill(Cluster.objects.get(), a_snapshot(after_s=60, broken={"events": Outcome.FORBIDDEN})).knows(
+    record_events(east, after_s=30, broken={"events": Outcome.FORBIDDEN})
+    assert not last_known.fill(Cluster.objects.get(), a_snapshot(after_s=60, broken={"events": Outcome.FORBIDDEN})).knows(
         "events"
     )
 
 
 def test_a_burst_whose_card_comes_to_be_known_stays_one_row_and_one_incident(east: Cluster) -> None:
-    look(east, tells("n1", 0, 0), after_s=1)
-    told(east, an_event(31, 10), after_s=30)
+    look(east, reports("n1", 0, 0), after_s=1)
+    record_events(east, an_event(31, 10), after_s=30)
     nameless = XidBurstRow.objects.get()
-    look(east, tells("n1", 31, 60), after_s=61)
+    look(east, reports("n1", 31, 60), after_s=61)
     row = XidBurstRow.objects.get()
     assert (row.uuid, row.count, row.source, row.started_at) == ("GPU-n1-0", 1, "gauge", T0 + timedelta(seconds=10))
     assert row.incident == nameless.incident != ""

@@ -52,8 +52,8 @@ class Client:
         """The JSON of a GET that must succeed."""
         answer = self.ask(path, **params)
         assert answer.status == 200, answer.data[:300]
-        found: dict[str, Any] = answer.json()
-        return found
+        document: dict[str, Any] = answer.json()
+        return document
 
     def lines(self, path: str, headers: dict[str, str] | None = None, **params: Any) -> list[dict[str, Any]]:
         """The events of a watch that ends by itself (timeoutSeconds)."""

@@ -63,18 +63,18 @@ def _type(value: Any) -> str:
 
 def differences(real: Shape, simulated: Shape, path: str = "") -> list[str]:
     """Keys the simulated lacks and types that differ; keys it has beyond the real ones are no difference."""
-    found: list[str] = []
+    lines: list[str] = []
     if real.types and simulated.types and not simulated.types <= real.types:
-        found.append(f"{path}: {'/'.join(sorted(simulated.types))} where real answers have {'/'.join(sorted(real.types))}")
+        lines.append(f"{path}: {'/'.join(sorted(simulated.types))} where real answers have {'/'.join(sorted(real.types))}")
     for key, below in real.keys.items():
         if key not in simulated.keys:
             if key != "*":
-                found.append(f"{path}.{key} is missing")
+                lines.append(f"{path}.{key} is missing")
         else:
-            found += differences(below, simulated.keys[key], f"{path}.{key}")
+            lines += differences(below, simulated.keys[key], f"{path}.{key}")
     if real.items is not None and real.items.types:
         if simulated.items is None or not simulated.items.types:
-            found.append(f"{path}[] has no items")
+            lines.append(f"{path}[] has no items")
         else:
-            found += differences(real.items, simulated.items, f"{path}[]")
-    return found
+            lines += differences(real.items, simulated.items, f"{path}[]")
+    return lines

@@ -67,7 +67,7 @@ def test_it_serves_says_where_and_leaves_quietly(tmp_path: Path) -> None:
         assert process.wait(timeout=15) == 0
 
 
-def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_in_a_sentence(tmp_path: Path) -> None:
     from fleet.simulator.fleet import build_fleet
     from fleet.simulator.server import serve
 

@@ -25,9 +25,9 @@ def small() -> Iterator[Simulation]:
 
 def test_the_python_clients_own_model_knows_every_key(small: Simulation, tmp_path: Path) -> None:
     core = client.CoreV1Api(config.new_client_from_config(str(small.kubeconfig(tmp_path / "config")), "prod-us-east"))
-    found = core.list_namespaced_event("default", field_selector=WARNINGS).items
-    assert {event.reason for event in found} == {"AcceleratedHardwareReady", "GpuThermalWatchIsNotHealthy"}
-    assert all(event.involved_object.kind == "Node" and event.last_timestamp and event.count == 1 for event in found)
+    events = core.list_namespaced_event("default", field_selector=WARNINGS).items
+    assert {event.reason for event in events} == {"AcceleratedHardwareReady", "GpuThermalWatchIsNotHealthy"}
+    assert all(event.involved_object.kind == "Node" and event.last_timestamp and event.count == 1 for event in events)
     raw = Client(small, "prod-us-east").get(PATH)["items"][0]
     assert set(raw) <= set(client.CoreV1Event.attribute_map.values())
 
@@ -51,14 +51,14 @@ def test_fields_select_and_others_are_refused(small: Simulation) -> None:
 )
 def test_the_same_again_counts_up_and_is_forgotten_after_an_hour(cluster: str, index: int | None, component: str) -> None:
     fleet = build_fleet(nodes=24)
-    told = fleet[cluster]
-    node = told.find("operator").name
+    simulated = fleet[cluster]
+    node = simulated.find("operator").name
     with serve(fleet) as served:
         asked = Client(served, cluster)
         for _ in range(3):
-            told.warn_of_xid(node, 31, index)
+            simulated.warn_of_xid(node, 31, index)
             fleet.clock.move(timedelta(seconds=20))
-        (event,) = [one for one in asked.get(PATH)["items"] if " 31" in one["message"] or "31" in one["message"][:16]]
+        (event,) = [event for event in asked.get(PATH)["items"] if " 31" in event["message"] or "31" in event["message"][:16]]
         assert (event["count"], event["source"]["component"]) == (3, component)
         assert event["firstTimestamp"] < event["lastTimestamp"]
         assert (event["involvedObject"]["uid"] == node) == (component != "eks-node-monitoring-agent")

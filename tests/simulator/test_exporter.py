@@ -23,13 +23,13 @@ def _scrape(client: Client, cluster: Cluster, node: str) -> Samples:
     answer = client.ask(f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:9400/proxy/metrics")
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    found: Samples = defaultdict(list)
+    samples: Samples = defaultdict(list)
     for family in text_string_to_metric_families(answer.data.decode()):
         for sample in family.samples:
-            found[sample.name.removesuffix("_total") if sample.name not in found else sample.name].append(
+            samples[sample.name.removesuffix("_total") if sample.name not in samples else sample.name].append(
                 (dict(sample.labels), sample.value)
             )
-    return found
+    return samples
 
 
 @pytest.fixture(scope="module")
@@ -130,5 +130,5 @@ def test_only_exporters_answer_and_only_on_their_port(us_east: Client) -> None:
     assert refused.status == 503
     assert "connection refused" in refused.json()["message"]
     assert us_east.ask(f"{base}/{plugin.name}:9400/proxy/metrics").status == 503
-    assert us_east.ask(f"{base}/nobody:9400/proxy/metrics").json()["reason"] == "NotFound"
+    assert us_east.ask(f"{base}/absent:9400/proxy/metrics").json()["reason"] == "NotFound"
     assert us_east.ask(f"{base}/{exporter.name}:9400/proxy/metrics", token=None).status == 403

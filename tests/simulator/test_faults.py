@@ -194,7 +194,7 @@ def test_clusters_are_disturbed_one_by_one() -> None:
         assert _code(Client(simulation, "prod-eu-west")) == 200
 
 
-def test_the_control_endpoint_switches_faults_and_tells_stories(own: Client) -> None:
+def test_the_control_endpoint_switches_faults_and_runs_stories(own: Client) -> None:
     base = own.simulation.url + "/_simulator"
     overview = urllib3.request("GET", base + "/").json()["clusters"][NAME]
     assert overview["server"] == own.simulation.server_url(NAME)
@@ -204,8 +204,8 @@ def test_the_control_endpoint_switches_faults_and_tells_stories(own: Client) -> 
     urllib3.request("POST", f"{base}/clusters/{NAME}/faults", json={"unauthorised": True})
     assert urllib3.request("DELETE", f"{base}/clusters/{NAME}/faults").json()["unauthorised"] is False
     node = own.get("/api/v1/nodes")["items"][0]["metadata"]["name"]
-    told = urllib3.request("POST", f"{base}/clusters/{NAME}/stories", json={"story": "cordon", "node": node})
-    assert told.status == 200
+    response = urllib3.request("POST", f"{base}/clusters/{NAME}/stories", json={"story": "cordon", "node": node})
+    assert response.status == 200
     assert own.get(f"/api/v1/nodes/{node}")["spec"]["unschedulable"] is True
     for path, body in (
         ("faults", {"nonsense": 1}),

@@ -1,4 +1,4 @@
-"""The fleet as a whole: the same for a seed, as big as told, mostly healthy, and never more requested than there is, but once."""
+"""The fleet as a whole: the same for a seed, of the requested size, mostly healthy, and never over-requested but once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from fleet.simulator.fleet import Fleet, build_fleet, split
 from fleet.simulator.plan import KINDS, PLANS, shares
-from fleet.simulator.resources import EVERY, NODES, PODS
+from fleet.simulator.resources import BUILT_IN, DYNAMIC, GATES, NODES, OPERATOR, PODS
 from fleet.simulator.stories import Cluster
 
 
@@ -18,7 +18,7 @@ def _bytes(fleet: Fleet) -> dict[str, list[bytes]]:
     return {
         f"{cluster.name} {kind.plural}": [record.raw for record in cluster.store.each(kind)]
         for cluster in fleet.clusters
-        for kind in EVERY
+        for kind in (*BUILT_IN, *OPERATOR, *DYNAMIC, *GATES)
         if kind in cluster.store.shelves
     }
 
@@ -38,12 +38,12 @@ def test_a_restart_tomorrow_changes_neither_names_nor_uids_nor_birthdays() -> No
         import json
 
         fleet = build_fleet(nodes=20, now=datetime(2027, 1, day, 8, tzinfo=UTC))
-        found = set()
+        identities_of_day = set()
         for cluster in fleet.clusters:
             for record in cluster.store.each(NODES):
                 metadata = json.loads(record.raw)["metadata"]
-                found.add((metadata["name"], metadata["uid"], metadata["creationTimestamp"]))
-        return found
+                identities_of_day.add((metadata["name"], metadata["uid"], metadata["creationTimestamp"]))
+        return identities_of_day
 
     assert len(identities(5) - identities(6)) == 0
 
@@ -70,14 +70,14 @@ def test_every_kind_and_every_fault_is_in_the_default_fleet(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize(("clusters", "nodes"), [(1, 0), (1, 1), (2, 3), (3, 7), (3, 200), (5, 60)])
-def test_as_many_nodes_as_told(clusters: int, nodes: int) -> None:
+def test_the_number_of_nodes_is_as_given(clusters: int, nodes: int) -> None:
     fleet = build_fleet(clusters=clusters, nodes=nodes)
     assert len(fleet.clusters) == clusters == len({cluster.name for cluster in fleet.clusters})
     assert sum(bool(node.gpus) for cluster in fleet.clusters for node in cluster.nodes.values()) == nodes
 
 
 @pytest.mark.parametrize("pods", [6, 10, 25])
-def test_as_many_pods_as_told(pods: int) -> None:
+def test_the_number_of_pods_is_as_given(pods: int) -> None:
     fleet = build_fleet(nodes=60, pods_per_node=pods)
     assert sum(len(cluster.pods) for cluster in fleet.clusters) == pytest.approx(60 * pods, rel=0.1)
 
@@ -91,7 +91,7 @@ def _requested(cluster: Cluster) -> dict[str, Counter[str]]:
     """What the scheduler counts, from the pods' JSON."""
     import json
 
-    found: dict[str, Counter[str]] = {name: Counter() for name in cluster.nodes}
+    requested: dict[str, Counter[str]] = {name: Counter() for name in cluster.nodes}
     for record in cluster.store.each(PODS):
         pod = json.loads(record.raw)
         node = pod["spec"].get("nodeName")
@@ -107,8 +107,8 @@ def _requested(cluster: Cluster) -> dict[str, Counter[str]]:
                 first |= own + asked
         for container in pod["spec"]["containers"]:
             asked += _extended(container)
-        found[node] += asked | first
-    return found
+        requested[node] += asked | first
+    return requested
 
 
 def _extended(container: dict[str, dict[str, dict[str, str]]]) -> Counter[str]:

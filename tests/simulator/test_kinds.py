@@ -25,8 +25,8 @@ def _node(fleet: Fleet, kind: str) -> dict[str, Any]:
         cluster.add_node(kind, name=name)
     record = cluster.store.get(NODES, name)
     assert record is not None
-    found: dict[str, Any] = json.loads(record.raw)
-    return found
+    document: dict[str, Any] = json.loads(record.raw)
+    return document
 
 
 # kind, GFD (product, count, replicas, sharing, memory, strategy), non-zero capacity, what is allocatable of it
@@ -119,12 +119,12 @@ def test_a_former_layout_stays_at_zero(empty: Fleet) -> None:
 
 def test_labels_of_mig_profiles(empty: Fleet) -> None:
     labels = _node(empty, "lab-mixed-sliced")["metadata"]["labels"]
-    found = {key.removeprefix("nvidia.com/mig-1g.10gb."): value for key, value in labels.items() if "mig-1g.10gb." in key}
-    assert found["count"] == "16"
-    assert found["replicas"] == "2"
-    assert found["sharing-strategy"] == "time-slicing"
-    assert found["product"] == "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb-SHARED"
-    assert (found["memory"], found["multiprocessors"], found["slices.gi"]) == ("9728", "14", "1")
+    profile = {key.removeprefix("nvidia.com/mig-1g.10gb."): value for key, value in labels.items() if "mig-1g.10gb." in key}
+    assert profile["count"] == "16"
+    assert profile["replicas"] == "2"
+    assert profile["sharing-strategy"] == "time-slicing"
+    assert profile["product"] == "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb-SHARED"
+    assert (profile["memory"], profile["multiprocessors"], profile["slices.gi"]) == ("9728", "14", "1")
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,25 @@ def test_resource_slices(empty: Fleet) -> None:
     assert cluster.flavour.has_dra
 
 
+def test_gpus_in_shares_and_gpus_that_are_cut_on_demand(empty: Fleet) -> None:
+    shared = _slices(empty, _node(empty, "h100-dra-shares")["metadata"]["name"])
+    assert all(device["allowMultipleAllocations"] for entry in shared for device in entry["devices"])
+    assert {device["capacity"]["shares"]["value"] for entry in shared for device in entry["devices"]} == {"8"}
+    cut = _slices(empty, _node(empty, "h100-dra-on-demand")["metadata"]["name"])
+    assert [len(entry.get("sharedCounters", ())) for entry in cut] == [0, 0, 8]
+    assert {entry["pool"]["resourceSliceCount"] for entry in cut} == {3}
+    profiles = [
+        device["attributes"]["profile"]["string"] for entry in cut for device in entry["devices"] if "-mig-" in device["name"]
+    ]
+    assert {profile: profiles.count(profile) for profile in set(profiles)} == {
+        "1g.10gb": 56,
+        "2g.20gb": 24,
+        "3g.40gb": 16,
+        "7g.80gb": 8,
+    }
+
+
 def _slices(fleet: Fleet, node: str) -> list[dict[str, Any]]:
     """Specs of the node's GPU slices."""
-    found = [json.loads(record.raw)["spec"] for record in fleet["prod-us-east"].store.each(RESOURCE_SLICES)]
-    return [spec for spec in found if spec["nodeName"] == node and spec["driver"] == "gpu.nvidia.com"]
+    specs = [json.loads(record.raw)["spec"] for record in fleet["prod-us-east"].store.each(RESOURCE_SLICES)]
+    return [spec for spec in specs if spec["nodeName"] == node and spec["driver"] == "gpu.nvidia.com"]

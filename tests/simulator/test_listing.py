@@ -45,7 +45,7 @@ def test_remaining_item_count(us_east: Client) -> None:
     assert "remainingItemCount" not in chosen["metadata"], "not known when a selector is used"
 
 
-def test_pages_show_one_moment_whatever_happens_meanwhile(own: Client) -> None:
+def test_pages_show_one_moment_in_spite_of_changes(own: Client) -> None:
     cluster = own.simulation.fleet["prod-us-east"]
     first = own.get("/api/v1/nodes", limit=2)
     before = _names(own, "/api/v1/nodes")

@@ -86,7 +86,7 @@ def test_indexes_agree_with_the_store(aged: tuple[Fleet, Counter[str], set[str]]
         assert bound == {key for key, pod in cluster.pods.items() if pod.node}
 
 
-def test_life_stops_when_told() -> None:
+def test_life_stops_on_request() -> None:
     with Life(build_fleet(clusters=1, nodes=2), every=0.01) as life:
         assert life.running
     assert not life.running

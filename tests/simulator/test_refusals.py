@@ -39,7 +39,7 @@ def test_questions_that_make_no_sense(us_east: Client, name: str) -> None:
 
 
 def test_a_wrong_token_is_unauthorised(us_east: Client) -> None:
-    _same("err_401_invalid_token", us_east.ask("/api/v1/nodes", token="nobody-has-this"))
+    _same("err_401_invalid_token", us_east.ask("/api/v1/nodes", token="unknown-token"))
 
 
 def test_no_token_is_forbidden_as_the_anonymous_user(us_east: Client) -> None:
@@ -50,8 +50,8 @@ def test_no_token_is_forbidden_as_the_anonymous_user(us_east: Client) -> None:
 
 @pytest.mark.parametrize("name", ["err_403_list_nodes", "err_403_watch"])
 def test_a_known_user_without_rights_is_forbidden(us_east: Client, name: str) -> None:
-    nobody = us_east.simulation.servers["prod-us-east"].cluster.access.nobody_token
-    answer = us_east.ask(recorded(name)["request"]["path"], token=nobody)
+    nobody_token = us_east.simulation.servers["prod-us-east"].cluster.access.nobody_token
+    answer = us_east.ask(recorded(name)["request"]["path"], token=nobody_token)
     _same(name, answer)
     assert answer.json()["message"] == recorded(name)["body"]["message"]
 

@@ -34,9 +34,9 @@ def test_every_recorded_kind_of_node(us_east: Client) -> None:
 def test_one_node_says_its_kind_first(us_east: Client) -> None:
     real = recorded("node_h100")["body"]
     name = us_east.get("/api/v1/nodes", limit=1)["items"][0]["metadata"]["name"]
-    one = us_east.get(f"/api/v1/nodes/{name}")
-    assert list(one)[:3] == list(real)[:3] == ["kind", "apiVersion", "metadata"]
-    assert differences(_of(real["metadata"]), _of(one["metadata"])) == []
+    node = us_east.get(f"/api/v1/nodes/{name}")
+    assert list(node)[:3] == list(real)[:3] == ["kind", "apiVersion", "metadata"]
+    assert differences(_of(real["metadata"]), _of(node["metadata"])) == []
 
 
 def test_pods_of_workloads_and_of_the_stack(us_east: Client) -> None:
@@ -161,5 +161,5 @@ def test_watch_lines(us_east: Client, name: str, path: str) -> None:
     simulated = us_east.lines(path, headers=exchange["request"].get("headers"), **params)
     assert {line["type"] for line in real} <= {line["type"] for line in simulated}
     for kind in {line["type"] for line in real}:
-        here = shape(line for line in simulated if line["type"] == kind)
-        assert differences(shape(line for line in real if line["type"] == kind), here) == [], kind
+        simulated_shape = shape(line for line in simulated if line["type"] == kind)
+        assert differences(shape(line for line in real if line["type"] == kind), simulated_shape) == [], kind

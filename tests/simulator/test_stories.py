@@ -23,8 +23,8 @@ def cluster() -> Cluster:
 def _node(cluster: Cluster, name: str = "n") -> dict[str, Any]:
     record = cluster.store.get(NODES, name)
     assert record is not None
-    found: dict[str, Any] = json.loads(record.raw)
-    return found
+    document: dict[str, Any] = json.loads(record.raw)
+    return document
 
 
 def _counts(cluster: Cluster, resource: str = "nvidia.com/gpu") -> tuple[str, str]:
@@ -35,8 +35,8 @@ def _counts(cluster: Cluster, resource: str = "nvidia.com/gpu") -> tuple[str, st
 def _pod(cluster: Cluster, key: str) -> dict[str, Any]:
     record = cluster.store.get(PODS, key)
     assert record is not None
-    found: dict[str, Any] = json.loads(record.raw)
-    return found
+    document: dict[str, Any] = json.loads(record.raw)
+    return document
 
 
 def test_versions_only_grow(cluster: Cluster) -> None:
@@ -195,8 +195,8 @@ def test_claims_follow_their_pods(cluster: Cluster) -> None:
 def _claim(cluster: Cluster, key: str) -> dict[str, Any]:
     record = cluster.store.get(RESOURCE_CLAIMS, key)
     assert record is not None
-    found: dict[str, Any] = json.loads(record.raw)
-    return found
+    document: dict[str, Any] = json.loads(record.raw)
+    return document
 
 
 def test_a_driver_upgrade_begins_and_ends(cluster: Cluster) -> None:
@@ -219,12 +219,12 @@ def test_a_failed_admission_of_the_pods_own_making_shows_no_container(cluster: C
 
 def test_a_new_cluster_says_which_devices_each_container_holds() -> None:
     fleet = build_fleet(clusters=4, nodes=0)
-    told, untold = fleet["staging-iad"], fleet["research-onprem"]
-    for cluster, kind in ((told, "lab-h100"), (untold, "lab-h100")):
+    changed, untouched = fleet["staging-iad"], fleet["research-onprem"]
+    for cluster, kind in ((changed, "lab-h100"), (untouched, "lab-h100")):
         node = cluster.add_node(kind, name="n")
         pod = cluster.add_pod("n", slots=2)
         status = _pod(cluster, pod.key)["status"]["containerStatuses"][0]
-        if cluster is untold:
+        if cluster is untouched:
             assert "allocatedResourcesStatus" not in status
             continue
         held = status["allocatedResourcesStatus"]

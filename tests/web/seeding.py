@@ -110,13 +110,13 @@ def _an_hour(broken: dict[str, Node], now: datetime) -> None:
 
 
 def a_revision(node: Node, since: datetime, until: datetime | None, changes: list[dict[str, Any]], **facts: Any) -> NodeRevision:
-    told = {
+    fields = {
         "labels": {"nvidia.com/gpu.count": "8"},
         "taints": {},
         "capacity": {"nvidia.com/gpu": "8"},
         "allocatable": {"nvidia.com/gpu": "8"},
     }
-    return NodeRevision.objects.create(node=node, period=(since, until), facts={**told, **facts}, changes=changes)
+    return NodeRevision.objects.create(node=node, period=(since, until), facts={**fields, **facts}, changes=changes)
 
 
 DRIVER = {"section": "labels", "key": "nvidia.com/cuda.driver-version.full", "before": "570.172.08", "after": "580.95.05"}
@@ -153,7 +153,7 @@ def a_broken_node(now: datetime | None = None, **fields: Any) -> Node:
         telemetry_healthy={"own_status": "fail", "reason": "GPU 5 has a fatal finding."},
     )
     slots = {"name": "nvidia.com/gpu", "kind": "gpu", "capacity": 8, "allocatable": 7, "requested": 6, "free": 1, "predicted": 8}
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "verdict": "not_ready", "broken_rung": "resources_advertised", "verdict_since": since, "usable": 0, "state": "partial",
         "verdict_reason": "7 of 8 slots are allocatable.", "slots_allocatable": 7, "slots_requested": 6, "slots_free": 1,
         "verdict_remedy": "Move the pods: kubectl drain ip-10-40-17-203.ec2.internal\n"
@@ -164,9 +164,9 @@ def a_broken_node(now: datetime | None = None, **fields: Any) -> Node:
         "isolation": "Each pod has whole cards: memory and faults stay on the card.",
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"},
                        {"type": "GpuNvlinkWatch", "status": "False", "reason": "healthy"}],
-        "info": {"resources": [slots], "evidence": evidence[:3], "remarks": []},
+        "info": {"resources": [slots], "evidence": evidence[:3], "findings": []},
     }  # fmt: skip
-    node = a_node("ip-10-40-17-203.ec2.internal", a_cluster("prod-us-east"), **{**told, **fields})
+    node = a_node("ip-10-40-17-203.ec2.internal", a_cluster("prod-us-east"), **{**values, **fields})
     a_resource(node, allocatable=7, requested=6, free=1)
     _its_cards(node, now, since)
     _its_week(node, now, since)
@@ -212,7 +212,7 @@ def _its_cards(node: Node, now: datetime, since: datetime) -> None:
 
 
 def some_curves(node: Node, now: datetime) -> None:
-    """A day of frames every ten minutes for the first four cards, with three hours in which nobody measured."""
+    """A day of frames every ten minutes for the first four cards, with three hours without measurements."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS fleet_telemetryframe_of_tests PARTITION OF fleet_telemetryframe DEFAULT")
     keys = list(node.telemetry.values_list("uuid", flat=True))

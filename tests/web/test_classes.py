@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from fleet.models import ClassVersion, Cluster, FindingRow, Node, NodeResource, Notice, Role, User, WorkloadClass
 from fleet.services import classes as service
-from fleet.services import pools, promises
-from tests.factories import a_user
+from fleet.services import compliance, pools
+from tests.factories import a_user, scraper
 from tests.services.snapshots import a_node
+from tests.services.test_compliance import a_class
 from tests.services.test_pools import a_spec, at, look
-from tests.services.test_promises import a_promise
 from tests.web.test_pools import text_of, words
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.tasks.wake_promises", lambda: None)
+    monkeypatch.setattr("fleet.tasks.wake_compliance", lambda: None)
 
 
 @pytest.fixture
@@ -39,8 +39,8 @@ def east() -> Cluster:
 @pytest.fixture
 def full(operator: User, east: Cluster) -> WorkloadClass:
     pools.save(operator, a_spec(modes=("full",)), at(1))
-    service.save(operator, a_promise(gpus=4, sizes=(1, 8), purpose="Whole cards for models that answer users."), at(2))
-    promises.judge(timezone.now())
+    service.save(operator, a_class(gpus=4, sizes=(1, 8), purpose="Whole cards for models that answer users."), at(2))
+    compliance.evaluate(timezone.now())
     return WorkloadClass.objects.get()
 
 
@@ -51,23 +51,23 @@ def dev(client: Client) -> Client:
 
 
 def test_an_empty_catalogue_says_what_is_missing(dev: Client, east: Cluster) -> None:
-    assert "A class rests on pools, and no pool is declared." in text_of(dev, "/classes/")
+    assert "A workload class needs a pool, and no pool is declared." in text_of(dev, "/classes/")
 
 
 def test_a_starter_is_offered_to_operators_and_adopted(reader: Client, operator: User, east: Cluster) -> None:
     pools.save(operator, a_spec(), at(1))
-    assert "The fleet could promise" in text_of(reader, "/classes/")
+    assert "Suggested classes" in text_of(reader, "/classes/")
     answer = reader.post("/classes/adopt/", {"slug": "full-gpu-inference"}, follow=True)
-    assert "is in the catalogue" in answer.content.decode()
+    assert "was added to the catalogue" in answer.content.decode()
     assert ClassVersion.objects.get().spec["pools"] == ["h100"]
-    assert "offers no class" in reader.post("/classes/adopt/", {"slug": "full-gpu-inference"}, follow=True).content.decode()
+    assert "is no longer offered" in reader.post("/classes/adopt/", {"slug": "full-gpu-inference"}, follow=True).content.decode()
 
 
 def test_a_developer_sees_the_room_in_plain_words_and_no_node_name(dev: Client, full: WorkloadClass) -> None:
     page = text_of(dev, "/classes/full/")
-    assert "Promise kept" in page
+    assert "Met" in page
     assert "4 replicas of 4 GPUs could land now" in page
-    assert "Whole cards, yours alone. Memory and faults of others cannot reach you." in page
+    assert "Whole GPUs for one pod. Memory and faults are isolated." in page
     assert "Not a reservation." in page
     html = dev.get("/classes/full/").content.decode()
     assert "/nodes/east/" not in html
@@ -88,12 +88,16 @@ def test_parameters_fill_the_manifest_and_mistakes_stand_beside_them(dev: Client
         "/classes/full/?kind=deployment&name=rerank&namespace=search&replicas=3&image=reg.example/a:1"
     ).content.decode()
     (code,) = re.findall(r'aria-label="Manifest">(.*?)</pre>', html, re.DOTALL)
-    (told,) = yaml.safe_load_all(code.replace("&#x27;", "'"))
-    assert (told["kind"], told["metadata"]["name"], told["metadata"]["namespace"]) == ("Deployment", "rerank", "search")
-    assert told["spec"]["replicas"] == 3
+    (safe_load_all,) = yaml.safe_load_all(code.replace("&#x27;", "'"))
+    assert (safe_load_all["kind"], safe_load_all["metadata"]["name"], safe_load_all["metadata"]["namespace"]) == (
+        "Deployment",
+        "rerank",
+        "search",
+    )
+    assert safe_load_all["spec"]["replicas"] == 3
     assert "kind=deployment" in html
     wrong = dev.get("/classes/full/?name=Not+Good&replicas=x").content.decode()
-    assert 'id="manifest-replicas-error">Write a whole number.' in wrong
+    assert 'id="manifest-replicas-error">Enter a whole number.' in wrong
     assert 'id="manifest-name-error">' in dev.get("/classes/full/?name=Not+Good").content.decode()
 
 
@@ -107,7 +111,7 @@ def test_excluded_nodes_have_a_reason_and_operators_their_names(reader: Client, 
     Cluster.objects.update(changes=99)
     page = text_of(reader, "/classes/full/")
     assert "2 replicas of 4 GPUs could land now" in page
-    assert "4 replicas once broken nodes are back" in page
+    assert "4 replicas once broken nodes are repaired" in page
     assert "n2" in page
 
 
@@ -118,10 +122,10 @@ def test_a_class_that_is_used_up_is_full_and_no_fault(dev: Client, full: Workloa
             slots.update(requested=8, free=0)
         node.save()
     Cluster.objects.update(changes=98)
-    promises.judge(timezone.now())
+    compliance.evaluate(timezone.now())
     page = text_of(dev, "/classes/")
     assert "Full" in page
-    assert "All that is promised is in use." in page
+    assert "All capacity is in use." in page
     assert "At risk" not in page, "neither now nor in its history"
     assert FindingRow.objects.get().severity == "info"
     assert "No class has room now" in text_of(dev, "/classes/?show=room")
@@ -130,38 +134,38 @@ def test_a_class_that_is_used_up_is_full_and_no_fault(dev: Client, full: Workloa
 def test_a_broken_class_says_why_and_has_a_finding_a_notice_and_history(reader: Client, full: WorkloadClass) -> None:
     Node.objects.update(verdict="not_ready")
     Cluster.objects.update(changes=97)
-    promises.judge(timezone.now())
+    compliance.evaluate(timezone.now())
     page = text_of(reader, "/classes/full/")
-    assert "Broken" in page
+    assert "Violated" in page
     assert "None of the 2 nodes of its pools is ready." in page
-    found = FindingRow.objects.get(rule="class_none_ready")
-    assert (found.subject, found.key, found.severity, found.cluster, found.node) == (
+    result = FindingRow.objects.get(rule="class_none_ready")
+    assert (result.subject, result.key, result.severity, result.cluster, result.node) == (
         "workload_class",
         "full",
         "critical",
         None,
         None,
     )
-    notice = Notice.objects.get(kind="promise", key="class:full")
-    assert (notice.title, notice.severity, notice.recovery) == ("Class full is broken", "critical", False)
+    notice = Notice.objects.get(kind="compliance", key="class:full")
+    assert (notice.title, notice.severity, notice.recovery) == ("Class full is violated", "critical", False)
     Node.objects.update(verdict="ready")
     Cluster.objects.update(changes=96)
-    promises.judge(timezone.now())
-    found.refresh_from_db()
-    assert found.period.upper is not None
-    assert Notice.objects.filter(kind="promise", key="class:full", recovery=True).exists()
+    compliance.evaluate(timezone.now())
+    result.refresh_from_db()
+    assert result.period.upper is not None
+    assert Notice.objects.filter(kind="compliance", key="class:full", recovery=True).exists()
 
 
 def test_the_text_of_a_finding_stays_while_the_figures_of_the_reason_move(full: WorkloadClass, operator: User) -> None:
-    pools.save(operator, a_spec(promise_percent=99.0), at(3))
-    said = []
+    pools.save(operator, a_spec(availability_target=99.0), at(3))
+    rows = []
     for down in (1, 2):
         Node.objects.filter(name__in=[f"n{number}" for number in range(1, down + 1)]).update(verdict="not_ready")
         Cluster.objects.update(changes=90 + down)
-        promises.judge(timezone.now())
-        row = FindingRow.objects.get(rule="pool_below_promise", period__endswith__isnull=True)
-        said.append((row.pk, row.text))
-    assert said[0] == said[1]
+        compliance.evaluate(timezone.now())
+        row = FindingRow.objects.get(rule="pool_availability_at_risk", period__endswith__isnull=True)
+        rows.append((row.pk, row.text))
+    assert rows[0] == rows[1]
 
 
 def test_a_class_is_changed_by_the_form_as_a_new_version(reader: Client, full: WorkloadClass) -> None:
@@ -169,19 +173,19 @@ def test_a_class_is_changed_by_the_form_as_a_new_version(reader: Client, full: W
     form = page.context["form"]
     given = {name: form[name].value() for name in form.fields}
     assert reader.post("/classes/full/edit/", given).status_code == 302
-    assert ClassVersion.objects.count() == 1, "the same promise is no new version"
+    assert ClassVersion.objects.count() == 1, "the same definition is not a new version"
     assert reader.post("/classes/full/edit/", given | {"max_replicas": "2"}).status_code == 302
     shown = text_of(reader, "/classes/full/")
     assert "2 versions" in shown
     assert "maxReplicas not set → 2" in shown
-    assert "automatic up to 2 replicas per team, else by an operator" in shown
+    assert "automatic up to 2 replicas per team, then by an operator" in shown
 
 
 @pytest.mark.parametrize(
     ("fields", "name", "sentence"),
     [
-        ({"isolation": "time-sliced"}, "gpus", "a shared class has exactly one slot"),
-        ({"pools": "nowhere"}, "pools", "There is no pool nowhere."),
+        ({"isolation": "time-sliced"}, "gpus", "A shared class has exactly one slot"),
+        ({"pools": "nowhere"}, "pools", "Pool nowhere does not exist."),
         ({"isolation": "mig"}, "profile", "names its profile"),
         ({"nodes": "3"}, "nodes", "nodes must divide"),
     ],
@@ -189,16 +193,16 @@ def test_a_class_is_changed_by_the_form_as_a_new_version(reader: Client, full: W
 def test_a_mistake_of_the_form_stands_beside_its_field(
     reader: Client, full: WorkloadClass, fields: dict[str, str], name: str, sentence: str
 ) -> None:
-    told = {"slug": "other", "gpus": "4", "nodes": "1", "isolation": "full", "topology": "one-node", "pools": "h100"} | fields
-    answer = reader.post("/classes/new/", told)
+    result = {"slug": "other", "gpus": "4", "nodes": "1", "isolation": "full", "topology": "one-node", "pools": "h100"} | fields
+    answer = reader.post("/classes/new/", result)
     assert answer.status_code == 400
-    found = re.search(rf'id="id_{name}_error">([^<]*)<', answer.content.decode())
-    assert found is not None
-    assert sentence in found[1]
+    value = re.search(rf'id="id_{name}_error">([^<]*)<', answer.content.decode())
+    assert value is not None
+    assert sentence in value[1]
 
 
 def test_a_class_leaves_the_catalogue(reader: Client, full: WorkloadClass) -> None:
-    assert "left the catalogue" in words(reader.post("/classes/full/remove/", follow=True).content.decode())
+    assert "was removed from the catalogue" in words(reader.post("/classes/full/remove/", follow=True).content.decode())
     text_of(reader, "/classes/full/", 404)
 
 
@@ -224,5 +228,5 @@ def test_a_node_says_its_pools_over_rest_and_is_filtered_by_them(reader: Client,
     assert [row["name"] for row in reader.get("/api/v1/nodes/?pool=none").json()["results"]] == ["t"]
     facets = reader.get("/api/v1/nodes/facets/").json()["facets"]["pool"]
     assert facets == [{"value": "h100", "count": 1}, {"value": "none", "count": 1}]
-    metrics = reader.get("/metrics").content.decode()
+    metrics = reader.get("/metrics", headers=scraper()).content.decode()
     assert re.search(r'muster_nodes\{cluster="east",pool="h100"', metrics)

@@ -86,11 +86,11 @@ def test_the_api_has_it(reader: Any, prod: Cluster, path: str) -> None:
 
 
 def test_the_api_decides_about_it(reader: Any, prod: Cluster) -> None:
-    told = {"rung": "telemetry_healthy", "reason": "No exporter."}
-    assert reader.post(f"/api/v1/clusters/{IN_PATH}/waivers/", told, "application/json").status_code == 201
+    fields = {"rung": "telemetry_healthy", "reason": "No exporter."}
+    assert reader.post(f"/api/v1/clusters/{IN_PATH}/waivers/", fields, "application/json").status_code == 201
     assert reader.delete(f"/api/v1/clusters/{IN_PATH}/waivers/telemetry_healthy/").status_code == 204
-    told = {"count": 8, "reason": "A DGX."}
-    assert reader.post(f"/api/v1/nodes/{IN_PATH}/n1/expected-gpus/", told, "application/json").status_code == 201
+    fields = {"count": 8, "reason": "A DGX."}
+    assert reader.post(f"/api/v1/nodes/{IN_PATH}/n1/expected-gpus/", fields, "application/json").status_code == 201
     assert reader.post(f"/api/v1/nodes/{IN_PATH}/n1/maintenance/", {"reason": "x"}, "application/json").status_code == 201
 
 

@@ -14,15 +14,15 @@ from django.template.loader import render_to_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.templatetags import cluster_ui, formats, node_ui, remedies, words
+from fleet.templatetags import bar_ui, cluster_ui, formats, words
 
 NOW = datetime(2026, 11, 23, 14, 32, 8, tzinfo=UTC)
 
 
 def render(text: str, **context: Any) -> str:
     """A template's text with non-breaking spaces as spaces."""
-    found = Template("{% load ui fleet_ui node_ui cluster_ui %}" + text).render(Context({"now": NOW, **context}))
-    return unescape(found).replace("\N{NO-BREAK SPACE}", " ")
+    result = Template("{% load bar_ui map_ui ui fleet_ui node_ui cluster_ui %}" + text).render(Context({"now": NOW, **context}))
+    return unescape(result).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def plain(text: str) -> str:
@@ -41,7 +41,7 @@ def test_numbers_have_commas_and_a_real_minus(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_what_nobody_measured_is_words(value: float | None) -> None:
+def test_an_unmeasured_value_is_words(value: float | None) -> None:
     assert formats.number(value) == "unknown"
 
 
@@ -98,7 +98,7 @@ def test_the_parts_of_a_name_make_it_whole_again(name: str) -> None:
     assert len(formats.middle(name, 24)) <= 24
 
 
-def test_names_keep_the_suffix_that_tells_them_apart() -> None:
+def test_names_keep_the_suffix_that_distinguishes_them() -> None:
     assert formats.parts("qwen3-32b-vllm-7d9f6c-xk2lp")[1] == "xk2lp"
     assert formats.parts("ip-10-40-17-203.ec2.internal") == ("ip-10-40-17-", "203", ".ec2.internal")
     assert formats.middle("qwen3-32b-vllm-7d9f6c-xk2lp", 20) == "qwen3-32b-vllm…xk2lp"
@@ -130,7 +130,7 @@ def test_a_cut_name_is_whole_in_the_page() -> None:
 
 
 @pytest.mark.parametrize("kind", words.SETS)
-def test_ids_nobody_knows_look_unknown(kind: str) -> None:
+def test_unknown_ids_look_unknown(kind: str) -> None:
     for key in (None, "", "from_a_newer_version"):
         assert words.word(kind, key).look == "unknown"
 
@@ -153,7 +153,7 @@ def test_a_badge_says_its_word_beside_its_colour() -> None:
 def test_texts_from_clusters_are_escaped() -> None:
     bad = '"><script>alert(1)</script>'
     tile = SimpleNamespace(cluster=bad, name=bad, verdict=bad, broken_rung=bad, reason=bad, since=NOW, stale=False)
-    source = "{% load ui fleet_ui %}{% name bad %}{% tiles tiles %}{% state bad %}{{ bad|unbroken }}"
+    source = "{% load bar_ui map_ui ui fleet_ui %}{% name bad %}{% tiles tiles %}{% state bad %}{{ bad|unbroken }}"
     shown = Template(source).render(Context({"bad": bad, "tiles": [tile], "now": NOW}))
     assert "<script" not in shown.lower()
     assert shown.count("<a ") == 1
@@ -180,7 +180,7 @@ def test_a_chip_carries_the_limits_the_browser_goes_on_judging_by(level: str, se
 
 def test_a_cluster_never_read_has_no_age() -> None:
     shown = render("{% freshness fresh %}", fresh=SimpleNamespace(level="never", read_at=None, unknown_at=None))
-    assert "Never read" in shown
+    assert "Never collected" in shown
     assert "<time" not in shown
 
 
@@ -191,8 +191,8 @@ def test_a_meter_that_knows_nothing_is_no_empty_meter() -> None:
 
 
 def test_one_node_among_thousands_is_seen_in_a_bar() -> None:
-    segments = [{"count": 4999, "look": "v-ready", "word": "Ready"}, {"count": 1, "look": "v-not_ready", "word": "Not ready"}]
-    widths = [float(found) for found in re.findall(r' width="([\d.]+)%"', render("{% bar_stack s %}", s=segments))]
+    segments = [bar_ui.Segment(4999, "Ready", "v-ready"), bar_ui.Segment(1, "Not ready", "v-not_ready")]
+    widths = [float(item) for item in re.findall(r' width="([\d.]+)%"', render("{% bar_stack s %}", s=segments))]
     assert widths[1] > 1.9
     assert sum(widths) == pytest.approx(100, abs=0.1)
 
@@ -215,98 +215,7 @@ def test_no_component_needs_a_script_or_a_style_in_the_page() -> None:
     assert shown.count("</script>") == 1
 
 
-# --- a node -------------------------------------------------------------------------------------------------------
-
-
-def node(**given: Any) -> SimpleNamespace:
-    facts: dict[str, Any] = {
-        "name": "n1",
-        "verdict": "ready",
-        "broken_rung": "",
-        "verdict_reason": "",
-        "verdict_remedy": "",
-        "verdict_since": NOW,
-        "flapping": False,
-        "state": "full",
-        "reason": "",
-        "physical": 8,
-        "expected": 8,
-        "info": {"remarks": []},
-        "state_since": NOW,
-        "removed_at": None,
-        "partitioning": "none",
-        "sharing": "exclusive",
-        "slots_capacity": 8,
-        "slots_allocatable": 8,
-        "slots_requested": 0,
-        "slots_free": 8,
-    }
-    return SimpleNamespace(**{**facts, **given})
-
-
-def test_a_well_node_has_a_quiet_line() -> None:
-    said = node_ui.headline(node(verdict="ready", verdict_reason="Every rung passes."))
-    assert (said["look"], said["title"]) == ("ready", "Every rung passes")
-    assert "todo" not in said
-
-
-@pytest.mark.parametrize("verdict", ["not_ready", "degraded", "starting", "unknown", "excluded", "a_new_one", ""])
-def test_no_other_verdict_looks_ready(verdict: str) -> None:
-    assert node_ui.headline(node(verdict=verdict))["look"] != "ready"
-
-
-def test_a_broken_node_says_where_it_stops_why_and_what_to_do() -> None:
-    broken = node(
-        verdict="not_ready", broken_rung="resources_advertised", verdict_reason="7 of 8 slots are allocatable.",
-        verdict_remedy="1. Move the pods: kubectl drain n1\n2. Stop and start the instance.",
-    )  # fmt: skip
-    ladder = [
-        SimpleNamespace(number=n, id=rung, status=status)
-        for n, rung, status in ((5, "resources_advertised", "fail"), (6, "labels_accurate", "blocked"), (7, "x", "blocked"))
-    ]
-    lost = SimpleNamespace(text="GPU 5 fell off the bus.", rung="resources_advertised", muted=False)
-    said = node_ui.headline(broken, ladder, [lost])
-    assert said["title"] == "Stops at rung 5, resources_advertised: 7 of 8 slots are allocatable"
-    assert said["reason"] == "GPU 5 fell off the bus."
-    assert said["note"] == "Rungs 6 to 7 are blocked."
-    assert said["todo"] == [
-        {"text": "Move the pods:", "command": "kubectl drain n1"},
-        {"text": "Stop and start the instance.", "command": ""},
-    ]
-
-
-def test_a_long_reason_stands_below_the_title() -> None:
-    said = node_ui.headline(node(verdict="unknown", broken_rung="telemetry_healthy", verdict_reason="The exporter " + "x" * 120))
-    assert said["title"] == "Nobody can tell at telemetry_healthy"
-    assert said["reason"].startswith("The exporter")
-
-
-def test_a_gone_node_is_gone_whatever_it_last_said() -> None:
-    assert node_ui.headline(node(removed_at=NOW))["title"] == "This node is gone"
-
-
-@pytest.mark.parametrize("state", ["none", "partial", "not_ready", "unknown", "cordoned", "full"])
-def test_commands_only_look_or_uncordon(state: str) -> None:
-    plugin = SimpleNamespace(namespace="gpu-operator", name="plugin-x", component="device-plugin")
-    for pods in ([], [plugin]):
-        for step in remedies.steps(node(state=state), remedies._WORDS, pods):
-            assert re.match(r"$|kubectl (get|describe|logs|uncordon) ", step["command"])
-            assert step["command"] or not step["text"].endswith(":")
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "status"),
-    [
-        ("Ready", "True", "pass"),
-        ("Ready", "Unknown", "unknown"),
-        ("MemoryPressure", "False", "pass"),
-        ("AcceleratedHardwareReady", "False", "fail"),
-        ("SomebodysOwn", "True", "not_applicable"),
-        ("SomebodysOwn", "False", "not_applicable"),
-    ],
-)
-def test_a_condition_is_judged_only_where_its_good_value_is_known(kind: str, value: str, status: str) -> None:
-    assert node_ui.condition_status({"type": kind, "status": value})["status"] == status
+# --- clusters -----------------------------------------------------------------------------------------------------
 
 
 def test_the_missing_rules_are_written_as_rbac() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,13 +12,14 @@ import plotly.graph_objects as go
 import pytest
 
 from fleet.models import FindingRow, Node, NodeRevision, VerdictPeriod, XidBurstRow
-from fleet.selectors import availability, usable
+from fleet.selectors import availability, availability_rows, usable_history
 from fleet.selectors.changes import change_log
-from fleet.selectors.usable import Line, Point
+from fleet.selectors.usable_history import Line, Point
 from fleet.services import rollups
-from fleet.web import charts_history, charts_time
+from fleet.web.charts import history as history_chart
+from fleet.web.charts import time_axis
 from fleet.web.history import title
-from tests.factories import a_cluster, a_node, a_pool
+from tests.factories import a_cluster, a_node, a_pool, a_verdict_period
 from tests.web.test_pages import text_of
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +31,9 @@ def ago(days: float) -> datetime:
     return MIDNIGHT - timedelta(days=days)
 
 
-def lived(node: Node, *told: tuple[float, str]) -> Node:
+def lived(node: Node, *values: tuple[float, str]) -> Node:
     """Verdicts by how many days before this midnight each began."""
-    for (start, verdict), end in zip(told, [*(start for start, _ in told[1:]), None], strict=True):
+    for (start, verdict), end in zip(values, [*(start for start, _ in values[1:]), None], strict=True):
         period = (ago(start), None if end is None else ago(end))
         VerdictPeriod.objects.create(node=node, period=period, verdict=verdict, usable=8 if verdict == "ready" else 0, expected=8)
     return node
@@ -62,16 +64,16 @@ def test_the_title_is_the_answer(fleet: None, reader: Any) -> None:
 
 
 def row(name: str, percent: float | None) -> Any:
-    return availability.Row(name, "", 1, {}, percent, 0, 0, 0, 0, 0, 0, None, None)
+    return availability_rows.Row(name, "", 1, {}, percent, 0, 0, 0, 0, 0, 0, None, None)
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected"),
     [
-        ([], "There is no history yet"),
-        ([row("a", None)], "Nothing is known of this time: no cluster could be read"),
-        ([row("a", 99.9), row("b", 100)], "Every cluster was ready for 99.5 % of the known time or more"),
-        ([row("a", 99.9)], "a was ready for 99.5 % of the known time or more"),
+        ([], "No history yet"),
+        ([row("a", None)], "Unknown: no cluster was reachable in this time"),
+        ([row("a", 99.9), row("b", 100)], "Every cluster was ready for 99.5 % of known time or more"),
+        ([row("a", 99.9)], "a was ready for 99.5 % of known time or more"),
         ([row("a", 97)], "a is below 99.5 %: 97.00 % ready, 2.50 points below"),
         (
             [row("a", 97), row("b", 98), row("c", 100)],
@@ -82,46 +84,46 @@ def row(name: str, percent: float | None) -> Any:
             "One of 2 clusters is below 99.5 %: nodes of unknown cluster, 97.00 % ready, 2.50 points below",
         ),
         ([row("", 97)], "Nodes of unknown cluster were 97.00 % ready, 2.50 points below 99.5 %"),
-        ([row("", 99.9)], "Nodes of unknown cluster were ready for 99.5 % of the known time or more"),
+        ([row("", 99.9)], "Nodes of unknown cluster were ready for 99.5 % of known time or more"),
     ],
 )  # fmt: skip
-def test_the_title_in_every_state(rows: list[Any], said: str) -> None:
-    assert title(rows, "cluster").replace("\N{NO-BREAK SPACE}", " ") == said
+def test_the_title_in_every_state(rows: list[Any], expected: str) -> None:
+    assert title(rows, "cluster").replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
-def pool(name: str, percent: float | None, promise: float | None) -> Any:
-    return replace(row(name, percent), promise=promise)
+def pool(name: str, percent: float | None, target: float | None) -> Any:
+    return replace(row(name, percent), target_percent=target)
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "expected"),
     [
         (
             [pool("a100-batch", 97.1, 98), pool("l40s", 97.2, 95)],
-            "One pool is below its promise: a100-batch, 97.10 % ready, promised 98 %",
+            "One pool is below its availability target: a100-batch, 97.10 % ready, target 98 %",
         ),
         (
             [pool("a", 80, 81), pool("b", 90, 99.5), pool("c", 99, 98)],
-            "2 pools are below their promise, furthest b, 90.00 % ready, promised 99.5 %",
+            "2 pools are below their availability target, furthest b, 90.00 % ready, target 99.5 %",
         ),
-        ([pool("a", 99, 98), pool("", 10, None)], "Every pool keeps its promise"),
-        ([pool("a", 99, 98), pool("b", 10, None)], "Every pool that promises anything keeps it"),
-        ([pool("a", None, 98), pool("b", 10, None)], "Of no pool that promises anything is this time known"),
+        ([pool("a", 99, 98), pool("", 10, None)], "Every pool meets its availability target"),
+        ([pool("a", 99, 98), pool("b", 10, None)], "Every pool with an availability target meets it"),
+        ([pool("a", None, 98), pool("b", 10, None)], "Availability of the pools with a target is unknown in this window"),
         ([pool("", 97, None)], "Nodes in no pool were 97.00 % ready, 2.50 points below 99.5 %"),
         ([pool("a", 97, None), pool("b", 100, None)], "One of 2 pools is below 99.5 %: a, 97.00 % ready, 2.50 points below"),
     ],
 )  # fmt: skip
-def test_the_title_of_pools_compares_with_their_promises(rows: list[Any], said: str) -> None:
-    assert title(rows, "pool").replace("\N{NO-BREAK SPACE}", " ") == said
+def test_the_title_of_pools_compares_with_their_targets(rows: list[Any], expected: str) -> None:
+    assert title(rows, "pool").replace("\N{NO-BREAK SPACE}", " ") == expected
 
 
 def test_by_pool_where_there_are_pools(fleet: None, reader: Any) -> None:
-    a_pool("research", *Node.objects.filter(name__in=["bad", "e0"]), since=ago(30), promise_percent=99.8)
+    a_pool("research", *Node.objects.filter(name__in=["bad", "e0"]), since=ago(30), availability_target=99.8)
     list(rollups.rebuild(ago(20).date(), NOW))
     shown = text_of(reader, "/history/").replace("\N{NO-BREAK SPACE}", " ")
     for words in (
-        "One pool is below its promise: research, 9",
-        "promised 99.8 %",
+        "One pool is below its availability target: research, 9",
+        "target 99.8 %",
         "Ready nodes, pool × day",
         "In no pool",
         "Below",
@@ -140,11 +142,11 @@ def test_without_pools_there_is_nothing_to_group_by_pool(fleet: None, reader: An
     assert "Ready nodes, cluster × day" in shown
 
 
-def the_chart(days: int = 30, by: str = "cluster") -> dict[str, Any]:
+def the_chart(days: int = 30, by: str = "cluster", *, ranked: bool = True) -> dict[str, Any]:
     since = ago(days - 1)
-    return charts_history.history(
-        availability.heat_map(by, since, NOW), usable.usable_line(since, NOW), change_log(since, NOW).groups,
-        lambda name, day: f"?name={name}&day={day}",
+    return history_chart.history(
+        availability.heat_map(by, since, NOW), usable_history.usable_line(since, NOW), change_log(since, NOW).groups,
+        lambda name, day: f"?name={name}&day={day}", ranked=ranked,
     )  # fmt: skip
 
 
@@ -171,12 +173,17 @@ def test_the_change_before_the_dip_is_pointed_at(fleet: None) -> None:
     assert len(chart["figure"]["layout"]["shapes"]) == 1
 
 
+def test_the_sentence_ranks_no_group_where_less_than_a_day_was_observed(fleet: None) -> None:
+    assert the_chart()["sentence"].replace("\N{NO-BREAK SPACE}", " ").startswith("Lowest over 30 days: east, ")
+    assert "Lowest over" not in the_chart(ranked=False)["sentence"]
+
+
 @pytest.mark.parametrize(("hours", "anchor"), [(2, "left"), (300, "left"), (500, "right"), (719, "right")])
 def test_the_label_of_the_lowest_point_stays_inside_the_axis(hours: int, anchor: str) -> None:
     begin, end = NOW, NOW + timedelta(days=30)
     lowest = Point(begin + timedelta(hours=hours), 90.0, 0.0, 2.0)
     line = Line(timedelta(hours=1), (lowest, Point(lowest.at + timedelta(minutes=30), 99.0, 0.0, 0.0)))
-    note = next(one for one in charts_time.line_notes(line, lowest, begin, end, 0.5) if "at" in one["text"])
+    note = next(line_note for line_note in time_axis.line_notes(line, lowest, begin, end, 0.5) if "at" in line_note["text"])
     assert (note["xanchor"], note["xshift"]) == (anchor, -8 if anchor == "right" else 8)
 
 
@@ -204,10 +211,10 @@ def test_the_table_says_what_the_map_shows_and_leads_to_the_nodes(fleet: None) -
     ],
 )
 def test_bands(percent: float, word: str) -> None:
-    assert charts_history.band(percent).word == word
+    assert history_chart.band(percent).word == word
 
 
-def test_the_page_tells_tables_bursts_changes_and_a_cell(fleet: None, reader: Any) -> None:
+def test_the_page_shows_tables_bursts_changes_and_a_cell(fleet: None, reader: Any) -> None:
     shown = text_of(reader, f"/history/?window=30d&name=east&day={ago(6).date()}").replace("\N{NO-BREAK SPACE}", " ")
     for words in (
         "Xid 79",
@@ -230,14 +237,14 @@ def test_the_page_tells_tables_bursts_changes_and_a_cell(fleet: None, reader: An
 
 
 def test_without_history_the_page_says_so(reader: Any) -> None:
-    assert "There is no history yet" in text_of(reader, "/history/")
+    assert "No history yet" in text_of(reader, "/history/")
     a_cluster("east")
-    assert "There is no history yet" in text_of(reader, "/history/")
+    assert "No history yet" in text_of(reader, "/history/")
 
 
 def test_a_cluster_that_cannot_be_read_is_named(fleet: None, reader: Any) -> None:
     a_cluster("north", read_at=NOW - timedelta(hours=2), failing_since=NOW - timedelta(hours=2))
-    assert "north cannot be read since" in text_of(reader, "/history/")
+    assert "north unreachable since" in text_of(reader, "/history/")
 
 
 @pytest.mark.parametrize(
@@ -269,3 +276,48 @@ def test_unchanged_it_is_not_sent_again(fleet: None, reader: Any) -> None:
     answer = reader.get("/history/", headers={"HX-Request": "true"})
     assert "<html" not in answer.content.decode()
     assert reader.get("/history/", headers={"HX-Request": "true", "If-None-Match": answer["ETag"]}).status_code == 304
+
+
+def test_hostile_text_is_no_markup_of_a_chart() -> None:
+    """Plotly reads tags and links in hover texts, axis labels and annotations."""
+    bad = '<a href="https://evil.example">x</a>&lt;b&gt;'
+    cluster = a_cluster("east")
+    node = lived(a_node(cluster=cluster, product=bad), (3, "ready"))
+    changes = [{"section": "labels", "key": bad, "before": bad, "after": bad}]
+    NodeRevision.objects.create(node=node, period=(ago(1.5), None), facts={}, changes=changes)
+    rollups.rebuild_day(ago(0).date(), NOW)
+    rollups.rebuild_day(ago(1).date(), NOW)
+    figure = the_chart(by="product")["figure"]
+    texts = [text for text in strings(figure) if "evil" in text]
+    assert len(texts) > 2  # hovers of cells, the axis, hovers of changes
+    for text in texts:
+        assert not re.search(r"<(?!br>)|&", text), text
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text of a figure except its templates."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if key != "hovertemplate":
+                yield from strings(entry)
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            yield from strings(entry)
+    elif isinstance(value, str) and not value.startswith(("/", "?")):
+        yield value
+
+
+def test_a_range_of_hours_is_in_the_address_and_ranks_no_node(reader: Any) -> None:
+    now = datetime.now(UTC)
+    node = a_node("n1", a_cluster(first_read_at=now - timedelta(hours=3)))
+    a_verdict_period(node, now - timedelta(hours=3), now - timedelta(hours=1))
+    a_verdict_period(node, now - timedelta(hours=1), verdict="not_ready")
+    list(rollups.rebuild((now - timedelta(days=1)).date(), now))
+    page = text_of(reader, "/history/?window=6h")
+    assert re.search(r"66\.\d % of (3 h|2 h 59 min).{0,7} observed was ready", page), page[:600]
+    assert "Not observed before" in page
+    assert "Least ready nodes" not in page
+    assert "Availability, 6 h" in page
+    assert "is not a time range" in text_of(reader, "/history/?window=2y")
+    custom = text_of(reader, f"/history/?since={(now - timedelta(minutes=30)):%Y-%m-%dT%H:%M}")
+    assert "Availability, this range" in custom

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fleet.models import CollectionRun, NodeRevision
+from fleet.services import sign_in
 from tests.factories import a_cluster, a_node, a_resource
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +19,7 @@ UNKNOWN: dict[str, Any] = {
     "product": "",
     "physical": None,
     "expected": None,
-    "offered": None,
+    "advertised_gpus": None,
     "partitioning": "",
     "sharing": "",
     "mode": "",
@@ -37,22 +38,22 @@ UNKNOWN: dict[str, Any] = {
 def text_of(reader: Any, path: str, status: int = 200, **headers: str) -> str:
     answer = reader.get(path, headers=headers)
     assert answer.status_code == status
-    found = re.sub(r"<(script|style|template)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.S)
-    return re.sub(r"\s+", " ", unescape(found))
+    sub = re.sub(r"<(script|style|template)\b.*?</\1>|<[^>]+>", " ", answer.content.decode(), flags=re.S)
+    return re.sub(r"\s+", " ", unescape(sub))
 
 
 def test_without_a_cluster_the_pages_say_what_to_set(reader: Any) -> None:
     for path in ("/", "/clusters/"):
         assert "MUSTER_KUBECONFIG" in text_of(reader, path)
-    assert "No GPU node has been seen yet" in text_of(reader, "/nodes/")
+    assert "No GPU nodes yet" in text_of(reader, "/nodes/")
 
 
 def test_a_cluster_never_read_is_neither_well_nor_empty(reader: Any) -> None:
     a_cluster("east", read_at=None, taken_at=None, outcome="", server_version="", platform="")
-    assert "has never been read" in text_of(reader, "/")
+    assert "was never collected" in text_of(reader, "/")
     for path in ("/clusters/", "/clusters/east/"):
         shown = text_of(reader, path)
-        assert "Never read" in shown
+        assert "Never collected" in shown
         assert "may read everything" not in shown
 
 
@@ -62,12 +63,12 @@ def test_a_cluster_that_fails_shows_its_last_truth_with_its_age(reader: Any) -> 
     cluster = a_cluster("east", read_at=late, outcome="failed", failing_since=late, error="No answer after 10 s.")
     node = a_node(cluster=cluster)
     front = text_of(reader, "/")
-    assert "east cannot be read since" in front
+    assert "east unreachable since" in front
     assert "No answer after 10 s." in front
     assert "Hatched: stale" in front
     assert "Stale 11 min" in front
-    assert "What stands here is the last truth" in text_of(reader, f"/nodes/east/{node.name}/")
-    assert "This cluster cannot be read" in text_of(reader, "/clusters/east/")
+    assert "Showing last known data" in text_of(reader, f"/nodes/east/{node.name}/")
+    assert "Cluster unreachable" in text_of(reader, "/clusters/east/")
 
 
 def test_slots_bear_the_age_of_the_pods_they_were_counted_from(reader: Any) -> None:
@@ -80,21 +81,21 @@ def test_slots_bear_the_age_of_the_pods_they_were_counted_from(reader: Any) -> N
         assert ("12 min old" in text_of(reader, "/clusters/")) == aged
 
 
-def test_what_nobody_knows_is_never_a_number(reader: Any) -> None:
+def test_an_unknown_value_is_never_a_number(reader: Any) -> None:
     node = a_node(LONG, **UNKNOWN)
     a_resource(node, capacity=None, allocatable=None, requested=None, free=None, predicted=None)
-    assert "no card of these nodes could be counted" in text_of(reader, "/")
+    assert "The GPU count of these nodes is not known" in text_of(reader, "/")
     row = text_of(reader, "/nodes/").split(LONG)[-1]
     assert row.count("unknown") >= 6
     page = text_of(reader, f"/nodes/east/{LONG}/")
-    assert "Nobody could count the physical GPUs" in page
-    assert "who holds slots here" in page
+    assert "GPU count unknown" in page
+    assert "slot holders unknown" in page
     assert "None" not in page
 
 
 def test_a_gone_node_keeps_its_page(reader: Any) -> None:
     node = a_node(removed_at=datetime.now(UTC))
-    assert "This node is gone" in text_of(reader, f"/nodes/east/{node.name}/")
+    assert "Node removed" in text_of(reader, f"/nodes/east/{node.name}/")
     assert node.name not in text_of(reader, "/nodes/")
     assert node.name in text_of(reader, "/nodes/?removed=true").replace(" ", "")
 
@@ -115,10 +116,10 @@ def test_the_missing_add_up_and_link_to_as_many_nodes(reader: Any) -> None:
 def test_hostile_texts_stay_texts(reader: Any) -> None:
     bad = '"><img src=x onerror=alert(1)>'
     cluster = a_cluster("east", error=bad, outcome="failed", failing_since=datetime.now(UTC), platform=bad)
-    remark = {"id": bad, "severity": bad, "text": bad, "evidence": [{"source": bad, "key": bad, "value": bad}]}
+    finding = {"rule": bad, "severity": bad, "text": bad, "evidence": [{"source": bad, "key": bad, "value": bad}]}
     node = a_node(
         cluster=cluster, product=bad, mode=bad, reason=bad, zone=bad, labels={bad: bad}, state="none",
-        info={"remarks": [remark], "evidence": remark["evidence"]}, conditions=[{"type": bad, "status": bad}],
+        info={"findings": [finding], "evidence": finding["evidence"]}, conditions=[{"type": bad, "status": bad}],
     )  # fmt: skip
     for path in ("/", "/nodes/", f"/nodes/east/{node.name}/", "/clusters/east/", "/?by=product", "/?by=mode"):
         assert "<img" not in reader.get(path).content.decode()
@@ -143,7 +144,7 @@ def test_revisions_tell_what_changed(reader: Any) -> None:
     NodeRevision.objects.create(node=node, period=(now - timedelta(minutes=5), None), facts={}, changes=changes)
     page = text_of(reader, f"/nodes/east/{node.name}/")
     assert "allocatable nvidia.com/gpu 8 → 7" in page
-    assert "stood for 1 h 55 min" in page
+    assert "lasted 1 h 55 min" in page
     assert "8 → 7" in text_of(reader, "/")
 
 
@@ -157,7 +158,7 @@ def test_passes_stand_with_their_outcome(reader: Any) -> None:
         )  # fmt: skip
     CollectionRun.objects.create(cluster=cluster, trigger="page", started_at=now)
     page = text_of(reader, "/clusters/east/")
-    for word in ("Read whole", "Failed", "Read in part", "Worker lost", "still running", "a page", "It broke."):
+    for word in ("Complete", "Failed", "Partial", "Worker lost", "still running", "Page", "It broke."):
         assert word in page
 
 
@@ -165,7 +166,7 @@ def test_who_may_not_read_now_sees_no_button(client: Any, viewer: Any) -> None:
     a_cluster()
     client.force_login(viewer)
     for path in ("/clusters/", "/clusters/east/"):
-        assert "Read now" not in client.get(path).content.decode()
+        assert "Collect now" not in client.get(path).content.decode()
 
 
 @pytest.mark.parametrize("query", ["q=((", "page=99999", "sort=nonsense", "columns=nonsense", "by=nonsense"])
@@ -181,9 +182,25 @@ def test_errors_have_a_page_of_their_own(reader: Any) -> None:
 
 
 def test_a_used_link_says_how_to_get_another(client: Any) -> None:
-    assert "does not work any more" in text_of(client, "/sign-in/nonsense/", 410)
+    answer = client.post("/sign-in/nonsense/")
+    assert (answer.status_code, "Link expired" in answer.content.decode()) == (410, True)
 
 
-def test_a_wrong_password_tells_nothing_but_that(client: Any) -> None:
+def test_a_link_is_redeemed_by_its_button_once_and_its_secret_is_never_logged(
+    client: Any, db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    link = sign_in.create_owner_link("").rstrip("/")
+    secret = link.rpartition("/")[2]
+    for method in (client.head, client.get, client.get):
+        assert method(f"{link}/").status_code == 200
+    assert "_auth_user_id" not in client.session
+    assert client.post(f"{link}/").status_code == 302
+    assert client.session["_auth_user_id"]
+    client.logout()
+    assert client.post(f"{link}/").status_code == 410
+    assert secret not in caplog.text
+
+
+def test_a_wrong_password_reveals_nothing_else(client: Any) -> None:
     answer = client.post("/sign-in/", {"username": "nobody", "password": "nothing"})
-    assert "not right" in answer.content.decode()
+    assert "Wrong name or password" in answer.content.decode()

@@ -32,12 +32,13 @@ def test_it_uses_every_component() -> None:
     used = "".join(path.read_text() for path in (Path(settings.BASE_DIR) / "templates" / "patterns").glob("*.html"))
     tags = {
         "_badge": "{% verdict",
+        "_box": "{% box",
         "_status": "{% status",
         "_freshness": "{% freshness",
         "_bar_stack": "{% bar_stack",
         "_spark": "{% spark",
     }
-    nested = {"_term": "_kv.html", "_gpu_silent": "_gpu_row.html"}
+    nested = {"_term": "_kv.html", "_gpu_silent": "_gpu_row.html", "_steps": "_headline.html"}
     for path in COMPONENTS:
         wanted = tags.get(path.stem) or nested.get(path.stem) or path.name
         assert path.stem in _FRAME or wanted in used, f"{path.name} is not on the pattern page"
@@ -53,7 +54,7 @@ def test_it_shows_both_themes_alike(html: str) -> None:
 
 def test_no_id_stands_twice(html: str) -> None:
     ids = Counter(re.findall(r'\sid="([^"]+)"', html))
-    assert [one for one, times in ids.items() if times > 1] == []
+    assert [value for value, times in ids.items() if times > 1] == []
 
 
 def test_nothing_in_it_breaks_the_content_security_policy(html: str) -> None:
@@ -72,5 +73,5 @@ def test_colours_are_written_once() -> None:
     base = Path(settings.BASE_DIR)
     for path in [*base.glob("static/css/*.css"), *base.glob("static/js/*.js"), *base.glob("templates/**/*.html")]:
         if path.name != "tokens.css":
-            found = re.findall(r"#[0-9A-Fa-f]{6}\b|#[0-9A-Fa-f]{3}\b(?=[;)\s])|\brgba?\([^)]*[1-9]", path.read_text())
-            assert found == [], path.name
+            findall = re.findall(r"#[0-9A-Fa-f]{6}\b|#[0-9A-Fa-f]{3}\b(?=[;)\s])|\brgba?\([^)]*[1-9]", path.read_text())
+            assert findall == [], path.name

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from fleet.domain.snapshot import Taint
 from fleet.models import AuditEntry, Cluster, FindingRow, Node, Pool, Role, User, WaiverRow
+from fleet.services import compliance
 from fleet.services import pools as service
-from fleet.services import promises
 from tests.factories import a_user
 from tests.services.snapshots import a_node
 from tests.services.test_pools import H100, a_spec, at, look
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleet.tasks.wake_promises", lambda: None)
+    monkeypatch.setattr("fleet.tasks.wake_compliance", lambda: None)
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def words(html: str) -> str:
 
 
 def filled(**fields: Any) -> dict[str, Any]:
-    told = {"one_product": "on", "one_driver": "on", "exclusive": "on", "required_rung": "7"}
-    return {"slug": "h100", "products": [H100]} | told | fields
+    values = {"one_product": "on", "one_driver": "on", "exclusive": "on", "required_rung": "7"}
+    return {"slug": "h100", "products": [H100]} | values | fields
 
 
 def test_without_pools_the_fleet_suggests_some_and_one_is_adopted(reader: Client, east: Cluster) -> None:
@@ -55,19 +55,20 @@ def test_without_pools_the_fleet_suggests_some_and_one_is_adopted(reader: Client
     assert "0 pools" in page
     assert "for the 3 nodes in no pool" in page
     answer = reader.post("/pools/adopt/", {"slug": "h100-80gb-hbm3"}, follow=True)
-    assert "Pool h100-80gb-hbm3 is there, with 2 nodes." in words(answer.content.decode())
+    assert "Pool h100-80gb-hbm3 was created with 2 nodes." in words(answer.content.decode())
     assert Pool.objects.get().slug == "h100-80gb-hbm3"
     assert "1 node in no pool" in text_of(reader, "/pools/")
     again = reader.post("/pools/adopt/", {"slug": "h100-80gb-hbm3"}, follow=True)
-    assert "Nothing suggests a pool" in again.content.decode()
+    assert "is no longer suggested" in again.content.decode()
 
 
-def test_the_list_tells_what_a_pool_holds_and_whether_it_is_kept(reader: Client, operator: User, east: Cluster) -> None:
+def test_the_list_shows_members_compliance_and_availability(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(purpose="online inference", owner="serving", min_ready=2), at(1))
-    promises.judge(timezone.now())
+    compliance.evaluate(timezone.now())
     page = text_of(reader, "/pools/")
     assert "16 of 16 physical GPUs usable" in page
-    assert "Promise kept" in page
+    assert "Met" in page
+    assert "no target" in page
     assert "online inference serving" in page
     assert re.search(r"16 .{0,30}physical GPUs|physical GPUs .{0,20}16", page)
     nodes = text_of(reader, "/nodes/?pool=h100")
@@ -75,37 +76,34 @@ def test_the_list_tells_what_a_pool_holds_and_whether_it_is_kept(reader: Client,
     assert "1 node" in text_of(reader, "/nodes/?pool=none")
 
 
-def test_a_pool_that_promises_nothing_keeps_no_promise(reader: Client, operator: User, east: Cluster) -> None:
+def test_a_pool_without_a_target_and_without_a_ready_node_is_green_nowhere(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(), at(1))
     Node.objects.update(verdict="not_ready", usable=0)
-    promises.judge(timezone.now())
+    Cluster.objects.update(changes=97)
+    compliance.evaluate(timezone.now())
     for url in ("/pools/", "/pools/h100/"):
         page = text_of(reader, url)
-        assert "Nothing promised" in page
-        assert "Promise kept" not in page
-    service.save(operator, a_spec(min_ready=0), timezone.now())
-    for url in ("/pools/", "/pools/h100/"):
-        page = text_of(reader, url)
-        assert "Nothing usable" in page
-        assert "Promise kept" not in page
+        assert "At risk" in page
+        assert "no target" in page
+        assert "Met" not in page
 
 
-def test_a_broken_pool_says_what_is_broken_and_on_which_nodes(reader: Client, operator: User, east: Cluster) -> None:
+def test_a_violated_pool_names_each_violation_and_its_nodes(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(taints=(Taint("nvidia.com/gpu", "", "NoSchedule"),), modes=("mig",)), at(1))
-    promises.judge(timezone.now())
+    compliance.evaluate(timezone.now())
     page = text_of(reader, "/pools/h100/")
-    assert "Broken" in page
+    assert "Violated" in page
     assert "2 nodes have no taint nvidia.com/gpu:NoSchedule" in page
     html = reader.get("/pools/h100/").content.decode()
-    assert html.count('href="/nodes/east/n1/"') >= 3, "as member, and for each broken condition"
-    assert "Sharing mode" not in page
+    assert html.count('href="/nodes/east/n1/"') >= 3, "as member, and for each violation"
+    assert not re.search(r"Sharing mode(?! the pool does not allow)", page)
     assert FindingRow.objects.filter(subject="pool", key="h100", rule="pool_missing_taint").exists()
     findings = text_of(reader, "/findings/?by=finding")
     assert "Nodes of pool h100 lack a taint" in findings
     assert "Pool h100" in findings
 
 
-def test_a_pool_tells_who_joined_and_left_and_its_declaration(reader: Client, operator: User, east: Cluster) -> None:
+def test_a_pool_shows_joins_leaves_and_its_declaration(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(), at(10))
     look(east, a_node("n2"), after_s=60)
     page = text_of(reader, "/pools/h100/")
@@ -114,24 +112,24 @@ def test_a_pool_tells_who_joined_and_left_and_its_declaration(reader: Client, op
     assert "apiVersion: muster/v1 kind: Pool metadata: name: h100" in page
 
 
-def test_two_exclusive_pools_are_told_of_with_their_nodes(reader: Client, operator: User, east: Cluster) -> None:
+def test_two_exclusive_pools_are_shown_with_their_nodes(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(), at(1))
     service.save(operator, a_spec("everything", products=()), at(2))
-    assert "2 nodes in two pools that exclude each other" in text_of(reader, "/pools/")
+    assert "2 nodes in two exclusive pools" in text_of(reader, "/pools/")
     assert "2 nodes" in text_of(reader, "/nodes/?pool=clash")
     service.save(operator, a_spec("everything", products=(), exclusive=False), at(3))
-    assert "exclude each other" not in text_of(reader, "/pools/")
+    assert "two exclusive pools" not in text_of(reader, "/pools/")
     assert "0 nodes" in text_of(reader, "/nodes/?pool=clash")
 
 
-def test_the_preview_tells_who_joins_before_anything_is_saved(reader: Client, east: Cluster) -> None:
+def test_the_preview_shows_joins_before_anything_is_saved(reader: Client, east: Cluster) -> None:
     page = words(reader.post("/pools/preview/", filled(slug="")).content.decode())
     assert "2 nodes in the pool" in page
     assert "Join n1, n2 2" in page
     assert not Pool.objects.exists()
 
 
-def test_the_preview_tells_who_leaves_and_who_clashes(reader: Client, operator: User, east: Cluster) -> None:
+def test_the_preview_shows_leaves_and_conflicts(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(), at(1))
     changed = words(reader.post("/pools/preview/", filled(pool="h100", products=["Tesla-T4"])).content.decode())
     assert "Join n3 1" in changed
@@ -146,13 +144,13 @@ def test_the_preview_tells_who_leaves_and_who_clashes(reader: Client, operator: 
     [
         ({"labels": "a in (x"}, "labels"),
         ({"labels": "kubernetes.io/hostname=n1"}, "names single nodes"),
-        ({"promise_percent": "101"}, "Write a number from 0 to 100."),
-        ({"min_ready": "many"}, "Write a whole number"),
-        ({"min_driver": "new"}, "is no version"),
+        ({"availability_target": "101"}, "Enter a number from 0 to 100."),
+        ({"min_ready": "many"}, "Enter a whole number"),
+        ({"min_driver": "new"}, "is not a version"),
         ({"taints": "key:Never"}, "is none of NoSchedule"),
-        ({"review_on": "soon"}, "Write a day as"),
-        ({"slug": "Not A Name"}, "is no name"),
-        ({"slug": ""}, "Give it a name."),
+        ({"review_on": "soon"}, "Enter a date"),
+        ({"slug": "Not A Name"}, "is not a valid name"),
+        ({"slug": ""}, "A name is required."),
     ],
 )
 def test_a_mistake_stands_beside_its_field_in_the_words_of_the_yaml_reader(
@@ -162,15 +160,15 @@ def test_a_mistake_stands_beside_its_field_in_the_words_of_the_yaml_reader(
     assert answer.status_code == 400
     html = answer.content.decode()
     (name,) = fields
-    found = re.search(rf'id="id_{name}_error">([^<]*)<', html)
-    assert found is not None, html
-    assert sentence in found[1] or name == "labels"
+    result = re.search(rf'id="id_{name}_error">([^<]*)<', html)
+    assert result is not None, html
+    assert sentence in result[1] or name == "labels"
     assert not Pool.objects.exists()
 
 
 def test_a_pool_is_made_and_changed_by_the_form_and_nothing_is_lost(reader: Client, operator: User, east: Cluster) -> None:
     everything = filled(
-        title="H100", purpose="online inference", labels="zone in (a,b),!spot", modes=["full"], promise_percent="99.5",
+        title="H100", purpose="online inference", labels="zone in (a,b),!spot", modes=["full"], availability_target="99.5",
         taints="nvidia.com/gpu=present:NoSchedule\ndedicated:NoExecute", tolerations="burst\n*:NoExecute", min_ready="2",
         min_driver="570", review_on="2027-01-31", owner="serving", partial_nodes="on",
     )  # fmt: skip
@@ -184,8 +182,8 @@ def test_a_pool_is_made_and_changed_by_the_form_and_nothing_is_lost(reader: Clie
     sent = {name: "on" if value is True else value for name, value in shown.items()}
     assert reader.post("/pools/h100/edit/", sent).status_code == 302
     assert Pool.objects.get().spec == before
-    assert before["policy"]["promise_percent"] == 99.5
-    assert [one["operator"] for one in before["policy"]["tolerations"]] == ["Exists", "Exists"]
+    assert before["policy"]["availability_target"] == 99.5
+    assert [item["operator"] for item in before["policy"]["tolerations"]] == ["Exists", "Exists"]
 
 
 def test_a_pool_of_a_file_has_no_form(reader: Client, operator: User, east: Cluster) -> None:
@@ -202,7 +200,7 @@ def test_a_pool_of_a_file_has_no_form(reader: Client, operator: User, east: Clus
 
 def test_a_pool_is_removed_and_its_page_is_gone(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(), at(1))
-    assert "Its history stays." in reader.post("/pools/h100/remove/", follow=True).content.decode()
+    assert "Its history is kept." in reader.post("/pools/h100/remove/", follow=True).content.decode()
     text_of(reader, "/pools/h100/", 404)
 
 
@@ -213,36 +211,36 @@ def test_a_rung_is_waived_for_a_pool_and_back(reader: Client, operator: User, ea
     assert (WaiverRow.objects.get().pool, WaiverRow.objects.get().cluster) == ("h100", None)
     reader.post("/pools/h100/waivers/cuda_works/withdraw/")
     assert not WaiverRow.objects.exists()
-    assert [one.subject for one in AuditEntry.objects.filter(action__startswith="waiver")] == ["cuda_works in pool h100"] * 2
-    assert "Say why" in reader.post("/pools/h100/waivers/", {"rung": "cuda_works"}, follow=True).content.decode()
+    assert [item.subject for item in AuditEntry.objects.filter(action__startswith="waiver")] == ["cuda_works in pool h100"] * 2
+    assert "A reason is required." in reader.post("/pools/h100/waivers/", {"rung": "cuda_works"}, follow=True).content.decode()
 
 
 STREAM = """\
 apiVersion: muster/v1
 kind: Pool
 metadata: {name: h100}
-spec: {selector: {products: [NVIDIA-H100-80GB-HBM3]}, policy: {promisePercent: 99}}
+spec: {selector: {products: [NVIDIA-H100-80GB-HBM3]}, policy: {availabilityTarget: 99}}
 """
 
 
 def test_yaml_is_looked_at_then_applied(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec("kept-on-the-page", products=("Tesla-T4",)), at(1))
     look_first = words(reader.post("/pools/apply/", {"text": STREAM, "do": "look"}).content.decode())
-    assert "Pool h100 is made" in look_first
+    assert "Pool h100 create" in look_first
     assert Pool.objects.count() == 1
     done = reader.post("/pools/apply/", {"text": STREAM, "do": "apply"}, follow=True)
     assert "Applied: 1 made." in done.content.decode()
     names = set(Pool.objects.filter(removed_at__isnull=True).values_list("slug", flat=True))
     assert names == {"h100", "kept-on-the-page"}, "a stream without a source removes nothing"
     changed = words(reader.post("/pools/apply/", {"text": STREAM.replace("99", "95"), "do": "look"}).content.decode())
-    assert "policy.promisePercent 99.0 → 95.0" in changed
+    assert "policy.availabilityTarget 99.0 → 95.0" in changed
 
 
 def test_bad_yaml_has_line_field_and_sentence_and_changes_nothing(reader: Client, east: Cluster) -> None:
     answer = reader.post("/pools/apply/", {"text": STREAM.replace("99", "many"), "do": "apply"})
     assert answer.status_code == 400
     page = words(answer.content.decode())
-    assert "Write a number from 0 to 100. line 4 · spec.policy.promisePercent" in page
+    assert "Enter a number from 0 to 100. line 4 · spec.policy.availabilityTarget" in page
     assert not Pool.objects.exists()
 
 
@@ -263,7 +261,7 @@ POSTS = ("/pools/adopt/", "/pools/preview/", "/pools/h100/remove/", "/pools/h100
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.DEVELOPER, Role.OPERATOR, Role.ADMIN])
 def test_who_may_see_and_do_what(client: Client, operator: User, east: Cluster, role: Role) -> None:
     service.save(operator, a_spec(), at(1))
-    client.force_login(a_user("somebody", role))
+    client.force_login(a_user("ada", role))
     may = role in (Role.OPERATOR, Role.ADMIN)
     for path in READ:
         assert client.get(path).status_code == 200, path
@@ -293,3 +291,14 @@ def test_a_page_of_pools_costs_the_same_whatever_their_number(
     with CaptureQueriesContext(connection) as many:
         reader.get("/pools/")
     assert len(many) == len(few)
+
+
+def test_a_pool_that_no_label_identifies_offers_the_label_to_add(reader: Client, operator: User, east: Cluster) -> None:
+    service.save(operator, a_spec(), at(1))
+    Node.objects.update(labels={})
+    Cluster.objects.update(changes=97)
+    page = text_of(reader, "/pools/h100/")
+    assert "cannot be selected by label" in page
+    assert "kubectl label node n1 n2 muster.dev/pool=h100" in page
+    for where in ("Kustomize", "GKE", "EKS", "AKS", "Karpenter", "OpenShift"):
+        assert where in page

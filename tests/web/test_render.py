@@ -10,14 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from django_htmx.middleware import HtmxDetails
 
-from fleet.web import render
-from fleet.web.render import render_page
+from fleet.web.shell import render
+from fleet.web.shell.render import render_page
 
 
 @pytest.fixture(autouse=True)
 def _templates_say_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def say(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
-        return HttpResponse(f"{template} {context.get('said', '')} {context['page_etag']}", status=status)
+        return HttpResponse(f"{template} {context.get('text', '')} {context['page_etag']}", status=status)
 
     monkeypatch.setattr(render, "render", say)
 
@@ -31,7 +31,7 @@ def ask(path: str = "/nodes/", *, user: int = 1, session: str = "s", **headers: 
 
 
 def answer(request: HttpRequest, version: str | None = "v1", **context: Any) -> HttpResponse:
-    return render_page(request, "page.html", "_part.html", {"said": "it", **context}, etag=version)
+    return render_page(request, "page.html", "_part.html", {"text": "it", **context}, etag=version)
 
 
 HTMX = {"HX-Request": "true"}

@@ -9,11 +9,12 @@ from importlib import resources
 import msgspec
 
 MEMORY_TOLERANCE_PERCENT = 3
+_VENDORS = frozenset({"NVIDIA", "AMD"})
 _SEPARATORS = re.compile(r"[-_\s]+")
 
 
 class Geometry(msgspec.Struct, frozen=True, kw_only=True):
-    """How MIG can cut one card."""
+    """How MIG can partition one GPU."""
 
     compute_slices: int
     memory_slices: int
@@ -47,14 +48,14 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def load() -> Catalog:
-    """The catalogue that ships with Muster; a malformed file fails loudly."""
+    """Returns the catalogue that ships with Muster; a malformed file fails loudly."""
     text = resources.files(__package__).joinpath("gpus.toml").read_bytes()
     return msgspec.toml.decode(text, type=Catalog)
 
 
 @lru_cache(maxsize=2048)
 def find(product: str) -> GpuModel | None:
-    """The model behind a product name in any vendor's spelling; None for one the catalogue does not hold."""
+    """Returns the model behind a product name in any vendor's spelling; None for one the catalogue does not hold."""
     tokens = _tokens(product)
     if not tokens:
         return None
@@ -66,9 +67,9 @@ def find(product: str) -> GpuModel | None:
 
 @lru_cache(maxsize=2048)
 def find_by_cloud_name(name: str, nominal_mib: int | None = None) -> GpuModel | None:
-    """The model behind a cloud's own name for it; `nominal_mib` decides where a name stands for two sizes of a card.
+    """Returns the model behind a cloud's own name for it; `nominal_mib` decides where a name stands for two sizes of a card.
 
-    None where the name is not known, or where it is ambiguous and no memory was told.
+    None where the name is not known, or where it is ambiguous and no memory size was given.
     """
     candidates = [model for model in load().gpu if name.lower() in model.cloud]
     if len(candidates) == 1:
@@ -83,9 +84,17 @@ def geometry_of(model: GpuModel | None) -> Geometry | None:
 
 
 def memory_agrees(model: GpuModel, mib: int) -> bool:
-    """Whether a reported memory size can be a whole card of this model, within the tolerance of drivers and ECC."""
+    """Returns whether a reported memory size can be a whole card of this model, within the tolerance of drivers and ECC."""
     known = model.memory_mib
     return known is not None and abs(mib - known) * 100 <= known * MEMORY_TOLERANCE_PERCENT
+
+
+def is_same_product(first: str, second: str) -> bool:
+    """Returns whether two product names, in any tool's spelling, stand for one model: by the catalogue, else by their words."""
+    known, other = find(first), find(second)
+    if known is not None and other is not None:
+        return known.product == other.product
+    return known is None and other is None and _tokens(first) - _VENDORS == _tokens(second) - _VENDORS
 
 
 def _tokens(text: str) -> frozenset[str]:

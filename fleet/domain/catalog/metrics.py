@@ -35,10 +35,22 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     curve: bool = False
     """Whether a recent history of it is kept for the node's page."""
     note: str = ""
+    least: float | None = None
+    """The smallest value it can have, where that differs from its unit's."""
+    most: float | None = None
+    """The largest, likewise."""
+
+
+class Range(msgspec.Struct, frozen=True, kw_only=True):
+    """What a value of one unit can be, both ends allowed."""
+
+    unit: str
+    least: float
+    most: float
 
 
 class Special(msgspec.Struct, frozen=True, kw_only=True):
-    """A series of the exporter's own, which tells one value for each value of a label."""
+    """A series of the exporter itself, with one value for each value of a label."""
 
     wire: str
     field: Literal["xid_counts", "watches", "clock_events"]
@@ -52,12 +64,13 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """All of metrics.toml."""
 
     metric: tuple[Metric, ...]
+    range: tuple[Range, ...]
     special: tuple[Special, ...]
 
 
 @cache
 def load() -> Catalog:
-    """The catalogue that ships with Muster; a malformed file fails loudly."""
+    """Returns the catalogue that ships with Muster; a malformed file fails loudly."""
     text = resources.files(__package__).joinpath("metrics.toml").read_bytes()
     return msgspec.toml.decode(text, type=Catalog)
 
@@ -86,5 +99,17 @@ def by_amd_wire() -> dict[str, tuple[Metric, float]]:
 
 @cache
 def special_by_wire() -> dict[str, Special]:
-    """The exporter's own series by their names on the wire."""
+    """Returns the exporter's own series by their names on the wire."""
     return {special.wire: special for special in load().special}
+
+
+@cache
+def range_of(metric_id: str) -> Range:
+    """Returns the values that a metric can have: its own limits, else its unit's."""
+    metric = by_id()[metric_id]
+    of_unit = next(entry for entry in load().range if entry.unit == metric.unit)
+    return Range(
+        unit=metric.unit,
+        least=of_unit.least if metric.least is None else metric.least,
+        most=of_unit.most if metric.most is None else metric.most,
+    )

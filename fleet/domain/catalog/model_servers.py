@@ -31,7 +31,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def load() -> Catalog:
-    """The catalogue that ships with Muster; a malformed file fails loudly."""
+    """Returns the catalogue that ships with Muster; a malformed file fails loudly."""
     text = resources.files(__package__).joinpath("model_servers.toml").read_bytes()
     return msgspec.toml.decode(text, type=Catalog)
 
@@ -42,15 +42,15 @@ def by_kind() -> dict[str, Server]:
 
 
 def by_image(images: Iterable[str]) -> Server | None:
-    """The kind of model server that one of these images is, or None."""
+    """Returns the kind of model server that one of these images is, or None."""
     names = [f"/{_without_tag(image)}" for image in images]
     return next((server for server in load().server if any(_is(part, name) for name in names for part in server.images)), None)
 
 
 def by_labels(labels: Mapping[str, str]) -> Server | None:
-    """The kind that a pod's labels name, or None. Whatever stands in front of a server may carry them as well."""
-    said = {labels[key] for key in _LABELS if key in labels}
-    return next((server for server in load().server if said.intersection(server.labels)), None)
+    """Returns the kind that a pod's labels name, or None. Whatever stands in front of a server may carry them as well."""
+    rows = {labels[key] for key in _LABELS if key in labels}
+    return next((server for server in load().server if rows.intersection(server.labels)), None)
 
 
 def _is(part: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The loader of monitors.toml: whose condition a type is, what it watches, and which status is the bad one."""
+"""The loader of monitors.toml: who writes a condition, label, annotation or taint, and what its values mean."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ from typing import Literal
 
 import msgspec
 
+Meaning = Literal[
+    "fault", "warning", "predicted", "validating", "repair", "drained", "quarantined", "maintenance", "reserved", "good"
+]
+OUT_OF_SERVICE: frozenset[Meaning] = frozenset({"validating", "repair", "drained", "quarantined", "maintenance"})
+"""Meanings of what keeps work off a node."""
+Place = Literal["label", "annotation", "taint", "pod_condition"]
+
 
 class Monitor(msgspec.Struct, frozen=True, kw_only=True):
-    """One outside monitor."""
+    """One outside monitor that writes node conditions."""
 
     name: str
     bad: Literal["True", "False"]
@@ -18,15 +25,42 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     types: dict[str, str]
 
 
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """One key that an outside tool writes on a node or on its pods, and what its values mean."""
+
+    monitor: str
+    on: Place
+    key: str
+    prefix: bool = False
+    """Whether `key` is what the key begins with; of a condition the rest of its type is then the value."""
+    match: Literal["value", "first_word"] = "value"
+    area: str
+    values: dict[str, Meaning]
+    source: str
+
+    def meaning(self, value: str) -> Meaning | None:
+        """Returns what a value means; None for one that says nothing."""
+        text = value.replace("_", " ").partition(" ")[0] if self.match == "first_word" else value
+        exact = self.values.get(text)
+        return exact or _in_any_case(self.values, text) or (self.values.get("*") if text else None)
+
+
+def _in_any_case(values: dict[str, Meaning], text: str) -> Meaning | None:
+    """Returns the meaning of a value without regard to case: versions of one tool write PASS and Pass, false and False."""
+    folded = text.casefold()
+    return next((meaning for value, meaning in values.items() if value.casefold() == folded), None)
+
+
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """All of monitors.toml."""
 
     monitor: tuple[Monitor, ...]
+    signal: tuple[Signal, ...]
 
 
 @cache
 def load() -> Catalog:
-    """The catalogue that ships with Muster; a malformed file fails loudly."""
+    """Returns the catalogue that ships with Muster; a malformed file fails loudly."""
     text = resources.files(__package__).joinpath("monitors.toml").read_bytes()
     return msgspec.toml.decode(text, type=Catalog)
 
@@ -35,3 +69,16 @@ def load() -> Catalog:
 def by_type() -> dict[str, Monitor]:
     """Condition type to the monitor that writes it."""
     return {name: monitor for monitor in load().monitor for name in monitor.types}
+
+
+@cache
+def _signals(place: Place) -> tuple[dict[str, Signal], tuple[Signal, ...]]:
+    """Returns the signals of a place: by key, and those with a prefix."""
+    signals = [signal for signal in load().signal if signal.on == place]
+    return {signal.key: signal for signal in signals if not signal.prefix}, tuple(signal for signal in signals if signal.prefix)
+
+
+def signal_of(place: Place, key: str) -> Signal | None:
+    """Returns whose key this is, or None."""
+    exact, prefixed = _signals(place)
+    return exact.get(key) or next((signal for signal in prefixed if key.startswith(signal.key)), None)

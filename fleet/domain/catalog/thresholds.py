@@ -77,7 +77,7 @@ class _Ecc(msgspec.Struct, frozen=True, kw_only=True):
 class _RowRemap(msgspec.Struct, frozen=True, kw_only=True):
     families_without: tuple[str, ...]
     products_without: tuple[str, ...]
-    """Tokens of product names of cards that tell nothing of remapped rows."""
+    """Tokens of product names of GPUs that do not report remapped rows."""
     source: str
 
 
@@ -99,6 +99,15 @@ class _Exporter(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class _OutOfService(msgspec.Struct, frozen=True, kw_only=True):
+    stuck_s: int
+    """So long a node may stay out of service after its stated cause is gone."""
+    upgrade_pending_s: int
+    refused_pods: int
+    refused_within_s: int
+    source: str
+
+
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of thresholds.toml, by the rule that reads it."""
 
@@ -113,10 +122,11 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     framebuffer: _Framebuffer
     pcie: _Pcie
     exporter: _Exporter
+    out_of_service: _OutOfService
 
 
 @cache
 def load() -> Thresholds:
-    """The thresholds that ship with Muster; a malformed file fails loudly."""
+    """Returns the thresholds that ship with Muster; a malformed file fails loudly."""
     text = resources.files(__package__).joinpath("thresholds.toml").read_bytes()
     return msgspec.toml.decode(text, type=Thresholds)

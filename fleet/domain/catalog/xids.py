@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from fleet.domain.evaluation.subject import XidPolicy
 from fleet.domain.findings import Severity
-from fleet.domain.subject import XidPolicy
 
 Action = Literal["none", "check_app", "restart_app", "reset_gpu", "reboot", "replace", "contact_support", "run_diag"]
 Audience = Literal["tenant", "platform", "data-centre"]
@@ -22,7 +22,7 @@ ACTIONS: dict[str, str] = {
     "restart_app": "Restart the application; the GPU is good if it does not come again.",
     "reset_gpu": "Move the work away, then reset the GPU (nvidia-smi -r, or reboot the node).",
     "reboot": "Move the work away, then reboot the node.",
-    "replace": "Have the card replaced.",
+    "replace": "Replace the GPU.",
     "contact_support": "Ask the vendor's support.",
     "run_diag": "Move the work away, then run DCGM's diagnostics on the GPU (dcgmi diag -r 3).",
 }
@@ -68,8 +68,8 @@ class Xid(Meaning, frozen=True, kw_only=True):
     @property
     def says(self) -> dict[str, str]:
         """Source to its own words, of the sources that say something."""
-        told = {name: str(getattr(self, name)) for name in SOURCES}
-        return {name: words for name, words in told.items() if words}
+        fields = {name: str(getattr(self, name)) for name in SOURCES}
+        return {name: words for name, words in fields.items() if words}
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 @cache
 def load() -> Catalog:
-    """The catalogue that ships with Muster; a malformed file fails loudly."""
+    """Returns the catalogue that ships with Muster; a malformed file fails loudly."""
     text = resources.files(__package__).joinpath("xids.toml").read_bytes()
     return msgspec.toml.decode(text, type=Catalog)
 
@@ -115,10 +115,10 @@ def policy(code: int, overrides: Mapping[int, XidPolicy] | None = None) -> XidPo
 
 
 def disagreeing(code: int, severity: str) -> tuple[str, ...]:
-    """The sources that see a code otherwise than `severity` does: they call broken what it does not, or the reverse.
+    """Returns the sources that disagree with `severity` about a code: whether the GPU is broken or not.
 
-    Info and warning leave the GPU in use; critical and fatal do not. Words that take no side (a workflow that depends
-    on a sub-code, "unused") disagree with nobody.
+    Info and warning leave the GPU in use; critical and fatal do not. Words that say neither (a workflow that depends on a
+    sub-code, "unused") do not disagree.
     """
     known = by_code().get(code)
     if known is None:
@@ -130,7 +130,7 @@ def disagreeing(code: int, severity: str) -> tuple[str, ...]:
 
 
 def _calls_broken(source: str, words: str) -> bool | None:
-    """Whether these words of a source call the GPU broken; None where they take no side."""
+    """Returns whether these words of a source call the GPU broken; None where they take no side."""
     word = words.split(":", 1)[0]
     if source == "gpud":
         return word == "fatal"

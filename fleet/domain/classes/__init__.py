@@ -1,1 +1,1 @@
-"""Workload classes: a promise in a developer's words, what it asks of each of its pools, and whether it is kept."""
+"""Workload classes: definitions for developers, requirements per pool, and compliance."""

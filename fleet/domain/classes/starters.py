@@ -1,4 +1,4 @@
-"""Starter classes: what a fleet as it stands could promise at once, built from pools that really offer it."""
+"""Starter classes: classes that the current fleet meets, built from pools that advertise the resources."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from fleet.domain.classes.workload import NODE, NODES, NVLINK_DOMAIN, WorkloadClass
-from fleet.domain.mig import sort_key
+from fleet.domain.classes.workload import NODE, NODES, NVLINK_DOMAIN, ClassSpec
+from fleet.domain.devices.mig import sort_key
+from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.nodes import FULL, MIG, MPS, TIME_SLICED, PlacementNode, slot_mode
-from fleet.domain.pools.policy import Pool
-from fleet.domain.slots import ResourceSlots
+from fleet.domain.pools.policy import PoolSpec
 
 _WHOLE_NODE = 4
-"""Cards from which a node is worth training on as a whole."""
+"""GPUs from which a node is worth training on as a whole."""
 
 
 class Starter(msgspec.Struct, frozen=True, kw_only=True):
-    """A class that could be adopted as it is, and why it is offered."""
+    """A class that could be created unchanged, and why it is suggested."""
 
-    promise: WorkloadClass
+    class_spec: ClassSpec
     because: str
 
 
 class _Offer(msgspec.Struct, frozen=True):
     """One kind of slot of one product in one pool."""
 
-    pool: Pool
+    pool: PoolSpec
     mode: str
     product: str
     profile: str
@@ -41,20 +41,20 @@ class _Offer(msgspec.Struct, frozen=True):
     memory_mib: int | None
 
 
-def starters(pools: Sequence[Pool], fleet: Fleet) -> tuple[Starter, ...]:
-    """At most one class of each kind, those that nothing here can keep left out. Pools may be suggested ones."""
+def starters(pools: Sequence[PoolSpec], fleet: Fleet) -> tuple[Starter, ...]:
+    """Returns at most one class of each kind, without those that the fleet cannot meet. Pools may be suggested ones."""
     offers = [offer for pool in pools for offer in _offers(pool, fleet.of_pool(pool.slug))]
     return tuple(starter for kind in _KINDS for starter in kind(offers))
 
 
-def _offers(pool: Pool, shapes: Sequence[Shape]) -> Iterator[_Offer]:
-    found: dict[tuple[str, str, str], list[tuple[Shape, ResourceSlots]]] = {}
+def _offers(pool: PoolSpec, shapes: Sequence[Shape]) -> Iterator[_Offer]:
+    offers: dict[tuple[str, str, str], list[tuple[Shape, ResourceSlots]]] = {}
     for shape in shapes:
         for slots in shape.node.resources:
             mode = slot_mode(shape.node, slots)
             if mode is not None and slots.capacity and shape.node.product:
-                found.setdefault((mode, shape.node.product, slots.profile), []).append((shape, slots))
-    for (mode, product, profile), seen in found.items():
+                offers.setdefault((mode, shape.node.product, slots.profile), []).append((shape, slots))
+    for (mode, product, profile), seen in offers.items():
         if mode == MIG and not profile:
             continue
         per_node: Counter[int] = Counter()
@@ -71,8 +71,8 @@ def _offers(pool: Pool, shapes: Sequence[Shape]) -> Iterator[_Offer]:
 
 
 def _least_memory(nodes: Sequence[PlacementNode]) -> int | None:
-    told = [node.gpu_memory_mib for node in nodes if node.gpu_memory_mib]
-    return min(told) if len(told) == len(nodes) else None
+    rows = [node.gpu_memory_mib for node in nodes if node.gpu_memory_mib]
+    return min(rows) if len(rows) == len(nodes) else None
 
 
 def _small_inference(offers: Sequence[_Offer]) -> Iterator[Starter]:
@@ -178,12 +178,12 @@ def _whole_nodes(offers: Sequence[_Offer]) -> list[_Offer]:
 
 
 def _usual(offer: _Offer) -> int:
-    """Cards of most of its nodes; the larger number where two are as frequent."""
+    """Returns the GPUs of most of its nodes; the larger number where two are as frequent."""
     return max(offer.per_node, key=lambda count: (offer.per_node[count], count))
 
 
 def _best(offers: Sequence[_Offer], *words: str) -> _Offer | None:
-    """The offer whose pool is meant for it, else the one with most slots; the pool's name decides between equals."""
+    """Returns the offer whose pool has this purpose, else the one with most slots; the pool's name decides between equals."""
     if not offers:
         return None
     return min(
@@ -192,7 +192,7 @@ def _best(offers: Sequence[_Offer], *words: str) -> _Offer | None:
     )
 
 
-def _starter(
+def _starter(  # noqa: PLR0913 the fields of a starter class
     best: _Offer,
     offers: Sequence[_Offer],
     *,
@@ -205,10 +205,10 @@ def _starter(
     topology: str = NODE,
     max_hours: int | None = None,
 ) -> Starter:
-    alike = [one for one in offers if (one.mode, one.product, one.profile) == (best.mode, best.product, best.profile)]
-    able = [one for one in alike if any(count >= gpus // nodes for count in one.per_node)]
-    others = sorted((one for one in able if one.pool.slug != best.pool.slug), key=lambda one: (-one.slots, one.pool.slug))
-    promise = WorkloadClass(
+    alike = [offer for offer in offers if (offer.mode, offer.product, offer.profile) == (best.mode, best.product, best.profile)]
+    able = [item for item in alike if any(count >= gpus // nodes for count in item.per_node)]
+    others = sorted((entry for entry in able if entry.pool.slug != best.pool.slug), key=lambda row: (-row.slots, row.pool.slug))
+    class_spec = ClassSpec(
         slug=slug,
         title=title,
         purpose=purpose,
@@ -221,14 +221,15 @@ def _starter(
         products=(best.product,),
         min_memory_mib=best.memory_mib if best.mode == FULL else None,
         priority_class=best.pool.policy.priority_class,
-        pools=(best.pool.slug, *(one.pool.slug for one in others)),
+        pools=(best.pool.slug, *(other.pool.slug for other in others)),
         max_hours=max_hours,
     )
     units = {FULL: "whole cards", MIG: f"MIG instances {best.profile}", TIME_SLICED: "time-sliced slots", MPS: "MPS slots"}
-    count = sum(one.slots for one in able)
+    count = sum(result.slots for result in able)
     pools = "pool" if len(able) == 1 else f"{len(able)} pools, first"
     return Starter(
-        promise=promise, because=f"{count} {units.get(best.mode, 'slots')} of {_short(best.product)} in {pools} {best.pool.slug}."
+        class_spec=class_spec,
+        because=f"{count} {units.get(best.mode, 'slots')} of {_short(best.product)} in {pools} {best.pool.slug}.",
     )
 
 

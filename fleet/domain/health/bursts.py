@@ -1,4 +1,4 @@
-"""Bursts of Xid events, and the incidents they belong to. Counting lines would count one crash a thousand times."""
+"""Bursts of Xid events and their incidents: one crash is one incident, not a thousand lines."""
 
 from __future__ import annotations
 
@@ -10,97 +10,100 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fleet.domain.catalog import xids
-from fleet.domain.subject import XidBurst
+from fleet.domain.evaluation.subject import XidBurst
 
 FOLLOWS = 45
-"""Preemptive cleanup: it comes behind whatever killed the process, so it joins any other code's incident."""
+"""Preemptive cleanup: follows whatever ended the process, so it joins any other code's incident."""
 
 FOLLOWING = "following"
 
 SOURCES = ("condition", "event", "gauge", "counter")
-"""Who tells of Xids, each knowing more than the one before: that there was one; each that a monitor heard; the last one; all."""
+"""Sources of Xids, each more complete than the one before: that there was one; each that a monitor saw; the last one; all."""
 
 Key = tuple[str, str, int, datetime]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One look's news of one code on one card."""
+class XidOccurrence(msgspec.Struct, frozen=True, kw_only=True):
+    """New events of one code on one GPU in one run."""
 
     node_name: str
     uuid: str
-    """Empty where a monitor names no card."""
+    """Empty where a monitor names no GPU."""
     code: int
     at: datetime
-    """The last of them."""
+    """Moment of the last event."""
     count: int
     source: str
     """One of SOURCES."""
     since: datetime | None = None
-    """The first of them; None where they all came at `at`, as far as one can tell."""
+    """Moment of the first event; None where all are at `at`, as far as known."""
     unbroken: bool = True
     """Whether no more than the quiet time lies between any two of them; else only the first and the last are known."""
     after: datetime | None = None
-    """Of a measured one: the sample before, in which it was not. It came at some moment in between."""
+    """Of a measured event: the previous sample, without it. The event lies in between."""
     pods: tuple[str, ...] = ()
     job: str = ""
 
 
 def key(burst: XidBurst) -> Key:
-    """What tells a burst from every other of its cluster."""
+    """Returns the key of a burst, unique in its cluster."""
     return (burst.node_name, burst.uuid, burst.code, burst.started_at)
 
 
-def add(bursts: Sequence[XidBurst], events: Iterable[Event], quiet: timedelta) -> tuple[XidBurst, ...]:
-    """The bursts of one node with these events in them, oldest first.
+def add(bursts: Sequence[XidBurst], events: Iterable[XidOccurrence], quiet: timedelta) -> tuple[XidBurst, ...]:
+    """Returns the bursts of one node with these events added, oldest first.
 
-    An event within `quiet` of a burst of its code and card prolongs it. One that is not newer than such a burst is
-    known already: the same look told twice, an older look that ends late, a monitor that tells what the gauge told.
-    Who names no card tells of a burst on any; the card is the burst's as soon as somebody names it.
+    An event within `quiet` of a burst of its code and GPU prolongs it. One that is not newer than such a burst is already known:
+    the same run twice, an older run that ends late, a monitor that repeats the gauge. An event that names no GPU counts for a
+    burst on any; the burst gets its GPU as soon as a source names it.
     """
-    found = list(bursts)
+    rows = list(bursts)
     for event in sorted(events, key=_in_order):
         near = [
             index
-            for index, burst in enumerate(found)
+            for index, burst in enumerate(rows)
             if burst.code == event.code
             and (burst.uuid == event.uuid or not burst.uuid or not event.uuid)
             and (_reaches(burst, event, quiet) or _confirms(event, burst, quiet))
         ]
         if not near:
-            found.append(_begin(event))
+            rows.append(_begin(event))
             continue
-        same = max(near, key=lambda index: (found[index].uuid == event.uuid, found[index].last_at, found[index].uuid))
-        if not found[same].uuid and event.uuid:
-            found[same] = msgspec.structs.replace(found[same], uuid=event.uuid)
-        if _confirms(event, found[same], quiet):
-            found[same] = _better(found[same], event, max(found[same].count, event.count))
-        elif event.at > found[same].last_at:
-            found[same] = _prolong(found[same], event, quiet)
-    return tuple(sorted(found, key=lambda burst: (burst.started_at, burst.uuid, burst.code)))
+        same = max(near, key=lambda index: (rows[index].uuid == event.uuid, rows[index].last_at, rows[index].uuid))
+        if not rows[same].uuid and event.uuid:
+            rows[same] = msgspec.structs.replace(rows[same], uuid=event.uuid)
+        if _confirms(event, rows[same], quiet):
+            rows[same] = _better(rows[same], event, max(rows[same].count, event.count))
+        elif event.at > rows[same].last_at:
+            rows[same] = _prolong(rows[same], event, quiet)
+    return tuple(sorted(rows, key=lambda burst: (burst.started_at, burst.uuid, burst.code)))
 
 
-def _in_order(event: Event) -> tuple[bool, datetime, int, str, int]:
-    """What was told, then what was measured, each in time: who tells knows the moment, who measures the card."""
+def _in_order(event: XidOccurrence) -> tuple[bool, datetime, int, str, int]:
+    """Returns the sort key: stated events first, then measured ones, each by time.
+
+    A monitor knows the moment, a measurement the GPU.
+    """
     rank = SOURCES.index(event.source)
     return (rank >= SOURCES.index("gauge"), event.at, event.code, event.uuid, -rank)
 
 
-def _reaches(burst: XidBurst, event: Event, quiet: timedelta) -> bool:
+def _reaches(burst: XidBurst, event: XidOccurrence, quiet: timedelta) -> bool:
     return burst.started_at - quiet <= event.at and _start(event) <= burst.last_at + quiet
 
 
-def _confirms(event: Event, burst: XidBurst, quiet: timedelta) -> bool:
-    """Whether it is what a monitor tells too: that came after the sample before, and no later than just behind this one."""
-    told = SOURCES.index(burst.source) < SOURCES.index("gauge")
-    return told and event.after is not None and event.after < burst.last_at <= event.at + quiet
+def _confirms(event: XidOccurrence, burst: XidBurst, quiet: timedelta) -> bool:
+    """Returns whether a monitor's burst is the same event: after the previous sample, and no later than just after this one."""
+    result = SOURCES.index(burst.source) < SOURCES.index("gauge")
+    return result and event.after is not None and event.after < burst.last_at <= event.at + quiet
 
 
-def _start(event: Event) -> datetime:
-    """From when on it is known to have gone on without a break."""
+def _start(event: XidOccurrence) -> datetime:
+    """Returns since when it is known to have continued without a break."""
     return event.since if event.since is not None and event.unbroken else event.at
 
 
-def _begin(event: Event) -> XidBurst:
+def _begin(event: XidOccurrence) -> XidBurst:
     return XidBurst(
         node_name=event.node_name,
         uuid=event.uuid,
@@ -114,8 +117,11 @@ def _begin(event: Event) -> XidBurst:
     )
 
 
-def _prolong(burst: XidBurst, event: Event, quiet: timedelta) -> XidBurst:
-    """Several voices tell of the same events: their counts are not added, the highest is the lower bound of all."""
+def _prolong(burst: XidBurst, event: XidOccurrence, quiet: timedelta) -> XidBurst:
+    """Returns the burst prolonged.
+
+    Several sources report the same events: the highest count is the lower bound, counts are not added.
+    """
     if event.source == "condition" or (event.source == "event" and burst.source == "counter"):
         return burst
     if SOURCES.index(event.source) > SOURCES.index(burst.source) or _lies_in(event, burst, quiet):
@@ -125,8 +131,8 @@ def _prolong(burst: XidBurst, event: Event, quiet: timedelta) -> XidBurst:
     return msgspec.structs.replace(_better(burst, event, count), last_at=event.at)
 
 
-def _better(burst: XidBurst, event: Event, count: int) -> XidBurst:
-    """The burst as the better of both sources knows it."""
+def _better(burst: XidBurst, event: XidOccurrence, count: int) -> XidBurst:
+    """Returns the burst with the data of the better source."""
     return msgspec.structs.replace(
         burst,
         count=count,
@@ -136,19 +142,19 @@ def _better(burst: XidBurst, event: Event, count: int) -> XidBurst:
     )
 
 
-def _lies_in(event: Event, burst: XidBurst, quiet: timedelta) -> bool:
-    """Whether all that a monitor's Event counts came in this burst, and none before it."""
+def _lies_in(event: XidOccurrence, burst: XidBurst, quiet: timedelta) -> bool:
+    """Returns whether all events that a monitor's Event counts lie in this burst."""
     return event.since is not None and event.since >= burst.started_at - quiet
 
 
 def incidents(
     bursts: Iterable[XidBurst], quiet: timedelta, *, known: Mapping[Key, str] | None = None, realm: str = ""
 ) -> dict[Key, str]:
-    """The incident of each burst: one crash of one job is one incident, over however many cards and nodes it runs.
+    """Returns the incident of each burst: one crash of one job is one incident, however many GPUs and nodes it runs on.
 
-    Bursts belong together where their job (or, where nobody knows it, their node) and their family of codes are the same
-    and no more than `quiet` lies between them; 45 joins any family. The id follows from the earliest burst of `realm` (the
-    cluster); an id that a member already bears (`known`) stays, so that a later or forgotten burst never renames one.
+    Bursts belong together where their job (or, if unknown, their node) and their family of codes are the same and no more than
+    `quiet` lies between them; 45 joins any family. The id follows from the earliest burst of `realm` (the cluster); an id that a
+    member already has (`known`) stays, so that a later or removed burst never renames one.
     """
     open_in: dict[str, list[_Group]] = defaultdict(list)
     groups: dict[int, _Group] = {}
@@ -162,19 +168,19 @@ def incidents(
         group.add(burst)
         groups[id(group)] = group
         # bursts come in the order of their beginnings: what is too long ago for this one is so for all that follow
-        going_on = [one for one in open_in[place] if one not in near and one.goes_on_until + quiet >= burst.started_at]
+        going_on = [item for item in open_in[place] if item not in near and item.goes_on_until + quiet >= burst.started_at]
         open_in[place] = [*going_on, group]
-    found: dict[Key, str] = {}
+    result: dict[Key, str] = {}
     for group in groups.values():
         members = sorted(group.members, key=key_in_time)
         borne = [known[key(burst)] for burst in members if known and known.get(key(burst))]
         name = borne[0] if borne else _id(members[0], realm)
-        found |= {key(burst): name for burst in members}
-    return found
+        result |= {key(burst): name for burst in members}
+    return result
 
 
 class _Group:
-    """Bursts that belong together, and until when each family of codes went on in them."""
+    """Bursts of one incident, and the last moment of each family of codes in it."""
 
     def __init__(self) -> None:
         self.members: list[XidBurst] = []
@@ -185,7 +191,7 @@ class _Group:
         return max(self._until.values())
 
     def reaches(self, burst: XidBurst, quiet: timedelta) -> bool:
-        """Whether a burst that began no earlier than all members belongs to them."""
+        """Returns whether a burst that began no earlier than all members belongs to them."""
         family = _family(burst)
         return any(
             until + quiet >= burst.started_at and (other == family or FOLLOWING in (other, family))
@@ -207,7 +213,7 @@ def _family(burst: XidBurst) -> str:
 
 
 def key_in_time(burst: XidBurst) -> tuple[datetime, str, str, int]:
-    """Sorts bursts by when they began, and always the same way."""
+    """Returns the sort key of a burst: by its beginning, with a stable order."""
     return (burst.started_at, burst.node_name, burst.uuid, burst.code)
 
 

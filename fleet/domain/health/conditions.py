@@ -1,4 +1,4 @@
-"""What outside monitors say in node conditions, read with their own polarity."""
+"""Node conditions of external monitors, read with their own polarity."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from fleet.domain.snapshot import Condition, NodeSnapshot
 GPU_AREAS = frozenset(
     {"gpu", "memory", "thermal", "power", "pcie", "nvlink", "sm", "mcu", "pmu", "inforom", "driver", "xid", "count"}
 )
-"""What a monitor may watch that belongs to the GPU itself."""
+"""Areas of monitors that belong to the GPU itself."""
 
 NAMES_XIDS = frozenset({"xid", "gpu", "count"})
-"""Areas in which the code that a monitor gives is an Xid: NVSwitch's SXid is another number space."""
+"""Areas in which a monitor's code is an Xid: NVSwitch's SXids are numbered separately."""
 
 
-class Told(msgspec.Struct, frozen=True, kw_only=True):
-    """What one monitor says in one condition."""
+class MonitorCondition(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition of one monitor."""
 
     monitor: str
     type: str
     area: str
     status: str
     bad: bool | None
-    """None where the monitor itself does not know."""
+    """None where the monitor reports Unknown."""
     reason: str
     at: datetime | None
-    """Since when it says so, by the API server's clock."""
+    """Last transition, by the API server's clock."""
     codes: tuple[int, ...] = ()
     """Xid codes in its reason or message."""
     uuids: tuple[str, ...] = ()
     pci: tuple[str, ...] = ()
-    """Places of the cards it names, as monitor_text.pci_places writes them."""
+    """PCI addresses of the GPUs it names, as monitor_text.pci_places writes them."""
     advice: str = ""
-    """The action it recommends, in its own word."""
+    """Recommended action, as the monitor writes it."""
 
 
-def told(node: NodeSnapshot) -> tuple[Told, ...]:
-    """Every condition of a known outside monitor, by type. Others' conditions (the kubelet's own) are left out."""
+def monitor_conditions(node: NodeSnapshot) -> tuple[MonitorCondition, ...]:
+    """Returns every condition of a known external monitor, by type, without those of others (the kubelet's own)."""
     known = monitors.by_type()
-    found = [_read(condition, known[condition.type]) for condition in node.conditions if condition.type in known]
-    return tuple(sorted(found, key=lambda one: one.type))
+    conditions = [_read(condition, known[condition.type]) for condition in node.conditions if condition.type in known]
+    return tuple(sorted(conditions, key=lambda row: row.type))
 
 
-def _read(condition: Condition, monitor: monitors.Monitor) -> Told:
+def _read(condition: Condition, monitor: monitors.Monitor) -> MonitorCondition:
     area = monitor.types[condition.type]
     text = f"{condition.reason} {condition.message}"
-    return Told(
+    return MonitorCondition(
         monitor=monitor.name,
         type=condition.type,
         area=area,

@@ -1,9 +1,9 @@
-"""What outside monitors tell in Kubernetes Events: Xids and warnings that make no condition.
+"""Kubernetes Events of external monitors: Xids and warnings that are in no condition.
 
-Each writes them its own way. EKS' agent gives its condition's type as reason, and its own word before the message's colon
+Formats: EKS' agent writes its condition's type as reason and its own name before the message's colon
 (aws/eks-node-monitoring-agent pkg/manager/node_exporter.go); NVSentinel its check's name as type, and as reason with
-"IsNotHealthy" behind it (NVIDIA/NVSentinel platform-connectors process_node_events.go); node-problem-detector quotes the line
-of the kernel's log. Normal Events tell that something is well, or over.
+"IsNotHealthy" appended (NVIDIA/NVSentinel platform-connectors process_node_events.go); node-problem-detector quotes the line of
+the kernel's log. Normal Events report recovery.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _WORD = re.compile(r"^(?:\(combined from similar events\): )?([A-Za-z][A-Za-z0-9
 _UNHEALTHY = "IsNotHealthy"
 
 
-class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """What one monitor tells in one Event about a GPU."""
+class MonitorEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One Event of one monitor about a GPU."""
 
     monitor: str
     area: str
     word: str
-    """What it calls it: NvidiaXID13Warning, GpuThermalWatch, or Xid for a line of the kernel's log."""
+    """The monitor's name for it: NvidiaXID13Warning, GpuThermalWatch, or Xid for a line of the kernel's log."""
     since: datetime
     at: datetime
     count: int
@@ -37,9 +37,9 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """Xid codes it names."""
     uuids: tuple[str, ...] = ()
     pci: tuple[str, ...] = ()
-    """Places of the cards it names, as monitor_text.pci_places writes them."""
+    """PCI addresses of the GPUs it names, as monitor_text.pci_places writes them."""
     advice: str = ""
-    """The action it recommends, in its own word."""
+    """Recommended action, as the monitor writes it."""
 
 
 class Spell(msgspec.Struct, frozen=True):
@@ -52,18 +52,20 @@ class Spell(msgspec.Struct, frozen=True):
 
 
 def matters(event: NodeEvent) -> bool:
-    """Whether it tells anything of a GPU: what a known monitor warns of, or an Xid in a line of the kernel's log."""
+    """Returns whether an Event concerns a GPU: a warning of a known monitor, or an Xid in a line of the kernel's log."""
     return _read(event) is not None
 
 
-def heard(events: Iterable[NodeEvent]) -> tuple[Heard, ...]:
-    """What these Events tell of GPUs, oldest first."""
-    return tuple(sorted(filter(None, map(_read, events)), key=lambda one: (one.at, one.monitor, one.word)))
+def monitor_events(events: Iterable[NodeEvent]) -> tuple[MonitorEvent, ...]:
+    """Returns the GPU-related content of these Events, oldest first."""
+    return tuple(sorted(filter(None, map(_read, events)), key=lambda event: (event.at, event.monitor, event.word)))
 
 
 def of_node(node: NodeSnapshot, events: Iterable[NodeEvent]) -> tuple[NodeEvent, ...]:
-    """Those of this node's name that are about this very node object: one made anew under its name bears none of the old
-    one's. NVSentinel and node-problem-detector give the name for the uid; then the time decides."""
+    """Returns the Events about this very node object, not about an earlier one with its name.
+
+    NVSentinel and node-problem-detector give the name for the uid; then the time decides.
+    """
     return tuple(
         event
         for event in events
@@ -72,7 +74,7 @@ def of_node(node: NodeSnapshot, events: Iterable[NodeEvent]) -> tuple[NodeEvent,
     )
 
 
-def _read(event: NodeEvent) -> Heard | None:
+def _read(event: NodeEvent) -> MonitorEvent | None:
     if event.type == "Normal":
         return None
     known = monitors.by_type()
@@ -88,7 +90,7 @@ def _read(event: NodeEvent) -> Heard | None:
         codes = monitor_text.kernel_codes(event.message)
     if not codes and (not kind or area not in GPU_AREAS):
         return None
-    return Heard(
+    return MonitorEvent(
         monitor=monitor,
         area=area,
         word=word,
@@ -102,21 +104,21 @@ def _read(event: NodeEvent) -> Heard | None:
     )
 
 
-def spells(told: Sequence[Heard], quiet: timedelta) -> Iterator[Spell]:
-    """One voice's Events as spells, oldest first: two with no more than `quiet` between them are one.
+def spells(events: Sequence[MonitorEvent], quiet: timedelta) -> Iterator[Spell]:
+    """Returns the Events of one source as spells, oldest first: two with no more than `quiet` between them are one spell.
 
-    Of an Event that was told over a longer time the first and the last moment are known: it gives a spell for either.
+    Of an Event that repeated over a longer time the first and the last moment are known: it makes a spell for either.
     """
     open_: Spell | None = None
-    for one in sorted(told, key=lambda one: (one.since, one.at)):
-        if one.at - one.since > quiet:
-            yield Spell(one.since, one.since, 1)
-            yield Spell(one.since, one.at, one.count, unbroken=False)
-        elif open_ is not None and one.since - open_.at <= quiet:
-            open_ = Spell(open_.since, max(open_.at, one.at), open_.count + one.count)
+    for item in sorted(events, key=lambda row: (row.since, row.at)):
+        if item.at - item.since > quiet:
+            yield Spell(item.since, item.since, 1)
+            yield Spell(item.since, item.at, item.count, unbroken=False)
+        elif open_ is not None and item.since - open_.at <= quiet:
+            open_ = Spell(open_.since, max(open_.at, item.at), open_.count + item.count)
         else:
             if open_ is not None:
                 yield open_
-            open_ = Spell(one.since, one.at, one.count)
+            open_ = Spell(item.since, item.at, item.count)
     if open_ is not None:
         yield open_

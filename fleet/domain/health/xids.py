@@ -1,8 +1,9 @@
-"""Xid events: out of telemetry, where the gauge is the last code and sticks, so that only a change or a counter that grew is
-one; and out of what outside monitors tell in conditions and in Kubernetes Events.
+"""Xid events from telemetry, monitors' conditions and Kubernetes Events.
 
-What is no event: a code that was there at the first sight of a card (it may be weeks old), a gauge that fell to 0 (the
-exporter began anew), the same code again, a sample that is no newer than the one before, a card seen on another node.
+The gauge is the last code and sticks, so only a change or a counter that grew is an event.
+
+Not an event: a code already set in the first sample of a GPU (it may be weeks old), a gauge that fell to 0 (the exporter
+restarted), the same code again, a sample that is not newer than the previous one, a GPU that moved to another node.
 """
 
 from __future__ import annotations
@@ -15,49 +16,49 @@ from datetime import datetime
 import msgspec
 
 from fleet.domain.catalog import thresholds
+from fleet.domain.evaluation.subject import ClusterHistory, NodeHistory
 from fleet.domain.health import bursts, conditions, events, jobs, monitor_text
-from fleet.domain.health.bursts import Event
+from fleet.domain.health.bursts import XidOccurrence
 from fleet.domain.labels import is_gpu_resource
-from fleet.domain.outcomes import Outcome
 from fleet.domain.quantities import parse_units
 from fleet.domain.snapshot import ClusterSnapshot, NodeEvent, NodeSnapshot, PodSnapshot
-from fleet.domain.subject import ClusterMemory, NodeMemory
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import DeviceSample
 
 METRIC = "xid"
 _MOST = 100_000
-"""No Xid is so high: a larger number is some exporter's way of saying nothing."""
+"""Highest plausible Xid: some exporters write a larger number for "none"."""
 
 
-def watch(snapshot: ClusterSnapshot, memory: ClusterMemory) -> ClusterMemory:
-    """The memory with this look's Xid events added to its bursts. The same look again adds nothing."""
+def watch(snapshot: ClusterSnapshot, history: ClusterHistory) -> ClusterHistory:
+    """Returns the history with this run's Xid events added to its bursts. The same run again adds nothing."""
     pods: dict[str, list[PodSnapshot]] = defaultdict(list)
     for pod in snapshot.pods:
         pods[pod.node_name].append(pod)
     samples: dict[str, list[DeviceSample]] = defaultdict(list)
     for sample in snapshot.telemetry.samples:
         samples[sample.node_name].append(sample)
-    told: dict[str, list[NodeEvent]] = defaultdict(list)
+    fields: dict[str, list[NodeEvent]] = defaultdict(list)
     for event in snapshot.events:
-        told[event.node_name].append(event)
+        fields[event.node_name].append(event)
     silent = _silent(snapshot)
     quiet = thresholds.load().xid.quiet
-    nodes = dict(memory.nodes)
+    nodes = dict(history.nodes)
     for node in snapshot.nodes:
-        before, here = memory.of(node.uid), [] if node.name in silent else samples[node.name]
-        about = events.heard(events.of_node(node, told[node.name]))
+        before, result = history.of(node.uid), [] if node.name in silent else samples[node.name]
+        about = events.monitor_events(events.of_node(node, fields[node.name]))
         news = [
-            *_measured(node, here, before, pods[node.name], snapshot.taken_at),
-            *_told(snapshot, node, here),
-            *_heard(snapshot, node, about, here, pods[node.name]),
+            *_measured(node, result, before, pods[node.name], snapshot.taken_at),
+            *_told(snapshot, node, result),
+            *_event_xids(snapshot, node, about, result, pods[node.name]),
         ]
         if news:
             nodes[node.uid] = msgspec.structs.replace(before, bursts=bursts.add(before.bursts, news, quiet))
-    return msgspec.structs.replace(memory, nodes=nodes)
+    return msgspec.structs.replace(history, nodes=nodes)
 
 
 def last_code(sample: DeviceSample) -> int | None:
-    """The gauge of one sample as a code; 0 is none since DCGM's start, None is not told."""
+    """Returns the gauge of one sample as a code; 0 is none since DCGM's start, None is unknown."""
     value = sample.values.get(METRIC)
     if value is None or not math.isfinite(value) or not 0 <= value < _MOST:
         return None
@@ -65,7 +66,7 @@ def last_code(sample: DeviceSample) -> int | None:
 
 
 def _silent(snapshot: ClusterSnapshot) -> set[str]:
-    """Nodes with exporters of which none answered: what stands of them is an old truth."""
+    """Returns nodes with exporters of which none answered: their data is last known."""
     answered: dict[str, bool] = defaultdict(bool)
     for report in snapshot.telemetry.exporters:
         answered[report.node_name] |= report.outcome is Outcome.COLLECTED
@@ -73,25 +74,25 @@ def _silent(snapshot: ClusterSnapshot) -> set[str]:
 
 
 def _measured(
-    node: NodeSnapshot, samples: Sequence[DeviceSample], before: NodeMemory, pods: Sequence[PodSnapshot], taken_at: datetime
-) -> Iterator[Event]:
-    """Changes of the gauge and growth of the counter, one event for each card and code."""
-    news: dict[tuple[str, int], Event] = {}
-    by_card = _by_card(before.samples)
+    node: NodeSnapshot, samples: Sequence[DeviceSample], before: NodeHistory, pods: Sequence[PodSnapshot], taken_at: datetime
+) -> Iterator[XidOccurrence]:
+    """Yields changes of the gauge and growth of the counter, one event for each GPU and code."""
+    news: dict[tuple[str, int], XidOccurrence] = {}
+    by_gpu = _by_uuid(before.samples)
     booted = taken_at if before.boot_id and node.node_info.boot_id not in ("", before.boot_id) else before.booted_at
     for sample in samples:
-        earlier = _earlier(sample, by_card.get(sample.uuid, ()))
+        earlier = _earlier(sample, by_gpu.get(sample.uuid, ()))
         for code, count, source in _grown(sample, _since_boot(sample, earlier, booted)):
             known = news.get((sample.uuid, code))
             if known is not None and (known.count, known.source) >= (count, source):
                 continue
             names = _holders(node, sample.uuid, samples, pods, earlier)
-            news[sample.uuid, code] = Event(
+            news[sample.uuid, code] = XidOccurrence(
                 node_name=node.name,
                 uuid=sample.uuid,
                 code=code,
                 at=sample.at,
-                after=max(one.at for one in earlier),
+                after=max(item.at for item in earlier),
                 count=count,
                 source=source,
                 pods=names,
@@ -100,87 +101,93 @@ def _measured(
     yield from (news[name] for name in sorted(news))
 
 
-def _by_card(samples: Iterable[DeviceSample]) -> dict[str, tuple[DeviceSample, ...]]:
-    found: dict[str, list[DeviceSample]] = defaultdict(list)
+def _by_uuid(samples: Iterable[DeviceSample]) -> dict[str, tuple[DeviceSample, ...]]:
+    result: dict[str, list[DeviceSample]] = defaultdict(list)
     for sample in samples:
-        found[sample.uuid].append(sample)
-    return {uuid: tuple(told) for uuid, told in found.items()}
+        result[sample.uuid].append(sample)
+    return {uuid: tuple(rows) for uuid, rows in result.items()}
 
 
-def _earlier(sample: DeviceSample, told: Sequence[DeviceSample]) -> tuple[DeviceSample, ...]:
-    """What the same device told before; where it was cut anew since (MIG), what its card told. Empty unless all of it is
-    older than this sample: then this sample is no news."""
-    same = tuple(one for one in told if one.gi_id == sample.gi_id) or tuple(told)
-    return same if all(one.at < sample.at for one in same) else ()
+def _earlier(sample: DeviceSample, device_samples: Sequence[DeviceSample]) -> tuple[DeviceSample, ...]:
+    """Returns the previous samples of the same device, or of its GPU where it was repartitioned (MIG).
+
+    Empty unless all are older than this sample.
+    """
+    same = tuple(item for item in device_samples if item.gi_id == sample.gi_id) or tuple(device_samples)
+    return same if all(entry.at < sample.at for entry in same) else ()
 
 
 def _since_boot(sample: DeviceSample, earlier: tuple[DeviceSample, ...], booted: datetime | None) -> tuple[DeviceSample, ...]:
-    """What the device had told when the node booted: nothing. A boot starts DCGM anew, so the code before it is no last one."""
-    if booted is None or not all(one.at < booted <= sample.at for one in earlier):
+    """Returns the previous samples since the boot. A boot restarts DCGM, so an earlier code is not the last one."""
+    if booted is None or not all(item.at < booted <= sample.at for item in earlier):
         return earlier
     return tuple(
-        msgspec.structs.replace(one, xid_counts={}, values={**one.values, METRIC: 0.0} if METRIC in one.values else one.values)
-        for one in earlier
+        msgspec.structs.replace(
+            entry, xid_counts={}, values={**entry.values, METRIC: 0.0} if METRIC in entry.values else entry.values
+        )
+        for entry in earlier
     )
 
 
 def _grown(sample: DeviceSample, earlier: Sequence[DeviceSample]) -> Iterator[tuple[int, int, str]]:
-    """(code, events at least, source) that this sample tells beyond the earlier ones; nothing at first sight."""
+    """Yields (code, lower bound of events, source) of this sample beyond the previous ones; nothing for the first sample."""
     if not earlier:
         return
     grown: dict[int, int] = {}
     for text, count in sample.xid_counts.items():
         code = parse_units(text)
-        more = count - max(one.xid_counts.get(text, 0) for one in earlier)
+        more = count - max(item.xid_counts.get(text, 0) for item in earlier)
         if code and more > 0:
             grown[code] = more
     yield from ((code, more, "counter") for code, more in sorted(grown.items()))
-    told = [code for one in earlier if (code := last_code(one)) is not None]
+    rows = [code for entry in earlier if (code := last_code(entry)) is not None]
     now = last_code(sample)
-    if now and told and now not in told and now not in grown:
+    if now and rows and now not in rows and now not in grown:
         yield now, 1, "gauge"
 
 
 def _slots(node: NodeSnapshot) -> int | None:
-    """Allocatable slots of GPUs, of every resource name."""
+    """Returns the allocatable slots of GPUs, of every resource name."""
     amounts = [parse_units(text) for name, text in node.allocatable.items() if is_gpu_resource(name)]
     return sum(amount or 0 for amount in amounts) or None
 
 
-def _told(snapshot: ClusterSnapshot, node: NodeSnapshot, samples: Sequence[DeviceSample]) -> Iterator[Event]:
-    """Conditions that turned bad within the sticky window and name an Xid. Older ones are nobody's news."""
+def _told(snapshot: ClusterSnapshot, node: NodeSnapshot, samples: Sequence[DeviceSample]) -> Iterator[XidOccurrence]:
+    """Yields an event for conditions that turned bad within the sticky window and name an Xid."""
     limit = snapshot.taken_at - thresholds.load().xid.sticky
-    cards = _by_place(samples)
-    for told in conditions.told(node):
-        if not told.bad or told.at is None or not limit < told.at <= snapshot.taken_at:
+    gpus = _by_place(samples)
+    for monitor_condition in conditions.monitor_conditions(node):
+        if not monitor_condition.bad or monitor_condition.at is None or not limit < monitor_condition.at <= snapshot.taken_at:
             continue
-        for code in told.codes:
-            for uuid in _cards_named(told, cards):
-                yield Event(node_name=node.name, uuid=uuid, code=code, at=told.at, count=1, source="condition")
+        for code in monitor_condition.codes:
+            for uuid in _gpus_named(monitor_condition, gpus):
+                yield XidOccurrence(
+                    node_name=node.name, uuid=uuid, code=code, at=monitor_condition.at, count=1, source="condition"
+                )
 
 
-def _heard(
+def _event_xids(
     snapshot: ClusterSnapshot,
     node: NodeSnapshot,
-    about: Iterable[events.Heard],
+    about: Iterable[events.MonitorEvent],
     samples: Sequence[DeviceSample],
     pods: Sequence[PodSnapshot],
-) -> Iterator[Event]:
-    """What monitors tell of Xids in Events of the sticky window, each voice's by itself."""
+) -> Iterator[XidOccurrence]:
+    """Yields the Xids in monitors' Events of the sticky window, each source by itself."""
     window = thresholds.load().xid
-    limit, quiet, cards = snapshot.taken_at - window.sticky, window.quiet, _by_place(samples)
-    voices: dict[tuple[str, str, int, str], list[events.Heard]] = defaultdict(list)
-    for one in about:
-        for code in one.codes:
-            for uuid in _cards_named(one, cards):
-                voices[one.monitor, one.word, code, uuid].append(one)
-    for (_, _, code, uuid), told in sorted(voices.items()):
-        for spell in events.spells(told, quiet):
+    limit, quiet, gpus = snapshot.taken_at - window.sticky, window.quiet, _by_place(samples)
+    voices: dict[tuple[str, str, int, str], list[events.MonitorEvent]] = defaultdict(list)
+    for item in about:
+        for code in item.codes:
+            for uuid in _gpus_named(item, gpus):
+                voices[item.monitor, item.word, code, uuid].append(item)
+    for (_, _, code, uuid), values in sorted(voices.items()):
+        for spell in events.spells(values, quiet):
             if not limit < spell.at <= snapshot.taken_at:
                 continue
             # who holds the card now held it then only if that was just now
             names = _holders(node, uuid, samples, pods) if snapshot.taken_at - spell.at <= quiet else ()
-            yield Event(
+            yield XidOccurrence(
                 node_name=node.name,
                 uuid=uuid,
                 code=code,
@@ -195,13 +202,13 @@ def _heard(
 
 
 def _by_place(samples: Iterable[DeviceSample]) -> dict[str, str]:
-    """Where a card sits to its UUID."""
+    """Returns PCI address to UUID."""
     return {place: sample.uuid for sample in samples for place in monitor_text.pci_places(sample.pci_bus_id)}
 
 
-def _cards_named(told: conditions.Told | events.Heard, cards: Mapping[str, str]) -> tuple[str, ...]:
-    """UUIDs of the cards that a monitor names, by themselves or by their places; one empty name where it names none."""
-    return told.uuids or tuple(sorted({cards[pci] for pci in told.pci if pci in cards})) or ("",)
+def _gpus_named(row: conditions.MonitorCondition | events.MonitorEvent, gpus: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns UUIDs of the GPUs that a monitor names, directly or by PCI address; one empty name where it names none."""
+    return row.uuids or tuple(sorted({gpus[pci] for pci in row.pci if pci in gpus})) or ("",)
 
 
 def _holders(
@@ -211,5 +218,5 @@ def _holders(
     pods: Sequence[PodSnapshot],
     earlier: Sequence[DeviceSample] = (),
 ) -> tuple[str, ...]:
-    """The pods on a card, by whoever tells."""
+    """Returns the pods on a GPU, from the best available source."""
     return jobs.pods_of(uuid, samples, pods) or jobs.pods_of(uuid, earlier, pods) or jobs.holders_of_all(pods, _slots(node))

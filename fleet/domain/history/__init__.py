@@ -1,1 +1,1 @@
-"""History as arithmetic over periods: time per verdict, incidents, flaps, what changed alike, what a node looked like."""
+"""History computed from periods: time per verdict, incidents, flaps, similar changes, and past node states."""

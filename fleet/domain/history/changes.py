@@ -1,4 +1,4 @@
-"""What kind of change a change of facts is, and which nodes changed alike at about the same time."""
+"""Kinds of changed facts, and groups of nodes with the same change at about the same time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ KINDS = (
     "driver", "mig", "sharing", "taints", "cordon", "stack", "capacity", "kernel", "os", "kubelet", "reboot", "conditions",
     "labels", "devices", "joined", "left",
 )  # fmt: skip
-"""In the order in which they matter; an open set for readers."""
+"""Kinds by importance; an open set for readers."""
 ALIKE_WITHIN = timedelta(minutes=30)
-"""A node that changes alike belongs to the others if the last of them changed so recently: a roll-out goes node by node."""
+"""Maximum time between the same change on two nodes of a group: a rollout goes node by node."""
 
 Change = Mapping[str, str | None]
-"""As domain.facts.diff: section, key, before, after."""
+"""As history.facts.diff: section, key, before, after."""
 
 _DRIVER = frozenset(
     {labels.DRIVER_VERSION_FULL, *labels.DRIVER_VERSION_PARTS, *labels.DRIVER_VERSION_PARTS_OLD, labels.AMD_DRIVER_VERSION}
@@ -34,7 +34,7 @@ _OF_NODE = {
     "unschedulable": "cordon",
 }
 _VOLATILE = frozenset({labels.GFD_TIMESTAMP, "boot_id", "provider_id"})
-"""Keys whose values differ from node to node, or say nothing but "again"."""
+"""Keys whose values differ from node to node or carry no information."""
 _WORDS = {
     "driver": "Driver",
     "mig": "MIG geometry",
@@ -50,43 +50,43 @@ _WORDS = {
 }
 
 
-class Step(msgspec.Struct, frozen=True):
-    """One kind of change at one node at one moment; equal steps are alike."""
+class ChangeStep(msgspec.Struct, frozen=True):
+    """One kind of change at one node at one moment; equal steps are the same change."""
 
     kind: str
     title: str
-    """In one line: `Driver 570.172.08 → 580.95.05`."""
-    told: tuple[tuple[str, str, str | None, str | None], ...]
-    """(section, key, before, after) of everything that belongs to it, without values that differ from node to node."""
+    """One line: `Driver 570.172.08 → 580.95.05`."""
+    differences: tuple[tuple[str, str, str | None, str | None], ...]
+    """(section, key, before, after) of its facts, without values that differ from node to node."""
 
 
-class Event(msgspec.Struct, frozen=True):
+class NodeChange(msgspec.Struct, frozen=True):
     at: datetime
     cluster: str
     node: str
-    step: Step
+    step: ChangeStep
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes of one cluster that changed alike, one soon after the other."""
+    """Nodes of one cluster with the same change in close succession."""
 
     kind: str
     title: str
     cluster: str
     at: datetime
-    """When the first of them changed."""
+    """Moment of the first node's change."""
     until: datetime
-    """When the last of them did."""
+    """Moment of the last node's change."""
     nodes: tuple[str, ...]
-    """In the order in which they changed; each once."""
-    told: tuple[tuple[str, str, str | None, str | None], ...] = ()
+    """Nodes in the order of their change; each once."""
+    differences: tuple[tuple[str, str, str | None, str | None], ...] = ()
 
 
-JOINED, LEFT = Step("joined", "Joined", ()), Step("left", "Left", ())
+JOINED, LEFT = ChangeStep("joined", "Joined", ()), ChangeStep("left", "Left", ())
 
 
 def kind_of(change: Change) -> str:
-    """The kind of one changed fact."""
+    """Returns the kind of one changed fact."""
     section, key = change["section"] or "", change["key"] or ""
     if section == "node":
         return _OF_NODE.get(key, "labels")
@@ -101,43 +101,47 @@ def kind_of(change: Change) -> str:
     return "sharing" if key in _SHARING else "labels"
 
 
-def steps(changes: Iterable[Change]) -> list[Step]:
-    """The changes of one revision, one step for each kind, in the order in which kinds matter."""
+def steps(changes: Iterable[Change]) -> list[ChangeStep]:
+    """Returns the changes of one revision, one step for each kind, by importance."""
     by_kind: dict[str, list[Change]] = {}
     for change in changes:
         by_kind.setdefault(kind_of(change), []).append(change)
-    return [Step(kind, _title(kind, by_kind[kind]), _told(by_kind[kind])) for kind in KINDS if kind in by_kind]
+    return [ChangeStep(kind, _title(kind, by_kind[kind]), _differences(by_kind[kind])) for kind in KINDS if kind in by_kind]
 
 
-def group(events: Iterable[Event], within: timedelta = ALIKE_WITHIN) -> list[Group]:
-    """Events in any order → groups, the newest beginning first."""
-    open_: dict[tuple[str, Step], list[Event]] = {}
-    found: list[list[Event]] = []
-    for event in sorted(events, key=lambda one: (one.at, one.cluster, one.node)):
+def group(events: Iterable[NodeChange], within: timedelta = ALIKE_WITHIN) -> list[Group]:
+    """Returns groups of these changes, given in any order; the latest beginning first."""
+    open_: dict[tuple[str, ChangeStep], list[NodeChange]] = {}
+    rows: list[list[NodeChange]] = []
+    for event in sorted(events, key=lambda row: (row.at, row.cluster, row.node)):
         together = open_.get((event.cluster, event.step))
         if together is None or event.at - together[-1].at > within:
             together = open_[event.cluster, event.step] = []
-            found.append(together)
+            rows.append(together)
         together.append(event)
     groups = [
         Group(
-            kind=one[0].step.kind,
-            title=one[0].step.title,
-            cluster=one[0].cluster,
-            at=one[0].at,
-            until=one[-1].at,
-            nodes=tuple(dict.fromkeys(event.node for event in one)),
-            told=one[0].step.told,
+            kind=item[0].step.kind,
+            title=item[0].step.title,
+            cluster=item[0].cluster,
+            at=item[0].at,
+            until=item[-1].at,
+            nodes=tuple(dict.fromkeys(event.node for event in item)),
+            differences=item[0].step.differences,
         )
-        for one in found
+        for item in rows
     ]
-    return sorted(groups, key=lambda one: (one.at, one.until, one.cluster), reverse=True)
+    return sorted(groups, key=lambda entry: (entry.at, entry.until, entry.cluster), reverse=True)
 
 
-def _told(changes: Sequence[Change]) -> tuple[tuple[str, str, str | None, str | None], ...]:
+def _differences(changes: Sequence[Change]) -> tuple[tuple[str, str, str | None, str | None], ...]:
     return tuple(
-        (one["section"] or "", one["key"] or "", *((None, None) if one["key"] in _VOLATILE else (one["before"], one["after"])))
-        for one in changes
+        (
+            change["section"] or "",
+            change["key"] or "",
+            *((None, None) if change["key"] in _VOLATILE else (change["before"], change["after"])),
+        )
+        for change in changes
     )
 
 
@@ -151,7 +155,7 @@ def _title(kind: str, changes: Sequence[Change]) -> str:
         case "cordon":
             return "Cordoned" if first["after"] == "true" else "Made schedulable again"
         case "mig":
-            wanted = next((one for one in changes if one["key"] == labels.MIG_CONFIG), None)
+            wanted = next((change for change in changes if change["key"] == labels.MIG_CONFIG), None)
             return _sentence("MIG geometry", [wanted] if wanted else changes, named=wanted is None)
         case "capacity":
             return _sentence((first["section"] or "").capitalize(), changes)
@@ -161,14 +165,14 @@ def _title(kind: str, changes: Sequence[Change]) -> str:
 
 
 def _version_title(changes: Sequence[Change]) -> str:
-    """The driver's version as a whole, from the one label that has it or from the three that have its parts."""
-    told = {one["key"]: one for one in changes}
+    """Returns a title with the whole driver version, from one label or from three labels with its parts."""
+    fields = {change["key"]: change for change in changes}
     for key in (labels.DRIVER_VERSION_FULL, labels.AMD_DRIVER_VERSION):
-        if key in told:
-            return f"Driver {_arrow(told[key])}"
+        if key in fields:
+            return f"Driver {_arrow(fields[key])}"
     for parts in (labels.DRIVER_VERSION_PARTS, labels.DRIVER_VERSION_PARTS_OLD):
-        if all(key in told for key in parts):
-            before, after = ([told[key][side] for key in parts] for side in ("before", "after"))
+        if all(key in fields for key in parts):
+            before, after = ([fields[key][side] for key in parts] for side in ("before", "after"))
             return f"Driver {_join(before)} → {_join(after)}"
     return ""
 
@@ -178,11 +182,11 @@ def _join(parts: Sequence[str | None]) -> str:
 
 
 def _sentence(word: str, changes: Sequence[Change], *, named: bool = True) -> str:
-    """The first change in words, and how many more there are."""
+    """Returns the first change in words, and the number of others."""
     first, more = changes[0], len(changes) - 1
     key = f"{first['key']} " if named else ""
     if first["key"] in _VOLATILE:
-        text = f"{word} {key}written anew"
+        text = f"{word} {key}rewritten"
     elif first["before"] is None:
         text = f"{word} {key}added" + (f": {first['after']}" if first["after"] else "")
     elif first["after"] is None:

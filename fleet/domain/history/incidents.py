@@ -1,10 +1,10 @@
-"""Incidents, flaps and repairs, out of a node's verdicts over time.
+"""Incidents, flaps and repairs, computed from a node's verdicts.
 
-A stretch is time without a break in which a node was not ready, whichever rung broke first. It is an incident once it is
-longer than the grace. Starting, unknown and excluded time is no incident: it ends a stretch and is counted apart. A
-stretch is repaired when the node is ready or degraded again, at once or after starting; where unknown or excluded time or
-an absence comes between, nobody knows when it was repaired, if it was. A flap leaves ready or degraded and is repaired
-within the time given for flaps, whether or not it lasts long enough for an incident.
+A stretch is uninterrupted time in which a node was not ready, whichever rung broke first. It is an incident once it is longer
+than the grace. Starting, unknown and excluded time is not an incident: it ends a stretch and is counted separately. A stretch is
+repaired when the node is ready or degraded again, at once or after starting; with unknown or excluded time or an absence in
+between, the time of the repair is unknown. A flap leaves ready or degraded and is repaired within the time given for flaps,
+whether or not it lasts long enough for an incident.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from fleet.domain.history.spans import GOOD, Span
+from fleet.domain.history.intervals import GOOD, Span
 
 
 class Stretch(msgspec.Struct, frozen=True, kw_only=True):
-    """Time without a break in which a node was not ready."""
+    """Uninterrupted time in which a node was not ready."""
 
     start: datetime
-    """The first bad moment."""
+    """First moment of not ready."""
     end: datetime | None
-    """None while it lasts."""
+    """End; None while it is current."""
     repaired_at: datetime | None
-    """When the node was good again; None where it is not, or nobody knows when."""
+    """Moment of the repair; None where it is not repaired or unknown."""
     from_good: bool
-    """It was ready or degraded just before."""
+    """Whether it was ready or degraded just before."""
 
     def lasts(self, now: datetime) -> timedelta:
         return (self.end or now) - self.start
@@ -40,8 +40,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stretches(spans: Sequence[Span]) -> list[Stretch]:
-    """Every stretch among the spans of one node, oldest first."""
-    found: list[Stretch] = []
+    """Returns every stretch among the spans of one node, oldest first."""
+    rows: list[Stretch] = []
     number = 0
     while number < len(spans):
         if spans[number].verdict != "not_ready":
@@ -50,7 +50,7 @@ def stretches(spans: Sequence[Span]) -> list[Stretch]:
         last = number
         while _goes_on(spans, last) and spans[last + 1].verdict == "not_ready":
             last += 1
-        found.append(
+        rows.append(
             Stretch(
                 start=spans[number].start,
                 end=spans[last].end,
@@ -59,11 +59,11 @@ def stretches(spans: Sequence[Span]) -> list[Stretch]:
             )
         )
         number = last + 1
-    return found
+    return rows
 
 
 def _goes_on(spans: Sequence[Span], number: int) -> bool:
-    """Whether the next span begins where this one ends."""
+    """Returns whether the next span begins where this one ends."""
     return number + 1 < len(spans) and spans[number].end == spans[number + 1].start
 
 

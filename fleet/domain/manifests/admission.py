@@ -7,148 +7,193 @@ resource itself (ExtendedResourceToleration).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fleet.domain.classes.asks import PoolAsk
-from fleet.domain.manifests.cel import (
-    ASKS_GPU,
+from fleet.domain.classes.requirements import ClassInPool
+from fleet.domain.manifests.cel_text import (
     all_of,
+    any_of,
     asks_amount,
     asks_no_other,
-    gpu_prefixes,
+    is_gpu,
     listed,
-    selects,
+    quoted,
+    requests_gpu,
+    selects_any,
     tolerates,
     tolerates_only,
 )
-from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.parameters import CLASS_LABEL, Parameters
 
 API = "admissionregistration.k8s.io/v1"
 _TERMS = "object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def policy(asks: Sequence[PoolAsk], parameters: Parameters) -> list[dict[str, Any]]:
-    """The policy of a class over all of its pools, bound to the namespace; of a DRA pool also one over its claims.
+Granted = Sequence[ClassInPool]
+"""One class that is granted in a namespace, over all of its pools."""
 
-    A pod must be what the class asks of one pool as a whole: the resource of one and the place of another do not pass.
+
+def policy(in_pools: Granted, parameters: Parameters) -> list[dict[str, Any]]:
+    """Returns the policy of a namespace in which only this class is granted."""
+    return namespace_policy([in_pools], parameters.namespace)
+
+
+def namespace_policy(classes: Sequence[Granted], namespace: str) -> list[dict[str, Any]]:
+    """Returns the one policy of a namespace and its binding; for classes over DRA also one over claims.
+
+    Policies that are bound to one namespace all have to pass, so classes cannot have one each: a pod that satisfies any class
+    granted here is admitted. With the label of a class it is compared with that class, without one with each of them. The
+    contents follow from what is granted, never from the size or pool of one request.
     """
-    name = f"muster-{asks[0].promise.slug}"
-    documents = _bound(name, parameters.namespace, _rule("", "v1", ["pods"]), _variables(asks), _pod_validations(asks))
-    through_claims = [ask for ask in asks if ask.dra]
+    ordered = sorted(classes, key=lambda in_pools: in_pools[0].class_spec.slug)
+    name = f"muster-gpu-{namespace}"
+    variables, validations = _variables(ordered), _pod_validations(ordered)
+    documents = _bound(name, namespace, _rule("", "v1", ["pods", "pods/ephemeralcontainers"]), variables, validations)
+    through_claims = [[in_pool for in_pool in in_pools if in_pool.dra] for in_pools in ordered]
+    through_claims = [in_pools for in_pools in through_claims if in_pools]
     if through_claims:
         rule = _rule("resource.k8s.io", "v1", ["resourceclaims", "resourceclaimtemplates"])
         spec = 'object.kind == "ResourceClaimTemplate" ? object.spec.spec : object.spec'
-        variables = [{"name": "spec", "expression": spec}]
-        documents += _bound(f"{name}-claims", parameters.namespace, rule, variables, _claim_validations(through_claims))
+        claim_variables = [_UNCHANGED, {"name": "spec", "expression": spec}]
+        documents += _bound(f"{name}-claims", namespace, rule, claim_variables, _claim_validations(through_claims))
     return documents
 
 
-def _variables(asks: Sequence[PoolAsk]) -> list[dict[str, str]]:
-    promise = asks[0].promise
-    amounts = [count // promise.nodes for count in promise.choices]
-    told = {
-        "gpus": gpu_prefixes(ask.resource for ask in asks if not ask.dra),
+_UNCHANGED = {
+    "name": "unchanged",
+    # Admitted pods stay, whatever is granted now: otherwise a finalizer could not be removed from such a pod.
+    "expression": "oldObject != null && oldObject.spec == object.spec",
+}
+
+
+def _variables(classes: Sequence[Granted]) -> list[dict[str, str]]:
+    resources = [in_pool.resource for in_pools in classes for in_pool in in_pools if not in_pool.dra]
+    first = "has(object.spec.initContainers) ? object.spec.initContainers"
+    expressions = {
+        "gpuNames": "(object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []))"
+        ".filter(c, has(c.resources) && has(c.resources.limits))"
+        f".map(c, c.resources.limits.filter(r, {is_gpu(resources)}))",
         "claims": "has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0",
-        "asking": f"object.spec.containers.filter(c, {ASKS_GPU})",
-        "askingFirst": f"has(object.spec.initContainers) ? object.spec.initContainers.filter(c, {ASKS_GPU}) : []",
+        "asking": f"object.spec.containers.filter(c, {requests_gpu()})",
+        "askingFirst": f"{first}.filter(c, {requests_gpu()}) : []",
         "gpu": "size(variables.asking) > 0 || size(variables.askingFirst) > 0 || variables.claims",
         "terms": f"has(object.spec.affinity) && has(object.spec.affinity.nodeAffinity) && has({_TERMS}) ? "
         f"{_TERMS}.nodeSelectorTerms : []",
         "tolerations": "has(object.spec.tolerations) ? object.spec.tolerations : []",
+        "class": f"has(object.metadata.labels) && {quoted(CLASS_LABEL)} in object.metadata.labels ? "
+        f'object.metadata.labels[{quoted(CLASS_LABEL)}] : ""',
     }
     # For each pool, each variable holds where the one before it does and one thing more is right.
-    for number, ask in enumerate(asks):
-        told[f"way{number}"] = _way(ask)
-        told[f"amount{number}"] = f"variables.way{number} && {_amount(ask, amounts)}"
-        told[f"place{number}"] = f"variables.amount{number} && ({all_of([selects(one) for one in ask.expressions])})"
-        told[f"pool{number}"] = f"variables.place{number} && ({_passes(ask)})"
-    return [{"name": name, "expression": expression} for name, expression in told.items()]
+    for number, in_pool in enumerate(_all(classes)):
+        spec = in_pool.class_spec
+        amounts = [count // spec.nodes for count in spec.choices]
+        expressions[f"way{number}"] = f'(variables.class in ["", {quoted(spec.slug)}]) && {_way(in_pool)}'
+        expressions[f"amount{number}"] = f"variables.way{number} && {_amount(in_pool, amounts)}"
+        expressions[f"place{number}"] = f"variables.amount{number} && ({selects_any(in_pool.place)})"
+        expressions[f"pool{number}"] = f"variables.place{number} && ({_passes(in_pool)})"
+    return [_UNCHANGED, *({"name": name, "expression": expression} for name, expression in expressions.items())]
 
 
-def _pod_validations(asks: Sequence[PoolAsk]) -> list[dict[str, str]]:
+def _all(classes: Sequence[Granted]) -> list[ClassInPool]:
+    return [in_pool for in_pools in classes for in_pool in in_pools]
+
+
+def _words(texts: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(texts))
+
+
+def _pod_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
     """One step after the other, so that the first message that comes is the one to act on."""
-    promise = asks[0].promise
-    title = promise.title or promise.slug
-    numbers = " or ".join(str(count // promise.nodes) for count in promise.choices)
-    pools = " or ".join(ask.pool.slug for ask in asks)
-    offered = " or ".join(dict.fromkeys("a resource claim" if ask.dra else ask.resource for ask in asks))
+    in_pools = _all(classes)
+    titles = _words(item.class_spec.title or item.class_spec.slug for item in in_pools)
+    numbers = _words(str(count // entry.class_spec.nodes) for entry in in_pools for count in entry.class_spec.choices)
+    pools = _words(in_pool.pool.slug for in_pool in in_pools)
+    resources = _words("a resource claim" if in_pool.dra else in_pool.resource for in_pool in in_pools)
     steps = {
-        "way": f"{title} is asked for as {offered}, and nothing else that is a GPU.",
+        "way": f"{titles} is asked for as {resources}, and nothing else that is a GPU.",
         "amount": f"One container of the pod, and no init container, asks for {numbers} of it.",
         "place": f"The pod must select the nodes of pool {pools}: copy the node affinity of the class.",
         "pool": f"The pod must tolerate the taints of pool {pools}, and no others.",
     }
-    found = []
+    validations = []
     for step, message in steps.items():
-        any_pool = [f"variables.{step}{number}" for number in range(len(asks))]
-        found.append({"expression": " || ".join(["!variables.gpu", *any_pool]), "message": message, "reason": "Forbidden"})
-    found.append(
+        any_pool = [f"variables.{step}{number}" for number in range(len(in_pools))]
+        expression = " || ".join(["variables.unchanged", "!variables.gpu", *any_pool])
+        validations.append({"expression": expression, "message": message[:1000], "reason": "Forbidden"})
+    validations.append(
         {
-            "expression": '!variables.gpu || !has(object.spec.nodeName) || object.spec.nodeName == ""',
+            # A bound pod names its node: only a new one must not.
+            "expression": 'oldObject != null || !variables.gpu || !has(object.spec.nodeName) || object.spec.nodeName == ""',
             "message": "The pod must not name its node: that goes past the scheduler.",
             "reason": "Forbidden",
         }
     )
-    return found
+    return validations
 
 
-def _way(ask: PoolAsk) -> str:
-    """Whether the pod asks in the way of this pool: by its resource name, or through claims."""
-    if ask.dra:
+def _way(in_pool: ClassInPool) -> str:
+    """Returns whether the pod asks in the way of this pool: by its resource name, or through claims."""
+    if in_pool.dra:
         return "variables.claims && size(variables.asking) == 0 && size(variables.askingFirst) == 0"
-    other = asks_no_other(ask.resource)
+    other = asks_no_other(in_pool.resource)
     return f"!variables.claims && variables.asking.all(c, {other}) && variables.askingFirst.all(c, {other})"
 
 
-def _amount(ask: PoolAsk, amounts: Sequence[int]) -> str:
-    if ask.dra:
+def _amount(in_pool: ClassInPool, amounts: Sequence[int]) -> str:
+    if in_pool.dra:
         return "size(object.spec.resourceClaims) == 1 && has(object.spec.resourceClaims[0].resourceClaimTemplateName)"
-    right = asks_amount(ask.resource, amounts)
+    right = asks_amount(in_pool.resource, amounts)
     return f"size(variables.asking) == 1 && size(variables.askingFirst) == 0 && variables.asking.all(c, {right})"
 
 
-def _passes(ask: PoolAsk) -> str:
-    wanted = ask.requirement.tolerations
-    needed = [tolerates(one) for one in wanted if one.key]
+def _passes(in_pool: ClassInPool) -> str:
+    wanted = in_pool.requirement.tolerations
+    needed = [tolerates(item) for item in wanted if item.key]
     if len(needed) == len(wanted):
-        needed.append(tolerates_only([*dict.fromkeys([*(one.key for one in wanted), ask.resource])]))
+        needed.append(tolerates_only([*dict.fromkeys([*(entry.key for entry in wanted), in_pool.resource])]))
     return all_of(needed)
 
 
-def _claim_validations(asks: Sequence[PoolAsk]) -> list[dict[str, str]]:
-    """What a claim may ask. A claim of another driver's device class (a network card) is refused as well: it is not promised."""
-    promise = asks[0].promise
-    amounts = [count // promise.nodes for count in promise.choices]
-    classes = list(dict.fromkeys(ask.resource for ask in asks))
+def _claim_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
+    """What a claim may ask. A claim of another driver's device class (a network card) is refused as well: it is not granted."""
     requests = "variables.spec.devices.requests"
-    numbers = "[" + ", ".join(str(one) for one in amounts) + "]"
-    one = (
-        f"has({requests}[0].exactly) && {requests}[0].exactly.deviceClassName in {listed(classes)} && "
+    shapes, texts = [], []
+    for in_pools in classes:
+        spec = in_pools[0].class_spec
+        amounts = [count // spec.nodes for count in spec.choices]
+        device_classes = list(dict.fromkeys(in_pool.resource for in_pool in in_pools))
+        shapes.append(
+            f"{requests}[0].exactly.deviceClassName in {listed(device_classes)} && "
+            f"(has({requests}[0].exactly.count) ? {requests}[0].exactly.count : 1) in [{', '.join(map(str, amounts))}]"
+        )
+        texts.append(
+            f"{spec.title or spec.slug} is one request of {_words(map(str, amounts))} from device class "
+            f"{' or '.join(device_classes)}, without admin access."
+        )
+    exact = (
+        f"has(variables.spec.devices) && has({requests}) && size({requests}) == 1 && has({requests}[0].exactly) && "
         f'(!has({requests}[0].exactly.allocationMode) || {requests}[0].exactly.allocationMode == "ExactCount") && '
-        f"(has({requests}[0].exactly.count) ? {requests}[0].exactly.count : 1) in {numbers} && "
         f"!(has({requests}[0].exactly.adminAccess) && {requests}[0].exactly.adminAccess)"
     )
-    title = promise.title or promise.slug
-    words = " or ".join(str(one) for one in amounts)
     return [
         {
-            "expression": f"has(variables.spec.devices) && has({requests}) && size({requests}) == 1 && {one}",
-            "message": f"{title} is one request of {words} from device class {' or '.join(classes)}, without admin access.",
+            "expression": f"variables.unchanged || ({exact} && ({any_of(shapes)}))",
+            "message": " ".join(texts)[:1000],
             "reason": "Forbidden",
         }
     ]
 
 
 def _rule(group: str, version: str, resources: list[str]) -> dict[str, Any]:
-    # CREATE alone: what a pod asks, and a claim's devices, cannot be changed afterwards.
-    return {"apiGroups": [group], "apiVersions": [version], "operations": ["CREATE"], "resources": resources}
+    # UPDATE too: tolerations can be added to a pod, and containers to a running one.
+    return {"apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": resources}
 
 
 def _bound(
     name: str, namespace: str, rule: dict[str, Any], variables: list[dict[str, str]], validations: list[dict[str, str]]
 ) -> list[dict[str, Any]]:
-    """The policy, and its binding to one namespace."""
+    """Returns the policy, and its binding to one namespace."""
     return [
         {
             "apiVersion": API,

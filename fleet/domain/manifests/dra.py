@@ -9,20 +9,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from fleet.domain import labels
-from fleet.domain.classes.asks import PoolAsk
+from fleet.domain.classes.requirements import ClassInPool
+from fleet.domain.dra.wire import read_claim_spec
 from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.snapshot.dra import DraClaim
 
 REQUEST = "gpu"
 
 
-def claim_template(ask: PoolAsk, parameters: Parameters) -> list[dict[str, Any]]:
-    """The template of one claim per pod, under the workload's name."""
-    exactly: dict[str, Any] = {"deviceClassName": ask.resource}
-    selectors = device_selectors(ask)
+def claim_template(in_pool: ClassInPool, parameters: Parameters) -> list[dict[str, Any]]:
+    """Returns the template of one claim per pod, under the workload's name."""
+    exactly: dict[str, Any] = {"deviceClassName": in_pool.resource}
+    selectors = device_selectors(in_pool)
     if selectors:
         exactly["selectors"] = [{"cel": {"expression": expression}} for expression in selectors]
-    exactly |= {"allocationMode": "ExactCount", "count": ask.promise.slots_per_pod}
+    exactly |= {"allocationMode": "ExactCount", "count": in_pool.class_spec.slots_per_pod}
     return [
         {
             "apiVersion": "resource.k8s.io/v1",
@@ -33,14 +37,21 @@ def claim_template(ask: PoolAsk, parameters: Parameters) -> list[dict[str, Any]]
     ]
 
 
-def device_selectors(ask: PoolAsk) -> list[str]:
+def class_claim(in_pool: ClassInPool) -> DraClaim:
+    """Returns the claim that the template makes for each pod of the class."""
+    (template,) = claim_template(in_pool, Parameters())
+    claim = read_claim_spec("default", REQUEST, template["spec"]["spec"])
+    return msgspec.structs.replace(claim, made=True)
+
+
+def device_selectors(in_pool: ClassInPool) -> list[str]:
     """CEL over one device: what the class asks of it beyond its device class."""
-    if ask.resource not in (labels.DRA_NVIDIA_GPU, labels.DRA_NVIDIA_MIG_CLASS):
+    if in_pool.resource not in (labels.DRA_NVIDIA_GPU, labels.DRA_NVIDIA_MIG_CLASS):
         return []
     domain = json.dumps(labels.DRA_NVIDIA_GPU)
-    found = []
-    if ask.promise.profile:
-        found.append(f"device.attributes[{domain}].profile == {json.dumps(ask.promise.profile)}")
-    if ask.promise.min_memory_mib:
-        found.append(f'device.capacity[{domain}].memory.compareTo(quantity("{ask.promise.min_memory_mib}Mi")) >= 0')
-    return found
+    rows = []
+    if in_pool.class_spec.profile:
+        rows.append(f"device.attributes[{domain}].profile == {json.dumps(in_pool.class_spec.profile)}")
+    if in_pool.class_spec.min_memory_mib:
+        rows.append(f'device.capacity[{domain}].memory.compareTo(quantity("{in_pool.class_spec.min_memory_mib}Mi")) >= 0')
+    return rows

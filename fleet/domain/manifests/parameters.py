@@ -13,6 +13,8 @@ _IMAGE = re.compile(
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
     re.ASCII,
 )
+NAME_LABEL = "app.kubernetes.io/name"
+CLASS_LABEL, VERSION_LABEL = "muster.dev/class", "muster.dev/class-version"
 _MOST_REPLICAS = 10_000
 _LONGEST_IMAGE = 512
 
@@ -26,19 +28,26 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 1
     queue: str = ""
     """Kueue LocalQueue that the workload goes through; empty for none."""
+    granted_slots: int = 0
+    """Slots of the class that other requests in the namespace have; not typed by a person."""
+    class_version: int = 1
+    """Version of the class, for the label of the manifest; not typed by a person."""
 
 
 def problems(parameters: Parameters) -> tuple[tuple[str, str], ...]:
     """What Kubernetes would refuse: field and sentence; empty where all is well."""
-    found = []
+    rows = []
     for field in ("name", "namespace", "queue"):
         text = getattr(parameters, field)
         if (text or field != "queue") and not _LABEL.fullmatch(text):
-            found.append(
-                (field, f"“{text[:80]}” is no DNS label: at most 63 small letters, digits and dashes, no dash at an end.")
+            rows.append(
+                (
+                    field,
+                    f"“{text[:80]}” is not a valid DNS label: use 1 to 63 lowercase letters, digits and hyphens (RFC 1123).",
+                )
             )
     if len(parameters.image) > _LONGEST_IMAGE or not _IMAGE.fullmatch(parameters.image):
-        found.append(("image", f"“{parameters.image[:80]}” is no image: write registry/name:tag."))
+        rows.append(("image", f"“{parameters.image[:80]}” is not a valid image: use registry/name:tag."))
     if not 0 <= parameters.replicas <= _MOST_REPLICAS:
-        found.append(("replicas", f"Write a whole number from 0 to {_MOST_REPLICAS:,}."))
-    return tuple(found)
+        rows.append(("replicas", f"Enter a whole number from 0 to {_MOST_REPLICAS:,}."))
+    return tuple(rows)

@@ -1,29 +1,75 @@
-"""ResourceQuota for an approved request: as many slots as its replicas take.
+"""ResourceQuota of a namespace: for each resource, the sum of what is granted there.
 
-Sources: Kubernetes documentation on quotas of extended resources (only `requests.` is counted) and of device classes
+Kubernetes enforces every quota of a namespace, so two quotas on one key do not add up: the smaller one counts. Sources:
+Kubernetes documentation on quotas of extended resources (only `requests.` is counted) and of device classes
 (`<class>.deviceclass.resource.k8s.io/devices`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fleet.domain.classes.asks import PoolAsk
+import msgspec
+
+from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.manifests.parameters import Parameters
 
+NAME = "muster-gpu"
+_GRANT = "muster.dev/grant-"
+_SHARED = "muster.dev/shared-by"
 
-def quota(ask: PoolAsk, parameters: Parameters) -> list[dict[str, Any]]:
-    """One quota for the namespace, named for the workload."""
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request takes of a namespace's quota."""
+
+    id: str
+    """Number of the request; `new` for one that is not granted yet."""
+    name: str
+    """Of the workload."""
+    replicas: int
+    in_pools: tuple[ClassInPool, ...]
+    """The class in its pools, in the granted size. Pods may land in any, so each of their keys needs the whole amount."""
+
+
+def quota(in_pools: Sequence[ClassInPool], parameters: Parameters) -> list[dict[str, Any]]:
+    """Returns the quota of a namespace in which nothing else is granted."""
+    grant = Grant(id="new", name=parameters.name, replicas=parameters.replicas, in_pools=tuple(in_pools))
+    return namespace_quota([grant], parameters.namespace)
+
+
+def namespace_quota(grants: Sequence[Grant], namespace: str) -> list[dict[str, Any]]:
+    """Returns the one quota of a namespace: per key the sum over the grants, and an annotation for each grant.
+
+    An annotation names the classes that draw on the same key: what one uses, the others lack.
+    """
+    hard: dict[str, int] = {}
+    classes: dict[str, dict[str, None]] = {}
+    annotations: dict[str, str] = {}
+    for grant in grants:
+        spec = grant.in_pools[0].class_spec
+        slots = grant.replicas * spec.gpus
+        keys = list(dict.fromkeys(quota_key(in_pool) for in_pool in grant.in_pools))
+        for key in keys:
+            hard[key] = hard.get(key, 0) + slots
+            classes.setdefault(key, {})[spec.slug] = None
+        annotations[_GRANT + grant.id] = (
+            f"{grant.name}: {grant.replicas} × {spec.gpus} of class {spec.slug} = {slots} {' or '.join(keys)}"
+        )
+    shared = [f"{key}: {', '.join(sorted(slugs))}" for key, slugs in sorted(classes.items()) if len(slugs) > 1]
+    if shared:
+        annotations[_SHARED] = "; ".join(shared)
     return [
         {
             "apiVersion": "v1",
             "kind": "ResourceQuota",
-            "metadata": {"name": parameters.name, "namespace": parameters.namespace},
-            "spec": {"hard": {quota_key(ask): str(parameters.replicas * ask.promise.gpus)}},
+            "metadata": {"name": NAME, "namespace": namespace, "annotations": annotations},
+            "spec": {"hard": {key: str(amount) for key, amount in sorted(hard.items())}},
         }
     ]
 
 
-def quota_key(ask: PoolAsk) -> str:
-    """The name under which a quota counts what this class asks of the pool."""
-    return f"{ask.resource}.deviceclass.resource.k8s.io/devices" if ask.dra else f"requests.{ask.resource}"
+def quota_key(in_pool: ClassInPool) -> str:
+    """Returns the name under which a quota counts what this class requests in the pool."""
+    resource = in_pool.resource
+    return f"{resource}.deviceclass.resource.k8s.io/devices" if in_pool.dra else f"requests.{resource}"

@@ -8,24 +8,17 @@ from typing import Any
 import msgspec
 import yaml
 
-from fleet.domain.classes.asks import PoolAsk
+from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.manifests import parameters as given
-from fleet.domain.manifests.admission import policy
+from fleet.domain.manifests.admission import namespace_policy, policy
 from fleet.domain.manifests.dra import claim_template
 from fleet.domain.manifests.kueue import kueue
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.pods import deployment, leaderworkerset, pod
-from fleet.domain.manifests.quota import quota
+from fleet.domain.manifests.quota import Grant, namespace_quota, quota
+from fleet.domain.refusals import FieldError
 
 Document = dict[str, Any]
-
-
-class ManifestError(ValueError):
-    """No such manifest can be written for this class; `field` names the parameter at fault, empty where none is."""
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,70 +26,99 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     title: str
-    build: Callable[[Sequence[PoolAsk], Parameters], list[Document]]
-    refuses: Callable[[PoolAsk], str]
+    build: Callable[[Sequence[ClassInPool], Parameters], list[Document]]
+    refuses: Callable[[ClassInPool], str]
     """Why a class has no such manifest, as a sentence; empty where it has."""
 
 
-def _always(ask: PoolAsk) -> str:
+def _always(in_pool: ClassInPool) -> str:
     return ""
 
 
-def _one_pod(ask: PoolAsk) -> str:
-    pods = ask.requirement.pods
+def _one_pod(in_pool: ClassInPool) -> str:
+    pods = in_pool.requirement.pods
     return f"A replica is {pods} pods that belong together: use a LeaderWorkerSet." if pods > 1 else ""
 
 
-def _several_pods(ask: PoolAsk) -> str:
-    return "" if ask.requirement.pods > 1 else "A replica is one pod: use a Deployment."
+def _several_pods(in_pool: ClassInPool) -> str:
+    return "" if in_pool.requirement.pods > 1 else "A replica is one pod: use a Deployment."
 
 
-def _by_name(ask: PoolAsk) -> str:
+def _by_name(in_pool: ClassInPool) -> str:
     return (
-        "Kueue counts DRA devices only by a mapping in its own configuration, which is not Muster's to write." if ask.dra else ""
+        "Kueue counts DRA devices only by a mapping in its own configuration, which is not Muster's to write."
+        if in_pool.dra
+        else ""
     )
 
 
-def _by_claim(ask: PoolAsk) -> str:
-    return "" if ask.dra else f"Pool {ask.pool.slug} offers its GPUs by resource name ({ask.resource}), not through DRA."
+def _by_claim(in_pool: ClassInPool) -> str:
+    return (
+        "" if in_pool.dra else f"Pool {in_pool.pool.slug} offers its GPUs by resource name ({in_pool.resource}), not through DRA."
+    )
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind(id="pod", title="Pod", build=lambda asks, told: pod(asks[0], told), refuses=_one_pod),
-    Kind(id="deployment", title="Deployment", build=lambda asks, told: deployment(asks[0], told), refuses=_one_pod),
+    Kind(id="pod", title="Pod", build=lambda in_pools, row: pod(in_pools[0], row), refuses=_one_pod),
+    Kind(
+        id="deployment",
+        title="Deployment",
+        build=lambda in_pools, item: deployment(in_pools[0], item),
+        refuses=_one_pod,
+    ),
     Kind(
         id="leaderworkerset",
         title="LeaderWorkerSet",
-        build=lambda asks, told: leaderworkerset(asks[0], told),
+        build=lambda in_pools, entry: leaderworkerset(in_pools[0], entry),
         refuses=_several_pods,
     ),
-    Kind(id="kueue", title="Kueue", build=lambda asks, told: kueue(asks[0], told), refuses=_by_name),
-    Kind(id="dra", title="ResourceClaimTemplate", build=lambda asks, told: claim_template(asks[0], told), refuses=_by_claim),
-    Kind(id="quota", title="ResourceQuota", build=lambda asks, told: quota(asks[0], told), refuses=_always),
+    Kind(id="kueue", title="Kueue", build=lambda in_pools, result: kueue(in_pools[0], result), refuses=_by_name),
+    Kind(
+        id="dra",
+        title="ResourceClaimTemplate",
+        build=lambda in_pools, rows: claim_template(in_pools[0], rows),
+        refuses=_by_claim,
+    ),
+    Kind(id="quota", title="ResourceQuota", build=quota, refuses=_always),
     Kind(id="policy", title="ValidatingAdmissionPolicy", build=policy, refuses=_always),
 )
 
 
-def kinds_of(ask: PoolAsk) -> tuple[Kind, ...]:
-    """The kinds that can be written for this ask, in display order."""
-    return tuple(kind for kind in KINDS if not kind.refuses(ask))
+def kinds_of(in_pool: ClassInPool) -> tuple[Kind, ...]:
+    """Returns the kinds that can be written for this ask, in display order."""
+    return tuple(kind for kind in KINDS if not kind.refuses(in_pool))
 
 
-def manifest(kind: str, asks: Sequence[PoolAsk], parameters: Parameters) -> list[Document]:
-    """The documents of one kind for a class. `asks` are of its pools in order of preference; the first is written for.
+def manifest(kind: str, in_pools: Sequence[ClassInPool], parameters: Parameters) -> list[Document]:
+    """Returns the documents of one kind for a class. `asks` are of its pools in order of preference; the first is written for.
 
-    Raises ManifestError where the kind, a parameter or the class does not allow it.
+    Raises FieldError where the kind, a parameter or the class does not allow it.
     """
-    found = next((one for one in KINDS if one.id == kind), None)
-    if found is None:
-        raise ManifestError("kind", f"There is no manifest “{kind[:40]}”: ask for one of {', '.join(one.id for one in KINDS)}.")
+    result = next((item for item in KINDS if item.id == kind), None)
+    if result is None:
+        raise FieldError("kind", f"Manifest “{kind[:40]}” does not exist. Choose from {', '.join(entry.id for entry in KINDS)}.")
     for field, text in given.problems(parameters):
-        raise ManifestError(field, text)
-    if not asks:
-        raise ManifestError("", "The class has no pool: there is nothing to write a manifest for.")
-    if why := found.refuses(asks[0]):
-        raise ManifestError("kind", why)
-    return found.build(asks, parameters)
+        raise FieldError(field, text)
+    if not in_pools:
+        raise FieldError("", "The class has no pool: there is nothing to write a manifest for.")
+    if why := result.refuses(in_pools[0]):
+        raise FieldError("kind", why)
+    return result.build(in_pools, parameters)
+
+
+def namespace_manifest(
+    kind: str, grants: Sequence[Grant], parameters: Parameters, classes: Sequence[Sequence[ClassInPool]] = ()
+) -> list[Document]:
+    """Returns the policy or quota of a namespace: `grants` for the quota, `classes` for the policy. Raises FieldError."""
+    for field, text in given.problems(parameters):
+        raise FieldError(field, text)
+    usable = [in_pools for in_pools in classes if in_pools]
+    if kind == "policy" and usable:
+        return namespace_policy(usable, parameters.namespace)
+    counted = [grant for grant in grants if grant.in_pools]
+    if kind == "quota" and counted:
+        return namespace_quota(counted, parameters.namespace)
+    raise FieldError("", "The class has no pool: there is nothing to write a manifest for.")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -107,6 +129,6 @@ class _Dumper(yaml.SafeDumper):
 
 
 def to_yaml(documents: Sequence[Document]) -> str:
-    """The documents as one YAML stream, keys in the order they were written in."""
-    dumped = [yaml.dump(one, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6) for one in documents]
+    """Returns the documents as one YAML stream, keys in the order they were written in."""
+    dumped = [yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6) for document in documents]
     return "---\n".join(dumped)

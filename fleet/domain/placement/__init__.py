@@ -1,4 +1,4 @@
-"""Placement: requirement × nodes → match, reasons, headroom. The one engine that classes, explain and sizing ask.
+"""Placement: requirement × nodes → match, reasons, headroom, for classes, explain and sizing.
 
-It promises no replica that cannot land and misses none: what it does not know does not count, and says so.
+Every counted replica can be scheduled, and none is left out; unknown room does not count and is shown as unknown.
 """

@@ -1,4 +1,4 @@
-"""What becomes of a fleet once replicas have landed: the same nodes with fewer free slots."""
+"""Effect of scheduled replicas on a fleet: the same nodes with fewer free slots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fleet.domain.placement.fleet import Fleet
-from fleet.domain.placement.headroom import Placement
+from fleet.domain.placement.headroom import Placement, less_others
+from fleet.domain.placement.matching import PODS
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.requirement import PodRequirement
 
@@ -16,7 +17,7 @@ Key = tuple[str, str]
 
 
 def after(fleet: Fleet, placements: Iterable[Placement], requirements: Sequence[PodRequirement], keys: Iterable[str]) -> Fleet:
-    """The fleet as it would be with these placements, one pod of the pool's requirement on each node named.
+    """Returns the fleet with these placements, one pod of the pool's requirement on each node named.
 
     `requirements` are those the placements were made for, one per pool; `keys` as for Fleet.
     """
@@ -24,7 +25,7 @@ def after(fleet: Fleet, placements: Iterable[Placement], requirements: Sequence[
     taken: Counter[tuple[Key, str]] = Counter()
     for placement in placements:
         for node in placement.nodes:
-            for resource, amount in asked[placement.pool]:
+            for resource, amount in (*asked[placement.pool], (PODS, 1)):
                 taken[node.key, resource] += amount
     touched = {key for key, _ in taken}
     return Fleet([_less(node, taken) if node.key in touched else node for node in fleet.nodes], keys)
@@ -39,4 +40,4 @@ def _less(node: PlacementNode, taken: Counter[tuple[Key, str]]) -> PlacementNode
             free = None if slots.free is None else slots.free - amount
             slots = msgspec.structs.replace(slots, requested=requested, free=free)
         resources.append(slots)
-    return msgspec.structs.replace(node, resources=tuple(resources))
+    return less_others(msgspec.structs.replace(node, resources=tuple(resources)), lambda name: taken[node.key, name])

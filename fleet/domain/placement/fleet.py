@@ -1,4 +1,4 @@
-"""Many nodes, grouped by everything that placement can see of them: identical nodes are judged once."""
+"""Nodes grouped by everything that placement depends on: identical nodes are evaluated once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from fleet.domain.placement.requirement import NODE_NAME
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes that no requirement can tell apart, by the labels the fleet was grouped for."""
+    """Nodes that are equal for every requirement, by the labels of the grouping."""
 
     node: PlacementNode
-    """Any of them: it speaks for all."""
+    """Any of the nodes: all are equal."""
     nodes: tuple[PlacementNode, ...]
 
 
@@ -25,9 +25,12 @@ class Fleet:
     with `keys=None`, which keeps every node by itself.
     """
 
-    def __init__(self, nodes: Iterable[PlacementNode], keys: Iterable[str] | None = ()) -> None:
+    def __init__(self, nodes: Iterable[PlacementNode], keys: Iterable[str] | None = (), others: Iterable[str] = ()) -> None:
         self.nodes: tuple[PlacementNode, ...] = tuple(nodes)
-        self.shapes: tuple[Shape, ...] = tuple(_group(self.nodes, None if keys is None else sorted(set(keys))))
+        self.keys: tuple[str, ...] | None = None if keys is None else tuple(sorted(set(keys)))
+        self._others: frozenset[str] = frozenset(others)
+        self._by_others: dict[frozenset[str], Fleet] = {}
+        self.shapes: tuple[Shape, ...] = tuple(_group(self.nodes, self.keys, sorted(self._others)))
         self._by_pool: dict[str, list[Shape]] = {}
         self._by_resource: dict[str, list[Shape]] = {}
         for shape in self.shapes:
@@ -37,27 +40,38 @@ class Fleet:
                 if slots.capacity or slots.predicted:
                     self._by_resource.setdefault(slots.name, []).append(shape)
 
+    def by_others(self, names: Iterable[str]) -> Fleet:
+        """Returns the fleet whose shapes also keep apart what is free of these other resources (cpu, memory …)."""
+        wanted = frozenset(names) - self._others
+        if not wanted:
+            return self
+        if wanted not in self._by_others:
+            self._by_others[wanted] = Fleet(self.nodes, self.keys, self._others | wanted)
+        return self._by_others[wanted]
+
     def of_pool(self, pool: str) -> Sequence[Shape]:
-        """The shapes of a pool's members; all of them for no pool."""
+        """Returns the shapes of a pool's members; all shapes for no pool."""
         return self._by_pool.get(pool, ()) if pool else self.shapes
 
     def offering(self, resource: str) -> Sequence[Shape]:
-        """The shapes that offer this resource, or should."""
+        """Returns the shapes that advertise this resource, or should."""
         return self._by_resource.get(resource, ())
 
 
-def _group(nodes: Sequence[PlacementNode], keys: Sequence[str] | None) -> Iterable[Shape]:
+def _group(nodes: Sequence[PlacementNode], keys: Sequence[str] | None, others: Sequence[str]) -> Iterable[Shape]:
     if keys is None or NODE_NAME in keys:
         return [Shape(node=node, nodes=(node,)) for node in nodes]
     groups: dict[tuple[object, ...], list[PlacementNode]] = {}
     for node in nodes:
-        told = node.labels.get
+        labels = node.labels.get
         seen = (
-            tuple([told(key) for key in keys]),
+            tuple([labels(key) for key in keys]),
             node.resources,
+            _pods_that_matter(node),
             node.cluster,
             node.pools,
             node.verdict,
+            node.last_verdict,
             node.taints,
             node.schedulable,
             node.stale,
@@ -69,6 +83,18 @@ def _group(nodes: Sequence[PlacementNode], keys: Sequence[str] | None) -> Iterab
             node.sharing,
             node.device_memory,
             node.nvlink,
+            node.keeps_out,
+            tuple([node.other_free(name) for name in others]),
         )
         groups.setdefault(seen, []).append(node)
     return [Shape(node=members[0], nodes=tuple(members)) for members in groups.values()]
+
+
+def _pods_that_matter(node: PlacementNode) -> int | None:
+    """Free places for pods, up to the number of its slots: a pod takes at least one, so more places keep no two nodes apart."""
+    if node.pods_free is None:
+        return None
+    slots = sum(
+        max(slots.capacity or 0, slots.allocatable or 0, slots.predicted or 0, slots.free or 0) for slots in node.resources
+    )
+    return min(node.pods_free, max(slots, 1))

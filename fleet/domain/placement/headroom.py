@@ -7,22 +7,26 @@ replica of one pod is one of them; a replica of N pods takes any N within one do
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.matching import (
+    PODS,
     Reason,
     When,
     first_reason,
     free_slots,
+    pods_that_fit,
     room_for,
     short_of,
 )
-from fleet.domain.placement.nodes import PlacementNode
+from fleet.domain.placement.nodes import OTHER_RESOURCES, PlacementNode
+from fleet.domain.placement.pool_room import READINESS_TAINT, ExcludedNodes, PoolRoom
 from fleet.domain.placement.requirement import PodRequirement
 
+__all__ = ["READINESS_TAINT", "ExcludedNodes", "Headroom", "Placement", "PoolRoom", "headroom", "place"]
 Key = tuple[str, str]
 """Cluster and name of a node."""
 Ledger = dict[tuple[Key, str], int]
@@ -30,34 +34,6 @@ Ledger = dict[tuple[Key, str], int]
 _PASSING = frozenset({"taint", "verdict", "stale"})
 """Reasons that may be gone once a cluster is read again or a node is back; the others stay (matching.When)."""
 _TAKEN = Reason("taken", "Pools before this one in order take its free slots.")
-
-
-class ReasonGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Nodes of a pool that take no pod, for the same first reason."""
-
-    reason: Reason
-    nodes: tuple[PlacementNode, ...]
-
-
-class PoolRoom(msgspec.Struct, frozen=True, kw_only=True):
-    """Room for one requirement in its pool (or anywhere, where it names none), without what pools before it take."""
-
-    pool: str
-    requirement: PodRequirement
-    replicas: int
-    """That could land now."""
-    last_truth: int
-    """The same, if nodes of clusters not read lately are still as they were."""
-    back: int
-    """The same, once broken nodes and lost devices are back as well."""
-    nodes: int
-    """Members of the pool."""
-    open_nodes: int
-    """Of them, nodes that take at least one pod now."""
-    by_free: dict[int, int]
-    """Nodes that only their fill decides about: free slots of the asked resource to number of nodes."""
-    excluded: tuple[ReasonGroup, ...]
-    """Every member that takes no pod now, under its first reason, the biggest group first."""
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,31 +46,32 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one replica would land: one node per pod, in order."""
+    """Nodes of one replica: one per pod, in order."""
 
     pool: str
     nodes: tuple[PlacementNode, ...]
 
 
 class _Standing(msgspec.Struct, frozen=True):
-    """A shape, and from when on only its fill decides about it; None for never."""
+    """A shape, and from when on only its free slots decide; None for never."""
 
     shape: Shape
     reason: Reason | None
-    """The first reason that speaks against it now, whatever its fill."""
+    """First reason against it now, whatever its free slots."""
     since: When | None
 
 
 class _Spot(msgspec.Struct, frozen=True):
-    """Alike nodes that take `pods` pods each."""
+    """Equal nodes that take `pods` pods each."""
 
     nodes: tuple[PlacementNode, ...]
     pods: int
 
 
 def headroom(requirements: Sequence[PodRequirement], fleet: Fleet) -> Headroom:
-    """Room for each requirement in turn: one per pool of a class, in order of preference."""
+    """Returns the room for each requirement in turn: one per pool of a class, in order of preference."""
     rooms = []
+    fleet = fleet.by_others(_others(requirements))
     ledgers: dict[When, Ledger] = {when: {} for when in When}
     for position, requirement in enumerate(requirements):
         later = {other.pool for other in requirements[position + 1 :]}
@@ -115,32 +92,37 @@ def headroom(requirements: Sequence[PodRequirement], fleet: Fleet) -> Headroom:
 
 
 def place(requirements: Sequence[PodRequirement], fleet: Fleet, replicas: int, when: When = When.NOW) -> tuple[Placement, ...]:
-    """Where up to this many replicas would land, in order of preference; fewer where there is no room for more."""
-    found: list[Placement] = []
+    """Returns nodes for up to this many replicas, in order of preference; fewer where there is no room for more."""
+    rows: list[Placement] = []
+    fleet = fleet.by_others(_others(requirements))
     ledger: Ledger = {}
     for position, requirement in enumerate(requirements):
         later = {other.pool for other in requirements[position + 1 :]}
         spots = list(_spots(requirement, _stand(requirement, fleet.of_pool(requirement.pool)), when, ledger))
         placed = _placements(requirement, spots, later)
         for placement in placed:
-            if len(found) >= replicas:
-                return tuple(found)
-            found.append(placement)
+            if len(rows) >= replicas:
+                return tuple(rows)
+            rows.append(placement)
             if later:
                 _note(ledger, requirement, [placement], later)
-    return tuple(found)
+    return tuple(rows)
+
+
+def _others(requirements: Iterable[PodRequirement]) -> set[str]:
+    return {name for requirement in requirements for name, needed in requirement.resources if needed and name in OTHER_RESOURCES}
 
 
 def _stand(requirement: PodRequirement, shapes: Iterable[Shape]) -> list[_Standing]:
-    found = []
+    rows = []
     for shape in shapes:
         reason = first_reason(requirement, shape.node)
         since: When | None = When.NOW
         if reason is not None:
             later = (When.LAST_TRUTH, When.BACK) if reason.code in _PASSING else ()
             since = next((when for when in later if first_reason(requirement, shape.node, when) is None), None)
-        found.append(_Standing(shape, reason, since))
-    return found
+        rows.append(_Standing(shape, reason, since))
+    return rows
 
 
 def _spots(requirement: PodRequirement, standings: Iterable[_Standing], when: When, ledger: Ledger) -> Iterator[_Spot]:
@@ -148,7 +130,7 @@ def _spots(requirement: PodRequirement, standings: Iterable[_Standing], when: Wh
         if standing.since is None or standing.since > when:
             continue
         shape = standing.shape
-        if ledger and any((node.key, name) in ledger for node in shape.nodes for name, _ in requirement.resources):
+        if ledger and any((node.key, name) in ledger for node in shape.nodes for name, _ in (*requirement.resources, (PODS, 1))):
             for node in shape.nodes:
                 pods = room_for(requirement, _without(node, requirement, ledger), when)
                 if pods:
@@ -160,7 +142,7 @@ def _spots(requirement: PodRequirement, standings: Iterable[_Standing], when: Wh
 
 
 def _without(node: PlacementNode, requirement: PodRequirement, ledger: Ledger) -> PlacementNode:
-    """The node as if what earlier pools placed were already running there."""
+    """Returns the node with the pods of earlier pools running on it."""
     resources = []
     for slots in node.resources:
         taken = ledger.get((node.key, slots.name), 0)
@@ -171,7 +153,17 @@ def _without(node: PlacementNode, requirement: PodRequirement, ledger: Ledger) -
                 free=None if slots.free is None else slots.free - taken,
             )
         resources.append(slots)
-    return msgspec.structs.replace(node, resources=tuple(resources))
+    return less_others(msgspec.structs.replace(node, resources=tuple(resources)), lambda name: ledger.get((node.key, name), 0))
+
+
+def less_others(node: PlacementNode, taken: Callable[[str], int]) -> PlacementNode:
+    """Returns the node with less room for pods, cpu, memory and storage; `taken` is asked by resource."""
+    others = tuple(
+        msgspec.structs.replace(other, free=None if other.free is None else other.free - taken(other.name))
+        for other in node.others
+    )
+    pods_free = None if node.pods_free is None else node.pods_free - taken(PODS)
+    return msgspec.structs.replace(node, others=others, pods_free=pods_free)
 
 
 def _replicas(requirement: PodRequirement, spots: Sequence[_Spot]) -> int:
@@ -184,14 +176,14 @@ def _replicas(requirement: PodRequirement, spots: Sequence[_Spot]) -> int:
 
 
 def _domain(requirement: PodRequirement, node: PlacementNode) -> tuple[str, str]:
-    """Within which one replica must stay: its cluster, and the value of the label all its pods share."""
+    """Returns the domain of one replica: its cluster, and the value of the label that all its pods share."""
     return node.cluster, node.labels.get(requirement.domain, "") if requirement.domain else ""
 
 
 def _placements(requirement: PodRequirement, spots: Sequence[_Spot], later: set[str]) -> Iterator[Placement]:
-    """Every replica that has room, fullest nodes first, so that whole nodes stay whole.
+    """Yields every replica with room, fullest nodes first, so that whole nodes stay whole.
 
-    Nodes that a later pool could use as well come last: what a group of pods leaves over is then left to that pool.
+    Nodes that a later pool could use as well come last: what a group of pods leaves free is then left to that pool.
     """
     ordered = sorted(spots, key=lambda spot: (_shares(spot.nodes[0], later), spot.pods))
     if requirement.pods <= 1:
@@ -212,16 +204,16 @@ def _placements(requirement: PodRequirement, spots: Sequence[_Spot], later: set[
 
 
 def _note(ledger: Ledger, requirement: PodRequirement, placed: Iterable[Placement], later: set[str]) -> None:
-    """Write down what was taken on nodes that later pools share."""
+    """Records what was taken on nodes that later pools share."""
     for placement in placed:
         for node in placement.nodes:
             if _shares(node, later):
-                for name, needed in requirement.resources:
+                for name, needed in (*requirement.resources, (PODS, 1)):
                     ledger[node.key, name] = ledger.get((node.key, name), 0) + needed
 
 
 def _shares(node: PlacementNode, later: set[str]) -> bool:
-    """Whether a later pool could use this node as well; a requirement without a pool could use any."""
+    """Returns whether a later pool could use this node as well; a requirement without a pool could use any."""
     return bool(later) and ("" in later or not later.isdisjoint(node.pools))
 
 
@@ -247,7 +239,8 @@ def _pool_room(
             taken = [node for node in shape.nodes if node.key not in open_nodes]
             if taken:
                 groups.setdefault(_TAKEN, []).extend(taken)
-    excluded = [ReasonGroup(reason=reason, nodes=tuple(nodes)) for reason, nodes in groups.items()]
+    unready_nodes, unready_pods = _unready(requirement, standings)
+    excluded = [ExcludedNodes(reason=reason, nodes=tuple(nodes)) for reason, nodes in groups.items()]
     excluded.sort(key=lambda group: (-len(group.nodes), group.reason.code, group.reason.text))
     return PoolRoom(
         pool=requirement.pool,
@@ -259,13 +252,29 @@ def _pool_room(
         open_nodes=sum(len(spot.nodes) for spot in spots),
         by_free=dict(sorted(by_free.items())),
         excluded=tuple(excluded),
+        unready_nodes=unready_nodes,
+        unready_pods=unready_pods,
     )
 
 
+def _unready(requirement: PodRequirement, standings: Iterable[_Standing]) -> tuple[int, int]:
+    """Returns the number of members with room that only their verdict excludes, and of pods the scheduler would place there."""
+    anyhow = msgspec.structs.replace(requirement, verdicts=())
+    nodes = pods = 0
+    for standing in standings:
+        if standing.reason is not None and standing.reason.code == "verdict":
+            room = pods_that_fit(anyhow, standing.shape.node)
+            if room:
+                nodes += len(standing.shape.nodes)
+                pods += room * len(standing.shape.nodes)
+    return nodes, pods
+
+
 def _free(requirement: PodRequirement, node: PlacementNode) -> int | None:
-    """Free slots of the one resource asked; None where several are, or where nobody knows."""
-    if len(requirement.resources) != 1:
+    """Returns the free slots of the one requested device; None where several are requested, or it is unknown."""
+    devices = [name for name, _ in requirement.resources if name not in OTHER_RESOURCES]
+    if len(devices) != 1:
         return None
-    slots = node.slots(requirement.resources[0][0])
+    slots = node.slots(devices[0])
     free = free_slots(slots) if slots else None
     return None if free is None else max(free, 0)

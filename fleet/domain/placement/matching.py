@@ -8,12 +8,15 @@ from enum import IntEnum
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.devices.mig import canonical
+from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.label_selectors import Requirement, holds, to_text
-from fleet.domain.mig import canonical
-from fleet.domain.placement.nodes import MIG, MIG_SHARED, PlacementNode, slot_memory, slot_mode
+from fleet.domain.placement.amounts import amount_text, number_text
+from fleet.domain.placement.anti_affinity import keeps_out
+from fleet.domain.placement.nodes import MIG, MIG_SHARED, OTHER_RESOURCES, PlacementNode, slot_memory, slot_mode
 from fleet.domain.placement.requirement import NODE_NAME, PodRequirement, version
-from fleet.domain.slots import ResourceSlots
-from fleet.domain.snapshot import Taint
+from fleet.domain.placement.scheduler.node_filters import tolerates_cordon, untolerated
+from fleet.domain.placement.scheduler.specs import with_defaults
 
 MODE_WORDS = {
     "full": "a full card",
@@ -23,8 +26,9 @@ MODE_WORDS = {
     "mig-shared": "a share of a MIG instance",
 }
 _BROKEN = frozenset({"not_ready", "starting", "unknown"})
-"""Verdicts that stand for something broken, which may come back; `excluded` is somebody's wish."""
-_KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
+"""Verdicts of broken nodes, which may recover; `excluded` is intentional."""
+PODS = "pods"
+"""The resource every pod takes one of."""
 
 
 class When(IntEnum):
@@ -48,12 +52,12 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 def reasons(requirement: PodRequirement, node: PlacementNode, when: When = When.NOW) -> tuple[Reason, ...]:
-    """Every reason why one pod does not land on this node; empty where it does."""
+    """Returns every reason why one pod does not land on this node; empty where it does."""
     return tuple(_standing(requirement, node, when)) + tuple(_room(requirement, node, when))
 
 
 def first_reason(requirement: PodRequirement, node: PlacementNode, when: When = When.NOW) -> Reason | None:
-    """The first reason that does not depend on how full the node is; None where only its room decides."""
+    """Returns the first reason that does not depend on how full the node is; None where only its room decides."""
     return next(_standing(requirement, node, when), None)
 
 
@@ -63,27 +67,33 @@ def static_reasons(requirement: PodRequirement, node: PlacementNode) -> tuple[Re
 
 
 def short_of(requirement: PodRequirement, node: PlacementNode, when: When = When.NOW) -> Reason | None:
-    """The first resource that is not offered, not known or not enough for one pod."""
+    """Returns the first resource that is not offered, not known or not enough for one pod."""
     return next(_room(requirement, node, when), None)
 
 
 def pods_that_fit(requirement: PodRequirement, node: PlacementNode, when: When = When.NOW) -> int:
-    """How many such pods land on this node at once. Asks for nothing countable: 1."""
+    """Returns how many such pods land on this node at once. Asks for nothing countable: 1."""
     if first_reason(requirement, node, when) is not None:
         return 0
     return room_for(requirement, node, when)
 
 
 def room_for(requirement: PodRequirement, node: PlacementNode, when: When = When.NOW) -> int:
-    """How many such pods the free slots hold, whatever else speaks against the node."""
+    """Returns how many such pods the free slots hold, whatever else speaks against the node."""
     fits: int | None = None
     for name, needed in requirement.resources:
         if needed > 0:
-            slots = node.slots(name)
-            free = free_slots(slots, when) if slots else None
-            here = max(free or 0, 0) // needed
-            fits = here if fits is None else min(fits, here)
-    return 1 if fits is None else fits
+            result = max(_free_of(node, name, when) or 0, 0) // needed
+            fits = result if fits is None else min(fits, result)
+    fits = 1 if fits is None else fits
+    return fits if node.pods_free is None else min(fits, max(node.pods_free, 0))
+
+
+def _free_of(node: PlacementNode, name: str, when: When) -> int | None:
+    if name in OTHER_RESOURCES:
+        return node.other_free(name)
+    slots = node.slots(name)
+    return free_slots(slots, when) if slots else None
 
 
 def free_slots(slots: ResourceSlots, when: When = When.NOW) -> int | None:
@@ -107,36 +117,42 @@ def _membership(requirement: PodRequirement, node: PlacementNode, when: When) ->
 
 
 def _cordon(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
-    cordon = Taint(labels.TAINT_UNSCHEDULABLE, "", "NoSchedule")
-    if not node.schedulable and not any(one.tolerates(cordon) for one in requirement.tolerations):
+    if not node.schedulable and not tolerates_cordon(requirement.tolerations):
         yield Reason("unschedulable", "It is cordoned.")
 
 
 def _taints(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
-    for taint in node.taints:
-        if taint.effect not in _KEEPS_OUT or taint.key == labels.TAINT_UNSCHEDULABLE:
-            continue
+    for taint in untolerated(node.taints, with_defaults(requirement.tolerations)):
+        if taint.key == labels.TAINT_UNSCHEDULABLE and not node.schedulable:
+            continue  # reported by _cordon
         if when is When.BACK and labels.is_transient_taint(taint.key):
             continue
-        if not any(one.tolerates(taint) for one in requirement.tolerations):
-            written = f"{taint.key}={taint.value}" if taint.value else taint.key
-            yield Reason("taint", f"Its taint {written}:{taint.effect} is not tolerated.")
+        written = f"{taint.key}={taint.value}" if taint.value else taint.key
+        yield Reason("taint", f"Its taint {written}:{taint.effect} is not tolerated.")
 
 
 def _selector(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
-    missed = [one for one in requirement.selector if not _holds(one, node)]
+    missed = [item for item in requirement.selector if not _holds(item, node)]
     if missed:
         yield Reason("selector", f"It does not match {to_text(missed)}.")
-    if requirement.terms and not any(all(_holds(one, node) for one in term) for term in requirement.terms):
+    if requirement.terms and not any(all(_holds(entry, node) for entry in term) for term in requirement.terms):
         if len(requirement.terms) == 1:
-            missed = [one for one in requirement.terms[0] if not _holds(one, node)]
+            missed = [row for row in requirement.terms[0] if not _holds(row, node)]
             yield Reason("selector", f"It does not match {to_text(missed)}.")
         else:
             yield Reason("selector", f"It matches none of the {len(requirement.terms)} terms of the node affinity.")
 
 
-def _holds(one: Requirement, node: PlacementNode) -> bool:
-    return holds(one, node.name if one.key == NODE_NAME else node.labels.get(one.key))
+def _holds(requirement: Requirement, node: PlacementNode) -> bool:
+    return holds(requirement, node.name if requirement.key == NODE_NAME else node.labels.get(requirement.key))
+
+
+def _kept_out(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
+    if not requirement.labels:
+        return
+    written = dict(requirement.labels)
+    if any(keeps_out(item, written, requirement.namespace) for item in node.keeps_out):
+        yield Reason("anti_affinity", "Anti-affinity of a pod that runs there or nearby keeps such pods out.")
 
 
 def _product(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
@@ -145,7 +161,7 @@ def _product(requirement: PodRequirement, node: PlacementNode, when: When) -> It
 
 
 def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
-    """What one slot of the asked resources is. A resource the node does not offer is told by its room."""
+    """Compares one slot of the requested resources. `_room` reports a resource that the node does not advertise."""
     if not (requirement.modes or requirement.profile or requirement.min_memory_mib):
         return
     for name, needed in requirement.resources:
@@ -155,7 +171,10 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
         mode = slot_mode(node, slots)
         if requirement.modes and mode not in requirement.modes:
             yield Reason(
-                "mode", f"One {name} there is {MODE_WORDS[mode]}." if mode else f"Nobody knows what one {name} there is."
+                "mode",
+                f"One {name} there is {MODE_WORDS[mode]}."
+                if mode
+                else f"Whether one {name} is a GPU, an instance or a share is unknown.",
             )
             continue
         if requirement.profile and (mode not in (MIG, MIG_SHARED) or canonical(slots.profile) != canonical(requirement.profile)):
@@ -163,26 +182,26 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
         if requirement.min_memory_mib:
             memory = slot_memory(node, slots)
             if memory is None:
-                yield Reason("memory", f"Nobody knows how much memory one {name} has there.")
+                yield Reason("memory", f"The memory of one {name} there is unknown.")
             elif memory < requirement.min_memory_mib:
                 yield Reason("memory", f"One {name} has {memory:,} MiB there, {requirement.min_memory_mib:,} MiB are needed.")
 
 
 def _versions(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
-    for code, word, asked, told in (
+    for code, word, asked, values in (
         ("driver", "driver", requirement.min_driver, node.driver_version),
         ("cuda", "driver's CUDA", requirement.min_cuda, node.cuda_version),
     ):
-        least, here = version(asked) if asked else None, version(told)
-        if asked and here is None:
+        least, result = version(asked) if asked else None, version(values)
+        if asked and result is None:
             yield Reason(code, f"The version of its {word} is unknown; at least {asked} is needed.")
-        elif least and here and here < least:
-            yield Reason(code, f"Its {word} is {told}; at least {asked} is needed.")
+        elif least and result and result < least:
+            yield Reason(code, f"Its {word} is {values}; at least {asked} is needed.")
 
 
 def _topology(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
     if requirement.nvlink and node.nvlink is not True:
-        known = "Its cards are not joined by NVLink." if node.nvlink is False else "Nothing tells whether NVLink joins its cards."
+        known = "Its GPUs are not connected by NVLink." if node.nvlink is False else "Unknown whether NVLink connects its GPUs."
         yield Reason("nvlink", known)
     if requirement.domain and not node.labels.get(requirement.domain):
         yield Reason("domain", f"It has no label {requirement.domain}.")
@@ -191,7 +210,11 @@ def _topology(requirement: PodRequirement, node: PlacementNode, when: When) -> I
 def _verdict(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
     if not requirement.verdicts:
         return
-    good = node.verdict in requirement.verdicts or (when is When.BACK and node.verdict in _BROKEN)
+    verdict = node.verdict
+    if node.stale and when is not When.NOW and verdict == "unknown":
+        # The verdict turned unknown because the cluster is unreachable: what was known before it is believed here.
+        verdict = node.last_verdict or verdict
+    good = verdict in requirement.verdicts or (when is When.BACK and verdict in _BROKEN)
     if not good:
         yield Reason("verdict", f"Its verdict is {node.verdict.replace('_', ' ')}.")
     if node.stale and when is When.NOW:
@@ -203,6 +226,7 @@ _QUESTIONS: tuple[Callable[[PodRequirement, PlacementNode, When], Iterator[Reaso
     _cordon,
     _taints,
     _selector,
+    _kept_out,
     _product,
     _device,
     _versions,
@@ -212,8 +236,13 @@ _QUESTIONS: tuple[Callable[[PodRequirement, PlacementNode, When], Iterator[Reaso
 
 
 def _room(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
+    if node.pods_free is not None and node.pods_free < 1:
+        yield Reason("pods", "It runs as many pods as it may.", PODS, 1, 0)
     for name, needed in requirement.resources:
         if needed <= 0:
+            continue
+        if name in OTHER_RESOURCES:
+            yield from _other_room(node, name, needed)
             continue
         slots = node.slots(name)
         if slots is None:
@@ -221,11 +250,21 @@ def _room(requirement: PodRequirement, node: PlacementNode, when: When) -> Itera
             continue
         free = free_slots(slots, when)
         if free is None:
-            yield Reason("unknown_free", f"Nobody knows how many {name} are free there.", name, needed)
+            yield Reason("unknown_free", f"The number of free {name} there is unknown.", name, needed)
         elif free < needed:
             there = max(free, 0)
             text = f"Insufficient {name}: {needed} needed, {there} of {_whole(slots)} free."
             yield Reason("insufficient", text, name, needed, there)
+
+
+def _other_room(node: PlacementNode, name: str, needed: int) -> Iterator[Reason]:
+    free = node.other_free(name)
+    if free is None:
+        yield Reason("unknown_free", f"How much {name} is free there is unknown.", name, needed)
+    elif free < needed:
+        there = max(free, 0)
+        text = f"Insufficient {name}: {amount_text(name, needed)} needed, {number_text(name, there)} free."
+        yield Reason("insufficient", text, name, needed, there)
 
 
 def _whole(slots: ResourceSlots) -> str:

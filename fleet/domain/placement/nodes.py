@@ -5,16 +5,37 @@ from __future__ import annotations
 import msgspec
 
 from fleet.domain import labels
-from fleet.domain.devices import NodeDevices
-from fleet.domain.mig import canonical
-from fleet.domain.slots import ResourceSlots
+from fleet.domain.devices.inspection import NodeDevices
+from fleet.domain.devices.mig import canonical
+from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.snapshot import NodeSnapshot, Taint
+from fleet.domain.snapshot.scheduling import PodTerm
 
 FULL, MIG, TIME_SLICED, MPS, MIG_SHARED = "full", "mig", "time-sliced", "mps", "mig-shared"
 MODES = (FULL, MIG, TIME_SLICED, MPS, MIG_SHARED)
 """What one slot is: a whole card of its own, a MIG instance, a time-sliced or MPS share of a card, a share of a MIG instance."""
 
 _SHARES = {"time-slicing": TIME_SLICED, "mps": MPS}
+
+
+HUGE_PAGES = ("hugepages-2Mi", "hugepages-1Gi")
+OTHER_RESOURCES = ("cpu", "memory", "ephemeral-storage", *HUGE_PAGES)
+"""Resources besides GPUs that pods of a class may request: in millicores and bytes."""
+
+
+class OtherResource(msgspec.Struct, frozen=True):
+    """One of OTHER_RESOURCES on a node, by the scheduler's arithmetic. None is unknown."""
+
+    name: str
+    allocatable: int | None
+    free: int | None
+
+
+class KeepsOut(msgspec.Struct, frozen=True):
+    """A required anti-affinity term of a running pod, and that pod's namespace."""
+
+    namespace: str
+    term: PodTerm
 
 
 class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,13 +63,21 @@ class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
     """The mode in words, for people."""
     resources: tuple[ResourceSlots, ...] = ()
     device_memory: tuple[tuple[str, int], ...] = ()
-    """MIG profile to the MiB of one instance, where somebody told it."""
+    """MiB of one instance by MIG profile, where known."""
     nvlink: bool | None = None
-    """Whether the cards of the node are joined by NVLink; None where nothing tells."""
+    """Whether NVLink connects the GPUs of the node; None where unknown."""
     pools: tuple[str, ...] = ()
     """Slugs of the pools it is a member of."""
+    others: tuple[OtherResource, ...] = ()
+    """What is free of OTHER_RESOURCES, where that was read."""
+    pods_free: int | None = None
+    """Pods it takes beside those it has (allocatable `pods`); None where unknown, which limits nothing."""
+    keeps_out: tuple[KeepsOut, ...] = ()
+    """Required anti-affinity of running pods that holds on this node."""
+    last_verdict: str = ""
+    """Verdict before it became unknown because its cluster is unreachable; empty where the verdict is current."""
     stale: bool = False
-    """Its cluster was not read lately: this is the last truth."""
+    """Its cluster was not read recently: this is last known data."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -56,18 +85,22 @@ class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def clique(self) -> str:
-        """The NVLink domain it belongs to; empty where no label tells one."""
+        """Returns the NVLink domain it belongs to; empty where no label names one."""
         return self.labels.get(labels.GPU_CLIQUE, "")
 
+    def other_free(self, resource: str) -> int | None:
+        """Returns what is free of one of OTHER_RESOURCES; None where unknown."""
+        return next((other.free for other in self.others if other.name == resource), None)
+
     def slots(self, resource: str) -> ResourceSlots | None:
-        """The slots of one resource; None where the node does not know it."""
+        """Returns the slots of one resource; None where the node does not know it."""
         for slots in self.resources:
             if slots.name == resource:
                 return slots
         return None
 
 
-def placement_node(
+def placement_node(  # noqa: PLR0913 what a node is made of, given by name
     cluster: str,
     node: NodeSnapshot,
     devices: NodeDevices,
@@ -77,10 +110,10 @@ def placement_node(
     pools: tuple[str, ...] = (),
     stale: bool = False,
 ) -> PlacementNode:
-    """The node as placement sees it, from what was read and what was judged.
+    """Returns the node as placement sees it, from its snapshot and its evaluation.
 
-    GFD writes the clique label only where the cards are attached to an NVLink fabric and have joined it
-    (k8s-device-plugin internal/lm/imex.go): that is the evidence for NVLink; without it nobody here knows.
+    GFD writes the clique label only where the cards are attached to an NVLink fabric and have joined it (k8s-device-plugin
+    internal/lm/imex.go): that is the evidence for NVLink; without it NVLink is unknown.
     """
     memory = {device.profile: device.memory_mib for device in devices.mig_devices if device.memory_mib}
     return PlacementNode(
@@ -107,7 +140,7 @@ def placement_node(
 
 
 def slot_mode(node: PlacementNode, slots: ResourceSlots) -> str | None:
-    """What one slot of this resource is (one of MODES); None where nobody can tell, or where it is for virtual machines."""
+    """Returns what one slot of this resource is (one of MODES); None where unknown, or where it is for virtual machines."""
     match slots.kind:
         case "dra-gpu":
             return FULL
@@ -126,7 +159,7 @@ def slot_mode(node: PlacementNode, slots: ResourceSlots) -> str | None:
 
 
 def _of_plain_name(node: PlacementNode, slots: ResourceSlots) -> str | None:
-    """`nvidia.com/gpu` and its like: the name cannot tell a card from an instance or a share."""
+    """Returns the mode behind `nvidia.com/gpu` and its like, a name that GPUs, instances and shares all have."""
     replicas = _replicas(node, slots)
     if replicas is None or node.partitioning is None:
         return None
@@ -140,7 +173,7 @@ def _replicas(node: PlacementNode, slots: ResourceSlots) -> int | None:
 
 
 def slot_memory(node: PlacementNode, slots: ResourceSlots) -> int | None:
-    """MiB that one slot may use; None where nobody told it.
+    """Returns the MiB that one slot may use; None where unknown.
 
     An MPS client is held to its part of the card (memory ÷ replicas); a time-sliced one sees all of it, and so do its neighbours.
     """

@@ -1,1 +1,1 @@
-"""Pools: a named set of nodes with a purpose and a policy. Who is in it, what may be suggested, whether it keeps its policy."""
+"""Pools: named sets of nodes with a purpose and a policy; membership, suggestions, compliance."""

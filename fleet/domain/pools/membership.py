@@ -1,4 +1,4 @@
-"""Which node is in which pool, who is in none, and who is in two that exclude each other."""
+"""Membership of nodes in pools: nodes in no pool, and nodes in several exclusive ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fleet.domain.placement.nodes import PlacementNode
-from fleet.domain.pools.policy import Pool
-from fleet.domain.pools.selectors import selects
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.pools.selection import selects
 
 Key = tuple[str, str]
 """Cluster and name of a node."""
@@ -34,7 +34,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What saving one pool would change."""
+    """Changes by saving one pool."""
 
     members: tuple[Key, ...]
     joins: tuple[Key, ...]
@@ -45,31 +45,26 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     """Clashes afterwards that this pool is part of."""
 
 
-def assign(pools: Sequence[Pool], nodes: Iterable[PlacementNode]) -> Membership:
-    """Every node's pools, by its facts as they are now."""
+def assign(pools: Sequence[PoolSpec], nodes: Iterable[PlacementNode]) -> Membership:
+    """Returns every node's pools, by its current facts."""
     exclusive = {pool.slug for pool in pools if pool.policy.exclusive}
-    found: dict[Key, tuple[str, ...]] = {}
+    result: dict[Key, tuple[str, ...]] = {}
     alone, clashes = [], []
     for node in nodes:
         slugs = tuple(pool.slug for pool in pools if selects(pool.selector, node))
-        found[node.key] = slugs
+        result[node.key] = slugs
         if not slugs:
             alone.append(node.key)
         rivals = tuple(slug for slug in slugs if slug in exclusive)
         if len(rivals) > 1:
             clashes.append(Clash(node.key, rivals))
-    return Membership(pools=found, alone=tuple(alone), clashes=tuple(clashes))
+    return Membership(pools=result, alone=tuple(alone), clashes=tuple(clashes))
 
 
-def with_pools(pools: Sequence[Pool], nodes: Iterable[PlacementNode]) -> list[PlacementNode]:
-    """The same nodes, each with its pools filled in."""
-    return [
-        msgspec.structs.replace(node, pools=tuple(pool.slug for pool in pools if selects(pool.selector, node))) for node in nodes
-    ]
-
-
-def preview(pool: Pool, others: Sequence[Pool], nodes: Sequence[PlacementNode], before: Pool | None = None) -> Preview:
-    """What changes when `pool` is saved beside `others` (all pools but this one); `before` is it as saved now, if it is."""
+def preview(
+    pool: PoolSpec, others: Sequence[PoolSpec], nodes: Sequence[PlacementNode], before: PoolSpec | None = None
+) -> Preview:
+    """Returns the changes by saving `pool` beside `others` (all pools but this one); `before` is its saved version, if any."""
     now = assign([*others, before] if before else others, nodes)
     then = assign([*others, pool], nodes)
     were = now.members(before.slug) if before else frozenset()

@@ -1,4 +1,4 @@
-"""What a pool is for and what it asks of its nodes."""
+"""Purpose and policy of a pool."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date
 import msgspec
 
 from fleet.domain.placement.requirement import Toleration
-from fleet.domain.pools.selectors import PoolSelector
+from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.snapshot import Taint
 
 PURPOSES = (
@@ -24,7 +24,7 @@ PURPOSES = (
 
 
 class PoolPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """The default asks for one product, one driver, whole nodes up to rung 7, and nobody else's pods."""
+    """Policy of a pool. The default requires one product, one driver, whole nodes up to rung 7, and no pods of others."""
 
     purpose: str = ""
     modes: tuple[str, ...] = ()
@@ -39,23 +39,23 @@ class PoolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     max_driver: str = ""
     required_rung: int = 7
     other_pods: bool = False
-    """Whether pods that ask for no GPU may run on the members."""
+    """Whether pods without GPU requests may run on the members."""
     priority_class: str = ""
-    promise_percent: float | None = None
+    availability_target: float | None = None
     """Percent of known node-time ready over 30 days."""
     min_ready: int | None = None
     """Nodes that must be ready at any time."""
     partial_nodes: bool = False
-    """Whether a node that lost some of its cards may still serve with the others."""
+    """Whether a node that lost some of its GPUs may still serve with the others."""
     exclusive: bool = True
     """Whether a member may be in no other exclusive pool."""
     nvlink: bool = False
-    """The owner's word that NVLink joins the cards of every member, where no label tells."""
+    """The owner's declaration that NVLink connects the GPUs of every member, where no label states it."""
     owner: str = ""
     review_on: date | None = None
 
 
-class Pool(msgspec.Struct, frozen=True, kw_only=True):
+class PoolSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A named set of nodes. The slug is its name everywhere; it never changes."""
 
     slug: str

@@ -1,4 +1,4 @@
-"""Pools that the fleet itself suggests: by what the platform team labelled, by node pool, else by product and mode."""
+"""Suggested pools: by the platform team's labels, by node pool, else by product and mode."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.nodes import PlacementNode, slot_mode
-from fleet.domain.pools.policy import Pool, PoolPolicy
-from fleet.domain.pools.selectors import PoolSelector, selects
+from fleet.domain.pools.policy import PoolPolicy, PoolSpec
+from fleet.domain.pools.selection import PoolSelector, selects
 from fleet.domain.snapshot import Taint
 
 _OWN_NAMES = frozenset(
     {"node-pool", "nodepool", "gpu-pool", "gpupool", "pool", "purpose", "gpu-purpose", "workload", "workload-type"}
 )
-"""Names (after the slash) of labels by which platform teams say what a node is for."""
+"""Names (after the slash) of labels by which platform teams state a node's purpose."""
 _WORDS = (
     (("train", "finetune", "fine-tune", "fine-tuning"), "training and fine-tuning"),
     (("batch",), "batch inference"),
@@ -29,15 +29,15 @@ _SHORT = {"mig": "mig", "time-sliced": "time-sliced", "mps": "mps", "mig-shared"
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool that could be adopted as it is, why it is suggested, and how many nodes it would have."""
+    """A pool that could be created unchanged, why it is suggested, and its number of nodes."""
 
-    pool: Pool
+    pool: PoolSpec
     because: str
     nodes: int
 
 
 def suggest(nodes: Sequence[PlacementNode], taken: Iterable[str] = ()) -> tuple[Suggestion, ...]:
-    """Pools for the nodes that are in none, biggest first. `taken` are slugs that exist already."""
+    """Returns pools for nodes that are in none, biggest first. `taken` are existing slugs."""
     groups: dict[tuple[str, str, str], list[PlacementNode]] = {}
     for node in nodes:
         if not node.pools:
@@ -46,17 +46,17 @@ def suggest(nodes: Sequence[PlacementNode], taken: Iterable[str] = ()) -> tuple[
     values = {(key, value) for key, value, _ in groups}
     split = {pair for pair in values if sum(1 for key, value, _ in groups if (key, value) == pair) > 1}
     used = set(taken)
-    found = []
+    rows = []
     for (key, value, product), members in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         if key:
-            found.append(_by_label(key, value, product if (key, value) in split else "", members, used))
+            rows.append(_by_label(key, value, product if (key, value) in split else "", members, used))
         elif product:
-            found.extend(_by_product(product, members, used, nodes))
-    return tuple(sorted(found, key=lambda one: (-one.nodes, one.pool.slug)))
+            rows.extend(_by_product(product, members, used, nodes))
+    return tuple(sorted(rows, key=lambda row: (-row.nodes, row.pool.slug)))
 
 
 def _pool_label(node: PlacementNode) -> tuple[str, str]:
-    """The label that says best which pool the node is meant for: the team's own word before the cloud's."""
+    """Returns the label that best states the node's pool: the team's own before the cloud's."""
     own = sorted(key for key, value in node.labels.items() if value and key.rpartition("/")[2].lower() in _OWN_NAMES)
     own = [key for key in own if key not in labels.NODE_POOL_LABELS]
     for key in (*own, *labels.NODE_POOL_LABELS):
@@ -68,36 +68,36 @@ def _pool_label(node: PlacementNode) -> tuple[str, str]:
 def _by_label(key: str, value: str, product: str, members: Sequence[PlacementNode], used: set[str]) -> Suggestion:
     selector = PoolSelector(labels=(Requirement(key, "in", (value,)),), products=(product,) if product else ())
     name = f"{value}-{_short(product)}" if product else value
-    pool = Pool(slug=_slug(name, used), title=name, selector=selector, policy=_policy(members, value))
+    pool = PoolSpec(slug=_slug(name, used), title=name, selector=selector, policy=_policy(members, value))
     return Suggestion(pool=pool, because=f"{_count(members)} the label {key}={value}.", nodes=len(members))
 
 
 def _by_product(
     product: str, members: Sequence[PlacementNode], used: set[str], nodes: Sequence[PlacementNode]
 ) -> Iterable[Suggestion]:
-    """Nodes without any such label: one pool per product, partitioning and sharing."""
+    """Returns suggestions for nodes without any such label: one pool per product, partitioning and sharing."""
     kinds: dict[tuple[str | None, str | None], list[PlacementNode]] = {}
     for node in members:
         kinds.setdefault((node.partitioning, node.sharing), []).append(node)
     for (partitioning, sharing), alike in kinds.items():
-        one = len(kinds) == 1
-        if not one and (partitioning is None or sharing is None):
-            continue  # a pool cannot select what nobody knows
+        result = len(kinds) == 1
+        if not result and (partitioning is None or sharing is None):
+            continue  # a pool cannot select by an unknown value
         selector = PoolSelector(
             products=(product,),
-            partitioning=() if one or partitioning is None else (partitioning,),
-            sharing=() if one or sharing is None else (sharing,),
+            partitioning=() if result or partitioning is None else (partitioning,),
+            sharing=() if result or sharing is None else (sharing,),
         )
         selector = _without_others(selector, alike, nodes)
         policy = _policy(alike, "")
         words = [_short(product), *(_SHORT[mode] for mode in policy.modes if mode in _SHORT)]
         slug = _slug("-".join(words), used)
-        pool = Pool(slug=slug, title=" ".join(words), selector=selector, policy=policy)
+        pool = PoolSpec(slug=slug, title=" ".join(words), selector=selector, policy=policy)
         yield Suggestion(pool=pool, because=f"{_count(alike)} {product} and no label that names a pool.", nodes=len(alike))
 
 
 def _without_others(selector: PoolSelector, alike: Sequence[PlacementNode], nodes: Sequence[PlacementNode]) -> PoolSelector:
-    """The selector narrowed to these nodes: by their clusters, then by the pool labels that others carry and these do not."""
+    """Returns the selector narrowed to these nodes: by their clusters, then by pool labels that only others have."""
     ours = {node.key for node in alike}
     others = [node for node in nodes if node.key not in ours and selects(selector, node)]
     clusters = {node.cluster for node in alike}
@@ -108,11 +108,11 @@ def _without_others(selector: PoolSelector, alike: Sequence[PlacementNode], node
     return msgspec.structs.replace(selector, labels=tuple(Requirement(key, "absent") for key in keys))
 
 
-def _policy(members: Sequence[PlacementNode], told: str) -> PoolPolicy:
-    """A policy that the members keep as they are, where anybody can tell."""
+def _policy(members: Sequence[PlacementNode], row: str) -> PoolPolicy:
+    """Returns a policy that the members meet unchanged, as far as known."""
     modes = {slot_mode(node, slots) for node in members for slots in node.resources if slots.capacity}
     return PoolPolicy(
-        purpose=_purpose(told),
+        purpose=_purpose(row),
         modes=() if None in modes else tuple(sorted(mode for mode in modes if mode is not None)),
         taints=common_taints(members),
         one_product=len({node.product for node in members}) == 1,
@@ -121,12 +121,12 @@ def _policy(members: Sequence[PlacementNode], told: str) -> PoolPolicy:
 
 
 def common_taints(members: Sequence[PlacementNode]) -> tuple[Taint, ...]:
-    """Taints that every member carries, without those of passing trouble and cordons."""
+    """Returns the taints that every member has, without transient ones and cordons."""
     if not members:
         return ()
     shared = set(members[0].taints).intersection(*(node.taints for node in members[1:]))
-    standing = [one for one in shared if one.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(one.key)]
-    return tuple(sorted(standing, key=lambda one: (one.key, one.effect, one.value)))
+    standing = [item for item in shared if item.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(item.key)]
+    return tuple(sorted(standing, key=lambda row: (row.key, row.effect, row.value)))
 
 
 def _purpose(text: str) -> str:
@@ -138,7 +138,7 @@ def _purpose(text: str) -> str:
 
 
 def _short(product: str) -> str:
-    """H100-80GB-HBM3 of NVIDIA-H100-80GB-HBM3."""
+    """Returns H100-80GB-HBM3 of NVIDIA-H100-80GB-HBM3."""
     return product.removeprefix("NVIDIA-")
 
 

@@ -1,44 +1,59 @@
-"""What goes on at a node on purpose: cordon, maintenance, a driver upgrade, a change of the MIG layout; and when such a
-purpose has lasted so long that it is a failure."""
+"""Intended disruptions of a node: cordon, maintenance, driver upgrade, MIG change.
+
+And when one has lasted so long that it is a failure.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from fleet.domain import labels
+from fleet.domain.devices import driver_upgrades
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence
 from fleet.domain.readiness.limits import CHANGE_STUCK_AFTER
-from fleet.domain.subject import NodeSubject
+from fleet.domain.snapshot import OperatorSnapshot, PodSnapshot
 
 _UPGRADE, _MIG = ("driver_loaded", "upgrading"), ("resources_advertised", "mig_change")
 
 
 class Lasting(NamedTuple):
-    """Whether a change is stuck, and what to remember to tell."""
+    """Whether a change is stuck, and the history needed to decide that."""
 
     stuck: bool
     stamps: dict[str, datetime]
 
 
 def upgrading(subject: NodeSubject) -> bool:
-    """Whether the operator is at work on the driver."""
-    told = subject.node.labels
-    return told.get(labels.DRIVER_UPGRADE_STATE, "") in labels.UPGRADE_IN_PROGRESS or _paused(
-        told, labels.PAUSED_FOR_DRIVER_UPGRADE
-    )
+    """Returns whether the GPU Operator is upgrading the driver."""
+    return bool(driver_upgrades.upgrade_state(subject.node, *_of_stack(subject)))
+
+
+def driver_managed(subject: NodeSubject) -> bool | None:
+    """Returns whether the GPU Operator manages the node's driver; None where that was not read."""
+    return driver_upgrades.is_driver_managed(subject.node, *_of_stack(subject))
+
+
+def _of_stack(subject: NodeSubject) -> tuple[Sequence[PodSnapshot] | None, OperatorSnapshot | None]:
+    snapshot = subject.snapshot
+    return subject.pods if snapshot.knows("pods") else None, snapshot.operator if snapshot.knows("operator") else None
 
 
 def changing_mig(subject: NodeSubject) -> bool:
-    """Whether the MIG manager is at work on the layout."""
-    told = subject.node.labels
-    return told.get(labels.MIG_CONFIG_STATE, "") in labels.MIG_STATE_CHANGING or _paused(told, labels.PAUSED_FOR_MIG_CHANGE)
+    """Returns whether the MIG manager is changing the layout.
+
+    One that failed is over, whatever it paused and left so.
+    """
+    result = subject.node.labels
+    if result.get(labels.MIG_CONFIG_STATE) == labels.MIG_STATE_FAILED:
+        return False
+    return result.get(labels.MIG_CONFIG_STATE, "") in labels.MIG_STATE_CHANGING or _paused(result, labels.PAUSED_FOR_MIG_CHANGE)
 
 
-def _paused(told: dict[str, str], word: str) -> bool:
-    return word in told.values() and any(
-        value == word and key.startswith(labels.GPU_DEPLOY_PREFIX) for key, value in told.items()
-    )
+def _paused(row: dict[str, str], word: str) -> bool:
+    return word in row.values() and any(value == word and key.startswith(labels.GPU_DEPLOY_PREFIX) for key, value in row.items())
 
 
 def upgrade_stuck(subject: NodeSubject) -> Lasting:
@@ -50,18 +65,20 @@ def mig_change_stuck(subject: NodeSubject) -> Lasting:
 
 
 def _lasting(subject: NodeSubject, rung: str, what: str) -> Lasting:
-    begun = subject.memory.pending.get(f"{rung}|{what}", subject.now)
+    begun = subject.history.pending.get(f"{rung}|{what}", subject.now)
     return Lasting(subject.now - begun > CHANGE_STUCK_AFTER, {what: begun})
 
 
 def mig_evidence(subject: NodeSubject) -> tuple[Evidence, ...]:
-    told = subject.node.labels
-    return tuple(Evidence("label", key, told[key]) for key in (labels.MIG_CONFIG, labels.MIG_CONFIG_STATE) if key in told)
+    result = subject.node.labels
+    return tuple(Evidence("label", key, result[key]) for key in (labels.MIG_CONFIG, labels.MIG_CONFIG_STATE) if key in result)
 
 
 def on_purpose(subject: NodeSubject) -> str:
-    """Why the node is out on purpose, in one sentence; empty where it is not. A change that is stuck, or an upgrade that
-    failed, is no purpose any more, whoever cordoned the node for it."""
+    """Returns why the node is intentionally out of service, in one sentence; empty where it is not.
+
+    A stuck change or a failed upgrade is not intentional, even where it cordoned the node.
+    """
     if subject.policy.maintenance:
         return f"In maintenance: {subject.policy.maintenance.rstrip('.')}."
     if subject.node.labels.get(labels.DRIVER_UPGRADE_STATE) == labels.UPGRADE_FAILED:

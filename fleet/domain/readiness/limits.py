@@ -1,23 +1,21 @@
-"""How long the ladder waits and how long it believes, in one place."""
+"""Grace periods and lifetimes of evidence that the ladder uses."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 START_GRACE = timedelta(minutes=10)
-"""A part of the GPU stack may take so long to start: images of drivers are gigabytes."""
+"""Time that a component of the GPU stack may take to start: driver images are gigabytes."""
 LOAD_GRACE = timedelta(minutes=30)
-"""A model server may take so long to become ready: weights of large models are read from slow places."""
+"""Time that a model server may take to become ready: large weights load from slow storage."""
 CHANGE_STUCK_AFTER = timedelta(hours=1)
-"""A driver upgrade or a MIG change that takes longer is stuck, and no intent any more."""
-SAMPLE_FRESH = timedelta(minutes=5)
-"""Older samples tell nothing about now. Exporters collect every 30 s by default, Muster reads them as often."""
+"""Duration after which a driver upgrade or a MIG change is stuck and no longer intentional."""
 PROOF_LASTS = timedelta(hours=24)
-"""What a workload proved about runtime or CUDA stays proved so long on a node that was not rebooted and shows nothing
-to the contrary: a node does not break because its last job ended."""
+"""Lifetime of a workload's evidence for runtime or CUDA on a node that has not rebooted and shows no failure: a node does not
+break because its last job ended."""
 PROOF_RENEWED_AFTER = timedelta(hours=1)
-"""A proof that goes on is noted anew no more often than this, so that a busy node is not written at every look."""
+"""Minimum time between two records of ongoing evidence, so that a busy node is not written in every run."""
 SERVED_RECENTLY = timedelta(hours=24)
-"""A model server that was ready, or answered requests, within this time has shown that it can."""
+"""Time within which a ready or serving model server counts as evidence."""
 REFUSED_RECENTLY = timedelta(minutes=15)
-"""A pod that the kubelet refused longer ago says nothing about the node of now."""
+"""Age after which a pod refused by the kubelet no longer counts as evidence."""

@@ -1,4 +1,4 @@
-"""What a rung is, what it answers, and what follows for the node."""
+"""Rungs, their results, and the readiness of a node."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from enum import StrEnum
 
 import msgspec
 
+from fleet.domain.evaluation.subject import NodeSubject, Waiver
 from fleet.domain.findings import Evidence, RuleResult, Status
-from fleet.domain.subject import NodeSubject, Waiver
 
 
 class Verdict(StrEnum):
-    """What a node is good for now."""
+    """Readiness of a node."""
 
     READY = "ready"
     DEGRADED = "degraded"
@@ -24,24 +24,24 @@ class Verdict(StrEnum):
 
 
 class RungResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one rung answers for one node."""
+    """Result of one rung for one node."""
 
     id: str
     number: int
     status: Status
     reason: str
-    """One plain sentence: what was seen. No figure that wobbles from look to look."""
+    """One sentence: what was observed. Without figures that change from run to run."""
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
-    """What to do, in plain words; steps are lines. Empty where nothing is to be done."""
+    """Steps to fix it, one per line. Empty where nothing is to be done."""
     rests_on: tuple[str, ...] = ()
-    """Sections that its evidence came from: their ages are its own."""
+    """Sections of its evidence: their ages are the result's."""
     own_status: Status | None = None
-    """What it said by itself, where `status` is blocked by an earlier rung."""
+    """Status of the rung alone, where `status` is blocked by an earlier rung."""
     waiver: Waiver | None = None
-    """Set where it is not proved and somebody signed that it need not be."""
+    """The waiver applied, where evidence is missing."""
     remember: dict[str, datetime] = {}
-    """What the next look must know: a short name to since when, or as of when."""
+    """History for the next run: a short name to since when, or as of when."""
 
 
 _READ_IN = {
@@ -55,18 +55,18 @@ _READ_IN = {
 
 
 class Rung(msgspec.Struct, frozen=True, kw_only=True):
-    """One rung: data beside a small pure function."""
+    """One rung: data and a pure function."""
 
     id: str
     number: int
     title: str
-    """What is so when it passes, in a few words."""
+    """State when it passes, in a few words."""
     broken: str
-    """What is wrong when it fails, in a few words, for a list of nodes."""
+    """Problem when it fails, in a few words, for a list of nodes."""
     needs: tuple[str, ...]
-    """Sections without which it can say nothing: run.py answers unknown with the section's reason."""
+    """Sections without which the rung is unknown, with the section's reason."""
     check: Callable[[NodeSubject, Sequence[RuleResult]], RungResult]
-    """Takes the node, and what the health rules said of it."""
+    """Takes the node and the results of the health rules."""
 
     def says(
         self,
@@ -76,7 +76,7 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
         remedy: str = "",
         remember: Mapping[str, datetime] | None = None,
     ) -> RungResult:
-        """This rung's answer."""
+        """Returns this rung's result."""
         evidence = tuple(evidence)
         return RungResult(
             id=self.id,
@@ -85,26 +85,28 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
             reason=reason,
             evidence=evidence,
             remedy=remedy,
-            rests_on=tuple(dict.fromkeys((*self.needs, *(_READ_IN[one.source] for one in evidence if one.source in _READ_IN)))),
+            rests_on=tuple(
+                dict.fromkeys((*self.needs, *(_READ_IN[item.source] for item in evidence if item.source in _READ_IN)))
+            ),
             remember=dict(remember or {}),
         )
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole ladder of one node and its verdict."""
+    """Rungs and verdict of one node."""
 
     rungs: tuple[RungResult, ...] = ()
     verdict: Verdict = Verdict.UNKNOWN
     broken_rung: str = ""
-    """The first broken rung: the first that fails, else the first that nothing proves, else the first that warns."""
+    """First broken rung: the first that fails, else the first that is unknown, else the first that warns."""
     reason: str = ""
-    """One plain sentence; for a ready node too."""
+    """One sentence; for a ready node too."""
     remedy: str = ""
     reached: int = -1
     """Number of the highest rung up to which every one passes, warns, is waived or does not apply; −1 for none."""
     usable: int | None = None
-    """Physical GPUs a workload may count on: of a ready or degraded node; None where their number is unknown."""
+    """Physical GPUs that a workload may count on: of a ready or degraded node; None where unknown."""
     flapping: bool = False
-    """So many changes of verdict lately that the present one may not last."""
+    """Whether the verdict has changed so often recently that the current one may not last."""
     remember: dict[str, datetime] = {}
-    """`rung|name` to a moment: what the rungs want to know at the next look."""
+    """`rung|name` to a moment: history of the rungs for the next run."""

@@ -19,21 +19,21 @@ from fleet.embedded.processes import StartError
 
 @contextmanager
 def running_database(patience: float = 60.0) -> Iterator[None]:
-    """Makes the database answer for as long as the block lasts.
+    """Provides a running database for the block.
 
     One that DATABASE_URL names, or that of a `manage.py run` of the same data folder, is used as it is. Otherwise the
-    embedded one is started, migrated and stopped again. `patience`, in seconds, is for whoever holds the folder and is
-    not ready. Raises CommandError with a sentence.
+    embedded one is started, migrated and stopped again. `patience`, in seconds, is for a process that holds the folder
+    and is not ready. Raises CommandError with a sentence.
     """
     if paths.database_url(settings.MUSTER_HOME) != settings.DATABASE_URL:
         yield
         return
     home_lock = lock.HomeLock(settings.MUSTER_HOME, " ".join(sys.argv[1:2]))
     try:
-        ours = _acquire(home_lock, patience)
+        acquired = _acquire(home_lock, patience)
     except StartError as error:
         raise CommandError(str(error)) from error
-    if not ours:
+    if not acquired:
         yield
         return
     server = Postgres(settings.MUSTER_HOME)
@@ -52,7 +52,7 @@ def running_database(patience: float = 60.0) -> Iterator[None]:
 
 
 def _acquire(home_lock: lock.HomeLock, patience: float) -> bool:
-    """True once the folder is ours, False once a run that holds it is ready to serve us."""
+    """Returns True once the folder is locked here, False once a `manage.py run` that holds it is ready."""
     deadline = time.monotonic() + patience
     while True:
         try:

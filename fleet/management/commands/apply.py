@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fleet.management.commands._database import running_database
 from fleet.models import Role, User
-from fleet.services.applying import Applied, apply
+from fleet.services.documents import Applied, apply
 
 _SIGNS = {"create": "+", "update": "~", "unchanged": "="}
 
@@ -24,11 +24,15 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
         parser.add_argument("--source", default="", help="the name that pages show as managing them (default: the file's name)")
 
-    def handle(self, *_: Any, file: list[str], dry_run: bool, source: str, **options: Any) -> None:
+        parser.add_argument("--prune", action="store_true", help="remove what --source declared before and leaves out now")
+
+    def handle(self, *_: Any, file: list[str], dry_run: bool, source: str, prune: bool = False, **options: Any) -> None:
+        if prune and not source:
+            raise CommandError("--prune needs --source: name the source whose pools and classes are to be pruned.")
         failed = False
         with running_database():
             for name in file:
-                done = apply(_robot(), _read(name), source or name, timezone.now(), dry_run=dry_run)
+                done = apply(_robot(), _read(name), source or name, timezone.now(), dry_run=dry_run, prune=prune)
                 failed |= bool(done.problems)
                 self._say(name, done, dry_run)
         if failed:

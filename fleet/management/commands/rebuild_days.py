@@ -1,4 +1,4 @@
-"""`manage.py rebuild_days [--since DAY]`: the figures of days and hours anew, from the periods they stand for."""
+"""`manage.py rebuild_days [--since DAY]`: computes the figures of days and hours again, from the periods."""
 
 from __future__ import annotations
 

@@ -23,9 +23,11 @@ from django.db import connections
 
 from fleet.embedded import children, lock, paths, processes, sockets
 from fleet.embedded.broker import Broker
+from fleet.embedded.fitness import refuse_unfit
 from fleet.embedded.postgres import Postgres
 from fleet.embedded.processes import StartError
 from fleet.embedded.supervisor import Child, Stopped, Supervisor, on_end_signals, raise_stopped
+from fleet.selectors import demo, installations
 
 FIRST_COLLECTION_S = 10.0  # what clusters that do not answer may cost before the port opens
 
@@ -73,11 +75,11 @@ class Start:
         """Ends by Stopped or StartError, with every child gone either way."""
         before = self.lock.previous
         patience = 10.0 if before is not None and before.port == self.port else 0.0
-        with sockets.reserve_port(self.port, patience) as reserved:
+        with sockets.reserve_port(self.port, patience) as reserved, sockets.reserve_health_port(settings.HEALTH_PORT) as health:
             self.lock.announce(port=self.port, url=self.url)
             try:
                 self.say(f"Muster {settings.VERSION} is starting. Data and logs: {self.home}")
-                link = self._start(reserved)
+                link = self._start(reserved, health)
                 if open_browser:
                     webbrowser.open(link)
                 self.supervisor.watch()
@@ -87,25 +89,31 @@ class Start:
             finally:
                 self.supervisor.stop()
 
-    def _start(self, reserved: socket.socket) -> str:
+    def _start(self, reserved: socket.socket, health: socket.socket) -> str:
         """Everything up to the page; the sign-in link."""
         _log_to(self.home / "log" / "run.log")
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         simulator = self._start_simulator() if settings.IS_SIMULATED else None
+        lived = self._start_lived()
         gate, opener = os.pipe()
-        web = self.supervisor.add(children.web(self.home, reserved, gate))
+        web = self.supervisor.add(children.web(self.home, reserved, health, gate))
         self._start_servers()
         self._migrate()
         self.lock.announce(port=self.port, url=self.url, ready=True)
         if simulator is not None:
-            self._wait_for_kubeconfig(simulator)
+            self._wait_for_kubeconfig(simulator, settings.SIMULATED_KUBECONFIG)
+        if lived is not None:
+            self._wait_for_kubeconfig(lived, demo.kubeconfig())
         self._collect()
+        health.listen(64)
         link = self._greet(reserved)
         os.close(opener)
         self._wait_for_page(web)
         # Last, because the page does not need them, and they would have kept the processors from it.
-        self.supervisor.add(children.worker(self.home))
-        self.supervisor.add(children.beat(self.home))
+        self.supervisor.add(children.worker(self.home, settings.MUSTER_BROKER_URL))
+        self.supervisor.add(children.beat(self.home, settings.MUSTER_BROKER_URL))
+        if settings.DEMO and lived is None:
+            self.supervisor.add(children.demo(self.home))
         return link
 
     def _start_simulator(self) -> Child:
@@ -113,6 +121,13 @@ class Start:
         settings.SIMULATED_KUBECONFIG.unlink(missing_ok=True)  # an earlier start's leads to a port that is closed
         settings.SIMULATED_KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
         return self.supervisor.add(children.simulator(self.home, settings.SIMULATED_KUBECONFIG))
+
+    def _start_lived(self) -> Child | None:
+        """Starts the demonstration now where its month was lived before: its cluster belongs to the first look."""
+        if not (settings.DEMO and demo.is_lived()):
+            return None
+        demo.kubeconfig().unlink(missing_ok=True)
+        return self.supervisor.add(children.demo(self.home))
 
     def _start_servers(self) -> None:
         broker = Broker(self.home) if paths.broker_url(self.home) == settings.MUSTER_BROKER_URL else None
@@ -127,14 +142,17 @@ class Start:
 
     def _migrate(self) -> None:
         try:
+            refuse_unfit(connections["default"])
+            if installations.others():
+                raise StartError(installations.SECOND)
             call_command("migrate", verbosity=0, interactive=False)
-        except DatabaseError as error:
+        except (DatabaseError, UnicodeError) as error:  # the latter for a host name that cannot be one
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise StartError(f"The database cannot be used: {reason}") from error
 
-    def _wait_for_kubeconfig(self, simulator: Child, patience: float = 120.0) -> None:
+    def _wait_for_kubeconfig(self, simulator: Child, kubeconfig: Path, patience: float = 120.0) -> None:
         deadline = time.monotonic() + patience
-        while not settings.SIMULATED_KUBECONFIG.exists():
+        while not kubeconfig.exists():
             if simulator.process is None or simulator.process.poll() is not None or time.monotonic() > deadline:
                 why = processes.last_lines(simulator.log) or "it did not answer in time"
                 raise StartError(f"The simulated fleet did not start: {why} (log: {simulator.log})")
@@ -143,7 +161,7 @@ class Start:
     def _collect(self) -> None:
         from fleet.collectors.errors import ConfigurationError
         from fleet.services.clusters import register_clusters
-        from fleet.services.collection import collect_all
+        from fleet.services.fleet_collection import collect_all
 
         try:
             known = register_clusters()
@@ -161,20 +179,23 @@ class Start:
             time.sleep(0.05)
 
     def _greet(self, reserved: socket.socket) -> str:
-        """Opens the port and says where. Whoever is quicker than gunicorn waits in the socket's queue, not in vain."""
+        """Opens the port and prints its address. Requests that come before the web server is ready wait in the socket's queue."""
         from fleet.services.sign_in import create_owner_link
 
         link = create_owner_link(self.url)
         # From here on the children alone speak to the database.
         connections.close_all()
         reserved.listen(256)
+        if not settings.METRICS_ARE_PUBLIC:
+            header = '"Authorization: Bearer $(python3 manage.py metrics_token)"'
+            self.say(f"Metrics for Prometheus: curl -H {header} {self.url}metrics")
         self.say("Muster is running. Ctrl-C stops it. This link signs you in, once:")
         self.say(link)
         return link
 
 
 def _answers(port: int) -> bool:
-    """Whether somebody speaks HTTP there, whatever the answer: ALLOWED_HOSTS may not name this address."""
+    """Returns whether an HTTP server answers, with any status: ALLOWED_HOSTS may not name this address."""
     connection = http.client.HTTPConnection(sockets.HOST, port, timeout=5)
     try:
         connection.request("GET", "/healthz")
@@ -186,11 +207,13 @@ def _answers(port: int) -> bool:
 
 
 def _log_to(log: Path) -> None:
-    """The terminal is for people: what our own code logs goes to a file like everybody else's."""
+    """Writes this process's log to a file, as the child processes do: the terminal is for people."""
     log.parent.mkdir(parents=True, exist_ok=True)
     logging.captureWarnings(True)
     handler = logging.FileHandler(log)
     root = logging.getLogger()
-    handler.setFormatter(root.handlers[0].formatter if root.handlers else None)
+    for own in root.handlers[:1]:
+        handler.setFormatter(own.formatter)
+        handler.filters[:] = own.filters  # the format needs what they add to a record
     root.handlers[:] = [handler]
     log.chmod(0o600)

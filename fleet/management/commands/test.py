@@ -18,8 +18,8 @@ from fleet.embedded.postgres import Postgres
 from fleet.embedded.processes import StartError
 from fleet.embedded.supervisor import Stopped, on_end_signals, raise_stopped
 
-# What the developer's own installation is told must not reach the tests.
-OURS = (
+# The settings of the developer's own installation must not reach the tests.
+SETTINGS = (
     "MUSTER_",
     "DATABASE_URL",
     "SECRET_KEY",
@@ -31,6 +31,23 @@ OURS = (
     "DEBUG",
     "PG",
 )
+
+
+INSTALLATIONS = ("tests/browser", "tests/day", "tests/embedded")
+"""Tests that start whole installations and mostly wait for them: the browser's beside the others', and no further ones."""
+MOST_WORKERS = 4
+
+
+def stages(arguments: tuple[str, ...], cores: int = os.cpu_count() or 1) -> list[tuple[str, ...]]:
+    """Returns the runs of pytest, one after the other: first every test that shares a machine, then whole installations.
+
+    Arguments that name tests, or choose workers, are one run.
+    """
+    names_tests = any(not argument.startswith("-") or argument.startswith("-n") for argument in arguments)
+    if names_tests or cores < 2:
+        return [arguments]
+    many = ("-n", str(min(cores, MOST_WORKERS)), "--dist", "loadfile", *(f"--ignore={path}" for path in INSTALLATIONS))
+    return [(*arguments, *many), (*arguments, "-n", "2", "--dist", "loadgroup", *INSTALLATIONS)]
 
 
 class Command(BaseCommand):
@@ -72,19 +89,22 @@ class Command(BaseCommand):
             database.start()
             broker.wait()
             database.wait()
-            return _pytest(arguments, _environment(home))
+            environment = _environment(home)
+            codes = [_pytest(stage, environment) for stage in stages(arguments)]
+            return next((code for code in codes if code), 0)
         finally:
             broker.stop()
             database.stop()
 
 
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
     return {
         **kept,
         "DATABASE_URL": paths.database_url(home),
         "MUSTER_BROKER_URL": paths.broker_url(home),
         "MUSTER_HOME": str(home),
+        "MUSTER_DEMO": "no",
         "MUSTER_NO_BOOTSTRAP": "1",
     }
 

@@ -1,1 +1,1 @@
-"""From the outbox to people: grace and match decide what is told to whom, send delivers it, targets and guard keep it safe."""
+"""Turns events into notifications: grace and match decide what is sent, send delivers it, targets and guard protect it."""

@@ -4,11 +4,15 @@ While `only_outside` holds, every connection that this thread of control makes i
 address it really goes to: an audit hook of the interpreter sees it, whichever library opens the socket. A name that leads
 outside when it is checked and inside when it is used (DNS rebinding), a redirect, a second host that a library looks up by
 itself: all meet the same question. There is nothing between the check and the use.
+
+Through a proxy (HTTPS_PROXY, HTTP_PROXY, NO_PROXY) the connection goes to the proxy alone, and the host that each request names
+to it is looked up and checked before the request is sent. What the proxy then resolves is the proxy's to restrict.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -16,6 +20,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from django.conf import settings
 
@@ -55,6 +61,10 @@ _CARRIERS = (
 )
 
 
+_INTERNAL_NAMES = (".internal", ".local", ".localhost", ".svc", ".lan", ".corp", ".home", ".home.arpa", ".intranet", ".private")
+_TO_PROXY = re.compile(rb"[A-Z]+ (?:(?P<url>https?://\S+)|\[?(?P<host>[^\s\[\]/]+?)\]?:\d+) HTTP/1")
+
+
 class RefusedError(OSError):
     """A connection that must not be made. Its text is a sentence for people."""
 
@@ -69,29 +79,55 @@ def refusal(address: Address) -> str:
     return next((word for form in forms for net, word in _NETWORKS if form.version == net.version and form in net), "")
 
 
-def check_host(host: str) -> None:
-    """Looks a host up and raises RefusedError where any of its addresses is not to be spoken to, or where there is none."""
+def check_host(host: str, *, resolved_by_proxy: bool = False) -> None:
+    """Looks a host up and raises RefusedError where any of its addresses is not to be spoken to, or where there is none.
+
+    With `resolved_by_proxy` a public name without an address here is left to the proxy.
+    """
     name = host.strip("[]").rstrip(".").lower()
     try:
-        found = {str(row[4][0]) for row in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
+        rows = {str(row[4][0]) for row in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError) as error:
+        if resolved_by_proxy and "." in name and parse(name) is None and not name.endswith(_INTERNAL_NAMES):
+            return
         raise RefusedError(f"The host {host} cannot be found.") from error
-    for text in sorted(found):
+    for text in sorted(rows):
         address = parse(text)
         if address is None or (why := _why(address, name)):
             raise RefusedError(_sentence(host, text, why if address else "no address of the internet"))
+
+
+def proxy_for(address: str) -> str:
+    """Returns the proxy that the environment names for an address, or an empty string."""
+    parts = urlsplit(address)
+    host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+    if proxy_bypass_environment(host):
+        return ""
+    proxies = getproxies_environment()
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 @contextmanager
 def only_outside() -> Iterator[Watch]:
     """While it lasts, connections into Muster's own network fail with RefusedError. Yields what was refused."""
     _listen()
-    watch = Watch()
+    watch = Watch(proxies=_proxies())
     token = _WATCH.set(watch)
     try:
         yield watch
     finally:
         _WATCH.reset(token)
+
+
+def _proxies() -> frozenset[tuple[str, int]]:
+    """Host and port of each proxy of the environment."""
+    proxies = set()
+    for scheme in ("http", "https"):
+        parts = urlsplit(proxy_for(f"{scheme}://muster.invalid"))
+        if parts.hostname:
+            proxies.add((parts.hostname.rstrip("."), parts.port or (443 if parts.scheme == "https" else 80)))
+    return frozenset(proxies)
 
 
 @dataclass
@@ -100,6 +136,9 @@ class Watch:
 
     host: str = ""
     refused: str = ""
+    proxies: frozenset[tuple[str, int]] = frozenset()
+    checking: bool = False
+    """While a host that a request names is looked up: that look-up opens no connection."""
 
 
 _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
@@ -115,16 +154,18 @@ def _listen() -> None:
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if not event.startswith("socket."):
+    if not event.startswith(("socket.", "http.client.send")):
         return
     watch = _WATCH.get()
-    if watch is None:
+    if watch is None or watch.checking:
         return
     if event == "socket.getaddrinfo":
         host = arguments[0]
         watch.host = (host.decode() if isinstance(host, bytes) else str(host or "")).rstrip(".").lower()
     elif event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         _judge(watch, arguments[1])
+    elif event == "http.client.send" and watch.proxies:
+        _judge_request(watch, arguments[1])
 
 
 def _judge(watch: Watch, to: Any) -> None:
@@ -133,10 +174,31 @@ def _judge(watch: Watch, to: Any) -> None:
         return
     text = str(to[0]) if isinstance(to, tuple) and to else "a socket file"
     address = parse(text)
+    if address is not None and (watch.host or text, to[1]) in watch.proxies:
+        return
     why = "no address of the internet" if address is None else _why(address, watch.host)
     if why:
-        watch.refused = watch.refused or _sentence(watch.host or text, text, why)
-        raise RefusedError(watch.refused)
+        _refuse(watch, _sentence(watch.host or text, text, why))
+
+
+def _judge_request(watch: Watch, data: Any) -> None:
+    """Raises RefusedError where the head of a request names a host to a proxy that must not be reached."""
+    match = _TO_PROXY.match(data) if isinstance(data, bytes | bytearray) else None
+    if match is None:
+        return
+    host = (urlsplit(match["url"].decode("latin-1")).hostname if match["url"] else match["host"].decode("latin-1")) or ""
+    watch.checking = True
+    try:
+        check_host(host, resolved_by_proxy=settings.NOTIFY_PROXY_RESOLVES)
+    except RefusedError as error:
+        _refuse(watch, str(error))
+    finally:
+        watch.checking = False
+
+
+def _refuse(watch: Watch, sentence: str) -> None:
+    watch.refused = watch.refused or sentence
+    raise RefusedError(watch.refused)
 
 
 def _why(address: Address, host: str) -> str:

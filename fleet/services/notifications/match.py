@@ -1,4 +1,4 @@
-"""Rules × notices → deliveries: what is told to whom, what goes out together, what waits, and what is not told again."""
+"""Matches events with rules: what is sent to which target, what is grouped, what waits, and what is not repeated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from fleet.domain.findings import Severity
-from fleet.models import Delivery, DeliveryItem, Mute, Notice, NotificationRule, PoolMembership
+from fleet.models import Delivery, DeliveryItem, Notice, NotificationRule, PoolMembership, Silence
 from fleet.services import locks
 from fleet.services.notifications import grace
 
@@ -38,11 +38,11 @@ def match(now: datetime) -> int:
     notices = list(waiting)
     rules = list(NotificationRule.objects.filter(enabled=True).select_related("target")) if notices else []
     if rules:
-        mutes = list(Mute.objects.filter(until__gt=now))
+        silences = list(Silence.objects.filter(until__gt=now))
         desk = _Desk(rules, notices, now)
         pools = _pools(notices)
         for notice in notices:
-            if not _is_muted(notice, mutes):
+            if not _is_silenced(notice, silences):
                 for rule in rules:
                     if fits(rule, notice, pools[notice.pk]):
                         desk.take(rule, notice)
@@ -51,8 +51,10 @@ def match(now: datetime) -> int:
 
 
 def fits(rule: NotificationRule, notice: Notice, pools: Set[str]) -> bool:
-    """Whether a rule asks for a notice; severities are asked of findings, verdicts of bad verdicts. `pools` are all that the
-    notice concerns, be it that a figure of its node counts for one of them only."""
+    """Whether a rule asks for a notice; severities are asked of findings, verdicts of bad verdicts.
+
+    `pools` are all that the notice concerns, be it that a figure of its node counts for one of them only.
+    """
     if rule.kinds and notice.kind not in rule.kinds:
         return False
     if rule.clusters and (notice.cluster is None or notice.cluster.name not in rule.clusters):
@@ -100,7 +102,7 @@ class _Desk:
 
     def __init__(self, rules: Sequence[NotificationRule], notices: Sequence[Notice], now: datetime) -> None:
         self.now = now
-        self.told: dict[tuple[int, str], list[tuple[Notice, Delivery]]] = defaultdict(list)
+        self.delivered: dict[tuple[int, str], list[tuple[Notice, Delivery]]] = defaultdict(list)
         had = (
             DeliveryItem.objects.filter(rule__in=rules, notice__key__in={notice.key for notice in notices})
             .filter(notice__recovery=False)
@@ -109,11 +111,11 @@ class _Desk:
             .order_by("notice__at", "id")
         )
         for item in had:
-            self.told[item.rule_id or 0, item.notice.key].append((item.notice, item.delivery))
+            self.delivered[item.rule_id or 0, item.notice.key].append((item.notice, item.delivery))
 
     def take(self, rule: NotificationRule, notice: Notice) -> None:
         """One notice that fits the rule."""
-        had = self.told[rule.pk, notice.key]
+        had = self.delivered[rule.pk, notice.key]
         if notice.recovery:
             self._take_recovery(rule, notice, had)
             return
@@ -125,7 +127,7 @@ class _Desk:
         had.append((notice, self._join(rule, notice)))
 
     def _take_recovery(self, rule: NotificationRule, notice: Notice, had: list[tuple[Notice, Delivery]]) -> None:
-        """Told to whoever was told the news; news that is still held for its repetition goes together with its recovery."""
+        """Sends a recovery to the targets that got the event; drops both where the event is still held as a repetition."""
         if not had:
             return
         news, delivery = had[-1]
@@ -133,7 +135,7 @@ class _Desk:
             gone = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=0).update(
                 state=_State.SUPPRESSED,
                 ended_at=self.now,
-                error="It repeats what was told, and was good again before it was due.",
+                error="A repetition that recovered before it was due.",
             )
             if gone:
                 had.pop()
@@ -145,7 +147,7 @@ class _Desk:
         return quiet_until(rule, notice, self.now) or self.now + timedelta(seconds=rule.group_s)
 
     def _join(self, rule: NotificationRule, notice: Notice) -> Delivery:
-        """Adds to the message that waits for company, or opens one."""
+        """Adds to the open delivery of the group, or creates one."""
         due = self._due(rule, notice)
         open_one = Delivery.objects.select_for_update().filter(
             rule=rule, state=_State.WAITING, tries=0, held=False, is_test=False, due_at__gt=self.now
@@ -167,14 +169,14 @@ class _Desk:
         return delivery
 
 
-def _is_muted(notice: Notice, mutes: Sequence[Mute]) -> bool:
-    """Muted findings are not told, and neither is their end."""
+def _is_silenced(notice: Notice, silences: Sequence[Silence]) -> bool:
+    """Silenced findings are not notified, and neither is their end."""
     return notice.kind == "finding" and any(
-        mute.rule == notice.detail.get("rule")
-        and mute.key in ("", notice.detail.get("key"))
-        and mute.node_id in (None, notice.node_id)
-        and mute.cluster_id in (None, notice.cluster_id)
-        for mute in mutes
+        silence.rule == notice.detail.get("rule")
+        and silence.key in ("", notice.detail.get("key"))
+        and silence.node_id in (None, notice.node_id)
+        and silence.cluster_id in (None, notice.cluster_id)
+        for silence in silences
     )
 
 

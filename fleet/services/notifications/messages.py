@@ -65,14 +65,14 @@ def _headline(notices: Sequence[Notice]) -> str:
 
 
 def _counted(kind: str, count: int) -> str:
-    one, many = {
+    result, many = {
         "verdict": ("node is not well", "nodes are not well"),
         "finding": ("finding", "findings"),
-        "cluster": ("cluster cannot be read", "clusters cannot be read"),
+        "cluster": ("cluster unreachable", "clusters unreachable"),
         "request": ("step of a request", "steps of requests"),
         "recovery": ("recovery", "recoveries"),
     }.get(kind, (f"notice of {kind}", f"notices of {kind}"))
-    return f"{count} {one if count == 1 else many}"
+    return f"{count} {result if count == 1 else many}"
 
 
 def _many(notices: Sequence[Notice]) -> str:
@@ -94,11 +94,13 @@ def _tone(notices: Sequence[Notice]) -> str:
 
 
 def link(notice: Notice) -> str:
-    """Where to read on, if MUSTER_URL is set."""
+    """Returns where to read on, if MUSTER_URL is set: of a finding, the incident that holds it when the link is opened."""
     if settings.PUBLIC_URL and notice.detail.get("request"):
         return f"{settings.PUBLIC_URL}/requests/{notice.detail['request']}/"
     if not settings.PUBLIC_URL or notice.cluster is None:
         return ""
+    if notice.detail.get("finding"):
+        return settings.PUBLIC_URL + reverse("incident", args=[notice.detail["finding"]])
     cluster = notice.cluster.name
     path = reverse("node", args=[cluster, notice.node.name]) if notice.node else reverse("cluster", args=[cluster])
     return settings.PUBLIC_URL + path

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from fleet.services.notifications import guard
+from fleet.domain.refusals import FieldError
+from fleet.services.notifications import guard, neutral
 from fleet.services.notifications.messages import Message
 from fleet.services.notifications.outcomes import Sent
 
@@ -85,12 +86,8 @@ KINDS: dict[str, Kind] = {
 }
 
 
-class AddressError(Exception):
-    """An address that is not taken; its text is a sentence for people and repeats nothing of the address but its kind."""
-
-
 def check(address: str) -> str:
-    """Looks at an address and returns it as it may be shown, without its secrets. Raises AddressError or guard.RefusedError."""
+    """Looks at an address and returns it as it may be shown, without its secrets. Raises FieldError or guard.RefusedError."""
     plugin, kind = _open(address)
     host = _host(plugin, kind)
     if host:
@@ -103,20 +100,20 @@ def check(address: str) -> str:
 
 
 def send(address: str, message: Message) -> Sent:
-    """One try. Apprise tells whether it worked; what it logged says why not."""
+    """Sends once. Apprise returns whether it worked; its log has the reason."""
     try:
         plugin, kind = _open(address)
-    except AddressError as error:
+    except FieldError as error:
         return Sent(False, str(error), lasting=True)
     if kind.label == "PagerDuty" and message.key and not plugin.dedup:
         plugin.dedup = message.key[:255]  # the recovery resolves what the news opened
     library = _library()
     sender = library.Apprise(asset=plugin.asset)
     sender.add(plugin)
-    with guard.only_outside() as watch, _listening() as said:
+    with guard.only_outside() as watch, _listening() as value:
         done = sender.notify(
-            title=message.title,
-            body=message.text or message.title,
+            title=neutral.line(message.title),
+            body=neutral.body(message.text or message.title),
             notify_type=message.tone,
             body_format=library.NotifyFormat.TEXT,
         )
@@ -124,7 +121,7 @@ def send(address: str, message: Message) -> Sent:
         return Sent(True)
     if watch.refused:
         return Sent(False, watch.refused, lasting=True)
-    return Sent(False, _without(address, " ".join(said)) or "The service did not take the message.")
+    return Sent(False, _without(address, " ".join(value)) or "The service did not take the message.")
 
 
 def _open(address: str) -> tuple[Any, Kind]:
@@ -135,19 +132,19 @@ def _open(address: str) -> tuple[Any, Kind]:
     with _listening():
         parsed = url_to_dict(address)
         if not parsed:
-            raise AddressError(f"This is no address of a messenger. Known are: {', '.join(known_labels())}.")
+            raise FieldError("address", f"Not the address of a known messenger. Known messengers: {', '.join(known_labels())}.")
         kind = KINDS.get(parsed["schema"])
         if kind is None:
-            raise AddressError(f"Addresses of this kind are not taken. Known are: {', '.join(known_labels())}.")
+            raise FieldError("address", f"Addresses of this kind are not taken. Known are: {', '.join(known_labels())}.")
         odd = sorted(_parameters(parsed) - kind.parameters)
         if odd:
-            raise AddressError(f"{kind.label} addresses may not carry {', '.join(odd)}.")
+            raise FieldError("address", f"{kind.label} addresses may not carry {', '.join(odd)}.")
         try:
             plugin = library.Apprise.instantiate(parsed, asset=_asset(), suppress_exceptions=False)
         except (TypeError, ValueError, AttributeError) as error:
-            raise AddressError(f"This is not a whole {kind.label} address. It looks like {kind.example}.") from error
+            raise FieldError("address", f"This is not a whole {kind.label} address. It looks like {kind.example}.") from error
     if plugin is None:
-        raise AddressError(f"{kind.label} cannot be used here: a library it needs is not installed.")
+        raise FieldError("address", f"{kind.label} cannot be used here: a library it needs is not installed.")
     return plugin, kind
 
 
@@ -201,19 +198,19 @@ def _asset() -> apprise.AppriseAsset:
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """What Apprise logs meanwhile, and only to us: its lines may name parts of an address."""
-    said: list[str] = []
+    """Captures Apprise's log, and keeps it from other handlers: its lines may contain parts of an address."""
+    rows: list[str] = []
 
     class Ear(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            rows.append(record.getMessage())
 
     logger, ear = logging.getLogger("apprise"), Ear(logging.WARNING)
     before = logger.propagate
     logger.addHandler(ear)
     logger.propagate = False
     try:
-        yield said
+        yield rows
     finally:
         logger.removeHandler(ear)
         logger.propagate = before

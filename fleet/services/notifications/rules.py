@@ -9,8 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from fleet.domain import news
 from fleet.domain.findings import Severity
+from fleet.domain.history import reportable
 from fleet.models import Delivery, NotificationRule, User
 from fleet.services.audit import audit
 from fleet.services.notifications.targets import drop_waiting
@@ -64,8 +64,8 @@ def _check(rule: NotificationRule) -> None:
         words = getattr(rule, name)
         if not isinstance(words, list) or not all(isinstance(word, str) and 0 < len(word) <= 253 for word in words):
             errors[name] = ["Give a list of names."]
-    if not errors and set(rule.verdicts) - set(news.BAD):
-        errors["verdicts"] = [f"Choose from {', '.join(news.BAD)}: these are told when a node turns to them."]
+    if not errors and set(rule.verdicts) - set(reportable.BAD):
+        errors["verdicts"] = [f"Choose from {', '.join(reportable.BAD)}: these are notified when a node turns to them."]
     if rule.min_severity not in set(Severity):
         errors["min_severity"] = [f"Choose one of {', '.join(Severity)}."]
     for name in ("group_s", "repeat_s"):
@@ -78,9 +78,9 @@ def _check(rule: NotificationRule) -> None:
 
 
 def _said(rule: NotificationRule) -> dict[str, Any]:
-    said = {name: getattr(rule, name) for name in FIELDS if name != "target"}
+    result = {name: getattr(rule, name) for name in FIELDS if name != "target"}
     return {
-        **said,
+        **result,
         "target": rule.target.name,
         "quiet_from": str(rule.quiet_from or ""),
         "quiet_until": str(rule.quiet_until or ""),

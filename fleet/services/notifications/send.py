@@ -1,7 +1,7 @@
-"""Deliveries on their way: claimed by one worker, sent, marked; tried again with growing pauses, given up in the end.
+"""Sends deliveries: one worker claims, sends and marks each; failures are retried with growing delays, a bounded number of times.
 
-Claim, send and mark are three steps. A worker that dies between the last two leaves a message that was sent and is not
-marked: it goes out once more when the claim has run out. Receivers of webhooks tell it by its Muster-Delivery.
+Claim, send and mark are three steps. A worker that dies between the last two leaves a sent message unmarked: it is sent
+again when the claim expires. Receivers of webhooks recognise it by Muster-Delivery.
 """
 
 from __future__ import annotations
@@ -25,14 +25,16 @@ from fleet.services.notifications.secrets import UnreadableError
 MOST_TRIES = 8
 FIRST_PAUSE_S, LONGEST_PAUSE_S, LONGEST_WAIT_S = 15.0, 900.0, 3600.0
 LEASE = timedelta(seconds=settings.COLLECT_HARD_LIMIT_S + 30)
-"""Longer than any task lives: what a living worker has claimed nobody else takes."""
+"""Longer than any task lives: no other worker takes what a living one has claimed."""
 TOO_OLD = timedelta(days=2)
 _State = Delivery.State
 
 
 def notify(clock: Callable[[], datetime] = timezone.now, budget_s: float = 60.0) -> int:
-    """One round: sorts the outbox, then sends what is due, one after the other, for as long as the budget lasts; how many
-    were tried. The next round comes in seconds, and rounds of several workers share the work."""
+    """One round: sorts the outbox, then sends what is due, one after the other, for as long as the budget lasts.
+
+    How many were tried. The next round comes in seconds, and rounds of several workers share the work.
+    """
     while match.match(clock()):
         pass
     deadline, tried = time.monotonic() + budget_s, 0
@@ -43,9 +45,9 @@ def notify(clock: Callable[[], datetime] = timezone.now, budget_s: float = 60.0)
 
 
 def claim(now: datetime) -> Delivery | None:
-    """The next delivery that is due, ours alone until the lease is over; what has had its tries is given up on the way.
+    """Claims the next due delivery until the lease ends; marks those without attempts left as failed.
 
-    A target that fails holds back what came after, so that a recovery never overtakes its news; tests go at once.
+    A failing target delays its later deliveries, so that a recovery never overtakes its event; tests are sent at once.
     """
     while True:
         with transaction.atomic():
@@ -79,19 +81,21 @@ def _next(now: datetime) -> Delivery | None:
 
 
 def mark(delivery: Delivery, sent: Sent, now: datetime) -> None:
-    """Writes how the try ended, unless the claim has run out and another try began meanwhile."""
-    mine = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=delivery.tries)
+    """Stores the outcome of an attempt, unless the claim expired and another attempt began."""
+    result = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=delivery.tries)
     if sent.ok:
-        mine.update(state=_State.SENT, sent_at=now, ended_at=now, error="")
+        result.update(state=_State.SENT, sent_at=now, ended_at=now, error="")
     elif sent.lasting or delivery.tries >= MOST_TRIES or delivery.is_test:
-        mine.update(state=_State.FAILED, ended_at=now, error=sent.error)
+        result.update(state=_State.FAILED, ended_at=now, error=sent.error)
     else:
-        mine.update(due_at=now + timedelta(seconds=pause(delivery.tries, sent.wait_s)), error=sent.error)
+        result.update(due_at=now + timedelta(seconds=pause(delivery.tries, sent.wait_s)), error=sent.error)
 
 
 def pause(tries: int, asked_s: float | None) -> float:
-    """Seconds until the next try: doubled each time, with a tenth of chance so that many do not come back at once; never
-    sooner than the receiver asked, within reason."""
+    """Seconds until the next try: doubled each time, with a tenth of chance so that many do not come back at once.
+
+    Never sooner than the receiver asked, within reason.
+    """
     own = min(FIRST_PAUSE_S * 2 ** (tries - 1), LONGEST_PAUSE_S) * random.uniform(0.9, 1.1)  # noqa: S311 nothing to guess
     return max(own, min(asked_s or 0.0, LONGEST_WAIT_S))
 
@@ -105,7 +109,7 @@ def _deliver(delivery: Delivery, now: datetime) -> Sent:
         return Sent(False, str(error), lasting=True)
     message = compose(delivery)
     if not delivery.is_test and not message.body["notices"]:
-        return Sent(False, "What it told of is gone with its node or cluster.", lasting=True)
+        return Sent(False, "Its node or cluster was deleted.", lasting=True)
     if delivery.target.kind == "webhook":
         return webhooks.send(address, secret, message, now)
     return messengers.send(address, message)

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from fleet.domain.refusals import FieldError
 from fleet.models import Delivery, NotificationTarget, User
 from fleet.services.audit import audit
 from fleet.services.notifications import guard, messengers, webhooks
@@ -21,7 +22,7 @@ _SHORTEST_SECRET = 16
 
 
 def create(actor: User, *, name: str, kind: str, address: str, secret: str = "") -> tuple[NotificationTarget, str]:
-    """The new target and, for a webhook, the secret that signs it: given, or made here. It is told this once only.
+    """Creates a target. Returns it and, for a webhook, the secret that signs it: given, or generated; it is shown only once.
 
     Raises ValidationError by field.
     """
@@ -90,7 +91,7 @@ def _fill(target: NotificationTarget, *, name: str, address: str, secret: str) -
         try:
             target.shown = _shown(target.kind, address)
             target.address = seal(address)
-        except (ValueError, guard.RefusedError, messengers.AddressError) as error:
+        except (ValueError, guard.RefusedError, FieldError) as error:
             errors["address"] = [str(error)]
     if secret and target.kind != "webhook":
         errors["secret"] = ["Only webhooks are signed."]

@@ -1,4 +1,4 @@
-"""Signed webhooks: one POST of JSON, which the receiver can tell from a forgery and from a repetition.
+"""Signed webhooks: one POST of JSON, signed against forgery and numbered against repetition.
 
     Muster-Delivery: <uuid of the message, the same at every try>      Idempotency-Key: the same
     Muster-Timestamp: <seconds since 1970, of this try>
@@ -16,7 +16,7 @@ import ssl
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import certifi
 import urllib3
@@ -36,7 +36,7 @@ def check(address: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("A webhook's address begins with https:// (or http://) and names a host.")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("Leave user and password out of the address: the signature tells the receiver who asks.")
+        raise ValueError("Remove user and password from the address: the signature identifies the sender.")
     if parts.fragment or any(ord(letter) <= 32 for letter in address):
         raise ValueError("The address holds a blank or a # part, which no server ever sees.")
     port = parts.port  # ValueError outside 0 to 65535
@@ -53,26 +53,31 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
 
 
 def send(address: str, secret: str, message: Message, now: datetime) -> Sent:
-    """One try: one POST, no redirect is followed."""
+    """One try: one POST, no redirect is followed, nothing inside of Muster's own network is reached."""
     body = json.dumps(message.body, ensure_ascii=False, separators=(",", ":")).encode()
+    with guard.only_outside() as watch:
+        sent = post(address, secret, body, message.body["id"], now)
+    return Sent(False, watch.refused, lasting=True) if watch.refused else sent
+
+
+def post(address: str, secret: str, body: bytes, delivery: str, now: datetime) -> Sent:
+    """Posts JSON once, signed, directly or through the proxy of the environment. `delivery` is the same at every try."""
     stamp = int(now.timestamp())
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"Muster/{settings.VERSION}",
-        "Muster-Delivery": message.body["id"],
-        "Idempotency-Key": message.body["id"],
+        "Muster-Delivery": delivery,
+        "Idempotency-Key": delivery,
         "Muster-Timestamp": str(stamp),
         "Muster-Signature": sign(secret, stamp, body),
     }
     timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
-    with guard.only_outside() as watch, urllib3.PoolManager(num_pools=1, ssl_context=_trust()) as pool:
+    with _pool(address) as pool:
         try:
             answer = pool.request(
                 "POST", address, body=body, headers=headers, timeout=timeout, retries=False, redirect=False, preload_content=False
             )
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if watch.refused:
-                return Sent(False, watch.refused, lasting=True)
             return Sent(False, _reason(error))
         status, wait, to = answer.status, answer.headers.get("Retry-After"), answer.headers.get("Location")
         answer.close()
@@ -91,11 +96,24 @@ def send(address: str, secret: str, message: Message, now: datetime) -> Sent:
     )
 
 
+def _pool(address: str) -> urllib3.PoolManager:
+    proxy = guard.proxy_for(address)
+    if not proxy:
+        return urllib3.PoolManager(num_pools=1, ssl_context=_trust())
+    auth = urlsplit(proxy)
+    headers = None
+    if auth.username:
+        headers = urllib3.make_headers(proxy_basic_auth=f"{unquote(auth.username)}:{unquote(auth.password or '')}")
+    return urllib3.ProxyManager(proxy, num_pools=1, ssl_context=_trust(), proxy_ssl_context=_trust(), proxy_headers=headers)
+
+
 def _reason(error: Exception) -> str:
-    """In words that name neither address nor path."""
+    """Returns the reason in words that contain neither address nor path."""
     match error:
+        case urllib3.exceptions.ProxyError():
+            return "The proxy does not respond, or refuses this address."
         case urllib3.exceptions.NewConnectionError() | urllib3.exceptions.NameResolutionError():
-            return "No connection: nobody listens there, or the name leads nowhere."
+            return "Connection refused, or the name does not resolve."
         case urllib3.exceptions.ConnectTimeoutError():
             return f"No connection within {CONNECT_S:.0f} s."
         case urllib3.exceptions.ReadTimeoutError():

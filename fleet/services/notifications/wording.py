@@ -1,4 +1,4 @@
-"""Notices in words: what happened, where, and what to do. One sentence in the title, the rest below it."""
+"""Texts of events: what happened, where, and what to do. One sentence in the title, the rest in the text."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime
 
 from fleet.domain.findings import Severity
 from fleet.models import Cluster, FindingRow, Node, Notice, VerdictPeriod
-from fleet.services import notices
+from fleet.services import outbox
 
-_TURNED = {"not_ready": "is not ready", "unknown": "is unknown: nobody can tell whether it is ready"}
+_TURNED = {"not_ready": "is not ready", "unknown": "is unknown: its readiness cannot be determined"}
 _SEVERITIES = {"not_ready": Severity.CRITICAL, "unknown": Severity.WARNING}
 _BACK = {"ready": "is ready again", "degraded": "is usable again, though degraded"}
 
 
 def bad_verdict(period: VerdictPeriod, at: datetime) -> Notice:
-    """A node turned bad; to be told as of `at`."""
+    """Returns the event of a node that turned bad at `at`."""
     detail = {"verdict": period.verdict, "broken_rung": period.broken_rung or None, "reason": period.reason}
-    return notices.draft(
+    return outbox.draft(
         "verdict",
         f"node:{period.node_id}",
         at,
@@ -30,10 +30,10 @@ def bad_verdict(period: VerdictPeriod, at: datetime) -> Notice:
 
 
 def good_verdict(node: Node, verdict: str, since: datetime, was: Sequence[str], at: datetime) -> Notice:
-    """A node of which `was` was told is good again; `verdict` is "gone" where it left its cluster instead."""
+    """Returns the recovery of a node with the verdicts `was`; `verdict` is "gone" where it left its cluster instead."""
     title = f"{node.name} {_BACK[verdict]}" if verdict in _BACK else f"{node.name} has left {node.cluster.name}"
-    words = ", then ".join(one.replace("_", " ") for one in was)
-    return notices.draft(
+    words = ", then ".join(item.replace("_", " ") for item in was)
+    return outbox.draft(
         "verdict",
         f"node:{node.pk}",
         at,
@@ -47,15 +47,18 @@ def good_verdict(node: Node, verdict: str, since: datetime, was: Sequence[str], 
 
 
 def finding_key(row: FindingRow) -> str:
-    """The same each time this finding opens."""
+    """Returns the key of a finding's events, the same each time it opens."""
     return f"finding:{row.cluster_id or 0}:{row.node_id or 0}:{row.rule}:{row.key}"
 
 
 def finding(row: FindingRow, at: datetime, *, recovery: bool) -> Notice:
-    """A finding that was opened, or resolved."""
+    """Returns the event of a finding that opened or was resolved."""
     where = f"{row.node.name}: " if row.node else f"{row.cluster.name}: " if row.cluster else ""
-    detail = {"rule": row.rule, "key": row.key, "subject": row.subject, "rung": row.rung or None, "evidence": row.evidence[:10]}
-    return notices.draft(
+    detail = {
+        "finding": row.pk, "rule": row.rule, "key": row.key, "subject": row.subject, "rung": row.rung or None,
+        "evidence": row.evidence[:10],
+    }  # fmt: skip
+    return outbox.draft(
         "finding",
         finding_key(row),
         at,
@@ -75,14 +78,14 @@ def cluster_key(cluster: Cluster) -> str:
 
 
 def unreadable(cluster: Cluster, since: datetime) -> Notice:
-    """A cluster could not be read for as long as makes its verdicts unknown."""
-    read = f"The last good reading was at {cluster.read_at:%d %b %H:%M} UTC." if cluster.read_at else "It was never read."
-    return notices.draft(
+    """Returns the event of a cluster that was unreachable for so long that its verdicts are unknown."""
+    read = f"Last successful run: {cluster.read_at:%d %b %H:%M} UTC." if cluster.read_at else "It was never read."
+    return outbox.draft(
         "cluster",
         cluster_key(cluster),
         since,
-        f"Cluster {cluster.name} cannot be read",
-        _lines(cluster.error, f"{read} What is known of its nodes is that old."),
+        f"Cluster {cluster.name} is unreachable",
+        _lines(cluster.error, f"{read} Its nodes show last known data."),
         cluster=cluster,
         severity=Severity.CRITICAL,
         detail={"error": cluster.error},
@@ -90,13 +93,13 @@ def unreadable(cluster: Cluster, since: datetime) -> Notice:
 
 
 def readable(cluster: Cluster, since: datetime, at: datetime) -> Notice:
-    """Such a cluster is read again."""
-    return notices.draft(
+    """Returns the recovery of an unreachable cluster."""
+    return outbox.draft(
         "cluster",
         cluster_key(cluster),
         at,
-        f"Cluster {cluster.name} is read again",
-        f"It could not be read for {minutes(at, since)} min.",
+        f"Cluster {cluster.name} is reachable again",
+        f"It was unreachable for {minutes(at, since)} min.",
         cluster=cluster,
         severity=Severity.CRITICAL,
         recovery=True,
@@ -104,23 +107,24 @@ def readable(cluster: Cluster, since: datetime, at: datetime) -> Notice:
     )
 
 
-_STATES = {"kept": "keeps its promise again", "at_risk": "is at risk", "broken": "is broken", "unknown": "is not judged"}
+_STATES = {"met": "meets its definition again", "at_risk": "is at risk", "violated": "is violated"}
 
 
-def promise(kind: str, slug: str, state: str, was: str, reasons: Sequence[str], at: datetime) -> Notice:
-    """A pool (kind `pool`) or class that is kept, at risk or broken from now on; `was` is its state before, empty for none."""
+def compliance(subject: tuple[str, str], state: str, was: str, texts: Sequence[str], at: datetime) -> Notice:
+    """Returns the event of a pool or class (kind and slug) whose compliance changed; `was` is its previous state or empty."""
+    kind, slug = subject
     what = "Pool" if kind == "pool" else "Class"
-    good = state == "kept"
-    return notices.draft(
-        "promise",
+    good = state == "met"
+    return outbox.draft(
+        "compliance",
         f"{kind}:{slug}",
         at,
         f"{what} {slug} {_STATES.get(state, state)}",
-        _lines(*reasons[:_MOST_REASONS]) if not good else f"It was {was.replace('_', ' ')}.",
+        _lines(*texts[:_MOST_REASONS]) if not good else f"It was {was.replace('_', ' ')}.",
         pool=slug if kind == "pool" else "",
-        severity=Severity.CRITICAL if "broken" in (state, was if good else "") else Severity.WARNING,
+        severity=Severity.CRITICAL if "violated" in (state, was if good else "") else Severity.WARNING,
         recovery=good,
-        detail={"subject": kind, "state": state, "was": was or None, "reasons": list(reasons[:_MOST_REASONS])},
+        detail={"subject": kind, "state": state, "was": was or None, "violations": list(texts[:_MOST_REASONS])},
     )
 
 

@@ -1,6 +1,6 @@
-"""Remembering one pass, in one transaction of the caller's: inventory, revisions, and how the reading went."""
+"""Records one collection run in the caller's transaction: inventory, revisions, and the outcome of the run."""
 
 from fleet.services.recording.clusters import record_failure, record_reading
-from fleet.services.recording.pass_ import record
+from fleet.services.recording.run import record
 
 __all__ = ["record", "record_failure", "record_reading"]

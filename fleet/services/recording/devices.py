@@ -20,16 +20,17 @@ def replace(changed: Sequence[Changed]) -> None:
         resources += [
             NodeResource(
                 node_id=pk,
-                name=one.name,
-                kind=one.kind,
-                profile=one.profile,
-                capacity=one.capacity,
-                allocatable=one.allocatable,
-                requested=one.requested,
-                free=one.free,
-                predicted=one.predicted,
+                name=resource.name,
+                kind=resource.kind,
+                profile=resource.profile,
+                replicas=resource.replicas,
+                capacity=resource.capacity,
+                allocatable=resource.allocatable,
+                requested=resource.requested,
+                free=resource.free,
+                predicted=resource.predicted,
             )
-            for one in devices.resources
+            for resource in devices.resources
         ]
         cards += [
             Gpu(
@@ -48,15 +49,15 @@ def replace(changed: Sequence[Changed]) -> None:
             MigInstance(
                 node_id=pk,
                 position=position,
-                profile=one.profile,
-                uuid=one.uuid,
-                gpu_uuid=one.parent_uuid,
-                gi_id=one.gi_id,
-                memory_mib=one.memory_mib,
+                profile=mig_device.profile,
+                uuid=mig_device.uuid,
+                gpu_uuid=mig_device.parent_uuid,
+                gi_id=mig_device.gi_id,
+                memory_mib=mig_device.memory_mib,
             )
-            for position, one in enumerate(devices.mig_devices)
+            for position, mig_device in enumerate(devices.mig_devices)
         ]
-    node_ids = [one.pk for one in changed if not one.is_new]
+    node_ids = [item.pk for item in changed if not item.is_new]
     _write(NodeResource, resources, "name", node_ids)
     _write(Gpu, cards, "position", node_ids)
     _write(MigInstance, instances, "position", node_ids)

@@ -6,20 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import connection
-from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
-from django.db.models import F, Func
-from django.db.models.fields import DateTimeField
-
-from fleet.domain import rulebook
+from fleet.domain.evaluation import registry
+from fleet.domain.evaluation.evaluate import ClusterEvaluation
+from fleet.domain.evaluation.rules import could_look
 from fleet.domain.findings import Finding, RuleResult
-from fleet.domain.judgement import Judgement
-from fleet.domain.rules import could_look
 from fleet.models import Cluster, FindingRow
+from fleet.services import periods
 from fleet.services.recording.nodes import plain
 
-_BATCH = 500
-_TOLD = ("severity", "subject", "text", "evidence", "remedy", "rung")
+_STORED = ("severity", "subject", "text", "evidence", "remedy", "rung")
 _LONGEST_KEY = 300
 _PROMISED = ("pool", "workload_class")
 """Subjects of findings that are judged over the whole fleet."""
@@ -36,36 +31,40 @@ class _Open(NamedTuple):
     rule: str
     key: str
     node_gone: bool
-    opened_at: datetime
-    told: tuple[Any, ...]
+    values: tuple[Any, ...]
 
     @property
     def subject(self) -> str:
-        return str(self.told[_TOLD.index("subject")])
+        return str(self.values[_STORED.index("subject")])
 
     @property
     def identity(self) -> Identity:
         return (self.node_id, self.rule, self.key)
 
 
-def record(cluster: Cluster, judgement: Judgement, ids: Mapping[str, int], at: datetime) -> None:
-    """Opens, updates and resolves findings. A rule that answered unknown, not_enabled or waiting leaves its findings as they
-    are, and so does a node that is there but was not judged. One query where nothing changed, at most five else."""
-    places: dict[int | None, Sequence[RuleResult]] = {ids[judged.node.name]: judged.results for judged in judgement.nodes}
-    places[None] = judgement.results
+def record(cluster: Cluster, evaluation: ClusterEvaluation, ids: Mapping[str, int], at: datetime) -> None:
+    """Opens, updates and resolves findings.
+
+    A rule with status unknown, not_enabled or waiting leaves its findings as they are, and so does a node that exists but was
+    not evaluated. One query where nothing changed, otherwise at most five.
+    """
+    places: dict[int | None, Sequence[RuleResult]] = {ids[judged.node.name]: judged.results for judged in evaluation.nodes}
+    places[None] = evaluation.results
     seen = _seen(places)
-    standing = {one.identity: one for one in _standing(cluster)}
-    nobody = not judgement.nodes
-    over = [one for identity, one in standing.items() if identity not in seen and _is_over(one, places, nobody_to_ask=nobody)]
+    standing = {item.identity: item for item in _current_findings(cluster)}
+    no_nodes = not evaluation.nodes
+    over = [value for identity, value in standing.items() if identity not in seen and _is_over(value, places, no_nodes=no_nodes)]
     _write(cluster, seen, standing, over, at)
 
 
-def record_promises(findings: Iterable[Finding], at: datetime) -> None:
-    """The same for pools and classes, whose findings lie in no cluster. `findings` are all there are: what is not among them
-    is resolved."""
-    seen: dict[Identity, Finding] = {(None, one.rule, one.key): one for one in findings}
-    standing = {one.identity: one for one in _standing(None) if one.subject in _PROMISED}
-    _write(None, seen, standing, [one for identity, one in standing.items() if identity not in seen], at)
+def record_compliance(findings: Iterable[Finding], at: datetime) -> None:
+    """Opens, updates and resolves findings of pools and classes, which belong to no cluster.
+
+    `findings` is complete: every other one is resolved.
+    """
+    seen: dict[Identity, Finding] = {(None, finding.rule, finding.key): finding for finding in findings}
+    standing = {item.identity: item for item in _current_findings(None) if item.subject in _PROMISED}
+    _write(None, seen, standing, [value for identity, value in standing.items() if identity not in seen], at)
 
 
 def _write(
@@ -75,31 +74,30 @@ def _write(
     over: Iterable[_Open],
     at: datetime,
 ) -> None:
-    """Resolves what is over, writes anew what changed, opens what is new."""
+    """Resolves findings that are over, updates those that changed, opens new ones."""
     changed = [
-        (one.pk, seen[identity]) for identity, one in standing.items() if identity in seen and one.told != _told(seen[identity])
+        (value.pk, seen[identity])
+        for identity, value in standing.items()
+        if identity in seen and value.values != _stored_values(seen[identity])
     ]
     _resolve(over, at)
-    FindingRow.objects.bulk_update(
-        [FindingRow(pk=pk, **dict(zip(_TOLD, _told(finding), strict=True))) for pk, finding in changed], _TOLD, batch_size=_BATCH
+    periods.update(
+        [FindingRow(pk=pk, **dict(zip(_STORED, _stored_values(finding), strict=True))) for pk, finding in changed], _STORED
     )
-    # The database has the last word on overlaps: where it refuses a period, the next pass tries again.
-    FindingRow.objects.bulk_create(
-        [_row(cluster, identity, finding, at) for identity, finding in seen.items() if identity not in standing],
-        batch_size=_BATCH,
-        ignore_conflicts=True,
-    )
+    # The database has the last word on overlaps: where it refuses a period, the next run tries again.
+    opened = [_row(cluster, identity, finding) for identity, finding in seen.items() if identity not in standing]
+    periods.open_new(opened, at, ignore_conflicts=True)
 
 
-def _is_over(one: _Open, places: Mapping[int | None, Sequence[RuleResult]], *, nobody_to_ask: bool) -> bool:
+def _is_over(__open: _Open, places: Mapping[int | None, Sequence[RuleResult]], *, no_nodes: bool) -> bool:
     """Whether a finding that is not seen any more is really gone, and not only out of sight."""
-    rules: Mapping[str, object] = rulebook.CLUSTER_RULES if one.node_id is None else rulebook.NODE_RULES
-    if one.rule not in rules or one.node_gone:
+    rules: Mapping[str, object] = registry.CLUSTER_RULES if __open.node_id is None else registry.NODE_RULES
+    if __open.rule not in rules or __open.node_gone:
         return True
-    if one.node_id is None and nobody_to_ask:
+    if __open.node_id is None and no_nodes:
         return True
-    result = next((result for result in places.get(one.node_id, ()) if result.rule == one.rule), None)
-    return result is not None and could_look(result) and all(key[:_LONGEST_KEY] != one.key for key in result.blind)
+    result = next((result for result in places.get(__open.node_id, ()) if result.rule == __open.rule), None)
+    return result is not None and could_look(result) and all(key[:_LONGEST_KEY] != __open.key for key in result.blind)
 
 
 def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, Finding]:
@@ -117,38 +115,25 @@ def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, F
     return seen
 
 
-def _standing(cluster: Cluster | None) -> list[_Open]:
-    rows = (
-        FindingRow.objects.filter(cluster=cluster, period__endswith__isnull=True)
-        .annotate(opened_at=Func(F("period"), function="lower", output_field=DateTimeField()))
-        .values_list("pk", "node_id", "rule", "key", "node__removed_at", "opened_at", *_TOLD)
-    )
+def _current_findings(cluster: Cluster | None) -> list[_Open]:
+    rows = periods.current(FindingRow, cluster=cluster).values_list("pk", "node_id", "rule", "key", "node__removed_at", *_STORED)
     return [
-        _Open(pk, node_id, rule, key, node_gone=removed_at is not None, opened_at=opened_at, told=tuple(told))
-        for pk, node_id, rule, key, removed_at, opened_at, *told in rows
+        _Open(pk, node_id, rule, key, node_gone=removed_at is not None, values=tuple(values))
+        for pk, node_id, rule, key, removed_at, *values in rows
     ]
 
 
-def _told(finding: Finding) -> tuple[Any, ...]:
-    """In the order of `_TOLD`."""
+def _stored_values(finding: Finding) -> tuple[Any, ...]:
+    """The stored values, in the order of the fields."""
     return (finding.severity.value, finding.subject, finding.text, list(plain(finding.evidence)), finding.remedy, finding.rung)
 
 
-def _row(cluster: Cluster | None, identity: Identity, finding: Finding, at: datetime) -> FindingRow:
+def _row(cluster: Cluster | None, identity: Identity, finding: Finding) -> FindingRow:
     node_id, rule, key = identity
-    told = dict(zip(_TOLD, _told(finding), strict=True))
-    return FindingRow(cluster=cluster, node_id=node_id, rule=rule, key=key, period=DateTimeTZRange(at, None), **told)
+    fields = dict(zip(_STORED, _stored_values(finding), strict=True))
+    return FindingRow(cluster=cluster, node_id=node_id, rule=rule, key=key, **fields)
 
 
 def _resolve(over: Iterable[_Open], at: datetime) -> None:
-    """Ends periods at `at`. One that would have lasted no time never was."""
-    lasted = [one.pk for one in over if one.opened_at < at]
-    never = [one.pk for one in over if one.opened_at >= at]
-    if lasted:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {FindingRow._meta.db_table} SET period = tstzrange(lower(period), %s) WHERE id = ANY(%s)",  # noqa: S608
-                [at, lasted],
-            )
-    if never:
-        FindingRow.objects.filter(pk__in=never).delete()
+    """Ends these findings at `at`."""
+    periods.close(FindingRow, [item.pk for item in over], at)

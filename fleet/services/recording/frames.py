@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import connection
 
 from fleet.domain.catalog.metrics import by_id
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.telemetry import DeviceSample
 from fleet.models import TelemetryFrame
+from fleet.models.statements import statement
 from fleet.services import locks
 
 _TABLE = TelemetryFrame._meta.db_table
@@ -40,7 +41,9 @@ def write(samples: Mapping[int, Sequence[DeviceSample]], at: datetime) -> None:
     _make_partition(at)
     with connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO {_TABLE} (node_id, at, values) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",  # noqa: S608
+            statement(
+                "INSERT INTO {frames} (node_id, at, values) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", frames=TelemetryFrame
+            ),
             rows,
         )
 
@@ -54,7 +57,7 @@ def _name(hour: datetime) -> str:
 
 
 def _make_partition(at: datetime) -> None:
-    """The partition of the hour, made by whoever comes first. Attaching one lets everybody else read and write meanwhile."""
+    """Creates the partition of the hour unless it exists. Attaching one does not block reads and writes."""
     hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     name = _name(hour)
     with connection.cursor() as cursor:
@@ -73,8 +76,8 @@ def _make_partition(at: datetime) -> None:
 def _is_there(cursor: Any, name: str) -> bool:
     """Asks the catalogue itself: to_regclass would go on answering no from a cache while another worker makes the table."""
     cursor.execute("SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s)", [name])
-    (found,) = cursor.fetchone()
-    return bool(found)
+    (result,) = cursor.fetchone()
+    return bool(result)
 
 
 def drop_old(now: datetime) -> int:

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from fleet.domain.judgement import JudgedNode, fingerprint
-from fleet.domain.requests import gpu_requests, holds
+from fleet.domain.evaluation.evaluate import NodeEvaluation, fingerprint
+from fleet.domain.pod_resources import gpu_requests, holds
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
 from fleet.models import Cluster, Node, Pod
 from fleet.services.recording.nodes import plain
@@ -17,7 +17,7 @@ _BATCH = 1_000
 _KEPT = {"id", "cluster", "uid"}
 
 
-def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedNode]) -> int:
+def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[NodeEvaluation]) -> int:
     """Writes new and changed pods, marks those that are gone, and returns how many rows were written."""
     rows = {
         name: (pk, before)
@@ -28,10 +28,10 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
     homeless = [pod for pod in snapshot.pods if pod.node_name not in rows]
     pending = fingerprint(sorted(homeless, key=lambda pod: pod.uid)) if homeless else ""
     groups: list[tuple[int | None, str, Sequence[PodSnapshot]]] = []
-    for one in judged:
-        pk, before = rows[one.node.name]
-        if before != one.pods_fingerprint:
-            groups.append((pk, one.pods_fingerprint, one.pods))
+    for item in judged:
+        pk, before = rows[item.node.name]
+        if before != item.pods_fingerprint:
+            groups.append((pk, item.pods_fingerprint, item.pods))
     if pending != cluster.pending_fingerprint:
         groups.append((None, pending, homeless))
     if not groups:
@@ -39,8 +39,8 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[JudgedN
 
     seen = {pod.uid for pod in snapshot.pods}
     node_ids = [pk for pk, _, _ in groups if pk is not None]
-    theirs = Q(node_id__in=node_ids) | (Q(node__isnull=True) if len(node_ids) < len(groups) else Q(pk__in=[]))
-    known = {pod.uid: pod for pod in Pod.objects.filter(theirs, cluster=cluster, removed_at__isnull=True)}
+    result = Q(node_id__in=node_ids) | (Q(node__isnull=True) if len(node_ids) < len(groups) else Q(pk__in=[]))
+    known = {pod.uid: pod for pod in Pod.objects.filter(result, cluster=cluster, removed_at__isnull=True)}
     wanted = [_row(cluster, pk, pod) for pk, _, pods in groups for pod in pods]
     changed = [row for row in wanted if _differs(row, known.get(row.uid))]
     Pod.objects.bulk_create(

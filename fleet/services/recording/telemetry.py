@@ -1,4 +1,4 @@
-"""Telemetry as rows: the newest sample of each device, exporters, model servers, and the UUIDs that tell a node's cards."""
+"""Telemetry as rows: the newest sample of each device, exporters, model servers, and the UUIDs that identify a node's GPUs."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from fleet.domain.outcomes import Outcome
-from fleet.domain.seen import learn_uuids, present_uuids
+from fleet.domain.devices.measured_gpus import learn_uuids, present_uuids
+from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.snapshot import ClusterSnapshot
-from fleet.domain.subject import ClusterMemory
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import DeviceSample
 from fleet.models import Cluster, DeviceTelemetry, Exporter, ModelServerRow, Node
 from fleet.services.recording import frames
 from fleet.services.recording.nodes import plain
@@ -20,24 +20,24 @@ _BATCH = 2_000
 
 
 def record(
-    cluster: Cluster, snapshot: ClusterSnapshot, memory: ClusterMemory, ids: Mapping[str, int], before: datetime | None
+    cluster: Cluster, snapshot: ClusterSnapshot, history: ClusterHistory, ids: Mapping[str, int], before: datetime | None
 ) -> None:
     """Writes what this look measured; what it did not read keeps its last value and age.
 
     `ids`: node name to row; `before`: when the snapshot recorded before this one was taken.
     """
-    told = snapshot.telemetry
+    telemetry = snapshot.telemetry
     samples: dict[int, list[DeviceSample]] = defaultdict(list)
-    for sample in told.samples:
+    for sample in telemetry.samples:
         if sample.node_name in ids:
             samples[ids[sample.node_name]].append(sample)
     answered = {
         ids[report.node_name]
-        for report in told.exporters
+        for report in telemetry.exporters
         if report.node_name in ids and report.outcome is Outcome.COLLECTED and _is_of_this_look(report.at, before)
     }
-    fresh = _devices(samples, answered, told.source)
-    _learn_uuids(snapshot, memory, ids, {node_id: samples[node_id] for node_id in answered})
+    fresh = _devices(samples, answered, telemetry.source)
+    _learn_uuids(snapshot, history, ids, {node_id: samples[node_id] for node_id in answered})
     _exporters(cluster, snapshot)
     _model_servers(cluster, snapshot, ids)
     if frames.is_due(snapshot.taken_at, before):
@@ -49,8 +49,10 @@ def _is_of_this_look(at: datetime | None, before: datetime | None) -> bool:
 
 
 def _devices(samples: Mapping[int, list[DeviceSample]], answered: set[int], source: str) -> dict[int, list[DeviceSample]]:
-    """Writes the samples that are newer than their rows and returns them by node. Rows of MIG instances that an answering
-    exporter no longer tells of are deleted; a card that is no longer told of keeps its last sample."""
+    """Writes the samples that are newer than their rows and returns them by node.
+
+    Rows of MIG instances that an exporter no longer reports are deleted; a GPU that is no longer reported keeps its last sample.
+    """
     rows = DeviceTelemetry.objects.filter(node_id__in={*samples, *answered})
     known = {
         (node_id, uuid, gi_id): (pk, at)
@@ -59,12 +61,14 @@ def _devices(samples: Mapping[int, list[DeviceSample]], answered: set[int], sour
     fresh: dict[int, list[DeviceSample]] = defaultdict(list)
     written = []
     for node_id, devices in samples.items():
-        for one in devices:
-            row = known.get((node_id, one.uuid, one.gi_id))
-            if row is None or one.at > row[1]:
-                fresh[node_id].append(one)
+        for device in devices:
+            row = known.get((node_id, device.uuid, device.gi_id))
+            if row is None or device.at > row[1]:
+                fresh[node_id].append(device)
                 written.append(
-                    DeviceTelemetry(node_id=node_id, uuid=one.uuid, gi_id=one.gi_id, at=one.at, source=source, sample=plain(one))
+                    DeviceTelemetry(
+                        node_id=node_id, uuid=device.uuid, gi_id=device.gi_id, at=device.at, source=source, sample=plain(device)
+                    )
                 )
     DeviceTelemetry.objects.bulk_create(
         written,
@@ -73,22 +77,22 @@ def _devices(samples: Mapping[int, list[DeviceSample]], answered: set[int], sour
         unique_fields=["node", "uuid", "gi_id"],
         update_fields=["at", "source", "sample"],
     )
-    told = {(node_id, one.uuid, one.gi_id) for node_id, devices in samples.items() for one in devices}
-    gone = [pk for key, (pk, _) in known.items() if key[0] in answered and key[2] and key not in told]
+    results = {(node_id, item.uuid, item.gi_id) for node_id, devices in samples.items() for item in devices}
+    gone = [pk for key, (pk, _) in known.items() if key[0] in answered and key[2] and key not in results]
     if gone:
         DeviceTelemetry.objects.filter(pk__in=gone).delete()
     return fresh
 
 
 def _learn_uuids(
-    snapshot: ClusterSnapshot, memory: ClusterMemory, ids: Mapping[str, int], measured: Mapping[int, list[DeviceSample]]
+    snapshot: ClusterSnapshot, history: ClusterHistory, ids: Mapping[str, int], measured: Mapping[int, list[DeviceSample]]
 ) -> None:
     """Which cards a node has; the rows of cards that were replaced are deleted."""
-    by_id = {ids[node.name]: memory.of(node.uid) for node in snapshot.nodes if node.name in ids}
+    by_id = {ids[node.name]: history.of(node.uid) for node in snapshot.nodes if node.name in ids}
     changed = []
     for pk, known in Node.objects.filter(pk__in=list(measured)).values_list("pk", "known_uuids"):
         remembered = by_id.get(pk)
-        declared = remembered.expected if remembered and remembered.expected_source == "declared" else None
+        declared = remembered.declared if remembered else None
         learned = list(learn_uuids(known, present_uuids(measured[pk]), declared))
         if learned != known:
             changed.append(Node(pk=pk, known_uuids=learned))
@@ -100,13 +104,18 @@ def _learn_uuids(
 
 
 def _exporters(cluster: Cluster, snapshot: ClusterSnapshot) -> None:
-    """One row for each exporter; those that are gone lose theirs, where it is known that they are."""
+    """Writes one row for each exporter, and deletes those of exporters known to be gone."""
     reports = snapshot.telemetry.exporters
     rows = {
-        (one.node_name, one.namespace, one.pod): Exporter(
-            cluster=cluster, node_name=one.node_name, namespace=one.namespace, pod=one.pod, at=one.at, report=plain(one)
+        (report.node_name, report.namespace, report.pod): Exporter(
+            cluster=cluster,
+            node_name=report.node_name,
+            namespace=report.namespace,
+            pod=report.pod,
+            at=report.at,
+            report=plain(report),
         )
-        for one in reports
+        for report in reports
     }
     Exporter.objects.bulk_create(
         rows.values(),
@@ -121,18 +130,18 @@ def _exporters(cluster: Cluster, snapshot: ClusterSnapshot) -> None:
 
 def _model_servers(cluster: Cluster, snapshot: ClusterSnapshot, ids: Mapping[str, int]) -> None:
     rows = {
-        (ids[one.node_name], one.namespace, one.pod): ModelServerRow(
-            node_id=ids[one.node_name],
-            namespace=one.namespace,
-            pod=one.pod,
-            kind=one.kind,
-            at=one.at,
-            served_at=one.served_at,
-            ready_at=one.ready_at,
-            server=plain(one),
+        (ids[server.node_name], server.namespace, server.pod): ModelServerRow(
+            node_id=ids[server.node_name],
+            namespace=server.namespace,
+            pod=server.pod,
+            kind=server.kind,
+            at=server.at,
+            served_at=server.served_at,
+            ready_at=server.ready_at,
+            server=plain(server),
         )
-        for one in snapshot.telemetry.servers
-        if one.node_name in ids
+        for server in snapshot.telemetry.servers
+        if server.node_name in ids
     }
     ModelServerRow.objects.bulk_create(
         rows.values(),

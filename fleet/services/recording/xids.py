@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fleet.domain.catalog import thresholds
+from fleet.domain.evaluation.subject import ClusterHistory, XidBurst
 from fleet.domain.health import bursts
-from fleet.domain.subject import ClusterMemory, XidBurst
 from fleet.models import Cluster, XidBurstRow
 
 _BATCH = 500
-_TOLD = ("last_at", "count", "source", "pods", "job", "incident")
+_FIELDS = ("last_at", "count", "source", "pods", "job", "incident")
 
 
-def record(cluster: Cluster, memory: ClusterMemory, ids: Mapping[str, int]) -> None:
-    """Writes the bursts in `memory` that differ from their rows: no query without any, at most two else, and a third where
-    the card of a burst came to be known: the row without one goes, and its incident passes on."""
-    remembered = [(ids[uid], burst) for uid, node in memory.nodes.items() if uid in ids for burst in node.bursts]
+def record(cluster: Cluster, history: ClusterHistory, ids: Mapping[str, int]) -> None:
+    """Writes the bursts in `memory` that differ from their rows.
+
+    No query without any, at most two else, and a third where the card of a burst came to be known: the row without one goes,
+    and its incident passes on.
+    """
+    remembered = [(ids[uid], burst) for uid, node in history.nodes.items() if uid in ids for burst in node.bursts]
     if not remembered:
         return
     rows = {
@@ -44,7 +47,7 @@ def record(cluster: Cluster, memory: ClusterMemory, ids: Mapping[str, int]) -> N
         batch_size=_BATCH,
         update_conflicts=True,
         unique_fields=["node", "uuid", "code", "started_at"],
-        update_fields=_TOLD,
+        update_fields=_FIELDS,
     )
     if nameless:
         XidBurstRow.objects.filter(pk__in=nameless).delete()
@@ -66,4 +69,4 @@ def _row(node_id: int, burst: XidBurst, incident: str) -> XidBurstRow:
 
 
 def _differs(row: XidBurstRow, before: XidBurstRow | None) -> bool:
-    return before is None or any(getattr(row, name) != getattr(before, name) for name in _TOLD)
+    return before is None or any(getattr(row, name) != getattr(before, name) for name in _FIELDS)

@@ -6,18 +6,17 @@ from typing import Any
 
 import msgspec
 
-from fleet.domain.classes.asks import PoolAsk, ask, label_keys
-from fleet.domain.classes.workload import WorkloadClass, problems
-from fleet.domain.devices import describe
+from fleet.domain.classes.requirements import ClassInPool, class_in_pool, label_keys
+from fleet.domain.classes.workload import ClassSpec, problems
+from fleet.domain.devices.inspection import NodeInputs, inspect
 from fleet.domain.label_selectors import parse
 from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.nodes import PlacementNode, placement_node
 from fleet.domain.placement.requirement import Toleration
-from fleet.domain.pools.membership import with_pools
-from fleet.domain.pools.policy import Pool, PoolPolicy
-from fleet.domain.pools.selectors import PoolSelector
+from fleet.domain.pools.policy import PoolPolicy, PoolSpec
+from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.snapshot import Taint
-from tests.builders import H100, make_allocation, make_dra_device, make_node
+from tests.builders import H100, make_allocation, make_dra_device, make_node, with_pools
 from tests.domain.placement.fleets import real
 
 TAINT = Taint("nvidia.com/gpu", "present", "NoSchedule")
@@ -31,7 +30,7 @@ def dra(name: str, *, busy: int = 0, pool: str = "dra", cards: int = 4, **node: 
     snapshot = make_node(name, gpus=0, gfd=False, labels={"pool": pool, "nvidia.com/gpu.present": "true"}, **node)
     devices = [make_dra_device(index, node=name) for index in range(cards)]
     held = [make_allocation(device, claim=f"claim-{device.name}") for device in devices[:busy]]
-    seen = describe(snapshot, pods=[], plugin=None, devices=devices, allocations=held)
+    seen = inspect(NodeInputs(node=snapshot, pods=[], plugin=None, devices=devices, allocations=held))
     return placement_node("east", snapshot, seen, verdict="ready")
 
 
@@ -61,7 +60,7 @@ def nodes() -> list[PlacementNode]:
         dra("d0", busy=1, taints=(TAINT,)),
         dra("d1", busy=4, taints=(TAINT,)),
         real("spot0", taints=(TAINT, SPOT), labels={"pool": "spot"}),
-        # Nodes that only their product or sharing tells apart: no label names a pool.
+        # Nodes that differ by product or sharing only: no label names a pool.
         real("x0", cluster="west"),
         real("x1", cluster="west", product=L40S, gpus=4),
         real("x2", cluster="west", product=L40S, gpus=4, sharing="time-slicing", replicas=4),
@@ -69,8 +68,8 @@ def nodes() -> list[PlacementNode]:
     ]
 
 
-def pool(slug: str, **policy: Any) -> Pool:
-    return Pool(slug=slug, selector=PoolSelector(labels=parse(f"pool={slug}")), policy=PoolPolicy(taints=(TAINT,), **policy))
+def pool(slug: str, **policy: Any) -> PoolSpec:
+    return PoolSpec(slug=slug, selector=PoolSelector(labels=parse(f"pool={slug}")), policy=PoolPolicy(taints=(TAINT,), **policy))
 
 
 POOLS = (
@@ -83,7 +82,7 @@ POOLS = (
     pool("racks", nvlink=True),
     pool("dra"),
     pool("spot", tolerations=(Toleration("spot", "Exists", "", "NoExecute"),)),
-    Pool(slug="west-l40s", selector=PoolSelector(clusters=("west",), products=(L40S,), sharing=("exclusive",))),
+    PoolSpec(slug="west-l40s", selector=PoolSelector(clusters=("west",), products=(L40S,), sharing=("exclusive",))),
 )
 
 
@@ -92,23 +91,23 @@ def fleet() -> Fleet:
 
 
 CLASSES = {
-    one.slug: one
-    for one in (
-        WorkloadClass(slug="full", title="Full H100", gpus=4, sizes=(1, 2, 8), products=(H100,), pools=("h100", "spot")),
-        WorkloadClass(slug="shared", isolation="time-sliced", pools=("t4",), max_hours=8),
-        WorkloadClass(slug="renamed", isolation="time-sliced", pools=("a10g",), priority_class="low", runtime_class="nvidia"),
-        WorkloadClass(slug="mps", isolation="mps", min_memory_mib=5000, pools=("l40s",)),
-        WorkloadClass(slug="single", isolation="mig", profile="1g.5gb", pools=("a100-single",)),
-        WorkloadClass(slug="mixed", isolation="mig", profile="1g.10gb", gpus=2, pools=("h100-mixed",)),
-        WorkloadClass(slug="gang", gpus=8, nodes=2, topology="several-nodes", pools=("racks",)),
-        WorkloadClass(slug="rack", gpus=8, nodes=2, topology="nvlink-domain", min_driver="570", pools=("racks",)),
-        WorkloadClass(slug="nvlink", gpus=4, topology="nvlink", pools=("racks",)),
-        WorkloadClass(slug="dra", gpus=2, min_memory_mib=80_000, pools=("dra",)),
-        WorkloadClass(slug="spot", gpus=8, pools=("spot",)),
-        WorkloadClass(slug="west", gpus=2, pools=("west-l40s",)),
+    item.slug: item
+    for item in (
+        ClassSpec(slug="full", title="Full H100", gpus=4, sizes=(1, 2, 8), products=(H100,), pools=("h100", "spot")),
+        ClassSpec(slug="shared", isolation="time-sliced", pools=("t4",), max_hours=8),
+        ClassSpec(slug="renamed", isolation="time-sliced", pools=("a10g",), priority_class="low", runtime_class="nvidia"),
+        ClassSpec(slug="mps", isolation="mps", min_memory_mib=5000, pools=("l40s",)),
+        ClassSpec(slug="single", isolation="mig", profile="1g.5gb", pools=("a100-single",)),
+        ClassSpec(slug="mixed", isolation="mig", profile="1g.10gb", gpus=2, pools=("h100-mixed",)),
+        ClassSpec(slug="gang", gpus=8, nodes=2, topology="several-nodes", pools=("racks",)),
+        ClassSpec(slug="rack", gpus=8, nodes=2, topology="nvlink-domain", min_driver="570", pools=("racks",)),
+        ClassSpec(slug="nvlink", gpus=4, topology="nvlink", pools=("racks",)),
+        ClassSpec(slug="dra", gpus=2, min_memory_mib=80_000, pools=("dra",)),
+        ClassSpec(slug="spot", gpus=8, pools=("spot",)),
+        ClassSpec(slug="west", gpus=2, pools=("west-l40s",)),
     )
 }
-assert not [one.slug for one in CLASSES.values() if problems(one)]
+assert not [entry.slug for entry in CLASSES.values() if problems(entry)]
 
 ROOM = {
     "full": 3 + 2,  # 4 of h0 and 8 of h2; 8 of spot0
@@ -127,8 +126,8 @@ ROOM = {
 """Replicas of each class that could land now, counted by hand."""
 
 
-def asked(slug: str, pool: str = "", **changes: Any) -> PoolAsk:
+def asked(slug: str, pool: str = "", **changes: Any) -> ClassInPool:
     """What a class asks of its first pool (or another), optionally with some fields changed."""
-    promise = msgspec.structs.replace(CLASSES[slug], **changes)
-    (wanted,) = [one for one in POOLS if one.slug == (pool or promise.pools[0])]
-    return ask(promise, wanted, fleet())
+    class_spec = msgspec.structs.replace(CLASSES[slug], **changes)
+    (wanted,) = [item for item in POOLS if item.slug == (pool or class_spec.pools[0])]
+    return class_in_pool(class_spec, wanted, fleet())

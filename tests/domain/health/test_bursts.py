@@ -5,8 +5,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.domain.evaluation.subject import XidBurst
 from fleet.domain.health.bursts import incidents, key
-from fleet.domain.subject import XidBurst
 from tests.domain.health.subjects import burst
 
 QUIET = timedelta(minutes=3)
@@ -14,20 +14,20 @@ JOB = "Job/team-a/train"
 
 
 def names(*bursts: XidBurst) -> list[str]:
-    found = incidents(bursts, QUIET, realm="east")
-    return [found[key(one)] for one in bursts]
+    result = incidents(bursts, QUIET, realm="east")
+    return [result[key(burst)] for burst in bursts]
 
 
 def test_one_crash_over_many_nodes_is_one_incident() -> None:
-    crash = [burst(45, card, node=f"n{node}", ago_s=600 - node, job=JOB) for node in range(8) for card in range(8)]
+    crash = [burst(45, gpu, node=f"n{node}", ago_s=600 - node, job=JOB) for node in range(8) for gpu in range(8)]
     assert len(set(names(*crash))) == 1
 
 
 def test_other_jobs_times_and_families_are_other_incidents() -> None:
-    one = burst(13, node="n1", job=JOB)
-    assert len(set(names(one, burst(13, node="n2", job="Job/team-b/train")))) == 2
-    assert len(set(names(one, burst(13, node="n2", job=JOB, ago_s=600 + 181)))) == 2
-    assert len(set(names(one, burst(48, node="n2", job=JOB)))) == 2
+    result = burst(13, node="n1", job=JOB)
+    assert len(set(names(result, burst(13, node="n2", job="Job/team-b/train")))) == 2
+    assert len(set(names(result, burst(13, node="n2", job=JOB, ago_s=600 + 181)))) == 2
+    assert len(set(names(result, burst(48, node="n2", job=JOB)))) == 2
 
 
 def test_a_cleanup_joins_what_caused_it() -> None:
@@ -47,13 +47,13 @@ def test_what_goes_on_is_one_incident_from_end_to_end() -> None:
 def test_an_id_that_was_given_stays() -> None:
     first, second = burst(13, node="n1", job=JOB), burst(13, node="n2", job=JOB, ago_s=560)
     given_before = incidents([second], QUIET, realm="east")
-    found = incidents([first, second], QUIET, known=given_before, realm="east")
-    assert set(found.values()) == set(given_before.values())
+    result = incidents([first, second], QUIET, known=given_before, realm="east")
+    assert set(result.values()) == set(given_before.values())
 
 
 def test_ids_of_two_clusters_differ() -> None:
-    one = burst(13)
-    assert incidents([one], QUIET, realm="east") != incidents([one], QUIET, realm="west")
+    result = burst(13)
+    assert incidents([result], QUIET, realm="east") != incidents([result], QUIET, realm="west")
 
 
 @given(

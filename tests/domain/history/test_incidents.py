@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.domain.history.days import day_of
 from fleet.domain.history.incidents import stretches
-from fleet.domain.history.spans import VERDICTS, Span, availability, known, seconds
+from fleet.domain.history.intervals import VERDICTS, Span, availability, known, seconds
+from tests.days import day_of
 
 DAY = datetime(2026, 11, 23, tzinfo=UTC)
 GRACE, FLAP = timedelta(minutes=3), timedelta(minutes=10)
@@ -18,32 +18,32 @@ def at(minutes: float) -> datetime:
     return DAY + timedelta(minutes=minutes)
 
 
-def chain(*told: tuple[float, str], end: float | None = None) -> list[Span]:
+def chain(*values: tuple[float, str], end: float | None = None) -> list[Span]:
     """Spans that touch, by their beginnings in minutes of the day; an empty verdict is an absence."""
-    found: list[Span] = []
-    moments = list(told)
+    rows: list[Span] = []
+    moments = list(values)
     for number, (start, verdict) in enumerate(moments):
         last = number + 1 == len(moments)
         finish = (None if end is None else at(end)) if last else at(moments[number + 1][0])
         if verdict:
-            found.append(Span(at(start), finish, verdict))
-    return found
+            rows.append(Span(at(start), finish, verdict))
+    return rows
 
 
 def test_rungs_that_take_turns_are_one_incident() -> None:
     spans = chain((0, "ready"), (10, "not_ready"), (12, "not_ready"), (15, "ready"))
-    (one,) = stretches(spans)
-    assert (one.start, one.end, one.repaired_at, one.from_good) == (at(10), at(15), at(15), True)
-    assert one.is_incident(at(60), GRACE)
-    assert one.is_flap(FLAP)
+    (result,) = stretches(spans)
+    assert (result.start, result.end, result.repaired_at, result.from_good) == (at(10), at(15), at(15), True)
+    assert result.is_incident(at(60), GRACE)
+    assert result.is_flap(FLAP)
 
 
 @pytest.mark.parametrize(
     ("minutes", "incident", "flap"), [(2, False, True), (3, False, True), (4, True, True), (11, True, False)]
 )
 def test_longer_than_the_grace_is_an_incident_and_soon_back_is_a_flap(minutes: int, incident: bool, flap: bool) -> None:
-    (one,) = stretches(chain((0, "ready"), (10, "not_ready"), (10 + minutes, "ready")))
-    assert (one.is_incident(at(60), GRACE), one.is_flap(FLAP)) == (incident, flap)
+    (result,) = stretches(chain((0, "ready"), (10, "not_ready"), (10 + minutes, "ready")))
+    assert (result.is_incident(at(60), GRACE), result.is_flap(FLAP)) == (incident, flap)
 
 
 @pytest.mark.parametrize("verdict", ["starting", "unknown", "excluded"])
@@ -52,30 +52,30 @@ def test_other_time_out_of_ready_is_no_incident(verdict: str) -> None:
 
 
 def test_a_reboot_that_repairs_belongs_to_the_repair_and_not_to_the_incident() -> None:
-    (one,) = stretches(chain((0, "ready"), (10, "not_ready"), (20, "starting"), (25, "degraded")))
-    assert (one.end, one.repaired_at) == (at(20), at(25))
+    (result,) = stretches(chain((0, "ready"), (10, "not_ready"), (20, "starting"), (25, "degraded")))
+    assert (result.end, result.repaired_at) == (at(20), at(25))
 
 
 @pytest.mark.parametrize("verdict", ["unknown", "excluded", ""])
-def test_nobody_knows_when_it_was_repaired_where_nobody_saw_it(verdict: str) -> None:
-    (one,) = stretches(chain((0, "ready"), (10, "not_ready"), (20, verdict), (25, "ready")))
-    assert one.repaired_at is None
+def test_an_unobserved_repair_has_no_time(verdict: str) -> None:
+    (result,) = stretches(chain((0, "ready"), (10, "not_ready"), (20, verdict), (25, "ready")))
+    assert result.repaired_at is None
 
 
 def test_a_node_that_comes_broken_did_not_leave_ready() -> None:
-    (one,) = stretches(chain((0, "not_ready"), (5, "ready")))
-    assert not one.is_flap(FLAP)
-    (one,) = stretches(chain((0, "unknown"), (2, "not_ready"), (5, "ready")))
-    assert not one.is_flap(FLAP)
+    (result,) = stretches(chain((0, "not_ready"), (5, "ready")))
+    assert not result.is_flap(FLAP)
+    (result,) = stretches(chain((0, "unknown"), (2, "not_ready"), (5, "ready")))
+    assert not result.is_flap(FLAP)
 
 
 def test_availability_leaves_unknown_and_excluded_out_of_both_sides() -> None:
     spans = chain(
         (0, "ready"), (60, "degraded"), (90, "not_ready"), (100, "unknown"), (200, "excluded"), (300, "starting"), end=310
     )
-    found = seconds(spans, at(0), at(400))
-    assert known(found) == 110 * 60
-    assert availability(found) == pytest.approx(100 * 90 / 110)
+    result = seconds(spans, at(0), at(400))
+    assert known(result) == 110 * 60
+    assert availability(result) == pytest.approx(100 * 90 / 110)
     assert availability(seconds(chain((0, "unknown")), at(0), at(10))) is None
 
 
@@ -84,10 +84,10 @@ def test_a_verdict_of_a_newer_version_counts_as_unknown() -> None:
 
 
 def test_a_day_knows_only_what_has_passed() -> None:
-    found = day_of(chain((-30, "ready"), (60, "not_ready")), DAY.date(), at(62), GRACE, FLAP)
-    assert (found.incidents, found.seconds["not_ready"]) == (0, 120)
-    found = day_of(chain((-30, "ready"), (60, "not_ready")), DAY.date(), at(64), GRACE, FLAP)
-    assert (found.incidents, found.down_s, found.first_bad_at) == (1, 240, at(60))
+    day = day_of(chain((-30, "ready"), (60, "not_ready")), DAY.date(), at(62), GRACE, FLAP)
+    assert (day.incidents, day.seconds["not_ready"]) == (0, 120)
+    day = day_of(chain((-30, "ready"), (60, "not_ready")), DAY.date(), at(64), GRACE, FLAP)
+    assert (day.incidents, day.down_s, day.first_bad_at) == (1, 240, at(60))
 
 
 def test_an_incident_counts_on_the_day_it_begins_and_its_repair_on_the_day_it_ends() -> None:

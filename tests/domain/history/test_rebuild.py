@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.domain.facts import node_facts
+from fleet.domain.history.facts import node_facts
 from fleet.domain.history.rebuild import node_from_facts
-from fleet.domain.history.silence import is_silence, sentence
+from fleet.domain.history.staleness import is_silence, sentence
 from fleet.domain.snapshot import Condition, NodeInfo, NodeSnapshot, Taint
 from tests.domain.history.test_incidents import FLAP, at
 
@@ -16,12 +16,14 @@ nodes = st.builds(
     name=st.just("n1"),
     uid=st.just("u1"),
     labels=st.dictionaries(keys, words, max_size=4),
-    taints=st.lists(st.builds(Taint, keys, words, words), max_size=3, unique_by=lambda one: (one.key, one.effect)).map(tuple),
+    taints=st.lists(st.builds(Taint, keys, words, words), max_size=3, unique_by=lambda build: (build.key, build.effect)).map(
+        tuple
+    ),
     unschedulable=st.booleans(),
     provider_id=words,
     capacity=st.dictionaries(keys, words, max_size=3),
     allocatable=st.dictionaries(keys, words, max_size=3),
-    conditions=st.lists(st.builds(Condition, type=words, status=words), max_size=3, unique_by=lambda one: one.type).map(tuple),
+    conditions=st.lists(st.builds(Condition, type=words, status=words), max_size=3, unique_by=lambda row: row.type).map(tuple),
     node_info=st.builds(NodeInfo, kernel=words, os_image=words, container_runtime=words, kubelet=words, boot_id=words),
 )
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.domain.devices import describe
+from fleet.domain.devices.inspection import NodeInputs, inspect
+from fleet.domain.evaluation.rules import ClusterRule, Rule, run, run_cluster
+from fleet.domain.evaluation.subject import ClusterHistory, NodeHistory, NodeReports, NodeSubject, Policy
 from fleet.domain.findings import RuleResult
-from fleet.domain.outcomes import Outcome, SectionReport
-from fleet.domain.rules import ClusterRule, Rule, run, run_cluster
 from fleet.domain.snapshot import (
     ClusterSnapshot,
     DevicePluginConfigs,
@@ -19,9 +19,10 @@ from fleet.domain.snapshot import (
     PodSnapshot,
     ResourceSlices,
 )
-from fleet.domain.subject import ClusterMemory, NodeMemory, NodeSubject, Policy
-from fleet.domain.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
+from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
 from tests.builders import NODE, make_node
+from tests.domain.subjects import make_subject
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECTIONS = ("version", "permissions", "operator", "resource_slices", "resource_claims", "nodes", "pods", "device_plugin_config",
@@ -37,17 +38,17 @@ def subject_of(
     allocations: Sequence[DraAllocation] = (),
     samples: Sequence[DeviceSample] = (),
     exporters: Sequence[ExporterReport] = (),
-    memory: NodeMemory | None = None,
-    cluster: ClusterMemory | None = None,
+    history: NodeHistory | None = None,
+    cluster: ClusterHistory | None = None,
     policy: Policy | None = None,
     node_count: int | None = 100,
     unread: Sequence[str] = (),
 ) -> NodeSubject:
     """One node as judgement.judge would hand it to the rules. `unread` names sections that were refused."""
     node = node or make_node()
-    memory, plugin = memory or NodeMemory(), plugin or DevicePluginConfigs()
-    told = {name: Outcome.FORBIDDEN if name in unread else Outcome.COLLECTED for name in SECTIONS}
-    known = {name: outcome is Outcome.COLLECTED for name, outcome in told.items()}
+    history, plugin = history or NodeHistory(), plugin or DevicePluginConfigs()
+    fields = {name: Outcome.FORBIDDEN if name in unread else Outcome.COLLECTED for name in SECTIONS}
+    known = {name: outcome is Outcome.COLLECTED for name, outcome in fields.items()}
     telemetry = Telemetry(samples=tuple(samples), exporters=tuple(exporters))
     snapshot = ClusterSnapshot(
         name="east",
@@ -60,27 +61,31 @@ def subject_of(
         allocations=tuple(allocations) if known["resource_claims"] else (),
         telemetry=telemetry if known["telemetry"] else Telemetry(),
         sections={
-            name: SectionReport(name=name, outcome=one, reason="Refused." * (not known[name])) for name, one in told.items()
+            name: SectionReport(name=name, outcome=value, reason="Refused." * (not known[name])) for name, value in fields.items()
         },
     )
-    return NodeSubject(
-        now=NOW,
-        snapshot=snapshot,
-        node=node,
-        devices=describe(
-            node,
-            pods=snapshot.pods if known["pods"] else None,
-            plugin=snapshot.device_plugin if known["device_plugin_config"] else None,
-            devices=snapshot.slices.devices if known["resource_slices"] else None,
-            allocations=snapshot.allocations if known["resource_claims"] else None,
-            previous=memory.previous,
+    return make_subject(
+        snapshot,
+        NodeReports(
+            pods=snapshot.pods,
+            dra_devices=snapshot.slices.devices,
+            allocations=snapshot.allocations,
+            samples=snapshot.telemetry.samples,
+            exporters=snapshot.telemetry.exporters,
         ),
-        pods=snapshot.pods,
-        dra_devices=snapshot.slices.devices,
-        samples=snapshot.telemetry.samples,
-        exporters=snapshot.telemetry.exporters,
-        memory=memory,
-        cluster=cluster or ClusterMemory(),
+        node=node,
+        devices=inspect(
+            NodeInputs(
+                node=node,
+                pods=snapshot.pods if known["pods"] else None,
+                plugin=snapshot.device_plugin if known["device_plugin_config"] else None,
+                devices=snapshot.slices.devices if known["resource_slices"] else None,
+                allocations=snapshot.allocations if known["resource_claims"] else None,
+                previous=history.previous,
+            )
+        ),
+        history=history,
+        cluster=cluster,
         policy=policy or Policy(),
     )
 
@@ -95,9 +100,9 @@ def ask_all(rule: ClusterRule, *subjects: NodeSubject) -> RuleResult:
 
 
 def sample(index: int = 0, *, pod: str = "", age_s: float = 20, **fields: Any) -> DeviceSample:
-    """Card `index` as an exporter of the node tells it; `pod` is namespace/name of the one it names."""
+    """Returns GPU `index` as an exporter of the node reports it; `pod` is namespace/name of the one it names."""
     namespace, _, name = pod.partition("/")
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "node_name": NODE,
         "uuid": f"GPU-{index:04}",
         "index": index,
@@ -106,7 +111,7 @@ def sample(index: int = 0, *, pod: str = "", age_s: float = 20, **fields: Any) -
         "pods": (PodRef(namespace, name),) if pod else (),
         "values": {"gpu_util": 0.0, "fb_used": 4.0},
     }
-    return DeviceSample(**(told | fields))
+    return DeviceSample(**(values | fields))
 
 
 def exporter(*metrics: str, outcome: Outcome = Outcome.COLLECTED, node: str = NODE) -> ExporterReport:

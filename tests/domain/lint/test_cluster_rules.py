@@ -1,16 +1,16 @@
-"""Rules over a whole cluster: drivers that differ, counters that nobody switched on."""
+"""Rules over a whole cluster: drivers that differ, counters that are not enabled."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fleet.domain.catalog.metrics import load
+from fleet.domain.evaluation.rules import run_cluster
+from fleet.domain.evaluation.subject import NodeSubject, Policy
 from fleet.domain.findings import Severity, Status
 from fleet.domain.lint.rules import counters_not_enabled, driver_skew
 from fleet.domain.lint.rules.counters_not_enabled import expected_on
-from fleet.domain.outcomes import Outcome
-from fleet.domain.rules import run_cluster
-from fleet.domain.subject import NodeSubject, Policy
+from fleet.domain.snapshot.sections import Outcome
 from tests.builders import H100, make_node
 from tests.domain.lint.subjects import ask_all, exporter, keys, subject_of
 
@@ -51,7 +51,7 @@ def test_an_upgrade_on_its_way_is_information() -> None:
     assert result.findings[0].severity == Severity.INFO
 
 
-def test_a_driver_that_nobody_tells_is_unknown_and_keeps_what_is_open() -> None:
+def test_an_unreported_driver_is_unknown_and_keeps_open_findings() -> None:
     assert ask_all(driver_skew.RULE, on("580.95.05"), on(None)).status == Status.UNKNOWN
     apart = ask_all(driver_skew.RULE, on("1", pool="a"), on("2", pool="a"), on("1", pool="b"), on(None, pool="b"))
     assert (keys(apart), apart.blind) == (["a:nvidia"], ("b:nvidia",))
@@ -62,42 +62,42 @@ def test_one_node_is_no_cluster_to_compare() -> None:
     assert run_cluster([driver_skew.RULE], []) == []
 
 
-def heard(*metrics: str, node: Any = None, **fields: Any) -> NodeSubject:
+def exported(*metrics: str, node: Any = None, **fields: Any) -> NodeSubject:
     return subject_of(node, exporters=[exporter(*metrics, **fields)])
 
 
-def test_health_counters_that_nobody_exports() -> None:
-    result = ask_all(counters_not_enabled.RULE, heard(*DEFAULT), heard(*DEFAULT))
+def test_health_counters_that_are_not_exported() -> None:
+    result = ask_all(counters_not_enabled.RULE, exported(*DEFAULT), exported(*DEFAULT))
     assert (result.status, keys(result)) == (Status.WARN, [""])
     finding = result.findings[0]
     assert (finding.severity, finding.subject) == (Severity.INFO, "cluster")
     assert "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL, counter" in finding.remedy
-    assert {one.key for one in finding.evidence} >= {"DCGM_FI_DEV_ROW_REMAP_PENDING", "DCGM_EXP_GPU_HEALTH_STATUS"}
+    assert {item.key for item in finding.evidence} >= {"DCGM_FI_DEV_ROW_REMAP_PENDING", "DCGM_EXP_GPU_HEALTH_STATUS"}
 
 
 def test_all_counters_switched_on_pass() -> None:
-    assert ask_all(counters_not_enabled.RULE, heard(*EVERY)).status == Status.PASS
+    assert ask_all(counters_not_enabled.RULE, exported(*EVERY)).status == Status.PASS
 
 
 def test_exporters_that_differ_are_a_finding_of_their_own() -> None:
-    result = ask_all(counters_not_enabled.RULE, heard(*EVERY), heard(*DEFAULT))
+    result = ask_all(counters_not_enabled.RULE, exported(*EVERY), exported(*DEFAULT))
     assert keys(result) == ["some"]
-    assert result.findings[0].sustain_s == 0  # nobody remembers since when a cluster's finding is seen
+    assert result.findings[0].sustain_s == 0  # the start of a cluster's finding is not kept
 
 
 def test_hardware_without_a_part_is_not_asked_for_its_counter() -> None:
     t4, h100 = ({metric.id for metric in expected_on(product)} for product in ("Tesla-T4", H100))
-    assert not any(one.startswith(("nvlink", "row_remap", "remapped")) for one in t4)
+    assert not any(item.startswith(("nvlink", "row_remap", "remapped")) for item in t4)
     assert {"nvlink_replay", "row_remap_failure", "xid"} <= h100
-    result = ask_all(counters_not_enabled.RULE, heard(*t4, node=make_node(product="Tesla-T4", gpus=1)))
+    result = ask_all(counters_not_enabled.RULE, exported(*t4, node=make_node(product="Tesla-T4", gpus=1)))
     assert result.status == Status.PASS
 
 
 def test_exporters_that_do_not_answer_say_nothing() -> None:
     assert ask_all(counters_not_enabled.RULE, subject_of()).status == Status.NOT_ENABLED
-    silent = heard(outcome=Outcome.TIMEOUT)
+    silent = exported(outcome=Outcome.TIMEOUT)
     assert ask_all(counters_not_enabled.RULE, silent).status == Status.UNKNOWN
-    half = ask_all(counters_not_enabled.RULE, heard(*EVERY), silent)
+    half = ask_all(counters_not_enabled.RULE, exported(*EVERY), silent)
     assert (half.status, set(half.blind)) == (Status.UNKNOWN, {"", "some"})
 
 

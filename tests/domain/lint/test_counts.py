@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fleet.domain.evaluation.subject import NodeHistory
 from fleet.domain.findings import RuleResult, Severity, Status
 from fleet.domain.lint.rules import (
     device_taints,
@@ -20,11 +21,10 @@ from fleet.domain.lint.rules import (
     stale_resources,
 )
 from fleet.domain.snapshot import Taint
-from fleet.domain.subject import NodeMemory
 from tests.builders import H100, make_dra_device, make_node, make_plugin_config, make_pod
 from tests.domain.lint.subjects import ask, keys
 
-EIGHT = NodeMemory(expected=8, expected_source="learned")
+EIGHT = NodeHistory(expected=8, expected_source="learned")
 
 
 def whole(result: RuleResult) -> None:
@@ -40,7 +40,7 @@ def whole(result: RuleResult) -> None:
     ("node", "key", "severity"),
     [
         (make_node(unhealthy=1), "unhealthy_devices:nvidia.com/gpu", Severity.CRITICAL),
-        (make_node(allocatable={"nvidia.com/gpu": 0}), "nothing_offered:nvidia.com/gpu", Severity.CRITICAL),
+        (make_node(allocatable={"nvidia.com/gpu": 0}), "nothing_advertised:nvidia.com/gpu", Severity.CRITICAL),
         (make_node(capacity={"nvidia.com/gpu": 7}), "fewer_slots_than_devices:nvidia.com/gpu", Severity.CRITICAL),
         (make_node(replicas=4, sharing="time-slicing", capacity={"nvidia.com/gpu": 8}),
          "capacity_disagrees_with_labels:nvidia.com/gpu", Severity.WARNING),
@@ -73,33 +73,33 @@ def test_maintenance_makes_it_information_only() -> None:
 
 
 def test_fewer_cards_than_expected() -> None:
-    result = ask(expected_not_met.RULE, node=make_node(gpus=6), memory=EIGHT)
+    result = ask(expected_not_met.RULE, node=make_node(gpus=6), history=EIGHT)
     assert result.status == Status.FAIL
-    assert result.findings[0].text == "2 GPUs of 8 missing: only 6 can be seen."
+    assert result.findings[0].text == "2 GPUs of 8 missing: only 6 detected."
     assert result.findings[0].rung == "gpu_present"
     whole(result)
 
 
 def test_fewer_cards_than_the_cloud_sold_is_one_finding_not_two() -> None:
     ordered = make_node(gpus=6, labels={"karpenter.k8s.aws/instance-gpu-count": "8"})
-    for memory in (NodeMemory(), EIGHT):
-        assert keys(ask(expected_not_met.RULE, node=ordered, memory=memory)) == [""]
+    for history in (NodeHistory(), EIGHT):
+        assert keys(ask(expected_not_met.RULE, node=ordered, history=history)) == [""]
 
 
 def test_as_many_cards_as_expected_pass() -> None:
-    assert ask(expected_not_met.RULE, memory=EIGHT).status == Status.PASS
+    assert ask(expected_not_met.RULE, history=EIGHT).status == Status.PASS
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        {"memory": NodeMemory()},
-        {"node": make_node(gfd=False), "memory": EIGHT},
-        {"node": make_node(gfd=False, gpus=0, labels={"karpenter.k8s.aws/instance-gpu-count": "8"}), "memory": EIGHT},
-        {"memory": EIGHT, "unread": ["resource_slices"]},
+        {"history": NodeHistory()},
+        {"node": make_node(gfd=False), "history": EIGHT},
+        {"node": make_node(gfd=False, gpus=0, labels={"karpenter.k8s.aws/instance-gpu-count": "8"}), "history": EIGHT},
+        {"history": EIGHT, "unread": ["resource_slices"]},
     ],
 )
-def test_cards_that_nobody_counted_or_expected_are_unknown(given: dict[str, Any]) -> None:
+def test_gpus_without_a_count_or_an_expectation_are_unknown(given: dict[str, Any]) -> None:
     assert ask(expected_not_met.RULE, **given).status == Status.UNKNOWN
 
 
@@ -149,7 +149,7 @@ def test_mig_layouts() -> None:
 def test_device_plugin_beside_dra() -> None:
     cards = [make_dra_device(number) for number in range(8)]
     both = ask(double_stack.RULE, dra=cards)
-    assert (both.status, keys(both)) == (Status.WARN, ["double_stack:nvidia.com/gpu"])
+    assert (both.status, keys(both)) == (Status.WARN, ["device_plugin_and_dra:nvidia.com/gpu"])
     whole(both)
     assert ask(double_stack.RULE, node=make_node(gpus=0), dra=cards).status == Status.PASS
     assert ask(double_stack.RULE).status == Status.NOT_APPLICABLE

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleet.domain.findings import Remark, Severity, Status
+from fleet.domain.evaluation.subject import NodeHistory
+from fleet.domain.findings import Finding, Severity, Status
 from fleet.domain.lint.rules import (
     config_against_labels,
     labels_disagree,
@@ -19,7 +20,6 @@ from fleet.domain.lint.rules import (
     untainted,
 )
 from fleet.domain.snapshot import Taint
-from fleet.domain.subject import NodeMemory
 from tests.builders import make_node, make_plugin_config
 from tests.domain.lint.subjects import NOW, ask, keys, sample, subject_of
 
@@ -31,15 +31,15 @@ def written(hours_ago: float) -> dict[str, str]:
     return {TIMESTAMP: str(int((NOW - timedelta(hours=hours_ago)).timestamp()))}
 
 
-def booted(minutes_ago: float) -> NodeMemory:
-    return NodeMemory(booted_at=NOW - timedelta(minutes=minutes_ago))
+def booted(minutes_ago: float) -> NodeHistory:
+    return NodeHistory(booted_at=NOW - timedelta(minutes=minutes_ago))
 
 
 def test_configuration_and_labels_disagree() -> None:
     result = ask(config_against_labels.RULE, plugin=TIMES_FOUR)
     assert (result.status, len(result.findings)) == (Status.WARN, 1)
     assert "×4" in result.findings[0].text
-    assert {one.source for one in result.findings[0].evidence} >= {"label", "config", "capacity"}
+    assert {item.source for item in result.findings[0].evidence} >= {"label", "config", "capacity"}
 
 
 def test_configuration_and_labels_agree() -> None:
@@ -69,6 +69,20 @@ def test_a_configuration_that_is_not_there() -> None:
     assert ask(plugin_config.RULE, node=asks, unread=["device_plugin_config"]).status == Status.UNKNOWN
 
 
+def test_configurations_that_differ_or_are_not_valid() -> None:
+    other = make_plugin_config(sharing="time-slicing", replicas=8, namespace="elsewhere")
+    two = structs.replace(TIMES_FOUR, configs=TIMES_FOUR.configs + other.configs, default_key="default")
+    assert keys(ask(plugin_config.RULE, plugin=two)) == ["plugin_config_ambiguous"]
+    broken = make_plugin_config(error="line 3: bad indentation")
+    assert keys(ask(plugin_config.RULE, plugin=broken)) == ["plugin_config_unreadable"]
+
+
+def test_more_gpus_than_the_machine_was_ordered_with() -> None:
+    ordered_four = {"nvsentinel.dgxc.nvidia.com/gpu.count.expected": "4"}
+    assert keys(ask(labels_disagree.RULE, node=make_node(gpus=5, labels=ordered_four))) == ["more_than_ordered"]
+    assert ask(labels_disagree.RULE, node=make_node(gpus=4, labels=ordered_four)).findings == ()
+
+
 def test_labels_that_no_number_stands_in() -> None:
     result = ask(labels_disagree.RULE, node=make_node(labels={"nvidia.com/gpu.count": "many"}))
     assert (result.status, keys(result)) == (Status.WARN, ["unreadable_value"])
@@ -78,29 +92,29 @@ def test_labels_that_no_number_stands_in() -> None:
 
 
 def test_labels_older_than_the_reboot() -> None:
-    result = ask(labels_older_than_boot.RULE, node=make_node(labels=written(5)), memory=booted(60))
+    result = ask(labels_older_than_boot.RULE, node=make_node(labels=written(5)), history=booted(60))
     assert (result.status, result.findings[0].rung) == (Status.WARN, "labels_accurate")
-    assert [one.value for one in result.findings[0].evidence][1] == "2026-11-23 11:00 UTC"
+    assert [item.value for item in result.findings[0].evidence][1] == "2026-11-23 11:00 UTC"
 
 
 @pytest.mark.parametrize(
-    ("labels", "memory", "status"),
+    ("labels", "history", "status"),
     [
         (written(0.5), booted(60), Status.PASS),
         (written(5), booted(2), Status.WAITING),  # GFD may not have started yet
         (written(1.1), booted(60), Status.UNKNOWN),  # six minutes before the reboot was noticed: which was first?
-        (written(5), NodeMemory(), Status.UNKNOWN),
+        (written(5), NodeHistory(), Status.UNKNOWN),
         ({TIMESTAMP: None}, booted(60), Status.NOT_ENABLED),
         ({TIMESTAMP: "yesterday"}, booted(60), Status.NOT_ENABLED),
         ({TIMESTAMP: "9" * 18}, booted(60), Status.NOT_ENABLED),
     ],
 )
-def test_how_labels_and_boot_compare(labels: dict[str, str | None], memory: NodeMemory, status: Status) -> None:
-    assert ask(labels_older_than_boot.RULE, node=make_node(labels=labels), memory=memory).status == status
+def test_how_labels_and_boot_compare(labels: dict[str, str | None], history: NodeHistory, status: Status) -> None:
+    assert ask(labels_older_than_boot.RULE, node=make_node(labels=labels), history=history).status == status
 
 
 def test_without_labels_there_is_nothing_to_compare_with_the_boot() -> None:
-    assert ask(labels_older_than_boot.RULE, node=make_node(gfd=False), memory=booted(60)).status == Status.NOT_ENABLED
+    assert ask(labels_older_than_boot.RULE, node=make_node(gfd=False), history=booted(60)).status == Status.NOT_ENABLED
 
 
 def test_the_exporter_finds_other_cards_than_the_labels_say() -> None:
@@ -111,10 +125,10 @@ def test_the_exporter_finds_other_cards_than_the_labels_say() -> None:
     assert ask(models_disagree.RULE, samples=[sample(0)]).status == Status.PASS
 
 
-def test_the_exporter_tells_of_fewer_cards_than_are_counted() -> None:
+def test_the_exporter_reports_fewer_gpus_than_are_counted() -> None:
     subject = subject_of(samples=[sample(0)])
-    said = Remark(id="telemetry_sees_fewer", severity=Severity.WARNING, text="DCGM tells of 1 GPU, while 8 are counted.")
-    fewer = structs.replace(subject, devices=structs.replace(subject.devices, remarks=(said,)))
+    finding = Finding(rule="telemetry_sees_fewer", severity=Severity.WARNING, text="DCGM reports 1 GPU, but 8 are counted.")
+    fewer = structs.replace(subject, devices=structs.replace(subject.devices, findings=(finding,)))
     result = ask(models_disagree.RULE, fewer)
     assert (result.status, keys(result)) == (Status.WARN, ["telemetry_sees_fewer"])
     assert result.findings[0].remedy
@@ -150,11 +164,11 @@ def test_a_card_that_the_catalogue_does_not_hold() -> None:
 
 
 def test_labels_that_are_away_for_a_minute_make_no_accelerator_unknown() -> None:
-    from fleet.domain.devices import remember
+    from fleet.domain.devices.inspection import remember
     from tests.domain.looks import look
 
-    before = NodeMemory(previous=remember(look(make_node())))
-    assert ask(unknown_accelerator.RULE, node=make_node(gfd=False), memory=before).status == Status.WAITING
+    before = NodeHistory(previous=remember(look(make_node())))
+    assert ask(unknown_accelerator.RULE, node=make_node(gfd=False), history=before).status == Status.WAITING
 
 
 def test_a_node_open_to_every_pod() -> None:
@@ -185,7 +199,7 @@ def test_a_cluster_of_gpu_nodes_alone_needs_no_taint() -> None:
 
 
 def test_labels_written_between_the_looks_at_a_boot_are_not_known_to_be_older() -> None:
-    told = make_node(labels=written(1))
+    node = make_node(labels=written(1))
     for after, status in ((70, Status.UNKNOWN), (50, Status.WARN)):
-        memory = NodeMemory(booted_after=NOW - timedelta(minutes=after), booted_at=NOW - timedelta(minutes=30))
-        assert ask(labels_older_than_boot.RULE, node=told, memory=memory).status == status
+        history = NodeHistory(booted_after=NOW - timedelta(minutes=after), booted_at=NOW - timedelta(minutes=30))
+        assert ask(labels_older_than_boot.RULE, node=node, history=history).status == status

@@ -1,4 +1,4 @@
-"""Pods where they should not be, pods that take what they did not ask for, and cards in use that nobody requested."""
+"""Pods where they should not be, pods that take what they did not ask for, and GPUs in use without a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fleet.domain.findings import Severity, Status
 from fleet.domain.lint.rules import device_bypass, many_shares, pods_without_gpu, two_exporters, unrequested_use
 from fleet.domain.lint.rules.pods_without_gpu import about
 from fleet.domain.snapshot import DeviceAllocation
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.telemetry import DeviceSample
 from tests.builders import make_allocation, make_container, make_dra_device, make_node, make_plugin_config, make_pod
 from tests.domain.lint.subjects import ask, exporter, keys, sample, subject_of
 
@@ -70,7 +70,7 @@ def test_a_pod_that_asks_for_several_shares() -> None:
     assert ask(many_shares.RULE, node=SHARED, pods=pods[1:]).status == Status.PASS
 
 
-def test_many_whole_cards_are_nobodys_business() -> None:
+def test_many_whole_gpus_are_not_a_finding() -> None:
     assert ask(many_shares.RULE, pods=[make_pod("a", gpus=8)]).status == Status.PASS
     assert ask(many_shares.RULE, node=make_node(gfd=False), pods=[make_pod("a", gpus=8)]).status == Status.UNKNOWN
     untold = make_node(gfd=False, gpus=1, capacity={"nvidia.com/gpu.shared": 4, "nvidia.com/gpu": None})
@@ -109,23 +109,23 @@ def test_who_may_reach_gpus(pod: Any) -> None:
 
 def test_two_exporters_of_two_owners() -> None:
     part = {"component": "dcgm-exporter", "owner_kind": "DaemonSet"}
-    ours = no_gpu("dcgm-1", owner_name="nvidia-dcgm-exporter", **part)
-    theirs = no_gpu("gke-1", namespace="gke-managed-system", owner_name="dcgm-exporter", **part)
-    result = ask(two_exporters.RULE, pods=[ours, theirs])
+    standalone = no_gpu("dcgm-1", owner_name="nvidia-dcgm-exporter", **part)
+    answer = no_gpu("gke-1", namespace="gke-managed-system", owner_name="dcgm-exporter", **part)
+    result = ask(two_exporters.RULE, pods=[standalone, answer])
     assert (result.status, len(result.findings[0].evidence)) == (Status.WARN, 2)
     replaced = no_gpu("dcgm-2", owner_name="nvidia-dcgm-exporter", **part)
-    assert ask(two_exporters.RULE, pods=[ours, replaced]).status == Status.PASS
+    assert ask(two_exporters.RULE, pods=[standalone, replaced]).status == Status.PASS
     assert ask(two_exporters.RULE).status == Status.NOT_ENABLED
 
 
-# --- a card in use that nobody requested --------------------------------------------------------------------------------
+# --- a GPU in use without a request -------------------------------------------------------------------------------------
 
 
 def used(samples: list[DeviceSample], **given: Any) -> Any:
     return ask(unrequested_use.RULE, samples=samples, exporters=[exporter("gpu_util")], **given)
 
 
-def test_a_card_in_use_on_a_node_where_nobody_requested_any() -> None:
+def test_a_gpu_in_use_on_a_node_without_requests() -> None:
     result = used([sample(0), sample(1, values=BUSY)])
     assert (result.status, keys(result)) == (Status.WARN, ["GPU-0001"])
     assert "GPU 1 is in use" in result.findings[0].text
@@ -185,7 +185,7 @@ def test_what_was_not_measured_is_not_idle() -> None:
 
 
 def test_a_card_that_fell_silent_keeps_its_finding() -> None:
-    from fleet.domain.subject import NodeMemory
+    from fleet.domain.evaluation.subject import NodeHistory
 
-    subject = subject_of(samples=[sample(0)], exporters=[exporter("gpu_util")], memory=NodeMemory(samples=(sample(1),)))
+    subject = subject_of(samples=[sample(0)], exporters=[exporter("gpu_util")], history=NodeHistory(samples=(sample(1),)))
     assert ask(unrequested_use.RULE, subject).blind == ("GPU-0001",)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import settle
+from fleet.domain.evaluation.subject import ClusterHistory, Policy
 from fleet.domain.findings import Severity, Status
 from fleet.domain.lint.rules import in_no_pool, in_rival_pools
-from fleet.domain.rules import settle
-from fleet.domain.subject import ClusterMemory, Policy
 from tests.domain.lint.subjects import ask, subject_of
 
-POOLS = ClusterMemory(has_pools=True)
+POOLS = ClusterHistory(has_pools=True)
 
 
 def test_without_pools_there_is_nothing_to_be_in() -> None:
@@ -16,7 +16,7 @@ def test_without_pools_there_is_nothing_to_be_in() -> None:
     assert ask(in_rival_pools.RULE).status == Status.NOT_APPLICABLE
 
 
-def test_a_node_in_no_pool_is_told_of_once_that_has_lasted() -> None:
+def test_a_node_without_a_pool_is_reported_once_that_has_lasted() -> None:
     result = ask(in_no_pool.RULE, cluster=POOLS)
     assert (result.status, result.findings[0].severity) == (Status.WARN, Severity.INFO)
     settled, pending = settle([result], subject_of(cluster=POOLS))

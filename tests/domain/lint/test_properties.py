@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from fleet.domain.evaluation.rules import run, run_cluster
+from fleet.domain.evaluation.subject import NodeHistory, NodeSubject
 from fleet.domain.findings import Severity, Status
 from fleet.domain.lint.rules import CLUSTER_RULES, RULES
-from fleet.domain.rules import run, run_cluster
 from fleet.domain.snapshot import Taint
-from fleet.domain.subject import NodeMemory, NodeSubject
 from tests.builders import H100, make_allocation, make_container, make_dra_device, make_node, make_plugin_config, make_pod
 from tests.domain.lint.subjects import exporter, sample, subject_of, without_labels
 
@@ -39,7 +39,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "mig invalid": {"labels": {"nvidia.com/gpu.product": f"{H100}-MIG-INVALID", "nvidia.com/gpu.count": "0"}},
     "no number": {"labels": {"nvidia.com/gpu.count": "many"}},
     "no replicas": {"labels": {"nvidia.com/gpu.replicas": None, "nvidia.com/gpu.sharing-strategy": None}},
-    "wrong key": {"labels": {"nvidia.com/device-plugin.config": "nobody-has-it"}},
+    "wrong key": {"labels": {"nvidia.com/device-plugin.config": "not-there"}},
     "old labels": {"labels": {"nvidia.com/gfd.timestamp": "1700000000"}},
     "kubelet": {"ready": "Unknown"},
     "upgrade failed": {"labels": {"nvidia.com/gpu-driver-upgrade-state": "upgrade-failed"}},
@@ -75,7 +75,7 @@ SAMPLES = [
     (sample(0, values={"power": 70.0}, age_s=3600),),
 ]
 EXPORTERS = [(), (exporter("gpu_util", "xid"),)]
-MEMORIES = [NodeMemory(), NodeMemory(expected=8), NodeMemory(expected=16, booted_at=sample(0, age_s=7200).at)]
+MEMORIES = [NodeHistory(), NodeHistory(expected=8), NodeHistory(expected=16, booted_at=sample(0, age_s=7200).at)]
 
 
 # What GFD writes; the operator's and people's own labels (deploy, present, mig.config, device-plugin.config) are no part of it.
@@ -94,7 +94,7 @@ def subjects(draw: Any) -> NodeSubject:
         allocations=[make_allocation(dra[0])] if dra and draw(st.booleans()) else (),
         samples=draw(st.sampled_from(SAMPLES)),
         exporters=draw(st.sampled_from(EXPORTERS)),
-        memory=draw(st.sampled_from(MEMORIES)),
+        history=draw(st.sampled_from(MEMORIES)),
         node_count=draw(st.sampled_from([None, 1, 100])),
     )
 
@@ -115,7 +115,7 @@ def seen_again(subject: NodeSubject, *, without: str) -> NodeSubject:
         allocations=snapshot.allocations,
         samples=() if gone else snapshot.telemetry.samples,
         exporters=() if gone else snapshot.telemetry.exporters,
-        memory=subject.memory,
+        history=subject.history,
         node_count=snapshot.node_count,
         unread=[without] if without in snapshot.sections else [],
     )
@@ -126,17 +126,17 @@ SOURCES = ["gfd", "telemetry", "nodes", "pods", "device_plugin_config", "resourc
 WITHOUT_A_SECOND_OPINION = {"cloud labels": {"expected_not_met", "labels_disagree"}}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(subject=subjects(), source=st.sampled_from([*SOURCES, "cloud labels"]))
 def test_less_evidence_never_makes_a_rule_pass(subject: NodeSubject, source: str) -> None:
     blinded = seen_again(subject, without=source)
-    before = {one.rule: one.status for one in (*run(RULES, subject), *run_cluster(CLUSTER_RULES, [subject, subject]))}
-    after = {one.rule: one.status for one in (*run(RULES, blinded), *run_cluster(CLUSTER_RULES, [blinded, blinded]))}
+    before = {item.rule: item.status for item in (*run(RULES, subject), *run_cluster(CLUSTER_RULES, [subject, subject]))}
+    after = {entry.rule: entry.status for entry in (*run(RULES, blinded), *run_cluster(CLUSTER_RULES, [blinded, blinded]))}
     improved = {rule for rule, status in after.items() if status == Status.PASS and before[rule] != Status.PASS}
     assert improved <= WITHOUT_A_SECOND_OPINION.get(source, set()), f"without {source}"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(subject=subjects())
 def test_every_finding_is_whole_and_stands_once(subject: NodeSubject) -> None:
     for result in (*run(RULES, subject), *run_cluster(CLUSTER_RULES, [subject, subject])):

@@ -25,7 +25,7 @@ def test_folder_and_tuple_agree() -> None:
 def test_ids_are_slugs_and_stand_once() -> None:
     ids = [rule.id for rule in EVERY]
     assert len(set(ids)) == len(ids)
-    assert all(re.fullmatch(r"[a-z][a-z_]{2,59}", one) for one in ids)
+    assert all(re.fullmatch(r"[a-z][a-z_]{2,59}", item) for item in ids)
 
 
 @pytest.mark.parametrize("rule", EVERY, ids=lambda rule: rule.id)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from fleet.domain.evaluation.rules import settle
+from fleet.domain.evaluation.subject import NodeHistory
 from fleet.domain.findings import Finding, RuleResult, Severity, Status
-from fleet.domain.rules import settle
-from fleet.domain.subject import NodeMemory
 from tests.domain.lint.subjects import NOW, subject_of
 
 
@@ -18,26 +18,28 @@ def seen(key: str) -> Finding:
 
 def test_it_counts_when_it_has_lasted() -> None:
     for age, counts in ((299, False), (300, True)):
-        memory = NodeMemory(pending={"r|a": NOW - timedelta(seconds=age)})
-        (result,), pending = settle([RuleResult(rule="r", status=Status.WARN, findings=(seen("a"),))], subject_of(memory=memory))
+        history = NodeHistory(pending={"r|a": NOW - timedelta(seconds=age)})
+        (result,), pending = settle(
+            [RuleResult(rule="r", status=Status.WARN, findings=(seen("a"),))], subject_of(history=history)
+        )
         assert bool(result.findings) is counts
-        assert pending == memory.pending
+        assert pending == history.pending
 
 
 @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.NOT_ENABLED, Status.WAITING])
 def test_a_rule_that_says_nothing_keeps_what_was_pending(status: Status) -> None:
-    memory = NodeMemory(pending={"r|a": NOW, "other|a": NOW})
-    _, pending = settle([RuleResult(rule="r", status=status)], subject_of(memory=memory))
+    history = NodeHistory(pending={"r|a": NOW, "other|a": NOW})
+    _, pending = settle([RuleResult(rule="r", status=status)], subject_of(history=history))
     assert pending == {"r|a": NOW}
 
 
 def test_a_rule_that_was_blind_to_one_key_has_seen_that_the_others_are_gone() -> None:
-    memory = NodeMemory(pending={"r|a": NOW, "r|b": NOW})
-    _, pending = settle([RuleResult(rule="r", status=Status.UNKNOWN, blind=("a",))], subject_of(memory=memory))
+    history = NodeHistory(pending={"r|a": NOW, "r|b": NOW})
+    _, pending = settle([RuleResult(rule="r", status=Status.UNKNOWN, blind=("a",))], subject_of(history=history))
     assert pending == {"r|a": NOW}
 
 
 def test_a_key_the_rule_was_blind_to_keeps_what_was_pending() -> None:
-    memory = NodeMemory(pending={"r|a": NOW, "r|b": NOW, "r|c": NOW})
-    _, pending = settle([RuleResult(rule="r", status=Status.PASS, blind=("b", "d"))], subject_of(memory=memory))
+    history = NodeHistory(pending={"r|a": NOW, "r|b": NOW, "r|c": NOW})
+    _, pending = settle([RuleResult(rule="r", status=Status.PASS, blind=("b", "d"))], subject_of(history=history))
     assert pending == {"r|b": NOW}

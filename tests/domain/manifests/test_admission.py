@@ -10,9 +10,9 @@ import cel
 import pytest
 from msgspec.structs import replace
 
-from fleet.domain.classes.asks import PoolAsk, asks
+from fleet.domain.classes.requirements import ClassInPool, class_in_pools
 from fleet.domain.label_selectors import parse
-from fleet.domain.manifests.cel import selects
+from fleet.domain.manifests.cel_text import selects_any
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import manifest
 from tests.domain.classes.worlds import CLASSES, POOLS, fleet
@@ -22,21 +22,21 @@ GIVEN = Parameters(name="serve", namespace="team-a", image="busybox")
 Pod = dict[str, Any]
 
 
-def asked(slug: str) -> tuple[PoolAsk, ...]:
-    return asks(CLASSES[slug], POOLS, fleet())
+def asked(slug: str) -> tuple[ClassInPool, ...]:
+    return class_in_pools(CLASSES[slug], POOLS, fleet())
 
 
 def policy(slug: str, name: str = "") -> dict[str, Any]:
     made = manifest("policy", asked(slug), GIVEN)
-    return next(one for one in made if one["metadata"]["name"] == (name or f"muster-{slug}"))
+    return next(item for item in made if item["metadata"]["name"] == (name or "muster-gpu-team-a"))
 
 
-def refusals(rule: dict[str, Any], thing: dict[str, Any]) -> list[str]:
+def refusals(rule: dict[str, Any], thing: dict[str, Any], old: dict[str, Any] | None = None) -> list[str]:
     """Messages of the validations that say no, in order; an expression that fails refuses, as failurePolicy says."""
-    context: dict[str, Any] = {"object": thing, "variables": {}}
+    context: dict[str, Any] = {"object": {"metadata": {}, **thing}, "oldObject": old, "variables": {}}
     for variable in rule["spec"]["variables"]:
         context["variables"][variable["name"]] = cel.evaluate(variable["expression"], context)
-    said = []
+    rows = []
     for validation in rule["spec"]["validations"]:
         try:
             allowed = cel.evaluate(validation["expression"], context)
@@ -44,8 +44,8 @@ def refusals(rule: dict[str, Any], thing: dict[str, Any]) -> list[str]:
             allowed, validation = False, {"message": f"{validation['message']} ({error})"}
         assert isinstance(allowed, bool)
         if not allowed:
-            said.append(validation["message"])
-    return said
+            rows.append(validation["message"])
+    return rows
 
 
 def admitted_pod(spec: dict[str, Any]) -> Pod:
@@ -55,7 +55,7 @@ def admitted_pod(spec: dict[str, Any]) -> Pod:
         resources = container.setdefault("resources", {})
         if "limits" in resources:
             resources["requests"] = dict(resources["limits"])
-    own = [{"key": name, "operator": "Exists"} for one in spec["containers"] for name in one["resources"].get("limits", {})]
+    own = [{"key": name, "operator": "Exists"} for item in spec["containers"] for name in item["resources"].get("limits", {})]
     spec["tolerations"] = [
         *spec.get("tolerations", []),
         {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
@@ -66,9 +66,9 @@ def admitted_pod(spec: dict[str, Any]) -> Pod:
 
 def written(slug: str, kind: str = "", pool: int = 0) -> Pod:
     """The pod of the class's own manifest for one of its pools."""
-    ask = asked(slug)[pool]
-    kind = kind or ("leaderworkerset" if ask.requirement.pods > 1 else "pod")
-    spec = manifest(kind, [ask], GIVEN)[-1]["spec"]
+    in_pool = asked(slug)[pool]
+    kind = kind or ("leaderworkerset" if in_pool.requirement.pods > 1 else "pod")
+    spec = manifest(kind, [in_pool], GIVEN)[-1]["spec"]
     if kind == "deployment":
         spec = spec["template"]["spec"]
     if kind == "leaderworkerset":
@@ -88,7 +88,7 @@ def test_every_pool_of_the_class_is_admitted_but_no_mixture_of_two() -> None:
     assert refusals(policy("full"), first) == ["The pod must tolerate the taints of pool h100 or spot, and no others."]
 
 
-def test_pods_without_gpus_are_nobodys_business() -> None:
+def test_pods_without_gpus_are_admitted() -> None:
     plain = {"spec": {"containers": [{"name": "web", "image": "nginx"}], "nodeName": "n1"}}
     assert refusals(policy("full"), plain) == []
     cpu = {"spec": {"containers": [{"name": "web", "resources": {"limits": {"cpu": "2", "nvidia.com/hostdev": "1"}}}]}}
@@ -205,7 +205,7 @@ def test_a_number_may_be_asked_more_strictly_and_never_less(operator: str, value
     (wanted,) = parse("driver>569")
     expression = {"key": "driver", "operator": operator} | ({"values": values} if values else {})
     context = {"object": {"spec": {}}, "variables": {"terms": [{"matchExpressions": [expression]}]}}
-    assert cel.evaluate(selects(wanted), context) is passes
+    assert cel.evaluate(selects_any([[wanted]]), context) is passes
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_number_may_be_asked_more_strictly_and_never_less(operator: str, value
 def test_every_operator(selector: str, expression: dict[str, Any], passes: bool) -> None:
     (wanted,) = parse(selector)
     context = {"object": {"spec": {}}, "variables": {"terms": [{"matchExpressions": [{"key": "a"} | expression]}]}}
-    assert cel.evaluate(selects(wanted), context) is passes
+    assert cel.evaluate(selects_any([[wanted]]), context) is passes
 
 
 def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
@@ -235,7 +235,7 @@ def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
     set_limits({"nvidia.com/gpu": "2"})(pod)
     assert "as a resource claim" in refusals(policy("dra"), pod)[0]
     pod = written("dra")
-    pod["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "somebody-elses"}]
+    pod["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "other"}]
     assert "asks for 2 of it" in refusals(policy("dra"), pod)[0]
 
 
@@ -253,14 +253,14 @@ def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
 def test_claims_of_a_dra_class(exactly: dict[str, Any], passes: bool) -> None:
     (template,) = manifest("dra", asked("dra"), GIVEN)
     template["spec"]["spec"]["devices"]["requests"][0]["exactly"].update(exactly)
-    rule = policy("dra", "muster-dra-claims")
+    rule = policy("dra", "muster-gpu-team-a-claims")
     claim = {"kind": "ResourceClaim", "spec": template["spec"]["spec"]}
     assert (refusals(rule, template) == []) is passes
     assert (refusals(rule, claim) == []) is passes
 
 
 def test_more_or_other_requests_are_no_claim_of_the_class() -> None:
-    rule = policy("dra", "muster-dra-claims")
+    rule = policy("dra", "muster-gpu-team-a-claims")
     (template,) = manifest("dra", asked("dra"), GIVEN)
     requests = template["spec"]["spec"]["devices"]["requests"]
     requests.append(requests[0])
@@ -272,6 +272,7 @@ def test_more_or_other_requests_are_no_claim_of_the_class() -> None:
 
 def test_the_binding_denies_in_one_namespace() -> None:
     rule, binding = manifest("policy", asked("full"), GIVEN)
+    assert rule["spec"]["matchConstraints"]["resourceRules"][0]["operations"] == ["CREATE", "UPDATE"]
     assert binding["spec"]["policyName"] == rule["metadata"]["name"]
     assert binding["spec"]["validationActions"] == ["Deny"]
     assert binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "team-a"}
@@ -279,9 +280,9 @@ def test_the_binding_denies_in_one_namespace() -> None:
 
 
 def test_the_resource_of_one_pool_in_the_place_of_another_is_refused() -> None:
-    both = asks(replace(CLASSES["shared"], pools=("t4", "a10g")), POOLS, fleet())
+    both = class_in_pools(replace(CLASSES["shared"], pools=("t4", "a10g")), POOLS, fleet())
     rule, _ = manifest("policy", both, GIVEN)
-    pods = [admitted_pod(manifest("pod", [one], GIVEN)[0]["spec"]) for one in both]
+    pods = [admitted_pod(manifest("pod", [item], GIVEN)[0]["spec"]) for item in both]
     assert [refusals(rule, pod) for pod in pods] == [[], []]
     pods[0]["spec"]["affinity"] = pods[1]["spec"]["affinity"]
     assert "must select the nodes of pool t4 or a10g" in refusals(rule, pods[0])[0]

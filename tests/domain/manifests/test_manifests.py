@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from fleet.domain.classes.asks import asks
+from fleet.domain.classes.requirements import class_in_pools
 from fleet.domain.manifests.parameters import Parameters, problems
-from fleet.domain.manifests.render import ManifestError, kinds_of, manifest, to_yaml
+from fleet.domain.manifests.render import kinds_of, manifest, to_yaml
+from fleet.domain.refusals import FieldError
 from tests.domain.classes.worlds import CLASSES, POOLS, fleet
 from tests.domain.manifests.test_schemas import EVERY, documents
 
@@ -19,7 +22,10 @@ metadata:
   namespace: team-a
   labels:
     app.kubernetes.io/name: serve
-    muster/workload-class: full
+    muster.dev/class: full
+    muster.dev/class-version: '1'
+  annotations:
+    muster.dev/placement: DIGEST
 spec:
   affinity:
     nodeAffinity:
@@ -30,6 +36,24 @@ spec:
             operator: In
             values:
             - h100
+          - key: nvidia.com/gpu.product
+            operator: In
+            values:
+            - NVIDIA-H100-80GB-HBM3
+          - key: nvidia.com/gpu.sharing-strategy
+            operator: NotIn
+            values:
+            - mps
+            - time-slicing
+          - key: nvidia.com/gpu.slices.gi
+            operator: DoesNotExist
+          - key: cloud.google.com/gke-gpu-sharing-strategy
+            operator: NotIn
+            values:
+            - mps
+            - time-sharing
+          - key: cloud.google.com/gke-gpu-partition-size
+            operator: DoesNotExist
   tolerations:
   - key: nvidia.com/gpu
     operator: Equal
@@ -45,12 +69,12 @@ spec:
 
 
 def test_a_pod_as_people_read_it() -> None:
-    assert to_yaml(documents("full", "pod")) == POD
+    assert re.sub(r"placement: .*", "placement: DIGEST", to_yaml(documents("full", "pod"))) == POD
 
 
 @pytest.mark.parametrize(("slug", "kind"), EVERY)
 def test_no_manifest_names_a_node(slug: str, kind: str) -> None:
-    made = [one for one in documents(slug, kind) if one["kind"] not in ("Topology", "ValidatingAdmissionPolicy")]
+    made = [document for document in documents(slug, kind) if document["kind"] not in ("Topology", "ValidatingAdmissionPolicy")]
     text = json.dumps(made)
     assert "nodeName" not in text
     assert "kubernetes.io/hostname" not in text
@@ -79,9 +103,14 @@ def test_a_rack_keeps_its_pods_in_one_domain() -> None:
     (term,) = template["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert term["topologyKey"] == "nvidia.com/gpu.clique"
     assert term["labelSelector"]["matchLabels"] == {"leaderworkerset.sigs.k8s.io/name": "train"}
-    assert template["metadata"]["annotations"] == {"kueue.x-k8s.io/podset-required-topology": "nvidia.com/gpu.clique"}
+    assert template["metadata"]["annotations"]["kueue.x-k8s.io/podset-required-topology"] == "nvidia.com/gpu.clique"
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
-    assert [one["kind"] for one in documents("rack", "kueue")] == ["Topology", "ResourceFlavor", "ClusterQueue", "LocalQueue"]
+    assert [document["kind"] for document in documents("rack", "kueue")] == [
+        "Topology",
+        "ResourceFlavor",
+        "ClusterQueue",
+        "LocalQueue",
+    ]
 
 
 def test_a_dra_pool_is_asked_through_a_claim() -> None:
@@ -114,12 +143,26 @@ def test_a_quota_counts_slots_of_all_replicas(slug: str, hard: dict[str, str]) -
 def test_kueue_gets_the_pools_labels_taints_and_the_requests_quota() -> None:
     flavor, queue, local = documents("full", "kueue")
     assert flavor["spec"] == {
-        "nodeLabels": {"pool": "h100"},
+        "nodeLabels": {"pool": "h100", "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"},
         "nodeTaints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
     }
     (group,) = queue["spec"]["resourceGroups"]
     assert group["flavors"][0]["resources"] == [{"name": "nvidia.com/gpu", "nominalQuota": "12"}]
     assert local["spec"]["clusterQueue"] == queue["metadata"]["name"]
+
+
+def test_queues_of_two_classes_and_of_two_namespaces_do_not_clash() -> None:
+    made: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for slug, namespace in (("full", "a"), ("spot", "a"), ("full", "b"), ("west", "a" * 63)):
+        for document in documents(slug, "kueue", Parameters(namespace=namespace, queue="gpu", granted_slots=8)):
+            meta = document["metadata"]
+            assert len(meta["name"]) <= 63
+            key = (document["kind"], meta.get("namespace", ""), meta["name"])
+            assert made.setdefault(key, document) == document, "the same name has the same contents"
+    note = made["LocalQueue", "a", "full"]["metadata"]["annotations"]["muster.dev/queue"]
+    assert note == "Workloads of class full name the queue full, not gpu."
+    (group,) = made["ClusterQueue", "", "a-full"]["spec"]["resourceGroups"]
+    assert group["flavors"][0]["resources"][0]["nominalQuota"] == str(4 + 8), "with what others were granted"
 
 
 @pytest.mark.parametrize(
@@ -131,32 +174,32 @@ def test_kueue_gets_the_pools_labels_taints_and_the_requests_quota() -> None:
     ],
 )
 def test_which_kinds_a_class_has(slug: str, kinds: list[str]) -> None:
-    assert [kind.id for kind in kinds_of(asks(CLASSES[slug], POOLS, fleet())[0])] == kinds
+    assert [kind.id for kind in kinds_of(class_in_pools(CLASSES[slug], POOLS, fleet())[0])] == kinds
 
 
 @pytest.mark.parametrize(
     ("slug", "kind", "given", "field", "says"),
     [
-        ("full", "cronjob", {}, "kind", "There is no manifest “cronjob”"),
+        ("full", "cronjob", {}, "kind", "Manifest “cronjob” does not exist"),
         ("gang", "pod", {}, "kind", "use a LeaderWorkerSet"),
         ("full", "leaderworkerset", {}, "kind", "use a Deployment"),
         ("full", "dra", {}, "kind", "not through DRA"),
         ("dra", "kueue", {}, "kind", "only by a mapping"),
-        ("full", "pod", {"name": "My App"}, "name", "is no DNS label"),
-        ("full", "pod", {"namespace": ""}, "namespace", "is no DNS label"),
-        ("full", "pod", {"queue": "-q"}, "queue", "is no DNS label"),
-        ("full", "pod", {"image": "two words"}, "image", "is no image"),
+        ("full", "pod", {"name": "My App"}, "name", "is not a valid DNS label"),
+        ("full", "pod", {"namespace": ""}, "namespace", "is not a valid DNS label"),
+        ("full", "pod", {"queue": "-q"}, "queue", "is not a valid DNS label"),
+        ("full", "pod", {"image": "two words"}, "image", "is not a valid image"),
         ("full", "pod", {"replicas": -1}, "replicas", "from 0 to 10,000"),
     ],
 )
 def test_what_cannot_be_written_says_why(slug: str, kind: str, given: dict[str, Any], field: str, says: str) -> None:
-    with pytest.raises(ManifestError, match=says) as told:
+    with pytest.raises(FieldError, match=says) as value:
         documents(slug, kind, Parameters(**given))
-    assert told.value.field == field
+    assert value.value.field == field
 
 
 def test_a_class_without_pools_has_no_manifest() -> None:
-    with pytest.raises(ManifestError, match="no pool"):
+    with pytest.raises(FieldError, match="no pool"):
         manifest("pod", (), Parameters())
 
 
@@ -170,3 +213,13 @@ def test_images_that_are_some(image: str) -> None:
 @pytest.mark.parametrize("image", ["", "UPPER/Case", "a b", "a:", "a@sha256:12", "a" * 513, "-a", "a\nb"])
 def test_images_that_are_none(image: str) -> None:
     assert [field for field, _ in problems(Parameters(image=image))] == ["image"]
+
+
+def test_huge_pages_are_requested_and_limited_alike() -> None:
+    spec = replace(CLASSES["full"], cpu_per_slot="8", hugepages_2mi_per_slot="4Gi")
+    asked = class_in_pools(spec, POOLS, fleet())
+    (pod,) = manifest("pod", asked, Parameters(name="serve", namespace="team-a"))
+    resources = pod["spec"]["containers"][0]["resources"]
+    slots = spec.slots_per_pod
+    assert resources["requests"] == {"cpu": str(8 * slots), "hugepages-2Mi": f"{4 * slots}Gi"}
+    assert resources["limits"] == {asked[0].resource: str(slots), "hugepages-2Mi": f"{4 * slots}Gi"}

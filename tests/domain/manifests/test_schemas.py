@@ -12,7 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from fleet.domain.classes.asks import asks
+from fleet.domain.classes.requirements import class_in_pools
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import KINDS, kinds_of, manifest, to_yaml
 from tests.domain.classes.worlds import CLASSES, POOLS, fleet
@@ -20,11 +20,13 @@ from tests.domain.classes.worlds import CLASSES, POOLS, fleet
 GIVEN = Parameters(name="serve", namespace="team-a", image="registry.example:5000/team/serve:1.2", replicas=3)
 KUBERNETES = "1.37"
 CUSTOM = ("leaderworkerset.x-k8s.io/v1", "kueue.x-k8s.io/v1beta2")
-EVERY = [(slug, kind.id) for slug, promise in CLASSES.items() for kind in kinds_of(asks(promise, POOLS, fleet())[0])]
+EVERY = [
+    (slug, kind.id) for slug, class_spec in CLASSES.items() for kind in kinds_of(class_in_pools(class_spec, POOLS, fleet())[0])
+]
 
 
 def documents(slug: str, kind: str, given: Parameters = GIVEN) -> list[dict[str, Any]]:
-    return manifest(kind, asks(CLASSES[slug], POOLS, fleet()), given)
+    return manifest(kind, class_in_pools(CLASSES[slug], POOLS, fleet()), given)
 
 
 def valid(document: dict[str, Any]) -> None:
@@ -87,8 +89,8 @@ def clusterqueue(document: dict[str, Any]) -> None:
     assert set(group) == {"coveredResources", "flavors"}
     for flavor in group["flavors"]:
         assert set(flavor) == {"name", "resources"}
-        assert [one["name"] for one in flavor["resources"]] == group["coveredResources"], "in the same order"
-        assert all(set(one) == {"name", "nominalQuota"} for one in flavor["resources"])
+        assert [item["name"] for item in flavor["resources"]] == group["coveredResources"], "in the same order"
+        assert all(set(entry) == {"name", "nominalQuota"} for entry in flavor["resources"])
 
 
 def localqueue(document: dict[str, Any]) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fleet.domain.devices import describe
+from fleet.domain.devices.inspection import NodeInputs, inspect
+from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.placement.nodes import PlacementNode, placement_node
-from fleet.domain.slots import ResourceSlots
 from tests.builders import H100, make_node, make_pod
 
 GPU = "nvidia.com/gpu"
 
 
 def slots(name: str = GPU, allocatable: int | None = 8, used: int | None = 0, **overrides: Any) -> ResourceSlots:
-    """Slots of one resource; capacity equals allocatable unless told otherwise."""
+    """Slots of one resource; capacity equals allocatable unless given."""
     kind = "shared" if name.endswith("gpu.shared") else "mig" if "/mig-" in name else "gpu"
     fields: dict[str, Any] = {
         "kind": kind,
@@ -29,7 +29,7 @@ def slots(name: str = GPU, allocatable: int | None = 8, used: int | None = 0, **
 
 
 def bare(name: str = "n1", *offered: ResourceSlots, labels: Mapping[str, str] | None = None, **overrides: Any) -> PlacementNode:
-    """A ready node of H100s with nothing but these slots (8 free cards unless told)."""
+    """A ready node of H100s with nothing but these slots (8 free GPUs unless given)."""
     fields: dict[str, Any] = {
         "cluster": "east",
         "verdict": "ready",
@@ -59,7 +59,7 @@ def real(
     """A node as it really comes: labels and quantities as make_node writes them, judged by domain.devices."""
     snapshot = make_node(name, **node)
     pods = [make_pod(f"pod-{name}", gpus=used, resource=resource, node=name)] if used else []
-    devices = describe(snapshot, pods=pods, plugin=None, devices=(), allocations=())
+    devices = inspect(NodeInputs(node=snapshot, pods=pods, plugin=None, devices=(), allocations=()))
     made = placement_node(cluster, snapshot, devices, verdict=verdict, pools=pools, stale=stale)
     if nvlink is None:
         return made

@@ -45,6 +45,7 @@ def nodes(draw: st.DrawFn, name: str) -> PlacementNode:
         taints=draw(st.sampled_from([(), (TAINT,)])),
         stale=draw(st.sampled_from([False, False, True])),
         pools=draw(st.sampled_from([("a",), ("b",), ("a", "b"), ()])),
+        pods_free=draw(st.sampled_from([None, None, 0, 1, 2, 50])),
     )
 
 
@@ -70,8 +71,8 @@ def requirements(draw: st.DrawFn, pool: str | None = None) -> PodRequirement:
 def may_land(asked: PodRequirement, node: PlacementNode) -> bool:
     gold = not asked.selector or node.labels["tier"] == "gold"
     tolerated = not node.taints or bool(asked.tolerations)
-    known = all(one.free is not None for one in node.resources)
-    offers = {one.name for one in node.resources} >= {name for name, _ in asked.resources}
+    known = all(resource.free is not None for resource in node.resources)
+    offers = {item.name for item in node.resources} >= {name for name, _ in asked.resources}
     placed = (not asked.pool or asked.pool in node.pools) and (not asked.domain or asked.domain in node.labels)
     good = node.verdict in ("ready", "degraded") and not node.stale and node.schedulable
     return gold and tolerated and known and offers and placed and good
@@ -81,8 +82,14 @@ def most(asked: PodRequirement, fleet: tuple[PlacementNode, ...]) -> int:
     """The most replicas by trying everything: every set of nodes for the next replica, until none is left."""
     usable = [node for node in fleet if may_land(asked, node)]
     names = [name for name, _ in asked.resources]
-    free = tuple(tuple(next(one.free or 0 for one in node.resources if one.name == name) for name in names) for node in usable)
-    needs = [count for _, count in asked.resources]
+    free = tuple(
+        (
+            *(next(resource.free or 0 for resource in node.resources if resource.name == name) for name in names),
+            1000 if node.pods_free is None else node.pods_free,
+        )
+        for node in usable
+    )
+    needs = [*(count for _, count in asked.resources), 1]
     groups = []
     for chosen in combinations_with_replacement(range(len(usable)), asked.pods):
         homes = {(usable[at].cluster, usable[at].labels.get(CLIQUE) if asked.domain else "") for at in chosen}
@@ -91,82 +98,83 @@ def most(asked: PodRequirement, fleet: tuple[PlacementNode, ...]) -> int:
 
     @cache
     def best(left: tuple[tuple[int, ...], ...]) -> int:
-        found = 0
+        result = 0
         for group in groups:
             if all(left[at][k] >= pods * need for at, pods in group.items() for k, need in enumerate(needs)):
                 after = tuple(
                     tuple(have - group[at] * need for have, need in zip(have_all, needs, strict=True))
                     for at, have_all in enumerate(left)
                 )
-                found = max(found, 1 + best(after))
-        return found
+                result = max(result, 1 + best(after))
+        return result
 
     return best(free)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(FLEETS, requirements())
 def test_headroom_is_exactly_what_a_search_finds(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
     assert headroom([asked], Fleet(fleet, asked.label_keys())).replicas == most(asked, fleet)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FLEETS, requirements("a"), requirements("b"))
 def test_every_placement_can_be_carried_out(
     fleet: tuple[PlacementNode, ...], first: PodRequirement, second: PodRequirement
 ) -> None:
     grouped = Fleet(fleet, first.label_keys() | second.label_keys())
-    found = headroom([first, second], grouped)
+    result = headroom([first, second], grouped)
     placed = place([first, second], grouped, 10_000)
-    assert len(placed) == found.replicas
-    assert found.replicas <= found.last_truth <= found.back
-    assert [one.pool for one in placed] == ["a"] * found.pools[0].replicas + ["b"] * found.pools[1].replicas
+    assert len(placed) == result.replicas
+    assert result.replicas <= result.last_truth <= result.back
+    assert [entry.pool for entry in placed] == ["a"] * result.pools[0].replicas + ["b"] * result.pools[1].replicas
     touched = set()
-    left = {(node.name, one.name): one.free for node in fleet for one in node.resources}
-    for one in placed:
-        asked = first if one.pool == "a" else second
-        assert len(one.nodes) == asked.pods
-        assert len({(node.cluster, node.clique if asked.domain else "") for node in one.nodes}) == 1
-        for node in one.nodes:
+    left = {(node.name, resource.name): resource.free for node in fleet for resource in node.resources}
+    left |= {(node.name, "pods"): 1000 if node.pods_free is None else node.pods_free for node in fleet}
+    for item in placed:
+        asked = first if item.pool == "a" else second
+        assert len(item.nodes) == asked.pods
+        assert len({(node.cluster, node.clique if asked.domain else "") for node in item.nodes}) == 1
+        for node in item.nodes:
             assert may_land(asked, node)
-            for name, count in asked.resources:
+            for name, count in (*asked.resources, ("pods", 1)):
                 touched.add((node.name, name))
                 left[node.name, name] = (left[node.name, name] or 0) - count
     assert all((left[at] or 0) >= 0 for at in touched), "no slot is handed out twice"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FLEETS, requirements())
-def test_each_count_believes_more_and_every_node_is_told(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
-    found = headroom([asked], Fleet(fleet, asked.label_keys()))
-    assert found.replicas <= found.last_truth <= found.back
-    (pool,) = found.pools
+def test_each_count_believes_more_and_every_node_has_a_reason(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
+    result = headroom([asked], Fleet(fleet, asked.label_keys()))
+    assert result.replicas <= result.last_truth <= result.back
+    (pool,) = result.pools
     excluded = [node for group in pool.excluded for node in group.nodes]
     assert pool.open_nodes + len(excluded) == pool.nodes
     for node in fleet:
-        told = reasons(asked, node)
-        assert bool(told) == (pods_that_fit(asked, node) == 0)
+        answer = reasons(asked, node)
+        assert bool(answer) == (pods_that_fit(asked, node) == 0)
         if asked.pool in ("", *node.pools):
-            assert (node in excluded) == bool(told)
+            assert (node in excluded) == bool(answer)
         for when in When:
             assert bool(reasons(asked, node, when)) == (pods_that_fit(asked, node, when) == 0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FLEETS, st.lists(requirements(), max_size=3))
 def test_grouping_changes_no_answer(fleet: tuple[PlacementNode, ...], asked: list[PodRequirement]) -> None:
-    keys = frozenset().union(*(one.label_keys() for one in asked))
+    keys = frozenset().union(*(item.label_keys() for item in asked))
     together, apart = headroom(asked, Fleet(fleet, keys)), headroom(asked, Fleet(fleet, None))
-    assert [(one.replicas, one.last_truth, one.back, one.by_free) for one in together.pools] == [
-        (one.replicas, one.last_truth, one.back, one.by_free) for one in apart.pools
+    assert [(pool.replicas, pool.last_truth, pool.back, pool.by_free) for pool in together.pools] == [
+        (entry.replicas, entry.last_truth, entry.back, entry.by_free) for entry in apart.pools
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FLEETS, requirements("a"))
 def test_overlapping_pools_of_one_pod_replicas_miss_nothing(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
     single = replace(asked, pods=1, domain="")
     both = [single, replace(single, pool="b")]
     members = tuple(node for node in fleet if node.pools)
-    found = headroom(both, Fleet(fleet, single.label_keys()))
-    assert found.replicas == most(replace(single, pool=""), members)
+    result = headroom(both, Fleet(fleet, single.label_keys()))
+    assert result.replicas == most(replace(single, pool=""), members)

@@ -36,18 +36,18 @@ def test_fragments_do_not_add_up() -> None:
 
 def test_ready_nodes_by_free_slots_and_the_reasons_of_the_others() -> None:
     nodes = [*with_free(8, 2, 2), bare("down", verdict="not_ready"), bare("blind", slots(used=None))]
-    (found,) = room(ask(4), *nodes).pools
-    assert found.by_free == {2: 2, 8: 1}
-    assert (found.nodes, found.open_nodes) == (5, 1)
-    told = [(group.reason.code, [node.name for node in group.nodes]) for group in found.excluded]
-    assert told == [("insufficient", ["n1", "n2"]), ("unknown_free", ["blind"]), ("verdict", ["down"])]
-    assert found.open_nodes + sum(len(group.nodes) for group in found.excluded) == found.nodes
+    (result,) = room(ask(4), *nodes).pools
+    assert result.by_free == {2: 2, 8: 1}
+    assert (result.nodes, result.open_nodes) == (5, 1)
+    rows = [(group.reason.code, [node.name for node in group.nodes]) for group in result.excluded]
+    assert rows == [("insufficient", ["n1", "n2"]), ("unknown_free", ["blind"]), ("verdict", ["down"])]
+    assert result.open_nodes + sum(len(group.nodes) for group in result.excluded) == result.nodes
 
 
 def test_three_counts_each_believe_more() -> None:
     nodes = [*with_free(4), bare("old", stale=True), bare("down", slots(allocatable=0, capacity=8), verdict="not_ready")]
-    found = room(ask(4), *nodes)
-    assert (found.replicas, found.last_truth, found.back) == (1, 3, 5)
+    result = room(ask(4), *nodes)
+    assert (result.replicas, result.last_truth, result.back) == (1, 3, 5)
 
 
 def test_mig_geometry() -> None:
@@ -92,24 +92,24 @@ def test_a_group_stays_in_one_nvlink_domain() -> None:
 
 def test_pools_that_overlap_share_their_slots_once() -> None:
     nodes = [*with_free(4, pools=("a", "b")), bare("only-b", slots(used=6), pools=("b",)), bare("other", pools=("c",))]
-    found = headroom([ask(2, pool="a"), ask(2, pool="b")], Fleet(nodes))
-    assert [pool.replicas for pool in found.pools] == [2, 1]
-    assert found.replicas == 3
-    assert [group.reason.code for group in found.pools[1].excluded] == ["taken"]
-    assert [pool.nodes for pool in found.pools] == [1, 2]
+    result = headroom([ask(2, pool="a"), ask(2, pool="b")], Fleet(nodes))
+    assert [pool.replicas for pool in result.pools] == [2, 1]
+    assert result.replicas == 3
+    assert [group.reason.code for group in result.pools[1].excluded] == ["taken"]
+    assert [pool.nodes for pool in result.pools] == [1, 2]
 
 
 def test_a_group_leaves_to_the_next_pool_what_it_cannot_use() -> None:
     own = with_free(8, 8, pools=("a",))
     shared = [bare("shared", pools=("a", "b"))]
-    found = headroom([ask(8, pool="a", pods=2), ask(8, pool="b")], Fleet([*shared, *own]))
-    assert [pool.replicas for pool in found.pools] == [1, 1]
+    result = headroom([ask(8, pool="a", pods=2), ask(8, pool="b")], Fleet([*shared, *own]))
+    assert [pool.replicas for pool in result.pools] == [1, 1]
 
 
 def test_placements_fill_what_is_begun_first_and_follow_the_order_of_pools() -> None:
     nodes = [*with_free(8, 4, pools=("b",)), bare("first", slots(used=4), pools=("a",))]
     placed = place([ask(4, pool="a"), ask(4, pool="b")], Fleet(nodes), 3)
-    assert [(one.pool, one.nodes[0].name) for one in placed] == [("a", "first"), ("b", "n1"), ("b", "n0")]
+    assert [(item.pool, item.nodes[0].name) for item in placed] == [("a", "first"), ("b", "n1"), ("b", "n0")]
     assert len(place([ask(4, pool="a"), ask(4, pool="b")], Fleet(nodes), 99)) == 4
 
 
@@ -133,9 +133,9 @@ def test_an_empty_fleet_has_no_room() -> None:
 
 def test_a_requirement_without_a_pool_takes_what_is_left_anywhere() -> None:
     nodes = [bare("a", pools=("a",)), bare("b")]
-    found = headroom([ask(8, pool="a"), ask(8)], Fleet(nodes))
-    assert [pool.replicas for pool in found.pools] == [1, 1]
-    assert [group.nodes[0].name for group in found.pools[1].excluded] == ["a"]
+    result = headroom([ask(8, pool="a"), ask(8)], Fleet(nodes))
+    assert [pool.replicas for pool in result.pools] == [1, 1]
+    assert [group.nodes[0].name for group in result.pools[1].excluded] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -165,3 +165,43 @@ def test_whatever_placement_can_see_keeps_nodes_apart(other: dict[str, Any]) -> 
 
 def test_what_it_cannot_see_does_not() -> None:
     assert len(Fleet([bare("a"), bare("b", reason="Read a minute later.", mode="Full GPU")]).shapes) == 1
+
+
+def test_members_that_are_not_ready_but_open_to_the_scheduler_are_warned_of() -> None:
+    """A real cluster bound 55 of 59 pods to a node in mig.config.state=pending: it was the emptiest."""
+    asked = PodRequirement(resources=((GPU, 2),), verdicts=GOOD)
+    tainted = Taint("readiness.k8s.io/gpu", "", "NoSchedule")
+    nodes = [
+        bare("good", slots(used=6)),
+        bare("pending", verdict="not_ready"),
+        bare("starting", slots(used=5), verdict="starting"),
+        bare("full", slots(used=7), verdict="not_ready"),
+        bare("tainted", verdict="not_ready", taints=(tainted,)),
+        bare("cordoned", verdict="excluded", schedulable=False),
+    ]
+    (pool,) = headroom([asked], Fleet(nodes)).pools
+    assert (pool.replicas, pool.unready_nodes, pool.unready_pods) == (1, 2, 5)
+    assert pool.warning.startswith("2 members that are not ready have room for 5 pods.")
+    assert "readiness.k8s.io/gpu:NoSchedule" in pool.warning
+
+
+def test_ready_members_need_no_warning() -> None:
+    (pool,) = headroom([PodRequirement(resources=((GPU, 2),), verdicts=GOOD)], Fleet([bare("good")])).pools
+    assert pool.warning == ""
+
+
+def test_nodes_whose_verdict_turned_unknown_with_their_cluster_count_if_it_is_unchanged() -> None:
+    nodes = [
+        bare("was-ready", verdict="unknown", last_verdict="ready", stale=True),
+        bare("was-broken", verdict="unknown", last_verdict="not_ready", stale=True),
+        bare("never-known", verdict="unknown", stale=True),
+        bare("unknown-though-read", verdict="unknown", last_verdict="ready"),
+    ]
+    room = headroom([PodRequirement(resources=((GPU, 8),), verdicts=GOOD)], Fleet(nodes, ()))
+    assert (room.replicas, room.last_truth) == (0, 1)
+
+
+def test_a_pod_of_an_earlier_pool_takes_one_place_for_pods_on_a_shared_node() -> None:
+    shared = bare("shared", pools=("a", "b"), pods_free=3)
+    first, second = headroom([ask(5, pool="a"), ask(1, pool="b")], Fleet([shared])).pools
+    assert (first.replicas, second.replicas) == (1, 2), "2 of 3 places are left, and 3 of 8 GPUs"

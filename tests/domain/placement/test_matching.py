@@ -22,8 +22,9 @@ def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
     [
         (ask(4), bare("n", slots(used=6)), "insufficient", "Insufficient nvidia.com/gpu: 4 needed, 2 of 8 free."),
         (ask(4), bare("n", slots(used=10)), "insufficient", "0 of 8 free"),
+        (ask(), bare(pods_free=0), "pods", "as many pods as it may"),
         (ask(1, "nvidia.com/gpu.shared"), bare(), "not_offered", "does not offer nvidia.com/gpu.shared"),
-        (ask(), bare("n", slots(used=None)), "unknown_free", "Nobody knows how many"),
+        (ask(), bare("n", slots(used=None)), "unknown_free", "The number of free"),
         (ask(), bare(taints=(TAINT,)), "taint", "taint nvidia.com/gpu=present:NoSchedule is not tolerated"),
         (ask(), bare(schedulable=False), "unschedulable", "cordoned"),
         (ask(selector=parse("pool=a")), bare(labels={"pool": "b"}), "selector", "does not match pool=a"),
@@ -33,13 +34,13 @@ def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
         (ask(products=("NVIDIA-L4",)), bare(), "product", "NVIDIA-H100-80GB-HBM3"),
         (ask(products=("NVIDIA-L4",)), bare(product=""), "product", "unknown"),
         (ask(modes=("full",)), bare("n", slots(replicas=4), sharing="time-slicing"), "mode", "a time-sliced share"),
-        (ask(modes=("full",)), bare("n", slots(), partitioning=None), "mode", "Nobody knows"),
+        (ask(modes=("full",)), bare("n", slots(), partitioning=None), "mode", "is unknown"),
         (ask(min_memory_mib=90_000), bare(), "memory", "81,559 MiB there, 90,000 MiB are needed"),
-        (ask(min_memory_mib=1), bare(gpu_memory_mib=None), "memory", "Nobody knows how much memory"),
+        (ask(min_memory_mib=1), bare(gpu_memory_mib=None), "memory", "The memory of one"),
         (ask(min_driver="580.65"), bare(), "driver", "at least 580.65"),
         (ask(min_driver="580.65"), bare(driver_version=""), "driver", "unknown"),
         (ask(min_cuda="13.0"), bare(), "cuda", "Its driver's CUDA is 12.8"),
-        (ask(nvlink=True), bare(), "nvlink", "Nothing tells"),
+        (ask(nvlink=True), bare(), "nvlink", "Unknown whether NVLink"),
         (ask(domain="nvidia.com/gpu.clique", pods=2), bare(), "domain", "no label nvidia.com/gpu.clique"),
         (ask(clusters=("west",)), bare(), "cluster", "cluster east"),
         (ask(pool="a"), bare(pools=("b",)), "pool", "not in pool a"),
@@ -47,7 +48,7 @@ def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
         (ask(1, "nvidia.com/mig-1g.10gb", profile="2g.20gb"), bare("n", slots("nvidia.com/mig-1g.10gb")), "profile", "1g.10gb"),
     ],
 )
-def test_the_one_reason_is_told_and_nothing_lands(asked: PodRequirement, node: Any, code: str, says: str) -> None:
+def test_the_single_reason_is_reported_and_nothing_fits(asked: PodRequirement, node: Any, code: str, says: str) -> None:
     (reason,) = reasons(asked, node)
     assert reason.code == code
     assert says in reason.text
@@ -69,7 +70,7 @@ def test_tolerations(toleration: Toleration, tolerated: bool) -> None:
     assert (pods_that_fit(ask(tolerations=(toleration,)), bare(taints=(TAINT,))) == 8) is tolerated
 
 
-def test_a_preference_keeps_nobody_out() -> None:
+def test_a_preference_keeps_no_node_out() -> None:
     assert pods_that_fit(ask(), bare(taints=(Taint("spot", "", "PreferNoSchedule"),))) == 8
 
 
@@ -113,3 +114,14 @@ def test_versions_are_numbers() -> None:
     assert version("13") == version("13.0")
     assert version("R570") is None
     assert version("") is None
+
+
+def test_a_cordon_taint_without_the_cordon_keeps_out_like_any_taint() -> None:
+    left = bare(taints=(Taint("node.kubernetes.io/unschedulable", "", "NoSchedule"),))
+    assert [reason.code for reason in reasons(ask(), left)] == ["taint"]
+
+
+@pytest.mark.parametrize("key", ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"])
+def test_admission_lets_every_pod_tolerate_the_eviction_of_unready_nodes(key: str) -> None:
+    assert reasons(ask(), bare(taints=(Taint(key, "", "NoExecute"),))) == ()
+    assert [reason.code for reason in reasons(ask(), bare(taints=(Taint(key, "", "NoSchedule"),)))] == ["taint"]

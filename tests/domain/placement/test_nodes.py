@@ -28,7 +28,7 @@ def test_slots_are_what_the_node_says(node: dict[str, object], resource: str, mo
 
 
 @pytest.mark.parametrize(
-    ("told", "offered", "mode"),
+    ("declared", "offered", "mode"),
     [
         ({}, slots(), "full"),
         ({}, slots(replicas=None), "full"),
@@ -40,13 +40,15 @@ def test_slots_are_what_the_node_says(node: dict[str, object], resource: str, mo
         ({"partitioning": "mig-mixed"}, slots(), "full"),
     ],
 )
-def test_a_plain_name_is_told_by_replicas_and_partitioning(told: dict[str, object], offered: object, mode: str) -> None:
-    node = bare("n1", offered, **told)
+def test_the_mode_of_a_plain_name_follows_from_replicas_and_partitioning(
+    declared: dict[str, object], offered: object, mode: str
+) -> None:
+    node = bare("n1", offered, **declared)
     assert slot_mode(node, node.resources[0]) == mode
 
 
 @pytest.mark.parametrize(
-    ("told", "offered"),
+    ("declared", "offered"),
     [
         ({"partitioning": None}, slots()),
         ({"sharing": None}, slots(replicas=None)),
@@ -55,7 +57,7 @@ def test_a_plain_name_is_told_by_replicas_and_partitioning(told: dict[str, objec
         ({}, slots("nvidia.com/A10-24Q", kind="vgpu")),
     ],
 )
-def test_what_nobody_tells_is_unknown_and_never_a_full_card(told: dict[str, object], offered: object) -> None:
-    node = bare("n1", offered, **told)
+def test_without_a_source_the_mode_is_unknown_and_never_a_full_gpu(declared: dict[str, object], offered: object) -> None:
+    node = bare("n1", offered, **declared)
     assert slot_mode(node, node.resources[0]) is None
     assert slot_memory(node, node.resources[0]) is None

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from fleet.domain.label_selectors import Requirement, SelectorError
+from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.matching import pods_that_fit
-from fleet.domain.placement.pod_specs import PodSpecError, requirement_of
 from fleet.domain.placement.requirement import NODE_NAME, Toleration
+from fleet.domain.refusals import FieldError
 from tests.domain.placement.fleets import GPU, bare
+from tests.pod_specs import requirement_of
 
 
 def container(count: int, **more: Any) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def affinity(*terms: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_everything_the_scheduler_looks_at() -> None:
-    told = requirement_of(
+    requirement = requirement_of(
         {
             "nodeSelector": {"pool": "a"},
             "nodeName": "n1",
@@ -30,11 +31,11 @@ def test_everything_the_scheduler_looks_at() -> None:
             **affinity({"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["b"]}]}),
         }
     )
-    assert told.resources == ((GPU, 5),), "the ordinary init container beside the sidecar is the hungriest moment"
-    assert told.selector == (Requirement("pool", "in", ("a",)), Requirement(NODE_NAME, "in", ("n1",)))
-    assert told.terms == ((Requirement("zone", "notin", ("b",)),),)
-    assert told.tolerations == (Toleration("", "Exists"), Toleration("spot", "Equal", "x", "NoSchedule"))
-    assert told.verdicts == ()
+    assert requirement.resources == ((GPU, 5),), "the ordinary init container beside the sidecar is the hungriest moment"
+    assert requirement.selector == (Requirement("pool", "in", ("a",)), Requirement(NODE_NAME, "in", ("n1",)))
+    assert requirement.terms == ((Requirement("zone", "notin", ("b",)),),)
+    assert requirement.tolerations == (Toleration("", "Exists"), Toleration("spot", "Equal", "x", "NoSchedule"))
+    assert requirement.verdicts == ()
 
 
 def test_terms_are_alternatives_and_a_term_without_anything_matches_nothing() -> None:
@@ -50,9 +51,8 @@ def test_an_empty_spec_lands_anywhere() -> None:
 @pytest.mark.parametrize(
     ("spec", "error"),
     [
-        ({"containers": [container("many")]}, PodSpecError),
-        ({"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gone"}]}, PodSpecError),
-        (affinity({"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]}), SelectorError),
+        ({"containers": [container("many")]}, FieldError),
+        ({"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gone"}]}, FieldError),
     ],
 )
 def test_what_cannot_be_read_says_so(spec: dict[str, Any], error: type[Exception]) -> None:
@@ -72,5 +72,11 @@ def test_claims_that_are_no_exact_count_are_refused() -> None:
 
     assert requirement_of(spec, template()).resources == (("gpu.nvidia.com", 1),)
     assert requirement_of(spec, template(count=3)).resources == (("gpu.nvidia.com", 3),)
-    with pytest.raises(PodSpecError, match="exact count"):
+    with pytest.raises(FieldError, match="exact count"):
         requirement_of(spec, template(allocationMode="All"))
+
+
+@pytest.mark.parametrize(("operator", "value"), [("Like", "b"), ("Gt", "many")])
+def test_a_term_the_scheduler_cannot_read_matches_no_node(operator: str, value: str) -> None:
+    spec = affinity({"matchExpressions": [{"key": "a", "operator": operator, "values": [value]}]})
+    assert pods_that_fit(requirement_of(spec), bare(labels={"a": value})) == 0

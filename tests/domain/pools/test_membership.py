@@ -3,14 +3,15 @@ from __future__ import annotations
 from typing import Any
 
 from fleet.domain.label_selectors import parse
-from fleet.domain.pools.membership import Clash, assign, preview, with_pools
-from fleet.domain.pools.policy import Pool, PoolPolicy
-from fleet.domain.pools.selectors import PoolSelector
+from fleet.domain.pools.membership import Clash, assign, preview
+from fleet.domain.pools.policy import PoolPolicy, PoolSpec
+from fleet.domain.pools.selection import PoolSelector
+from tests.builders import with_pools
 from tests.domain.placement.fleets import bare
 
 
-def pool(slug: str, selector: str, **policy: Any) -> Pool:
-    return Pool(slug=slug, selector=PoolSelector(labels=parse(selector)), policy=PoolPolicy(**policy))
+def pool(slug: str, selector: str, **policy: Any) -> PoolSpec:
+    return PoolSpec(slug=slug, selector=PoolSelector(labels=parse(selector)), policy=PoolPolicy(**policy))
 
 
 NODES = [
@@ -22,10 +23,10 @@ NODES = [
 
 
 def test_members_the_lonely_and_those_in_two_exclusive_pools() -> None:
-    found = assign([pool("a", "pool=a"), pool("big", "big"), pool("all", "", exclusive=False)], NODES[:3])
-    assert found.pools == {("east", "n1"): ("a", "all"), ("east", "n2"): ("a", "big", "all"), ("east", "n3"): ("all",)}
-    assert found.clashes == (Clash(("east", "n2"), ("a", "big")),)
-    assert found.alone == ()
+    result = assign([pool("a", "pool=a"), pool("big", "big"), pool("all", "", exclusive=False)], NODES[:3])
+    assert result.pools == {("east", "n1"): ("a", "all"), ("east", "n2"): ("a", "big", "all"), ("east", "n3"): ("all",)}
+    assert result.clashes == (Clash(("east", "n2"), ("a", "big")),)
+    assert result.alone == ()
     assert assign([pool("a", "pool=a")], NODES).alone == (("east", "n3"), ("east", "n4"))
     assert [node.pools for node in with_pools([pool("a", "pool=a")], NODES)] == [("a",), ("a",), (), ()]
 

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.domain import labels
-from fleet.domain.devices import Previous, remember
+from fleet.domain.devices.inspection import Previous, remember
+from fleet.domain.evaluation.evaluate import evaluate
+from fleet.domain.evaluation.subject import Policy
 from fleet.domain.findings import Status
-from fleet.domain.judgement import judge
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.snapshot import Condition, OperatorSnapshot, ResourceSlices
-from fleet.domain.subject import Policy
-from fleet.domain.telemetry import Telemetry
+from fleet.domain.snapshot.telemetry import Telemetry
 from tests.builders import make_container
 from tests.domain.readiness.world import (
     NOW,
@@ -42,14 +42,14 @@ _OPERATOR = ("nvidia.com/gpu.deploy.", labels.GPU_PRESENT, labels.DRIVER_UPGRADE
 Change = Callable[[World], World]
 
 
-def relabelled(only: str = "", /, **told: str | None) -> Change:
+def relabelled(only: str = "", /, **fields: str | None) -> Change:
     """Sets labels; `only` where a label that begins so says that their author is here at all."""
 
     def change(world: World) -> World:
         if not any(key.startswith(only) for key in world.node.labels):
             return world
-        found = {**world.node.labels, **told}
-        return world.but(node=msgspec.structs.replace(world.node, labels={k: v for k, v in found.items() if v is not None}))
+        result = {**world.node.labels, **fields}
+        return world.but(node=msgspec.structs.replace(world.node, labels={k: v for k, v in result.items() if v is not None}))
 
     return change
 
@@ -90,8 +90,8 @@ def with_pod(**fields: object) -> Change:
 
 def reading(**fields: object) -> Change:
     def change(world: World) -> World:
-        found = tuple(msgspec.structs.replace(one, **fields) for one in world.telemetry.samples)
-        return world.but(telemetry=msgspec.structs.replace(world.telemetry, samples=found))
+        samples = tuple(msgspec.structs.replace(sample, **fields) for sample in world.telemetry.samples)
+        return world.but(telemetry=msgspec.structs.replace(world.telemetry, samples=samples))
 
     return change
 
@@ -182,21 +182,21 @@ REMOVALS: dict[str, Change] = {
 
 def looked_at(world: World) -> tuple[World, Previous]:
     """The world with what Muster remembers of its look at it, and what may stand in for GFD's labels."""
-    node = judge(world.snapshot(), msgspec.structs.replace(world.cluster, nodes={world.node.uid: world.memory})).nodes[0]
+    node = evaluate(world.snapshot(), msgspec.structs.replace(world.cluster, nodes={world.node.uid: world.history})).nodes[0]
     readiness = node.readiness
-    proved = frozenset(one.id for one in readiness.rungs if one.status == Status.PASS)
+    proved = frozenset(rung.id for rung in readiness.rungs if rung.status == Status.PASS)
     seen = world.remembering(
         pending=readiness.remember,
-        rungs={one.id: one.status for one in readiness.rungs},
+        rungs={item.id: item.status for item in readiness.rungs},
         samples=world.telemetry.samples,
-        known_uuids=tuple(sorted({one.uuid for one in world.telemetry.samples})),
+        known_uuids=tuple(sorted({sample.uuid for sample in world.telemetry.samples})),
         verdict=readiness.verdict,
     )
     return seen.but(cluster=msgspec.structs.replace(world.cluster, rungs_proved=proved)), remember(node.devices)
 
 
 def passing(readiness: Readiness) -> set[str]:
-    return {one.id for one in readiness.rungs if one.status == Status.PASS}
+    return {rung.id for rung in readiness.rungs if rung.status == Status.PASS}
 
 
 def check(name: str, faults: list[str], removal: str, *, partial: bool) -> None:
@@ -205,12 +205,12 @@ def check(name: str, faults: list[str], removal: str, *, partial: bool) -> None:
         world = FAULTS[fault](world)
     world = world.but(cluster=msgspec.structs.replace(world.cluster, default_policy=Policy(partial_nodes=partial)))
     world, previous = looked_at(world)
-    before = world.climb()
+    before = world.evaluate_ladder()
     poorer = REMOVALS[removal](world)
     if labels.GPU_PRODUCT in world.node.labels and labels.GPU_PRODUCT not in poorer.node.labels:
         poorer = poorer.remembering(previous=previous)
-    after = poorer.climb()
-    why = {one.id: one.reason for one in after.rungs if one.id in passing(after) - passing(before)}
+    after = poorer.evaluate_ladder()
+    why = {rung.id: rung.reason for rung in after.rungs if rung.id in passing(after) - passing(before)}
     assert not why, f"{name} with {faults}, without {removal}: {why}"
     assert after.verdict != "ready" or before.verdict == "ready", f"{name} with {faults}, without {removal}"
 
@@ -227,7 +227,7 @@ def test_devices_that_dra_no_longer_publishes_are_not_counted_by_others_instead(
     check("dra", [other, "slices lost"], "ResourceSlices", partial=False)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     name=st.sampled_from(STACKS),
     faults=st.lists(st.sampled_from(sorted(FAULTS)), max_size=4, unique=True),

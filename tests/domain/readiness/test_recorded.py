@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.domain.devices.test_recorded_nodes import NODES, recorded
 from tests.domain.readiness.world import World, samples, telemetry
-from tests.domain.test_recorded_nodes import NODES, recorded
 
 BROKEN = {
     # alone, with nothing but its own object: first what fails, else the first rung that nothing proves
@@ -36,10 +36,12 @@ def test_a_node_that_comes_alone(name: str) -> None:
     node = recorded(name)
     cards = 8
     readings = samples(cards, node=node.name, model="", driver_version="")
-    found = World(node=node, telemetry=telemetry(readings, node=node.name)).remembering(expected=None, expected_source="").climb()
-    assert (found.verdict, found.broken_rung) == BROKEN[name], [(one.id, one.status, one.reason) for one in found.rungs]
-    assert found.verdict != "ready"
-    assert all(one.reason for one in found.rungs)
+    readiness = World(node=node, telemetry=telemetry(readings, node=node.name)).expecting(None).evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung) == BROKEN[name], [
+        (rung.id, rung.status, rung.reason) for rung in readiness.rungs
+    ]
+    assert readiness.verdict != "ready"
+    assert all(item.reason for item in readiness.rungs)
 
 
 def test_every_recorded_gpu_node_climbs() -> None:

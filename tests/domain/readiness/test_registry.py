@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleet.domain.readiness import rungs
 from fleet.domain.readiness.rungs import RUNGS
-from fleet.domain.readiness.words import missing_words, rung_title
+from fleet.domain.readiness.wording import missing_words, rung_title
 
 IDS = (
     "kubelet_ready", "gpu_present", "driver_loaded", "container_runtime", "cuda_works", "resources_advertised",
@@ -37,10 +37,10 @@ def test_rungs_do_not_import_each_other() -> None:
             assert not re.search(r"readiness\.rungs", path.read_text()), path.name
 
 
-def test_a_rung_that_nobody_knows_any_more_still_has_words() -> None:
+def test_a_removed_rung_still_has_a_title() -> None:
     assert rung_title("phase_of_moon") == "Phase of moon"
     assert missing_words("not_ready", "phase_of_moon") == "Phase of moon"
     assert missing_words("not_ready", "driver_loaded") == "The driver is not loaded"
-    assert missing_words("unknown", "cuda_works") == "Not proved: CUDA works"
-    assert missing_words("unknown", "container_runtime") == "Not proved: runtime hands out GPUs"
-    assert missing_words("excluded", "") == "Taken out on purpose"
+    assert missing_words("unknown", "cuda_works") == "Unproven: CUDA works"
+    assert missing_words("unknown", "container_runtime") == "Unproven: container runtime"
+    assert missing_words("excluded", "") == "Excluded on purpose"

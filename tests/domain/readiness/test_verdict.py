@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from fleet.domain.evaluation.evaluate import evaluate
+from fleet.domain.evaluation.subject import ClusterHistory, NodeHistory, Policy, Waiver
 from fleet.domain.findings import Status
-from fleet.domain.judgement import judge
-from fleet.domain.readiness import run
+from fleet.domain.readiness import ladder
 from fleet.domain.readiness.types import Rung
 from fleet.domain.snapshot import OperatorSnapshot
-from fleet.domain.subject import ClusterMemory, NodeMemory, Policy, Waiver
-from fleet.domain.telemetry import Telemetry
+from fleet.domain.snapshot.telemetry import Telemetry
 from tests.builders import make_node
 from tests.domain.readiness.world import LONG_AGO, NOW, World, operand, operator, stack, swapped, validator, without
 
@@ -32,61 +32,61 @@ def broken_driver() -> World:
 
 
 def test_a_good_node_is_ready_and_says_so() -> None:
-    found = stack("operator").climb()
-    assert (found.verdict, found.broken_rung, found.usable, found.reached) == ("ready", "", 8, 9)
-    assert found.reason == "Every required rung is proved."
+    readiness = stack("operator").evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung, readiness.usable, readiness.reached) == ("ready", "", 8, 9)
+    assert readiness.reason == "Every required rung is proved."
 
 
 def test_the_first_failing_rung_breaks_the_node_with_reason_and_remedy() -> None:
-    found = broken_driver().climb()
-    assert (found.verdict, found.broken_rung, found.usable, found.reached) == ("not_ready", "driver_loaded", 0, 1)
-    assert found.reason == "The driver pod is not ready (CrashLoopBackOff)."
-    assert found.remedy
+    readiness = broken_driver().evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung, readiness.usable, readiness.reached) == ("not_ready", "driver_loaded", 0, 1)
+    assert readiness.reason == "The driver pod is not ready (CrashLoopBackOff)."
+    assert readiness.remedy
 
 
 def test_rungs_after_the_failing_one_are_blocked_unless_they_stand_by_themselves() -> None:
-    rungs = {result.id: result for result in broken_driver().climb().rungs}
+    rungs = {result.id: result for result in broken_driver().evaluate_ladder().rungs}
     assert rungs["resources_advertised"].status == Status.PASS
     assert (rungs["telemetry_healthy"].status, rungs["telemetry_healthy"].own_status) == (Status.BLOCKED, Status.UNKNOWN)
     assert rungs["model_serves"].status == Status.NOT_APPLICABLE
 
 
 def test_unknown_and_not_enabled_make_the_verdict_unknown() -> None:
-    found = operator().but(telemetry=Telemetry()).climb()
-    assert (found.verdict, found.broken_rung, found.usable) == ("unknown", "telemetry_healthy", 0)
+    readiness = operator().but(telemetry=Telemetry()).evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung, readiness.usable) == ("unknown", "telemetry_healthy", 0)
 
 
 def test_a_rung_beyond_the_required_one_breaks_nothing() -> None:
     world = under(operator().but(telemetry=Telemetry()), required_rung=6)
-    assert (world.climb().verdict, world.climb().reached) == ("ready", 6)
+    assert (world.evaluate_ladder().verdict, world.evaluate_ladder().reached) == ("ready", 6)
 
 
 def no_exporter() -> World:
     world = stack("plain")
-    proof = world.climb().remember
+    proof = world.evaluate_ladder().remember
     return world.but(pods=without(world.pods, "dcgm-exporter"), telemetry=Telemetry(), operator=OperatorSnapshot()).remembering(
         pending=proof
     )
 
 
 def test_a_waiver_stands_in_for_a_proof_that_is_not_there() -> None:
-    assert no_exporter().climb().verdict == "unknown"
-    found = under(no_exporter(), waivers=waived("telemetry_healthy")).climb()
-    assert (found.verdict, found.reached, found.usable) == ("ready", 9, 8)
-    assert found.reason == "Every required rung is proved, except telemetry_healthy (waived)."
-    rung = found.rungs[7]
+    assert no_exporter().evaluate_ladder().verdict == "unknown"
+    readiness = under(no_exporter(), waivers=waived("telemetry_healthy")).evaluate_ladder()
+    assert (readiness.verdict, readiness.reached, readiness.usable) == ("ready", 9, 8)
+    assert readiness.reason == "Every required rung is proved, except telemetry_healthy (waived)."
+    rung = readiness.rungs[7]
     assert (rung.status, rung.waiver and rung.waiver.by) == (Status.NOT_ENABLED, "otto")
 
 
 def test_a_waiver_outweighs_no_disproof_and_marks_no_proof() -> None:
-    assert under(broken_driver(), waivers=waived("driver_loaded")).climb().verdict == "not_ready"
-    assert under(operator(), waivers=waived("driver_loaded")).climb().rungs[2].waiver is None
+    assert under(broken_driver(), waivers=waived("driver_loaded")).evaluate_ladder().verdict == "not_ready"
+    assert under(operator(), waivers=waived("driver_loaded")).evaluate_ladder().rungs[2].waiver is None
 
 
 def test_warnings_degrade() -> None:
     world = operator(**{"nvidia.com/gfd.timestamp": "1000"}).remembering(booted_at=NOW - timedelta(hours=1))
-    found = world.climb()
-    assert (found.verdict, found.broken_rung, found.usable) == ("degraded", "labels_accurate", 8)
+    readiness = world.evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung, readiness.usable) == ("degraded", "labels_accurate", 8)
 
 
 @pytest.mark.parametrize(
@@ -103,83 +103,85 @@ def test_what_is_out_on_purpose_is_excluded(change: dict[str, Any], sentence: st
     world = operator()
     labels = {**world.node.labels, **change.get("labels", {})}
     node = make_node(labels=labels, unschedulable=change.get("unschedulable", False))
-    found = world.but(node=node).climb()
-    assert (found.verdict, found.broken_rung, found.reason, found.usable) == ("excluded", "", sentence, 0)
+    readiness = world.but(node=node).evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung, readiness.reason, readiness.usable) == ("excluded", "", sentence, 0)
 
 
 def test_maintenance_in_muster_excludes_too() -> None:
-    found = under(broken_driver(), maintenance="New fans.").climb()
-    assert (found.verdict, found.reason) == ("excluded", "In maintenance: New fans.")
+    readiness = under(broken_driver(), maintenance="New fans.").evaluate_ladder()
+    assert (readiness.verdict, readiness.reason) == ("excluded", "In maintenance: New fans.")
 
 
 def test_a_node_that_just_booted_is_starting_unless_it_is_good() -> None:
     young = {"found_at_start": False, "first_seen_at": NOW - timedelta(minutes=4)}
-    found = broken_driver().remembering(**young).climb()
-    assert (found.verdict, found.broken_rung) == ("starting", "driver_loaded")
-    assert found.reason.startswith("The node has just joined or booted.")
-    assert stack("operator").remembering(**young).climb().verdict == "ready"
+    readiness = broken_driver().remembering(**young).evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung) == ("starting", "driver_loaded")
+    assert readiness.reason.startswith("The node has just joined or booted.")
+    assert stack("operator").remembering(**young).evaluate_ladder().verdict == "ready"
     older = {"found_at_start": False, "first_seen_at": NOW - timedelta(minutes=6)}
-    assert broken_driver().remembering(**older).climb().verdict == "not_ready"
+    assert broken_driver().remembering(**older).evaluate_ladder().verdict == "not_ready"
     rebooted = {"boot_id": "a", "booted_at": NOW - timedelta(minutes=1)}
-    assert broken_driver().remembering(**rebooted).climb().verdict == "starting"
+    assert broken_driver().remembering(**rebooted).evaluate_ladder().verdict == "starting"
 
 
 def test_a_node_never_seen_before_on_a_known_cluster_has_just_joined() -> None:
-    world = broken_driver().but(memory=NodeMemory())
-    assert judge(world.snapshot(), ClusterMemory(was_read=True)).nodes[0].readiness.verdict == "starting"
-    assert judge(world.snapshot(), ClusterMemory()).nodes[0].readiness.verdict == "not_ready"
+    world = broken_driver().but(history=NodeHistory())
+    assert evaluate(world.snapshot(), ClusterHistory(was_read=True)).nodes[0].readiness.verdict == "starting"
+    assert evaluate(world.snapshot(), ClusterHistory()).nodes[0].readiness.verdict == "not_ready"
 
 
 def test_a_node_that_was_there_when_muster_came_did_not_just_join() -> None:
-    found = broken_driver().remembering(first_seen_at=NOW, found_at_start=True).climb()
-    assert found.verdict == "not_ready"
+    readiness = broken_driver().remembering(first_seen_at=NOW, found_at_start=True).evaluate_ladder()
+    assert readiness.verdict == "not_ready"
 
 
 def test_what_is_waited_for_makes_the_node_starting() -> None:
-    found = swapped(operator(), validator(cuda="running")).climb()
-    assert (found.verdict, found.broken_rung) == ("starting", "cuda_works")
+    readiness = swapped(operator(), validator(cuda="running")).evaluate_ladder()
+    assert (readiness.verdict, readiness.broken_rung) == ("starting", "cuda_works")
 
 
 def test_nothing_is_believed_of_a_cluster_that_is_silent_for_too_long() -> None:
     world = stack("operator")
-    found = world.but(cluster=msgspec.structs.replace(world.cluster, silent_since=NOW - timedelta(minutes=1))).climb()
-    assert (found.verdict, found.reached, found.usable) == ("unknown", -1, 0)
-    assert {result.status for result in found.rungs} == {Status.UNKNOWN}
-    assert "has not been read for too long" in found.reason
+    readiness = world.but(
+        cluster=msgspec.structs.replace(world.cluster, silent_since=NOW - timedelta(minutes=1))
+    ).evaluate_ladder()
+    assert (readiness.verdict, readiness.reached, readiness.usable) == ("unknown", -1, 0)
+    assert {result.status for result in readiness.rungs} == {Status.UNKNOWN}
+    assert "has not been read for too long" in readiness.reason
 
 
 def test_a_rung_that_throws_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     def throws(*_: Any) -> Any:
         raise RuntimeError("no")
 
-    broken = tuple(msgspec.structs.replace(rung, check=throws) if rung.number == 3 else rung for rung in run.RUNGS)
+    broken = tuple(msgspec.structs.replace(rung, check=throws) if rung.number == 3 else rung for rung in ladder.RUNGS)
     assert all(isinstance(rung, Rung) for rung in broken)
-    monkeypatch.setattr(run, "RUNGS", broken)
-    found = operator().climb()
-    assert found.rungs[3].status == Status.UNKNOWN
-    assert found.rungs[4].status == Status.PASS
-    assert (found.verdict, found.broken_rung) == ("unknown", "container_runtime")
+    monkeypatch.setattr(ladder, "RUNGS", broken)
+    readiness = operator().evaluate_ladder()
+    assert readiness.rungs[3].status == Status.UNKNOWN
+    assert readiness.rungs[4].status == Status.PASS
+    assert (readiness.verdict, readiness.broken_rung) == ("unknown", "container_runtime")
 
 
 def test_flapping_is_a_mark_and_no_verdict() -> None:
     world = stack("operator")
-    assert not world.remembering(recent_changes=3, verdict="ready").climb().flapping
-    assert world.remembering(recent_changes=3, verdict="not_ready").climb().flapping, "this change is the fourth"
-    steady = world.remembering(recent_changes=4, verdict="ready").climb()
+    assert not world.remembering(recent_changes=3, verdict="ready").evaluate_ladder().flapping
+    assert world.remembering(recent_changes=3, verdict="not_ready").evaluate_ladder().flapping, "this change is the fourth"
+    steady = world.remembering(recent_changes=4, verdict="ready").evaluate_ladder()
     assert (steady.flapping, steady.verdict) == (True, "ready")
 
 
-def test_usable_cards_that_nobody_counted_are_unknown() -> None:
+def test_usable_gpus_without_a_count_are_unknown() -> None:
     world = World(node=make_node(gfd=False, sharing="time-slicing", replicas=4, renamed=True))
     waivers = waived(*(f"{name}" for name in ("driver_loaded", "container_runtime", "cuda_works", "labels_accurate",
                                                "resources_advertised", "telemetry_healthy")))  # fmt: skip
-    found = under(world.remembering(expected=None), waivers=waivers).climb()
-    assert (found.verdict, found.usable) == ("ready", None)
+    readiness = under(world.expecting(None), waivers=waivers).evaluate_ladder()
+    assert (readiness.verdict, readiness.usable) == ("ready", None)
 
 
 def test_two_looks_at_the_same_world_say_the_same() -> None:
     for name in ("operator", "plain", "gke", "dra", "amd"):
         world = stack(name)
-        first = world.climb()
-        later = world.remembering(pending=first.remember, rungs={one.id: one.status for one in first.rungs})
-        assert later.climb() == first, name
+        first = world.evaluate_ladder()
+        later = world.remembering(pending=first.remember, rungs={rung.id: rung.status for rung in first.rungs})
+        assert later.evaluate_ladder() == first, name

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from fleet.domain.evaluation.evaluate import evaluate
+from fleet.domain.evaluation.subject import ClusterHistory, ClusterStack, Declaration, NodeHistory, NodeReports, NodeSubject
 from fleet.domain.findings import RuleResult, Status
-from fleet.domain.judgement import judge
-from fleet.domain.outcomes import Outcome, SectionReport
-from fleet.domain.readiness.run import climb
+from fleet.domain.readiness.ladder import evaluate_ladder
 from fleet.domain.readiness.types import Readiness, RungResult
 from fleet.domain.snapshot import (
     ClusterPolicySnapshot,
@@ -26,9 +26,10 @@ from fleet.domain.snapshot import (
     PodSnapshot,
     ResourceSlices,
 )
-from fleet.domain.subject import ClusterMemory, ClusterStack, NodeMemory, NodeSubject
-from fleet.domain.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
+from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
 from tests.builders import NODE, make_container, make_dra_device, make_node, make_pod
+from tests.domain.subjects import make_subject
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=3)
@@ -52,7 +53,7 @@ _OTHERS: dict[str, tuple[str, ...]] = {
 
 def operand(component: str, *, node: str = NODE, state: str = "ready", reason: str = "", **fields: Any) -> PodSnapshot:
     """A pod of the GPU stack: ready, starting or crashing."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "namespace": "gpu-operator",
         "component": component,
         "owner_kind": "DaemonSet",
@@ -63,14 +64,14 @@ def operand(component: str, *, node: str = NODE, state: str = "ready", reason: s
         "containers": validator_steps() if component == "validator" else (make_container(component),),
     }
     if state != "ready":
-        told |= {"ready": False, "reason": reason or ("CrashLoopBackOff" if state == "crashing" else "ContainerCreating")}
+        values |= {"ready": False, "reason": reason or ("CrashLoopBackOff" if state == "crashing" else "ContainerCreating")}
     if state == "starting":
-        told |= {"phase": "Pending", "created_at": NOW - timedelta(minutes=1), "started_at": NOW - timedelta(minutes=1)}
-    return make_pod(f"{component}-x", node=node, **{**told, **fields})
+        values |= {"phase": "Pending", "created_at": NOW - timedelta(minutes=1), "started_at": NOW - timedelta(minutes=1)}
+    return make_pod(f"{component}-x", node=node, **{**values, **fields})
 
 
 def validator_steps(**states: str) -> tuple[ContainerSnapshot, ...]:
-    """The validator's init containers: done, unless told running, failed or waiting."""
+    """The validator's init containers: done, unless given as running, failed or waiting."""
     fields: dict[str, dict[str, Any]] = {
         "done": {"state": "terminated", "exit_code": 0, "reason": "Completed"},
         "running": {"state": "running"},
@@ -109,14 +110,14 @@ def samples(
     cards: int = 8, *, node: str = NODE, age: timedelta = timedelta(seconds=20), pod: str = "", **fields: Any
 ) -> list[DeviceSample]:
     """One sample a card; `pod` is named by all of them."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "model": "NVIDIA H100 80GB HBM3",
         "driver_version": "570.172.08",
         "values": {"gpu_util": 0.0, "fb_used": 1.0},
         "pods": (PodRef("team-a", pod),) if pod else (),
     }
     return [
-        DeviceSample(node_name=node, uuid=f"GPU-{node}-{number:04d}", at=NOW - age, **{**told, **fields})
+        DeviceSample(node_name=node, uuid=f"GPU-{node}-{number:04d}", at=NOW - age, **{**values, **fields})
         for number in range(cards)
     ]
 
@@ -127,16 +128,23 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     operator: OperatorSnapshot = OperatorSnapshot()
     slices: ResourceSlices = ResourceSlices()
     telemetry: Telemetry = Telemetry()
-    memory: NodeMemory = NodeMemory(first_seen_at=LONG_AGO, found_at_start=True, expected=8, expected_source="learned")
-    cluster: ClusterMemory = ClusterMemory()
+    history: NodeHistory = NodeHistory(first_seen_at=LONG_AGO, found_at_start=True, most_seen=8)
+    cluster: ClusterHistory = ClusterHistory()
     broken: tuple[str, ...] = ()
     """Sections that could not be read."""
 
     def but(self, **changes: Any) -> World:
         return msgspec.structs.replace(self, **changes)
 
+    def expecting(self, count: int | None, source: str = "learned") -> World:
+        """The world in which so many GPUs were declared for the node, or most often seen on it; None: nothing is known."""
+        if source == "declared" and count is not None:
+            declarations = (Declaration(count=count),)
+            return self.remembering(most_seen=None).but(cluster=msgspec.structs.replace(self.cluster, declarations=declarations))
+        return self.remembering(most_seen=count)
+
     def remembering(self, **changes: Any) -> World:
-        return self.but(memory=msgspec.structs.replace(self.memory, **changes))
+        return self.but(history=msgspec.structs.replace(self.history, **changes))
 
     def snapshot(self) -> ClusterSnapshot:
         reports = {
@@ -159,12 +167,12 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
             sections=reports,
         )
 
-    def climb(self) -> Readiness:
-        memory = msgspec.structs.replace(self.cluster, nodes={self.node.uid: self.memory})
-        return judge(self.snapshot(), memory).nodes[0].readiness
+    def evaluate_ladder(self) -> Readiness:
+        history = msgspec.structs.replace(self.cluster, nodes={self.node.uid: self.history})
+        return evaluate(self.snapshot(), history).nodes[0].readiness
 
     def rung(self, name: str) -> RungResult:
-        return next(result for result in self.climb().rungs if result.id == name)
+        return next(result for result in self.evaluate_ladder().rungs if result.id == name)
 
     def says(self, name: str) -> Status:
         """What the rung says by itself, blocked or not."""
@@ -172,16 +180,16 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
         return result.own_status or result.status
 
 
-def telemetry(found: Sequence[DeviceSample], *, node: str = NODE, **fields: Any) -> Telemetry:
-    told: dict[str, Any] = {
+def telemetry(device_samples: Sequence[DeviceSample], *, node: str = NODE, **fields: Any) -> Telemetry:
+    values: dict[str, Any] = {
         "namespace": "gpu-operator",
         "pod": "dcgm-exporter-x",
         "source": "pod-proxy",
         "at": NOW,
         "outcome": Outcome.COLLECTED,
     }
-    report = ExporterReport(node_name=node, **{**told, **fields})
-    return Telemetry(source="pod-proxy", samples=tuple(found), exporters=(report,))
+    report = ExporterReport(node_name=node, **{**values, **fields})
+    return Telemetry(source="pod-proxy", samples=tuple(device_samples), exporters=(report,))
 
 
 def operator(**labels: str | None) -> World:
@@ -220,8 +228,8 @@ def stack(name: str) -> World:
     if name == "plain":
         return busy(World(node=make_node(), **base))
     if name == "gke":
-        told = {"cloud.google.com/gke-accelerator": "nvidia-h100-80gb", "cloud.google.com/gke-accelerator-count": "8"}
-        return busy(World(node=make_node(gfd=False, labels=told), **base))
+        fields = {"cloud.google.com/gke-accelerator": "nvidia-h100-80gb", "cloud.google.com/gke-accelerator-count": "8"}
+        return busy(World(node=make_node(gfd=False, labels=fields), **base))
     if name == "dra":
         node = make_node(gfd=False, capacity={"nvidia.com/gpu": None})
         devices = tuple(make_dra_device(number) for number in range(8))
@@ -229,30 +237,32 @@ def stack(name: str) -> World:
         return busy(world, gpus=0, claims=("claim-1",))
     told_amd = {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM", "amd.com/gpu.vram": "192G"}
     node = make_node(gpus=0, gfd=False, labels=told_amd, capacity={"amd.com/gpu": 8})
-    found = samples(model="AMD Instinct MI300X OAM", driver_version="6.8.5")
-    base["telemetry"] = telemetry(found)
+    result = samples(model="AMD Instinct MI300X OAM", driver_version="6.8.5")
+    base["telemetry"] = telemetry(result)
     return busy(World(node=node, **base), resource="amd.com/gpu")
 
 
-def climb_with(world: World, *health: RuleResult) -> Readiness:
+def evaluate_with(world: World, *health: RuleResult) -> Readiness:
     """The ladder under these findings of health rules."""
-    return climb(subject(world), health)
+    return evaluate_ladder(subject(world), health)
 
 
 def subject(world: World) -> NodeSubject:
     snapshot = world.snapshot()
-    described = judge(snapshot).nodes[0].devices
-    return NodeSubject(
-        now=NOW,
-        snapshot=snapshot,
+    inspected = evaluate(snapshot).nodes[0].devices
+    seen = snapshot.telemetry
+    return make_subject(
+        snapshot,
+        NodeReports(
+            pods=snapshot.pods,
+            dra_devices=snapshot.slices.devices,
+            samples=seen.samples,
+            exporters=seen.exporters,
+            servers=seen.servers,
+        ),
         node=world.node,
-        devices=described,
-        pods=snapshot.pods,
-        dra_devices=snapshot.slices.devices,
-        samples=snapshot.telemetry.samples,
-        exporters=snapshot.telemetry.exporters,
-        servers=snapshot.telemetry.servers,
-        memory=world.memory,
+        devices=inspected,
+        history=world.history,
         policy=world.cluster.default_policy,
         cluster=world.cluster,
         stack=ClusterStack(components=frozenset(pod.component for pod in snapshot.pods), telemetry=True),

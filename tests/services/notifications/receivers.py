@@ -1,4 +1,4 @@
-"""Real receivers on loopback: an HTTP server that answers as it is told and keeps every request, and an SMTP server."""
+"""Real receivers on loopback: an HTTP server with configurable answers that keeps every request, and an SMTP server."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ METADATA = [
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_inside_is_refused(address: str) -> None:
-    found = guard.parse(address)
-    assert found is not None
-    assert guard.refusal(found)
+    parse = guard.parse(address)
+    assert parse is not None
+    assert guard.refusal(parse)
 
 
 @pytest.mark.parametrize("address", OUTSIDE)
@@ -70,17 +70,17 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *rounds: list[str]) -> list[str]:
         if isinstance(host, str) and host.endswith(".test"):
             asked.append(host)
             sys.audit("socket.getaddrinfo", host, port, 0, 0, 0)  # as the real one does
-            found = left.pop(0) if len(left) > 1 else left[0]
+            result = left.pop(0) if len(left) > 1 else left[0]
             family = {4: socket.AF_INET, 6: socket.AF_INET6}
             return [
                 (
-                    family[ipaddress.ip_address(one).version],
+                    family[ipaddress.ip_address(item).version],
                     socket.SOCK_STREAM,
                     6,
                     "",
-                    (one, port or 0, 0, 0)[: 2 if "." in one else 4],
+                    (item, port or 0, 0, 0)[: 2 if "." in item else 4],
                 )
-                for one in found
+                for item in result
             ]
         return real(host, port, *arguments, **more)
 
@@ -100,7 +100,7 @@ def test_spellings_of_this_machine(host: str) -> None:
         guard.check_host(host)
 
 
-def test_a_name_that_leads_nowhere_is_said_so() -> None:
+def test_a_name_that_does_not_resolve_is_reported() -> None:
     with pytest.raises(guard.RefusedError, match="cannot be found"):
         guard.check_host("nobody.invalid")
 
@@ -138,7 +138,7 @@ def test_a_redirect_inside_does_not_get_through(monkeypatch: pytest.MonkeyPatch,
     with guard.only_outside() as watch, pytest.raises(urllib3.exceptions.HTTPError):
         fetch(f"http://front.test:{receiver.port}/", body=b"x")
     assert "127.0.0.1 is this machine" in watch.refused
-    assert [one.path for one in receiver.requests] == ["/"]
+    assert [request.path for request in receiver.requests] == ["/"]
 
 
 def test_the_guard_lasts_as_long_as_it_is_asked_for_and_for_this_thread_only(receiver: HttpReceiver) -> None:

@@ -1,4 +1,4 @@
-"""Rules × notices: who is told, in which message, and when."""
+"""Events and rules: which targets are notified, in which message, and when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from fleet.models import Delivery, DeliveryItem, Mute, Notice
+from fleet.models import Delivery, DeliveryItem, Notice, Silence
 from fleet.services import locks
 from fleet.services.notifications import match as matching
 from fleet.services.notifications.match import match
@@ -176,23 +176,23 @@ def test_at_night_only_the_fatal_goes_out_and_the_rest_is_one_message_in_the_mor
         a_notice(title=severity, severity=severity)
         match(at(600 * number))
     assert messages() == [["critical", "warning"], ["fatal"]]
-    assert [one.due_at for one in Delivery.objects.order_by("pk")] == [NOON.replace(hour=18), at(660)]
+    assert [item.due_at for item in Delivery.objects.order_by("pk")] == [NOON.replace(hour=18), at(660)]
 
 
 def test_recoveries_go_where_the_news_went() -> None:
-    heard = a_rule("heard")
+    rule = a_rule("matching")
     a_rule("none", recoveries=False)
     a_notice(key="k", title="bad")
     match(NOON)
     a_rule("new")
     a_notice(key="k", at=at(60), title="good", recovery=True)
-    a_notice(key="other", at=at(60), title="never heard of", recovery=True)
+    a_notice(key="other", at=at(60), title="without an event", recovery=True)
     match(at(60))
-    assert [row.title for row in Notice.objects.filter(items__rule=heard)] == ["bad", "good"]
+    assert [row.title for row in Notice.objects.filter(items__rule=rule)] == ["bad", "good"]
     assert DeliveryItem.objects.filter(notice__recovery=True).count() == 1
 
 
-def test_the_same_news_soon_again_waits_and_is_told_if_it_lasts() -> None:
+def test_a_repeated_event_waits_and_is_sent_if_it_lasts() -> None:
     a_rule(repeat_s=3600)
     a_notice(key="k", title="first")
     match(NOON)
@@ -203,7 +203,7 @@ def test_the_same_news_soon_again_waits_and_is_told_if_it_lasts() -> None:
     assert (again.due_at, again.held, again.state) == (at(3600), True, "waiting")
 
 
-def test_the_same_news_soon_again_is_not_told_if_it_passes() -> None:
+def test_a_repeated_event_is_not_sent_if_it_recovers() -> None:
     a_rule(repeat_s=3600)
     for seconds in (0, 600, 1200):
         a_notice(key="k", at=at(seconds), title=f"bad {seconds}")
@@ -212,7 +212,7 @@ def test_the_same_news_soon_again_is_not_told_if_it_passes() -> None:
         match(at(seconds + 60))
     states = {delivery.items.get().notice.title: delivery.state for delivery in Delivery.objects.all()}
     assert states == {"bad 0": "waiting", "good 0": "waiting", "bad 600": "suppressed", "bad 1200": "suppressed"}
-    assert "good again" in Delivery.objects.filter(state="suppressed")[0].error
+    assert "recovered before it was due" in Delivery.objects.filter(state="suppressed")[0].error
 
 
 def test_after_the_pause_the_same_news_is_news() -> None:
@@ -223,7 +223,7 @@ def test_after_the_pause_the_same_news_is_news() -> None:
     assert not Delivery.objects.filter(held=True).exists()
 
 
-def test_held_news_that_went_out_has_its_recovery_told() -> None:
+def test_a_held_event_that_was_sent_has_its_recovery_sent() -> None:
     a_rule(repeat_s=3600)
     for seconds in (0, 600):
         a_notice(key="k", at=at(seconds))
@@ -235,7 +235,7 @@ def test_held_news_that_went_out_has_its_recovery_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mute", "told"),
+    ("silence", "is_delivered"),
     [
         ({}, False),
         ({"key": "GPU-5"}, False),
@@ -248,10 +248,10 @@ def test_held_news_that_went_out_has_its_recovery_told() -> None:
         ({"scope": "other node"}, True),
     ],
 )
-def test_muted_findings_are_not_told(mute: dict[str, Any], told: bool) -> None:
+def test_silenced_findings_are_not_notified(silence: dict[str, Any], is_delivered: bool) -> None:
     a_rule()
     node = a_node(cluster=a_cluster("east"))
-    scope = mute.pop("scope", "")
+    scope = silence.pop("scope", "")
     where: dict[str, Any] = {
         "": {},
         "east": {"cluster": node.cluster},
@@ -259,10 +259,10 @@ def test_muted_findings_are_not_told(mute: dict[str, Any], told: bool) -> None:
         "node": {"node": node},
         "other node": {"node": a_node(cluster=node.cluster)},
     }[scope]
-    Mute.objects.create(**{"rule": "xid", "reason": "known", "created_at": NOON, "until": EXPIRES, **where, **mute})
+    Silence.objects.create(**{"rule": "xid", "reason": "known", "created_at": NOON, "until": EXPIRES, **where, **silence})
     a_notice(node=node, detail={"rule": "xid", "key": "GPU-5"})
     match(NOON)
-    assert Delivery.objects.exists() == told
+    assert Delivery.objects.exists() == is_delivered
     assert Notice.objects.get().matched_at == NOON
 
 
@@ -299,7 +299,7 @@ def test_many_notices_take_few_queries(django_assert_max_num_queries: Any) -> No
 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_do_not_sort_at_once() -> None:
-    """A second connection holds the lock: this round does nothing, and waits for nobody."""
+    """A second connection holds the lock: this round does nothing, and does not wait."""
     import psycopg
 
     a_rule()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from fleet.models import Cluster, FindingRow, Node, Notice, VerdictPeriod
-from fleet.services import notices
+from fleet.services import outbox
 from fleet.services.notifications import grace
-from fleet.services.recording import notices as outbox
+from fleet.services.recording import run_events
 from tests.factories import NOON, a_cluster, a_critical_finding, a_node, a_spell
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ class Story:
         self.passes(seconds)
 
     def passes(self, seconds: float) -> None:
-        outbox.record(self.cluster, at(seconds))
+        run_events.record(self.cluster, at(seconds))
         Cluster.objects.filter(pk=self.cluster.pk).update(taken_at=at(seconds))
 
 
@@ -77,7 +77,7 @@ def test_a_pass_on_its_way_may_still_say_that_it_was_well() -> None:
     assert written() == []
 
 
-def test_without_any_pass_it_is_told_when_the_verdict_would_be_unknown_anyway(settings: Any) -> None:
+def test_without_a_run_it_is_notified_when_the_verdict_would_turn_unknown(settings: Any) -> None:
     story = Story()
     story.turn(0, "not_ready")
     wait = 180 + settings.STALE_AFTER.total_seconds()
@@ -85,7 +85,7 @@ def test_without_any_pass_it_is_told_when_the_verdict_would_be_unknown_anyway(se
     assert settled(wait) == ["n1 is not ready"]
 
 
-def test_the_way_back_is_told_where_the_way_out_was() -> None:
+def test_a_recovery_is_notified_where_the_failure_was() -> None:
     story = Story()
     story.turn(0, "not_ready")
     story.turn(60, "ready")
@@ -107,7 +107,7 @@ def test_starting_and_excluded_are_no_bad_news_and_no_good_ones() -> None:
     assert written() == []
 
 
-def test_a_recovery_through_a_boot_is_told_once_it_is_ready() -> None:
+def test_a_recovery_through_a_boot_is_notified_once_ready() -> None:
     story = Story()
     story.turn(0, "not_ready")
     story.turn(600, "starting")
@@ -124,14 +124,14 @@ def test_another_reason_or_rung_is_no_second_notice() -> None:
     assert len(written()) == 1
 
 
-def test_unknown_then_broken_within_the_grace_tells_what_stands() -> None:
+def test_unknown_then_broken_within_the_grace_notifies_the_last() -> None:
     story = Story()
     story.turn(0, "unknown")
     story.turn(30, "not_ready", reason="No driver.")
     story.passes(240)
     assert settled(240) == ["n1 is not ready"]
-    told = Notice.objects.get()
-    assert (told.text, told.detail["verdict"], told.severity) == ("No driver.", "not_ready", "critical")
+    result = Notice.objects.get()
+    assert (result.text, result.detail["verdict"], result.severity) == ("No driver.", "not_ready", "critical")
 
 
 def test_a_bad_node_that_leaves_closes_its_case() -> None:
@@ -152,24 +152,24 @@ def test_a_repeated_pass_writes_nothing_twice() -> None:
     story.turn(0, "not_ready")
     a_critical_finding(story.node, NOON)
     for _ in range(3):
-        outbox.record(story.cluster, NOON)
+        run_events.record(story.cluster, NOON)
     assert Notice.objects.count() == 2
 
 
 def test_other_clusters_are_left_alone() -> None:
     Story(a_cluster("west")).turn(0, "not_ready")
     Notice.objects.all().delete()
-    outbox.record(a_cluster("east"), NOON)
+    run_events.record(a_cluster("east"), NOON)
     assert written() == []
 
 
 def test_findings_open_and_resolve() -> None:
     node = a_node("n1")
     row = a_critical_finding(node, NOON, text="Xid 79 on GPU 5.", severity="fatal", rule="xid", key="GPU-5")
-    outbox.record(node.cluster, NOON)
+    run_events.record(node.cluster, NOON)
     row.period = (NOON, at(60))
     row.save()
-    outbox.record(node.cluster, at(60))
+    run_events.record(node.cluster, at(60))
     opened, resolved = Notice.objects.order_by("at")
     assert (opened.title, opened.text, opened.severity) == ("n1: Xid 79 on GPU 5.", "Mend it.", "fatal")
     assert (resolved.title, resolved.recovery) == ("n1: resolved: Xid 79 on GPU 5.", True)
@@ -179,33 +179,33 @@ def test_findings_open_and_resolve() -> None:
 
 def test_a_finding_of_the_whole_cluster() -> None:
     row = a_critical_finding(cluster=a_cluster(), subject="cluster", text="No exporter answers.")
-    outbox.record(row.cluster, NOON)
+    run_events.record(row.cluster, NOON)
     assert Notice.objects.get().title == "east: No exporter answers."
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"), [("warning", "fatal", 1), ("fatal", "warning", 0), ("warning", "warning", 0)]
+    ("before", "after", "events"), [("warning", "fatal", 1), ("fatal", "warning", 0), ("warning", "warning", 0)]
 )
-def test_a_finding_that_changes_is_news_only_when_it_gets_worse(before: str, after: str, told: int) -> None:
+def test_a_finding_that_changes_is_news_only_when_it_gets_worse(before: str, after: str, events: int) -> None:
     node = a_node()
     a_critical_finding(node, at(-60), NOON, severity=before)
     a_critical_finding(node, NOON, severity=after)
-    outbox.record(node.cluster, NOON)
-    assert [notice.recovery for notice in Notice.objects.all()] == [False] * told
+    run_events.record(node.cluster, NOON)
+    assert [notice.recovery for notice in Notice.objects.all()] == [False] * events
 
 
 def test_the_outbox_costs_a_constant_number_of_queries(django_assert_max_num_queries: Any) -> None:
     cluster = a_cluster()
     with django_assert_max_num_queries(4):
-        outbox.record(cluster, NOON)
+        run_events.record(cluster, NOON)
     for number in range(20):
         node = a_node(f"n{number}", cluster)
         a_spell(node, "not_ready", at(-600), NOON)
         a_spell(node, "ready", NOON)
-        notices.add("verdict", f"node:{node.pk}", at(-600), "bad", node=node, detail={"verdict": "not_ready"})
+        outbox.add("verdict", f"node:{node.pk}", at(-600), "bad", node=node, detail={"verdict": "not_ready"})
         a_critical_finding(node, NOON)
     with django_assert_max_num_queries(8):
-        outbox.record(cluster, NOON)
+        run_events.record(cluster, NOON)
     assert Notice.objects.filter(recovery=True).count() == 20
     assert FindingRow.objects.count() == Notice.objects.filter(kind="finding").count()
 
@@ -220,10 +220,10 @@ class Reading:
         before = self.cluster.failing_since
         self.cluster.failing_since = None if ok else (before or at(seconds))
         self.cluster.error = "" if ok else "No answer after 10 s."
-        outbox.record_reachability(self.cluster, before, at(seconds))
+        run_events.record_reachability(self.cluster, before, at(seconds))
 
 
-def test_a_cluster_that_stays_silent_is_told_once_and_so_is_its_return(settings: Any) -> None:
+def test_an_unreachable_cluster_is_notified_once_and_so_is_its_recovery(settings: Any) -> None:
     reading = Reading()
     long = settings.STALE_AFTER.total_seconds()
     for seconds in (0, 60, long - 1):
@@ -233,22 +233,22 @@ def test_a_cluster_that_stays_silent_is_told_once_and_so_is_its_return(settings:
     reading.passed(long + 60, ok=False)
     reading.passed(long + 120, ok=True)
     reading.passed(long + 180, ok=True)
-    assert written() == [(0, False, "Cluster east cannot be read"), (long + 120, True, "Cluster east is read again")]
+    assert written() == [(0, False, "Cluster east is unreachable"), (long + 120, True, "Cluster east is reachable again")]
     assert "No answer after 10 s." in Notice.objects.get(recovery=False).text
 
 
 @pytest.mark.parametrize(("verdict", "news"), [("unknown", []), ("not_ready", ["n1 is not ready"])])
-def test_nodes_of_a_silent_cluster_are_told_of_as_the_cluster(verdict: str, news: list[str]) -> None:
+def test_nodes_of_an_unreachable_cluster_are_notified_as_the_cluster(verdict: str, news: list[str]) -> None:
     story = Story()
-    notices.add("cluster", f"cluster:{story.cluster.pk}", at(-900), "silent", cluster=story.cluster)
+    outbox.add("cluster", f"cluster:{story.cluster.pk}", at(-900), "silent", cluster=story.cluster)
     story.turn(0, verdict)
     story.passes(600)
     assert settled(600) == news
-    notices.add("cluster", f"cluster:{story.cluster.pk}", at(700), "back", cluster=story.cluster, recovery=True)
+    outbox.add("cluster", f"cluster:{story.cluster.pk}", at(700), "back", cluster=story.cluster, recovery=True)
     story.turn(700, "ready")
     story.turn(1000, "unknown")
     story.passes(2000)
-    assert settled(2000)[-1] == "n1 is unknown: nobody can tell whether it is ready"
+    assert settled(2000)[-1] == "n1 is unknown: its readiness cannot be determined"
 
 
 def test_a_short_silence_is_no_news() -> None:
@@ -260,6 +260,6 @@ def test_a_short_silence_is_no_news() -> None:
 
 def test_other_services_add_what_they_have_to_say() -> None:
     for _ in range(2):
-        notices.add("request", "request:7", NOON, "x" * 400, "Team vision asks for 4 replicas.", severity="info", pool="h100")
-    one = Notice.objects.get()
-    assert (len(one.title), one.pool, one.matched_at) == (300, "h100", None)
+        outbox.add("request", "request:7", NOON, "x" * 400, "Team vision asks for 4 replicas.", severity="info", pool="h100")
+    result = Notice.objects.get()
+    assert (len(result.title), result.pool, result.matched_at) == (300, "h100", None)

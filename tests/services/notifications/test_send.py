@@ -34,8 +34,8 @@ def a_message(receiver: HttpReceiver, *titles: str, **fields: Any) -> Delivery:
     rule = a_rule(target=fields.pop("target", None) or a_target(address=receiver.url + "/hook?token=t0ken"))
     delivery = a_delivery(rule, **fields)
     for title in titles or ("n1 is not ready",):
-        told = {"title": title, "text": "No driver.", "detail": {"verdict": "not_ready"}, "matched_at": NOON}
-        notice = a_notice("verdict", node=a_node(cluster=a_cluster()), **told)
+        values = {"title": title, "text": "No driver.", "detail": {"verdict": "not_ready"}, "matched_at": NOON}
+        notice = a_notice("verdict", node=a_node(cluster=a_cluster()), **values)
         DeliveryItem.objects.create(delivery=delivery, rule=rule, notice=notice)
     return delivery
 
@@ -151,11 +151,11 @@ def test_silence_is_a_time_out(receiver: HttpReceiver, monkeypatch: pytest.Monke
     assert delivery.error.startswith("No answer within")
 
 
-def test_nobody_listens(receiver: HttpReceiver) -> None:
+def test_a_refused_connection(receiver: HttpReceiver) -> None:
     delivery = a_message(receiver, target=a_target(address="http://127.0.0.1:9/secret-path"))
     rounds(0)
     delivery.refresh_from_db()
-    assert delivery.error == "No connection: nobody listens there, or the name leads nowhere."
+    assert delivery.error == "Connection refused, or the name does not resolve."
 
 
 def test_where_it_became_forbidden_to_go_nothing_is_sent(receiver: HttpReceiver, settings: Any) -> None:
@@ -167,7 +167,7 @@ def test_where_it_became_forbidden_to_go_nothing_is_sent(receiver: HttpReceiver,
     assert "MUSTER_NOTIFY_ALLOW_PRIVATE" in delivery.error
 
 
-def test_an_address_of_another_key_is_said_to_be_so(receiver: HttpReceiver, settings: Any) -> None:
+def test_an_address_encrypted_with_another_key_is_reported(receiver: HttpReceiver, settings: Any) -> None:
     delivery = a_message(receiver)
     before, settings.SECRET_KEY = settings.SECRET_KEY, "another"
     rounds(0)
@@ -179,9 +179,9 @@ def test_an_address_of_another_key_is_said_to_be_so(receiver: HttpReceiver, sett
 
 
 def test_a_target_in_trouble_holds_back_what_came_after_but_no_other_target(receiver: HttpReceiver) -> None:
-    one = a_target(address=receiver.url + "/one")
-    first = a_message(receiver, "bad", target=one)
-    a_message(receiver, "good", target=one, due_at=at(1))
+    target = a_target(address=receiver.url + "/one")
+    first = a_message(receiver, "bad", target=target)
+    a_message(receiver, "good", target=target, due_at=at(1))
     a_message(receiver, "other", due_at=at(2))
     receiver.answers = [500]
     rounds(3)
@@ -193,7 +193,7 @@ def test_a_target_in_trouble_holds_back_what_came_after_but_no_other_target(rece
     assert first.state == "sent"
 
 
-def test_a_test_waits_for_nobody_and_is_tried_once(receiver: HttpReceiver, operator: Any) -> None:
+def test_a_test_does_not_wait_and_is_tried_once(receiver: HttpReceiver, operator: Any) -> None:
     target = a_target("mine", address=receiver.url + "/one")
     a_message(receiver, "bad", target=target)
     receiver.answers = [500, 503]
@@ -339,7 +339,7 @@ def test_messages_count_what_they_hold() -> None:
     for kind, recovery in kinds:
         DeliveryItem.objects.create(delivery=delivery, rule=delivery.rule, notice=a_notice(kind, recovery=recovery))
     message = messages.compose(delivery)
-    assert message.title == "2 nodes are not well, 1 step of a request, 1 finding, 1 cluster cannot be read, 1 recovery"
+    assert message.title == "2 nodes are not well, 1 step of a request, 1 finding, 1 cluster unreachable, 1 recovery"
     assert message.tone == "failure"
 
 

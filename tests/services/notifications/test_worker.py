@@ -11,9 +11,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Delivery, Notice
-from fleet.services import collection, notices
+from fleet.services import collection, outbox
 from fleet.services.notifications import send
 from fleet.services.retention import drop_old
 from tests.factories import NOON, a_cluster, a_delivery, a_notice, a_rule, a_target
@@ -32,7 +32,7 @@ def passed(cluster: Cluster, seconds: float, broken: dict[str, Outcome] | None =
 
 
 @pytest.mark.django_db
-def test_a_cluster_that_fell_silent_is_told_by_its_passes() -> None:
+def test_an_unreachable_cluster_is_notified_by_its_runs() -> None:
     cluster = Cluster.objects.create(name="east")
     silence = {"nodes": Outcome.UNREACHABLE, "pods": Outcome.SKIPPED}
     passed(cluster, 0)
@@ -43,17 +43,17 @@ def test_a_cluster_that_fell_silent_is_told_by_its_passes() -> None:
     passed(cluster, 60 * 17, silence)
     passed(cluster, 60 * 18)
     passed(cluster, 60 * 19)
-    told = Notice.objects.filter(kind="cluster").order_by("at").values_list("recovery", "at")
-    assert list(told) == [(False, NOON + timedelta(minutes=1)), (True, NOON + timedelta(minutes=18))]
+    result = Notice.objects.filter(kind="cluster").order_by("at").values_list("recovery", "at")
+    assert list(result) == [(False, NOON + timedelta(minutes=1)), (True, NOON + timedelta(minutes=18))]
 
 
 @pytest.mark.django_db
-def test_an_older_pass_that_ends_late_tells_nothing() -> None:
+def test_an_older_run_that_ends_late_notifies_nothing() -> None:
     cluster = Cluster.objects.create(name="east")
     passed(cluster, 3600)
-    told = list(Notice.objects.values_list("pk", flat=True))
+    rows = list(Notice.objects.values_list("pk", flat=True))
     passed(cluster, 0, {"nodes": Outcome.UNREACHABLE})
-    assert list(Notice.objects.values_list("pk", flat=True)) == told
+    assert list(Notice.objects.values_list("pk", flat=True)) == rows
 
 
 @pytest.mark.django_db(transaction=True)
@@ -67,7 +67,7 @@ def test_beat_and_workers_send_what_is_in_the_outbox_once(
     a_rule(target=a_target(address=receiver.url))
     cluster = a_cluster()
     for number in range(10):
-        notices.add("request", f"request:{number}", datetime.now(UTC), f"Request {number}", cluster=cluster)
+        outbox.add("request", f"request:{number}", datetime.now(UTC), f"Request {number}", cluster=cluster)
     with (
         celery("worker", "-c", "2", "-Q", "default", tmp_path=tmp_path),
         celery("beat", "-s", str(tmp_path / "one"), tmp_path=tmp_path),
@@ -109,7 +109,7 @@ def test_a_worker_killed_while_it_sends_leaves_the_message_to_be_sent_again(
 
 
 @pytest.mark.django_db
-def test_what_was_told_is_forgotten_in_time_and_what_waits_is_not() -> None:
+def test_sent_events_are_deleted_in_time_and_waiting_ones_are_not() -> None:
     from fleet.models import DeliveryItem
 
     rule = a_rule()

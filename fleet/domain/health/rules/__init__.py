@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import ClusterRule, Rule
 from fleet.domain.health.rules import (
     clock_events,
     dcgm_watches,
@@ -12,16 +13,21 @@ from fleet.domain.health.rules import (
     monitors,
     monitors_disagree,
     nvlink,
+    out_of_service,
     pcie_replay,
+    pods_refused,
     power_throttling,
+    predicted_to_fail,
+    readiness_rule,
     row_remap_failure,
     row_remap_pending,
+    stuck_out_of_service,
     thermal,
     thermal_throttling,
+    upgrade_pending,
     xid,
     xid_incident,
 )
-from fleet.domain.rules import ClusterRule, Rule
 
 RULES: tuple[Rule, ...] = (
     exporter_stale.RULE,
@@ -40,5 +46,11 @@ RULES: tuple[Rule, ...] = (
     dcgm_watches.RULE,
     monitors.RULE,
     monitors_disagree.RULE,
+    predicted_to_fail.RULE,
+    out_of_service.RULE,
+    readiness_rule.RULE,
+    stuck_out_of_service.RULE,
+    upgrade_pending.RULE,
+    pods_refused.RULE,
 )
 CLUSTER_RULES: tuple[ClusterRule, ...] = (xid_incident.RULE,)

@@ -1,34 +1,34 @@
-"""GPU memory that has been all but full for a while: information, because model servers take their memory on purpose."""
+"""GPU memory that has been nearly full for a while: information, because model servers take their memory on purpose."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from fleet.domain.catalog import thresholds
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.health.measuring import Card, by_card
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.health.node_measurements import SampledGpu, by_gpu
+from fleet.domain.snapshot.telemetry import DeviceSample
 
 ID = "framebuffer_pressure"
 _USED, _FREE, _RESERVED = "fb_used", "fb_free", "fb_reserved"
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    """Each device for itself: a MIG instance has memory of its own."""
-    return by_card(subject, ID, (_USED, _FREE), _look)
+    """Evaluates each device alone: a MIG instance has its own memory."""
+    return by_gpu(subject, ID, (_USED, _FREE), _look)
 
 
-def _look(card: Card) -> Iterable[Finding] | None:
-    shares = [(sample, _share(sample)) for sample in card.samples]
+def _look(gpu: SampledGpu) -> Iterable[Finding] | None:
+    shares = [(sample, _share(sample)) for sample in gpu.samples]
     limits = thresholds.load().framebuffer
-    found = [_finding(sample) for sample, share in shares if share is not None and share >= limits.used_ratio]
-    return found if found or all(share is not None for _, share in shares) else None
+    rows = [_finding(sample) for sample, share in shares if share is not None and share >= limits.used_ratio]
+    return rows if rows or all(share is not None for _, share in shares) else None
 
 
 def _share(sample: DeviceSample) -> float | None:
-    """Used ÷ (used + free + reserved), 0 to 1. Older exporters tell no reserved memory."""
+    """Returns used ÷ (used + free + reserved), 0 to 1. Older exporters report no reserved memory."""
     if _USED not in sample.values or _FREE not in sample.values:
         return None
     total = sample.values[_USED] + sample.values[_FREE] + sample.values.get(_RESERVED, 0)
@@ -50,4 +50,4 @@ def _finding(sample: DeviceSample) -> Finding:
     )
 
 
-RULE = Rule(id=ID, title="GPU memory full", needs=(), check=check)
+RULE = Rule(id=ID, title="GPU memory full", severity=Severity.INFO, needs=(), check=check)

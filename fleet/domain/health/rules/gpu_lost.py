@@ -1,14 +1,15 @@
-"""A card that telemetry named before and names no more, while its exporter answers: it fell off the bus, or was taken out."""
+"""A GPU that is no longer reported although its exporter answers: it fell off the bus, or was removed."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from fleet.domain.catalog.xids import ACTIONS
+from fleet.domain.devices.unmeasured import unheld_uuids
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.health.measuring import RUNG, answer, cards, short_of, silence
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.health.node_measurements import RUNG, answer, exporter_answers, gpus, short_of, unmeasured
 
 ID = "gpu_lost"
 _DRA_TAINT = "gpu.nvidia.com/gpu-lost"
@@ -16,33 +17,37 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    """Known UUIDs against those of this look. Where as many cards are there as should be, the missing ones were replaced."""
+    """Compares known UUIDs with those of this run. Where as many GPUs report as should, the missing ones were replaced.
+
+    After a boot, missing GPUs are waited for. When all report, there is nothing to wait for: an earlier finding is resolved.
+    """
     tainted = [
         _finding(device.uuid or device.name, Evidence("resource_slice", "device taint", _DRA_TAINT))
         for device in subject.dra_devices
         if any(taint.key == _DRA_TAINT for taint in device.taints)
     ]
-    quiet = silence(subject)
+    quiet = unmeasured(subject)
     if quiet is not None:
         return answer(subject, ID, tainted, lack=quiet)
+    lost, reason = _lost(subject), short_of(subject, len(_present(subject)))
     age = subject.age_of_boot()
-    if age is not None and age < subject.cluster.boot_grace:
+    if (lost or reason) and age is not None and age < subject.cluster.history.boot_grace:
         return answer(subject, ID, tainted, lack=(Status.WAITING, "The node has just started; its GPUs may still come up."))
     named = {finding.key for finding in tainted}
-    found = tainted + [
-        _finding(uuid, Evidence("dcgm", uuid, "no longer reported")) for uuid in _lost(subject) if uuid not in named
-    ]
-    reason = short_of(subject, len(_present(subject)))
-    return answer(subject, ID, found, lack=(Status.UNKNOWN, reason) if reason else None)
+    result = tainted + [_finding(uuid, Evidence("dcgm", uuid, "no longer reported")) for uuid in lost if uuid not in named]
+    return answer(subject, ID, result, lack=(Status.UNKNOWN, reason) if reason else None)
 
 
 def _lost(subject: NodeSubject) -> list[str]:
-    """As many UUIDs as cards are missing, those seen last first: the others were replaced long ago."""
+    """Returns as many UUIDs as GPUs are missing, those seen last first: the others were replaced long ago."""
     present = _present(subject)
-    seen = {sample.uuid: sample.at for sample in sorted(subject.memory.samples, key=lambda sample: sample.at)}
-    known = set(subject.memory.known_uuids) | set(seen)
+    if exporter_answers(subject):  # a series whose samples are old is a GPU that is there
+        present |= {sample.uuid for sample in subject.samples if sample.is_measured}
+    present |= unheld_uuids(subject.devices, subject.dra_devices)
+    seen = {sample.uuid: sample.at for sample in sorted(subject.history.samples, key=lambda sample: sample.at)}
+    known = set(subject.history.known_uuids) | set(seen)
     missing = sorted(known - present, key=lambda uuid: (seen.get(uuid, _LONG_AGO), uuid), reverse=True)
-    expected = subject.memory.expected
+    expected = subject.history.expected
     if expected is None:
         expected = subject.devices.physical
     if expected is None:
@@ -51,20 +56,20 @@ def _lost(subject: NodeSubject) -> list[str]:
 
 
 def _present(subject: NodeSubject) -> set[str]:
-    return {card.uuid for card in cards(subject) if card.is_there}
+    return {gpu.uuid for gpu in gpus(subject) if gpu.is_present}
 
 
 def _finding(uuid: str, evidence: Evidence) -> Finding:
     return Finding(
         rule=ID,
         severity=Severity.FATAL,
-        text=f"{uuid[:12]} is gone: it was there before, and is reported no more.",
+        text=f"{uuid[:12]} is lost: it reported before and no longer does.",
         key=uuid,
         subject="gpu",
         evidence=(evidence,),
-        remedy=f"Look for Xid 79 in the kernel log. {ACTIONS['reboot']}\nIf the card does not come back, have it replaced.",
+        remedy=f"Search for Xid 79: dmesg | grep NVRM\n{ACTIONS['reboot']}\nReplace the GPU if it does not return.",
         rung=RUNG,
     )
 
 
-RULE = Rule(id=ID, title="GPU lost", needs=(), check=check)
+RULE = Rule(id=ID, title="GPU lost", severity=Severity.FATAL, needs=(), check=check)

@@ -1,4 +1,4 @@
-"""Time that cards ran slower because of their power limit. Under full load that is normal: it is information."""
+"""Time that GPUs ran slower because of their power limit. Under full load that is normal: it is information."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A memory row that could not be remapped: the card has no spare rows left where it needs them."""
+"""A memory row that could not be remapped: the GPU has no spare rows left where it needs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time that cards ran slower because of heat, told by a counter that grows."""
+"""Time that GPUs ran slower because of heat, from a counter that grows."""
 
 from __future__ import annotations
 

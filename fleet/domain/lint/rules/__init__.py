@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import ClusterRule, Rule
 from fleet.domain.lint.rules import (
     config_against_labels,
     counters_not_enabled,
@@ -11,6 +12,7 @@ from fleet.domain.lint.rules import (
     driver_skew,
     driver_upgrade_failed,
     expected_not_met,
+    gpu_stack_impostor,
     in_no_pool,
     in_rival_pools,
     kubelet,
@@ -20,6 +22,7 @@ from fleet.domain.lint.rules import (
     mig_layout,
     mixed_products,
     models_disagree,
+    objects_left_out,
     overcommitted,
     plugin_config,
     pods_without_gpu,
@@ -30,7 +33,6 @@ from fleet.domain.lint.rules import (
     unrequested_use,
     untainted,
 )
-from fleet.domain.rules import ClusterRule, Rule
 
 RULES: tuple[Rule, ...] = (
     kubelet.RULE,
@@ -40,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     mig_layout.RULE,
     overcommitted.RULE,
     double_stack.RULE,
+    gpu_stack_impostor.RULE,
     device_taints.RULE,
     config_against_labels.RULE,
     plugin_config.RULE,
@@ -58,4 +61,4 @@ RULES: tuple[Rule, ...] = (
     in_no_pool.RULE,
     pods_without_gpu.RULE,
 )
-CLUSTER_RULES: tuple[ClusterRule, ...] = (driver_skew.RULE, counters_not_enabled.RULE)
+CLUSTER_RULES: tuple[ClusterRule, ...] = (driver_skew.RULE, counters_not_enabled.RULE, objects_left_out.RULE)

@@ -1,22 +1,22 @@
-"""The device-plugin configuration wants one way of sharing, the node's labels tell of another."""
+"""The device-plugin configuration and the node's labels declare different sharing."""
 
 from __future__ import annotations
 
-from fleet.domain.findings import RuleResult
-from fleet.domain.lint.answers import answer, from_remarks, labels_of, not_applicable, unknown
-from fleet.domain.rules import Rule
-from fleet.domain.sources import plugin_config
-from fleet.domain.subject import NodeSubject
+from fleet.domain.devices.sources import plugin_config
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
+from fleet.domain.findings import RuleResult, Severity
+from fleet.domain.lint.results import answer, from_inspection, labels_of, not_applicable, unknown
 
 ID = "config_disagrees_with_labels"
 _REMEDIES = {
-    ID: "Restart the device plugin and GPU feature discovery of the node, so that both read the configuration anew.\n"
+    "replicas_disagree": "Restart the node's device plugin and GPU feature discovery: both then read the configuration again.\n"
     "If labels and configuration still differ, one of them reads another ConfigMap or another key."
 }
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    findings = from_remarks(subject, ID, _REMEDIES, rung="labels_accurate")
+    findings = from_inspection(subject, ID, _REMEDIES, rung="labels_accurate")
     if findings:
         return answer(ID, findings)
     wanted = plugin_config.choose(subject.node.labels, subject.snapshot.device_plugin)
@@ -24,10 +24,16 @@ def check(subject: NodeSubject) -> RuleResult:
         return unknown(ID, f"The configuration “{wanted.key}” cannot be used, so nothing can be held against the labels.")
     if wanted.config is None:
         return not_applicable(ID, "No device-plugin configuration applies to this node.")
-    told = labels_of(subject)
-    if told.replicas is None and not any(mig.replicas is not None for mig in told.mig.values()):
-        return unknown(ID, "No label tells how the cards are shared.")
+    labels = labels_of(subject)
+    if labels.replicas is None and not any(mig.replicas is not None for mig in labels.mig.values()):
+        return unknown(ID, "No label has the sharing of the GPUs.")
     return answer(ID, ())
 
 
-RULE = Rule(id=ID, title="Configuration and labels disagree", needs=("nodes", "device_plugin_config"), check=check)
+RULE = Rule(
+    id=ID,
+    title="Configuration and labels disagree",
+    severity=Severity.WARNING,
+    needs=("nodes", "device_plugin_config"),
+    check=check,
+)

@@ -1,7 +1,7 @@
-"""Health counters that no exporter of the cluster exports: what they would show is not known, which is not the same as well.
+"""Health counters that no exporter of the cluster exports: their part of GPU health is unknown.
 
-DCGM exporter's own CSV has most of them commented out. A card without NVLink or without HBM never has some of them, and an
-exporter cannot be blamed for those.
+DCGM exporter's own CSV has most of them commented out. A GPU without NVLink or HBM never has some of them, which is no fault of
+the exporter.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from fleet.domain.catalog.metrics import load
+from fleet.domain.evaluation.rules import ClusterRule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, not_applicable, not_enabled, unknown
-from fleet.domain.outcomes import Outcome
-from fleet.domain.rules import ClusterRule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, not_applicable, not_enabled, unknown
+from fleet.domain.snapshot.sections import Outcome
 
 ID = "counters_not_enabled"
 _NVLINK = re.compile(r"SXM|HBM3|NVL|H200|H20\b|B200|B300|GB\d|V100", re.ASCII)
@@ -28,7 +28,7 @@ _WHERE = (
 
 
 class Counter(NamedTuple):
-    """One line of the exporter's CSV whose absence hides something."""
+    """One line of the exporter's CSV whose absence hides a part of GPU health."""
 
     id: str
     wire: str
@@ -38,15 +38,15 @@ class Counter(NamedTuple):
 
 @cache
 def _known() -> tuple[Counter, ...]:
-    metrics = [Counter(one.id, one.wires[0], one.title, one.csv) for one in load().metric if one.health and one.wires]
+    metrics = [Counter(item.id, item.wires[0], item.title, item.csv) for item in load().metric if item.health and item.wires]
     # The exporter's own series; clock events are left out, because without an event it may write none.
-    own = [Counter(one.field, one.wire, one.title, one.csv) for one in load().special if one.field != "clock_events"]
+    own = [Counter(entry.field, entry.wire, entry.title, entry.csv) for entry in load().special if entry.field != "clock_events"]
     return (*metrics, *own)
 
 
 @lru_cache(maxsize=256)
 def expected_on(product: str) -> tuple[Counter, ...]:
-    """The counters of health that an exporter could tell of cards of this product."""
+    """Returns the health counters that an exporter can report for GPUs of this product."""
     return tuple(counter for counter in _known() if _has(counter.id, product))
 
 
@@ -63,7 +63,7 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
     if not nvidia:
         return not_applicable(ID, "No node of this cluster has NVIDIA GPUs.")
     if not any(subject.exporters for subject in nvidia):
-        return not_enabled(ID, "No exporter tells of this cluster's GPUs.")
+        return not_enabled(ID, "No exporter reports this cluster's GPUs.")
     lacking: dict[str, int] = {}
     asked: dict[str, int] = {}
     answered = 0
@@ -79,8 +79,8 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
             lacking[counter.id] = lacking.get(counter.id, 0) + (counter.id not in exported)
     if not answered:
         return unknown(ID, "No exporter of this cluster has answered with samples.")
-    everywhere = [one for one in _known() if lacking.get(one.id, 0) == asked.get(one.id, -1)]
-    somewhere = [one for one in _known() if 0 < lacking.get(one.id, 0) < asked.get(one.id, 0)]
+    everywhere = [item for item in _known() if lacking.get(item.id, 0) == asked.get(item.id, -1)]
+    somewhere = [entry for entry in _known() if 0 < lacking.get(entry.id, 0) < asked.get(entry.id, 0)]
     findings = []
     if everywhere:
         text = f"{_counters(len(everywhere))} switched off on every exporter: what they would show is unknown."
@@ -104,10 +104,10 @@ def _finding(key: str, text: str, counters: Sequence[Counter]) -> Finding:
         text=text,
         key=key,
         subject="cluster",
-        evidence=tuple(Evidence("exporter", one.wire, f"{one.title}: not exported") for one in counters),
-        remedy="\n".join((_WHERE, *(one.csv for one in counters))),
+        evidence=tuple(Evidence("exporter", counter.wire, f"{counter.title}: not exported") for counter in counters),
+        remedy="\n".join((_WHERE, *(item.csv for item in counters))),
         rung="telemetry_healthy",
     )
 
 
-RULE = ClusterRule(id=ID, title="Health counters not enabled", needs=("nodes",), check=check)
+RULE = ClusterRule(id=ID, title="Health counters not enabled", severity=Severity.INFO, needs=("nodes",), check=check)

@@ -1,17 +1,17 @@
-"""A workload that can reach the node's GPUs without holding one: privileged, or with NVIDIA_VISIBLE_DEVICES set.
+"""A workload that can access the node's GPUs without requesting one: privileged, or with NVIDIA_VISIBLE_DEVICES set.
 
-The toolkit hands out what NVIDIA_VISIBLE_DEVICES names; `void`, `none` and the empty text name nothing. The GPU stack's own
-parts and DaemonSets are left out: seeing every card is their work.
+The toolkit grants what NVIDIA_VISIBLE_DEVICES names; `void`, `none` and the empty text name nothing. The GPU stack's own
+components and DaemonSets are left out: they need every GPU.
 """
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, asks_for_gpu, owner_of
-from fleet.domain.requests import holds
-from fleet.domain.rules import Rule
+from fleet.domain.lint.results import answer, asks_for_gpu, owner_of
+from fleet.domain.pod_resources import holds
 from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
-from fleet.domain.subject import NodeSubject
 
 ID = "device_bypass"
 _DAEMONS = frozenset({"DaemonSet", "Node"})
@@ -23,7 +23,7 @@ def check(subject: NodeSubject) -> RuleResult:
     for pod in subject.pods:
         if pod.component or pod.owner_kind in _DAEMONS or not holds(pod):
             continue
-        evidence = tuple(one for container in pod.containers for one in _reaches(pod, container))
+        evidence = tuple(reach for container in pod.containers for reach in _reaches(pod, container))
         if evidence and not asks_for_gpu(pod):
             key = owner_of(pod)
             findings[key] = _finding(pod, key, evidence)
@@ -33,23 +33,23 @@ def check(subject: NodeSubject) -> RuleResult:
 def _reaches(pod: PodSnapshot, container: ContainerSnapshot) -> list[Evidence]:
     if container.state == "terminated":
         return []
-    found = []
+    reaches = []
     if container.visible_devices not in _NOTHING:
-        found.append(Evidence("pod", f"{container.name} NVIDIA_VISIBLE_DEVICES", container.visible_devices))
+        reaches.append(Evidence("pod", f"{container.name} NVIDIA_VISIBLE_DEVICES", container.visible_devices))
     if container.privileged:
-        found.append(Evidence("pod", f"{container.name} securityContext.privileged", "true"))
-    return found
+        reaches.append(Evidence("pod", f"{container.name} securityContext.privileged", "true"))
+    return reaches
 
 
 def _finding(pod: PodSnapshot, key: str, evidence: tuple[Evidence, ...]) -> Finding:
-    asked = any("NVIDIA_VISIBLE_DEVICES" in one.key for one in evidence)
+    asked = any("NVIDIA_VISIBLE_DEVICES" in item.key for item in evidence)
     name = f"{pod.namespace}/{pod.owner_name or pod.name}"
     return Finding(
         rule=ID,
         severity=Severity.WARNING if asked else Severity.INFO,
         text=f"{name} is given GPUs by NVIDIA_VISIBLE_DEVICES without requesting any: the scheduler does not know."
         if asked
-        else f"{name} is privileged and holds no GPU: it can use every card of the node without requesting one.",
+        else f"{name} is privileged and holds no GPU: it can use every GPU of the node without requesting one.",
         key=key,
         subject="pod",
         evidence=evidence,
@@ -61,4 +61,4 @@ def _finding(pod: PodSnapshot, key: str, evidence: tuple[Evidence, ...]) -> Find
     )
 
 
-RULE = Rule(id=ID, title="Pod reaches GPUs it does not hold", needs=("nodes", "pods"), check=check)
+RULE = Rule(id=ID, title="Pod reaches GPUs it does not hold", severity=Severity.WARNING, needs=("nodes", "pods"), check=check)

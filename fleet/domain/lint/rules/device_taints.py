@@ -1,13 +1,13 @@
-"""DRA devices that a taint keeps from the scheduler: the driver or somebody says they are not well."""
+"""DRA devices excluded from scheduling by a taint: the driver or an operator marks them unhealthy."""
 
 from __future__ import annotations
 
 from fleet.domain import labels
+from fleet.domain.devices.detection import is_gpu_device
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.gpu_nodes import is_gpu_device
-from fleet.domain.lint.answers import answer, not_applicable
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, not_applicable
 
 ID = "device_taints"
 _KEEP_OUT = frozenset({"NoSchedule", "NoExecute"})
@@ -16,7 +16,7 @@ _KEEP_OUT = frozenset({"NoSchedule", "NoExecute"})
 def check(subject: NodeSubject) -> RuleResult:
     devices = [device for device in subject.dra_devices if is_gpu_device(device)]
     if not devices:
-        return not_applicable(ID, "No DRA driver offers this node's cards.")
+        return not_applicable(ID, "No DRA driver publishes this node's GPUs.")
     findings = []
     for device in devices:
         taints = [taint for taint in device.taints if taint.effect in _KEEP_OUT and taint.key not in labels.DRA_LAYOUT_TAINTS]
@@ -35,12 +35,14 @@ def check(subject: NodeSubject) -> RuleResult:
                         )
                         for taint in taints
                     ),
-                    remedy="Look at the card first: the driver taints devices after an Xid or when they are lost.\n"
-                    "The taint goes with its cause, or with the DeviceTaintRule somebody wrote.",
+                    remedy="Check the GPU first: the driver taints devices after an Xid or when they are lost.\n"
+                    "The taint disappears with its cause, or with the DeviceTaintRule that sets it.",
                     rung="resources_advertised",
                 )
             )
     return answer(ID, findings)
 
 
-RULE = Rule(id=ID, title="Device kept from the scheduler", needs=("nodes", "resource_slices"), check=check)
+RULE = Rule(
+    id=ID, title="Device kept from the scheduler", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
+)

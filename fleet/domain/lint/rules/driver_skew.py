@@ -1,4 +1,4 @@
-"""Different driver versions inside one pool, or in a cluster where there are no pools: a workload meets now this, now that."""
+"""Different driver versions inside one pool, or in a cluster without pools: a workload runs on either."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from fleet.domain import labels
+from fleet.domain.evaluation.rules import ClusterRule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, not_applicable
-from fleet.domain.rules import ClusterRule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, not_applicable
 
 ID = "driver_skew"
 _MOST_VERSIONS = 6
@@ -34,8 +34,11 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
 
 
 def _versions(members: Sequence[NodeSubject]) -> tuple[Counter[str], int]:
-    """Nodes by driver version, and how many tell none. A DRA driver writes 580.95.05 as 580.95.5, because its versions are
-    semantic ones: they are one, under the name that most nodes give it."""
+    """Returns nodes by driver version, and the number of nodes without one.
+
+    A DRA driver writes 580.95.05 as 580.95.5, because its versions are semantic: both count as one, under the more frequent
+    spelling.
+    """
     spellings: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     untold = 0
     for subject in members:
@@ -43,7 +46,9 @@ def _versions(members: Sequence[NodeSubject]) -> tuple[Counter[str], int]:
         untold += not version
         if version:
             spellings[tuple(part.lstrip("0") or "0" for part in version.split("."))][version] += 1
-    return Counter({max(sorted(told), key=lambda one: told[one]): told.total() for told in spellings.values()}), untold
+    return Counter(
+        {max(sorted(spelling), key=lambda row: spelling[row]): spelling.total() for spelling in spellings.values()}
+    ), untold
 
 
 def _finding(pool: str, key: str, versions: Counter[str], members: Sequence[NodeSubject]) -> Finding:
@@ -74,4 +79,4 @@ def _nodes(number: int) -> str:
     return "1 node" if number == 1 else f"{number} nodes"
 
 
-RULE = ClusterRule(id=ID, title="Driver versions differ", needs=("nodes",), check=check)
+RULE = ClusterRule(id=ID, title="Driver versions differ", severity=Severity.WARNING, needs=("nodes",), check=check)

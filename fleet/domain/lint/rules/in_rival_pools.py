@@ -1,18 +1,18 @@
-"""A node in two exclusive pools: two policies hold for it, and both count its slots as theirs."""
+"""A node in two exclusive pools: two policies apply, and both count its slots."""
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, not_applicable
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, not_applicable
 
 ID = "in_rival_pools"
 
 
 def check(subject: NodeSubject) -> RuleResult:
     rivals = subject.policy.rivals
-    if not subject.cluster.has_pools:
+    if not subject.cluster.history.has_pools:
         return not_applicable(ID, "No pool is declared.")
     if len(rivals) < 2:
         return answer(ID, ())
@@ -27,4 +27,4 @@ def check(subject: NodeSubject) -> RuleResult:
     return answer(ID, [finding])
 
 
-RULE = Rule(id=ID, title="Node in two exclusive pools", needs=("nodes",), check=check)
+RULE = Rule(id=ID, title="Node in two exclusive pools", severity=Severity.WARNING, needs=("nodes",), check=check)

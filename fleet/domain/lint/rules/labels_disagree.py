@@ -1,11 +1,11 @@
-"""Labels that contradict each other, the resources or the DRA driver, or that hold no number where one belongs."""
+"""Labels that contradict each other, the resources or the DRA driver, or that are not numbers where one is expected."""
 
 from __future__ import annotations
 
-from fleet.domain.findings import RuleResult
-from fleet.domain.lint.answers import answer, from_remarks, labels_of, unknown
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
+from fleet.domain.findings import RuleResult, Severity
+from fleet.domain.lint.results import answer, from_inspection, labels_of, unknown
 
 ID = "labels_disagree"
 _GFD = "Restart GPU feature discovery on the node: it writes its labels once, when it starts."
@@ -18,10 +18,12 @@ _REMEDIES = {
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    findings = from_remarks(subject, ID, _REMEDIES, rung="labels_accurate")
-    if not findings and not labels_of(subject).found:
+    findings = from_inspection(subject, ID, _REMEDIES, rung="labels_accurate")
+    if not findings and not labels_of(subject).is_present:
         return unknown(ID, "GPU feature discovery has written no labels to compare.")
     return answer(ID, findings)
 
 
-RULE = Rule(id=ID, title="Labels contradict what is there", needs=("nodes", "resource_slices"), check=check)
+RULE = Rule(
+    id=ID, title="Labels contradict what is there", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
+)

@@ -1,7 +1,7 @@
-"""GFD wrote the node's labels before its last reboot: they may tell of cards that are gone.
+"""GFD wrote the node's labels before its last reboot: they may describe GPUs that are no longer installed.
 
-`nvidia.com/gfd.timestamp` is no heartbeat: it is written once when GFD starts (k8s-device-plugin, internal/lm/timestamp.go),
-which is exactly what makes it comparable with a boot.
+`nvidia.com/gfd.timestamp` is written once when GFD starts (k8s-device-plugin, internal/lm/timestamp.go), so it can be compared
+with a boot.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from fleet.domain import labels
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, labels_of, not_enabled, unknown, waiting
+from fleet.domain.lint.results import answer, labels_of, not_enabled, unknown, waiting
 from fleet.domain.quantities import parse_count
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
 
 ID = "labels_older_than_boot"
 # A reboot is noticed with the next reading, by which time GFD may have started: so close together, neither is provably first.
@@ -22,25 +22,25 @@ _LATEST = 253_402_300_799  # the last second of the year 9999, the most a dateti
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    if not labels_of(subject).found:
+    if not labels_of(subject).is_present:
         return not_enabled(ID, "GPU feature discovery has written no labels here.")
     text = subject.node.labels.get(labels.GFD_TIMESTAMP)
     seconds = parse_count(text)
     if seconds is None or seconds > _LATEST:
         return not_enabled(ID, "GPU feature discovery writes no timestamp (noTimestamp): how old its labels are is not known.")
-    written, booted = datetime.fromtimestamp(seconds, UTC), subject.memory.booted_at
+    written, booted = datetime.fromtimestamp(seconds, UTC), subject.history.booted_at
     if booted is None:
         return unknown(ID, "Muster has not seen this node boot.")
     if written >= booted:
         return answer(ID, ())
-    if subject.now - booted < subject.cluster.boot_grace:
+    if subject.now - booted < subject.cluster.history.boot_grace:
         return waiting(ID, "The node has just booted; GPU feature discovery may not have started yet.")
-    if written > (subject.memory.booted_after or booted - NOTICED_LATE):
+    if written > (subject.history.booted_after or booted - NOTICED_LATE):
         return unknown(ID, "The labels were written about when the node booted: which came first is not known.")
     finding = Finding(
         rule=ID,
         severity=Severity.WARNING,
-        text="GPU feature discovery's labels are older than the node's last reboot: they may tell of cards that are gone.",
+        text="GPU feature discovery's labels are older than the node's last reboot and may count GPUs that are missing.",
         evidence=(
             Evidence("label", labels.GFD_TIMESTAMP, f"{text} ({written:%Y-%m-%d %H:%M} UTC)"),
             Evidence("node", "bootID first seen", f"{booted:%Y-%m-%d %H:%M} UTC"),
@@ -52,4 +52,4 @@ def check(subject: NodeSubject) -> RuleResult:
     return answer(ID, [finding])
 
 
-RULE = Rule(id=ID, title="Labels older than the last reboot", needs=("nodes",), check=check)
+RULE = Rule(id=ID, title="Labels older than the last reboot", severity=Severity.WARNING, needs=("nodes",), check=check)

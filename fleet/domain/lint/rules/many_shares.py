@@ -1,15 +1,15 @@
-"""A pod that asks for more than one time-sliced slot: it gets several turns of what may be one card, and no more memory.
+"""A pod that requests more than one time-sliced slot: it may get several slots of one GPU, without more memory.
 
 With failRequestsGreaterThanOne the plugin refuses such a pod; by default it does not (k8s-device-plugin, api/config/v1).
 """
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, counted_one_by_one, owner_of, unknown
-from fleet.domain.requests import gpu_requests, holds
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, counted_one_by_one, owner_of, unknown
+from fleet.domain.pod_resources import gpu_requests, holds
 
 ID = "many_shares"
 
@@ -23,7 +23,7 @@ def check(subject: NodeSubject) -> RuleResult:
         if slots.capacity and slots.replicas is None and not slots.kind.startswith("dra")
     ]
     if devices.sharing is None and (shared or unclear):
-        return unknown(ID, "Nothing tells how the slots of this node share its cards.")
+        return unknown(ID, "How the slots of this node share its GPUs is unknown.")
     findings: dict[str, Finding] = {}
     for pod in subject.pods if devices.sharing == "time-slicing" else ():
         if not holds(pod):
@@ -33,7 +33,7 @@ def check(subject: NodeSubject) -> RuleResult:
                 key = f"{owner_of(pod)}:{resource}"
                 findings[key] = _finding(pod.namespace, pod.owner_name or pod.name, key, resource, slots)
     if not findings and not counted_one_by_one(subject):
-        return unknown(ID, "Nobody who looked at the cards tells how they are shared.")
+        return unknown(ID, "No source that sees the GPUs has their sharing.")
     return answer(ID, [findings[key] for key in sorted(findings)])
 
 
@@ -41,13 +41,19 @@ def _finding(namespace: str, name: str, key: str, resource: str, slots: int) -> 
     return Finding(
         rule=ID,
         severity=Severity.WARNING,
-        text=f"{namespace}/{name} asks for {slots} time-sliced slots: they may be turns of one card, without more memory.",
+        text=f"{namespace}/{name} asks for {slots} time-sliced slots: they may be turns on one GPU, without more memory.",
         key=key,
         subject="pod",
         evidence=(Evidence("pod", f"{namespace}/{name} {resource}", str(slots)), Evidence("label", "sharing", "time-slicing")),
-        remedy="Ask for one slot; for more than one card choose nodes whose cards are whole.\n"
+        remedy="Request one slot; for more than one GPU choose nodes with whole GPUs.\n"
         "failRequestsGreaterThanOne in the device plugin's configuration refuses such pods from the start.",
     )
 
 
-RULE = Rule(id=ID, title="Pod asks for several time-sliced slots", needs=("nodes", "pods", "device_plugin_config"), check=check)
+RULE = Rule(
+    id=ID,
+    title="Pod asks for several time-sliced slots",
+    severity=Severity.WARNING,
+    needs=("nodes", "pods", "device_plugin_config"),
+    check=check,
+)

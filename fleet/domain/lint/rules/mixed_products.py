@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, counted_one_by_one, from_remarks, unknown
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, counted_one_by_one, from_inspection, unknown
 
 ID = "mixed_products"
 _REMEDY = (
     "Labels can name one product only, so workloads that choose by product may land on the other.\n"
-    "Put cards of one product into a node, or offer them by DRA, which tells them apart."
+    "Use GPUs of one product in a node, or publish them by DRA, which distinguishes them."
 )
 _REMEDIES = {
-    ID: "See which cards the node has: `nvidia-smi -L`.\n" + _REMEDY,
+    "unexplained_slots": "List the node's GPUs: `nvidia-smi -L`.\n" + _REMEDY,
 }
 
 
@@ -23,21 +23,25 @@ def check(subject: NodeSubject) -> RuleResult:
         finding = Finding(
             rule=ID,
             severity=Severity.WARNING,
-            text=f"Cards of different products in one node: {', '.join(sorted(devices.products))}.",
+            text=f"GPUs of different products in one node: {', '.join(sorted(devices.products))}.",
             evidence=tuple(Evidence("resource_slice", "productName", product) for product in sorted(devices.products)),
             remedy=_REMEDY,
             rung="labels_accurate",
         )
         return answer(ID, [finding])
-    findings = from_remarks(subject, ID, _REMEDIES, rung="labels_accurate")
+    findings = from_inspection(subject, ID, _REMEDIES, rung="labels_accurate")
     if findings:
         return answer(ID, findings)
     explained = [slots.predicted for slots in devices.resources if slots.capacity]
     if not devices.products or not counted_one_by_one(subject) or not explained or None in explained:
-        return unknown(ID, "Nothing tells the product of every card.")
+        return unknown(ID, "The product of some GPUs is unknown.")
     return answer(ID, ())
 
 
 RULE = Rule(
-    id=ID, title="Different products in one node", needs=("nodes", "resource_slices", "device_plugin_config"), check=check
+    id=ID,
+    title="Different products in one node",
+    severity=Severity.WARNING,
+    needs=("nodes", "resource_slices", "device_plugin_config"),
+    check=check,
 )

@@ -1,43 +1,51 @@
-"""Slots that do not follow from the devices: count × replicas is not what the node offers, or some of it is not allocatable."""
+"""Slots that do not follow from the devices: advertised slots are not count × replicas, or some are not allocatable."""
 
 from __future__ import annotations
 
-from fleet.domain.findings import RuleResult
-from fleet.domain.lint.answers import answer, counted_one_by_one, from_remarks, unknown
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
+from fleet.domain.findings import RuleResult, Severity
+from fleet.domain.lint.results import answer, counted_one_by_one, from_inspection, unknown
 
 ID = "slots_mismatch"
 _PLUGIN = (
-    "Read what the device plugin of the node says; this names it: "
+    "Read the log of the node's device plugin, which this lists: "
     "`kubectl get pods -A -o wide --field-selector spec.nodeName={node}`"
 )
 _REMEDIES = {
-    "nothing_offered": f"{_PLUGIN}\nIf none runs there, compare the node's labels and taints with its DaemonSet.",
+    "nothing_advertised": f"{_PLUGIN}\nIf none runs there, compare the node's labels and taints with its DaemonSet.",
     "unhealthy_devices": f"{_PLUGIN}\nA device it calls unhealthy has usually logged an Xid: look for NVRM in the kernel log.\n"
-    "It stays so until the plugin restarts: do that when the card is well.",
+    "It stays so until the plugin restarts: restart it when the GPU is healthy.",
     "fewer_slots_than_devices": f"{_PLUGIN}\nWhat it does not offer, the driver does not see either: `nvidia-smi -L`.",
     "capacity_disagrees_with_labels": "Restart the device plugin and GPU feature discovery of the node: both must read the same "
     "configuration.\nIf it comes back, compare the label nvidia.com/device-plugin.config with the ConfigMap.",
-    "replicas_unclear": "Restart the device plugin and GPU feature discovery of the node, so that both tell of the same moment.\n"
+    "replicas_unclear": "Restart the device plugin and GPU feature discovery of the node, so that both show the same moment.\n"
     "If the numbers still do not follow from each other, a device is missing: `nvidia-smi -L` on the node.",
 }
+_TAINTED = (
+    "See who taints the device: `kubectl get devicetaintrules`, and the taints in the node's ResourceSlices: "
+    "`kubectl get resourceslices -o yaml --field-selector spec.nodeName={node}`\n"
+    "The driver's own taint goes with the fault of the GPU, that of a rule with the rule."
+)
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    findings = from_remarks(subject, ID, _REMEDIES, rung="resources_advertised")
+    by_dra = all(slots.kind.startswith("dra") for slots in subject.devices.resources if slots.capacity)
+    remedies = _REMEDIES | {"unhealthy_devices": _TAINTED} if by_dra and subject.dra_devices else _REMEDIES
+    findings = from_inspection(subject, ID, remedies, rung="resources_advertised")
     if findings:
         return answer(ID, findings)
     offered = [slots for slots in subject.devices.resources if slots.capacity is None or slots.capacity > 0]
     predicted = bool(offered) and all(slots.predicted is not None for slots in offered)
     if subject.devices.advertised != "full" or not predicted or not counted_one_by_one(subject):
-        return unknown(ID, "Nothing independent of the device plugin tells how many slots the devices should make.")
+        return unknown(ID, "No source besides the device plugin has the expected number of slots.")
     return answer(ID, ())
 
 
 RULE = Rule(
     id=ID,
     title="Slots do not follow from the devices",
+    severity=Severity.CRITICAL,
     needs=("nodes", "resource_slices", "device_plugin_config"),
     check=check,
 )

@@ -1,20 +1,20 @@
-"""No label tells which accelerator a node has, or it is one that Muster's catalogue does not hold."""
+"""No label names the node's accelerator, or the catalogue does not contain it."""
 
 from __future__ import annotations
 
 from fleet.domain.catalog.gpus import find
+from fleet.domain.devices.detection import gpu_evidence
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.gpu_nodes import gpu_evidence
-from fleet.domain.lint.answers import answer, waiting
-from fleet.domain.rules import Rule
-from fleet.domain.subject import NodeSubject
+from fleet.domain.lint.results import answer, waiting
 
 ID = "unknown_accelerator"
 
 
 def check(subject: NodeSubject) -> RuleResult:
     devices, node = subject.devices, subject.node
-    if any(remark.id == "labels_missing" for remark in devices.remarks):
+    if any(finding.rule == "labels_missing" for finding in devices.findings):
         return waiting(ID, "GPU feature discovery's labels are away for the moment.")
     if not devices.product:
         seen = gpu_evidence(node, subject.dra_devices) or (Evidence("node", "name", node.name),)
@@ -32,7 +32,7 @@ def check(subject: NodeSubject) -> RuleResult:
         finding = Finding(
             rule=ID,
             severity=Severity.INFO,
-            text=f"{devices.product} is not in Muster's catalogue: its memory and MIG layouts are taken as the labels tell them.",
+            text=f"{devices.product} is not in Muster's catalogue: its memory and MIG layouts come from labels.",
             evidence=(Evidence("label", "product", devices.product),),
             remedy="Add a block for it to fleet/domain/catalog/gpus.toml, with its source.",
         )
@@ -40,4 +40,6 @@ def check(subject: NodeSubject) -> RuleResult:
     return answer(ID, ())
 
 
-RULE = Rule(id=ID, title="Accelerator not known by its labels", needs=("nodes", "resource_slices"), check=check)
+RULE = Rule(
+    id=ID, title="Accelerator not known by its labels", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
+)

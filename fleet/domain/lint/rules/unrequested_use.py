@@ -1,26 +1,26 @@
-"""A GPU in use that nobody requested: privileged pods and NVIDIA_VISIBLE_DEVICES reach cards that the scheduler believes free.
+"""A GPU in use without a request: privileged pods and NVIDIA_VISIBLE_DEVICES reach GPUs that the scheduler counts as free.
 
-Only where every pod that holds slots is seen on some card (by the exporter, the kubelet or DRA) does a card without a pod tell
-anything: an exporter without Kubernetes attribution, or one that names one pod of many that share a card, proves nothing.
+A GPU without a pod is evidence only where every pod with slots is attributed to a GPU (by the exporter, the kubelet or DRA): an
+exporter without Kubernetes attribution, or one that names one pod of several on a shared GPU, is not.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, asks_for_gpu, not_enabled, unknown
-from fleet.domain.requests import holds
-from fleet.domain.rules import Rule
+from fleet.domain.lint.results import answer, asks_for_gpu, not_enabled, unknown
+from fleet.domain.pod_resources import holds
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.subject import NodeSubject
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.telemetry import DeviceSample
 
 ID = "unrequested_use"
 FRESH = timedelta(minutes=3)
-"""Older samples tell of another moment than the list of pods does."""
+"""Maximum age of samples: older ones do not belong to the same moment as the list of pods."""
 LASTS_S = 300
-"""Exporters name a pod with the next scrape only, and some go on for a while after it ended (dcgm-exporter#140)."""
+"""Minimum duration: exporters name a pod only with the next scrape, and some continue after it ended (dcgm-exporter#140)."""
 # An idle card computes nothing; its driver, a persistence daemon and DCGM itself keep some hundred MiB.
 LEAST_UTIL, LEAST_ACTIVE, LEAST_MIB = 5.0, 0.05, 2048.0
 # Memory first: it stays while the load comes and goes.
@@ -30,7 +30,7 @@ _USE = (("fb_used", LEAST_MIB, "MiB"), ("gr_engine_active", LEAST_ACTIVE, "ratio
 def check(subject: NodeSubject) -> RuleResult:
     fresh = [sample for sample in subject.samples if subject.measured_until - sample.at <= FRESH]
     if not subject.exporters and not subject.samples:
-        return not_enabled(ID, "No exporter tells what this node's GPUs do.")
+        return not_enabled(ID, "No exporter reports the use of this node's GPUs.")
     if not fresh:
         return unknown(ID, "There is no fresh sample of this node's GPUs.")
     kubelet = _named_by_kubelet(subject.pods)
@@ -50,12 +50,12 @@ def check(subject: NodeSubject) -> RuleResult:
             else:
                 blind.append(sample.key)
     seen = {sample.key for sample in fresh}
-    blind += [sample.key for sample in (*subject.samples, *subject.memory.samples) if sample.key not in seen]
+    blind += [sample.key for sample in (*subject.samples, *subject.history.samples) if sample.key not in seen]
     return answer(ID, findings, blind=dict.fromkeys(blind))
 
 
 def _used(sample: DeviceSample) -> tuple[str, ...] | None:
-    """Ids of the metrics that show use; empty where they show none, None where none of them was measured."""
+    """Returns the ids of metrics that show use; empty where they show none, None where none was measured."""
     known = [(name, least) for name, least, _ in _USE if name in sample.values]
     return tuple(name for name, least in known if sample.values[name] >= least) if known else None
 
@@ -65,12 +65,12 @@ def _holders(pods: tuple[PodSnapshot, ...]) -> list[PodSnapshot]:
 
 
 def _named_by_kubelet(pods: tuple[PodSnapshot, ...]) -> set[str]:
-    """UUIDs of the devices that the kubelet says containers hold, without the replica number of shares."""
+    """Returns the UUIDs of devices that the kubelet assigns to containers, without the replica number of shares."""
     return {device.device_id.partition("::")[0] for pod in _holders(pods) for device in pod.devices}
 
 
 def _everyone_is_seen(subject: NodeSubject, fresh: list[DeviceSample]) -> bool:
-    """Whether each pod that holds slots is seen on some card, so that a card without a pod is held by nobody."""
+    """Returns whether each pod with slots is attributed to a GPU, so that a GPU without a pod has none."""
     named = {(ref.namespace, ref.pod) for sample in fresh for ref in sample.pods}
     return all((pod.namespace, pod.name) in named or bool(pod.devices) for pod in _holders(subject.pods))
 
@@ -90,9 +90,9 @@ def _finding(subject: NodeSubject, sample: DeviceSample, used: tuple[str, ...]) 
             Evidence("DCGM", "pod", "none"),
             Evidence("gpu", "UUID", sample.uuid),
         ),
-        remedy="See which processes run on the card: `nvidia-smi` on the node names their ids.\n"
-        "Pods that are privileged or set NVIDIA_VISIBLE_DEVICES reach cards without asking: let them request what they use.\n"
-        "A process outside Kubernetes must go, or its card must be kept from the device plugin.",
+        remedy="List the processes on the GPU: run `nvidia-smi` on the node.\n"
+        "Pods that are privileged or set NVIDIA_VISIBLE_DEVICES reach GPUs without a request: let them request what they use.\n"
+        "Stop a process outside Kubernetes, or exclude its GPU from the device plugin.",
         sustain_s=LASTS_S,
     )
 
@@ -101,4 +101,10 @@ def _name(sample: DeviceSample) -> str:
     return str(sample.index) if sample.index is not None else sample.uuid
 
 
-RULE = Rule(id=ID, title="GPU in use that nobody requested", needs=("nodes", "pods", "resource_claims"), check=check)
+RULE = Rule(
+    id=ID,
+    title="GPU in use without a request",
+    severity=Severity.WARNING,
+    needs=("nodes", "pods", "resource_claims"),
+    check=check,
+)

@@ -1,15 +1,15 @@
-"""A GPU node that no taint keeps free for GPU workloads: pods that need no GPU fill its CPUs and memory.
+"""A GPU node without a taint that reserves it for GPU workloads: other pods use its CPUs and memory.
 
-No part of the GPU stack sets such a taint; `nvidia.com/gpu` is the convention of clouds and charts; any lasting one will do.
+No component of the GPU stack sets such a taint; `nvidia.com/gpu` is the convention of clouds and charts; any lasting one counts.
 """
 
 from __future__ import annotations
 
+from fleet.domain.evaluation.rules import Rule
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
-from fleet.domain.lint.answers import answer, not_applicable
-from fleet.domain.rules import Rule
+from fleet.domain.lint.results import answer, not_applicable
 from fleet.domain.snapshot import Taint
-from fleet.domain.subject import NodeSubject
 
 ID = "untainted"
 _KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
@@ -34,7 +34,7 @@ _PASSING = (
 
 
 def dedicates(taint: Taint) -> bool:
-    """Whether a taint keeps pods out for good, unless they tolerate it."""
+    """Returns whether a taint keeps pods out permanently, unless they tolerate it."""
     return taint.effect in _KEEPS_OUT and not taint.key.startswith(_PASSING)
 
 
@@ -59,4 +59,4 @@ def check(subject: NodeSubject) -> RuleResult:
     return answer(ID, [finding])
 
 
-RULE = Rule(id=ID, title="GPU node without a taint", needs=("nodes",), check=check)
+RULE = Rule(id=ID, title="GPU node without a taint", severity=Severity.INFO, needs=("nodes",), check=check)

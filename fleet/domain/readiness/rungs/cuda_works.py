@@ -1,7 +1,6 @@
-"""Rung 4: a program can compute on the node's cards.
+"""Rung 4: a program can compute on the node's GPUs.
 
-Three things prove it: the operator's validator ran its vectorAdd here, a workload is seen computing, a model server hands out
-tokens. A smoke test of Muster's own is a fourth: its result would be remembered as a proof, as a workload's is.
+Evidence: the operator's validator ran its vectorAdd on the node, a workload computes, or a model server generates tokens.
 """
 
 from __future__ import annotations
@@ -10,15 +9,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from fleet.domain import labels
+from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
 from fleet.domain.readiness.limits import PROOF_RENEWED_AFTER, START_GRACE
-from fleet.domain.readiness.seen import (
+from fleet.domain.readiness.node_evidence import (
     EXPORTERS,
     State,
     at_work,
-    booted_at,
     fresh_servers,
     holders,
+    in_dra_mode,
     is_running,
     logs,
     proof_evidence,
@@ -29,13 +29,12 @@ from fleet.domain.readiness.seen import (
 )
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.subject import NodeSubject
 
 _SEEN = "a workload computed"
 
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
-    """The validator's own run decides, except that one which fails for want of a free GPU says nothing about CUDA."""
+    """Returns the validator's result, except that a validator which fails for want of a free GPU is no evidence about CUDA."""
     proof = proved(subject, "cuda_works", lambda seen: at_work(seen) or _tokens(seen))
     state, evidence, validator = validation(subject, "cuda")
     if state == State.READY:
@@ -46,10 +45,10 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
         return RUNG.says(Status.PASS, reason, (*proof_evidence(proof, _SEEN), *evidence), remember=proof)
     if state != State.ABSENT and _all_busy(subject):
         return _busy(subject, evidence, known=_knew(subject))
-    if state == State.BROKEN or any(pod.phase == "Failed" for pod in runs):
+    if state == State.VIOLATED or any(pod.phase == "Failed" for pod in runs):
         remedy = steps(
-            f"Read what the test says: {logs(next(iter(runs), None) or validator)}",
-            "On the node, nvidia-smi says whether driver and cards answer; its kernel log names Xid errors.",
+            f"Read the test's log: {logs(next(iter(runs), None) or validator)}",
+            "Run nvidia-smi on the node, and search its kernel log for Xid errors: dmesg | grep NVRM",
         )
         return RUNG.says(Status.FAIL, "The validator's CUDA test fails.", evidence, remedy)
     if state == State.STARTING:
@@ -64,21 +63,24 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
 
 
 def _computes(subject: NodeSubject, proof: dict[str, datetime]) -> bool:
-    """Whether workloads compute here now or a moment ago: then CUDA works, whatever became of the validator."""
+    """Returns whether workloads compute on the node now or did recently: CUDA then works, whatever the validator's state."""
     lately = any(subject.now - at <= 2 * PROOF_RENEWED_AFTER for at in proof.values())
     return lately and any(is_running(pod) for pod in holders(subject))
 
 
 def _tokens(subject: NodeSubject) -> bool:
-    """Whether a model server hands out tokens: it computes them."""
+    """Returns whether a model server generates tokens, which needs CUDA."""
     return any(
-        (one.tokens_per_s or 0) > 0 and one.at is not None and since_boot(subject, one.at) for one in fresh_servers(subject)
+        (fresh_server.tokens_per_s or 0) > 0 and fresh_server.at is not None and since_boot(subject, fresh_server.at)
+        for fresh_server in fresh_servers(subject)
     )
 
 
 def _all_busy(subject: NodeSubject) -> bool:
-    """Whether workloads hold every slot of a resource, so that a validator's pod that asks for one finds none free. Which one
-    it asks for on a node that offers several depends on its version."""
+    """Returns whether workloads use every slot of a resource, so that a validator's pod that requests it finds none free.
+
+    Which resource it requests on a node with several depends on its version.
+    """
     return bool(holders(subject)) and any(
         slots.allocatable and slots.requested is not None and slots.requested >= slots.allocatable
         for slots in subject.devices.resources
@@ -86,8 +88,8 @@ def _all_busy(subject: NodeSubject) -> bool:
 
 
 def _knew(subject: NodeSubject) -> bool:
-    """Whether CUDA worked at the last look, and the node has not booted since."""
-    return subject.memory.rungs.get("cuda_works") == Status.PASS and booted_at(subject) != subject.now
+    """Returns whether CUDA worked in the previous run, and the node has not booted since."""
+    return subject.history.rungs.get("cuda_works") == Status.PASS and subject.booted_at != subject.now
 
 
 def _busy(subject: NodeSubject, evidence: tuple[Evidence, ...], *, known: bool) -> RungResult:
@@ -105,18 +107,24 @@ def _under_way(subject: NodeSubject, evidence: tuple[Evidence, ...], validator: 
     if begun is not None and subject.now - begun > START_GRACE:
         reason = "The validator has not come through its CUDA test: nothing shows that CUDA works."
         return RUNG.says(Status.UNKNOWN, reason, evidence, steps(f"Read where it stands: {logs(validator)}"))
-    return RUNG.says(Status.WAITING, "The validator is still at work.", evidence)
+    return RUNG.says(Status.WAITING, "The validator is running.", evidence)
 
 
 def _unproved(subject: NodeSubject) -> RungResult:
-    ways = subject.stack.components & {"validator", "dra-validator", "cuda-validator", *EXPORTERS} or subject.stack.telemetry
-    if ways or "cuda_works" in subject.cluster.rungs_proved:
+    ways = (
+        subject.cluster.stack.components & {"validator", "dra-validator", "cuda-validator", *EXPORTERS}
+        or subject.cluster.stack.telemetry
+    )
+    if ways or "cuda_works" in subject.cluster.history.rungs_proved:
         reason = "No workload has been seen computing on this node, and no validator runs on it."
-        return RUNG.says(Status.UNKNOWN, reason, (), _TRY)
-    return RUNG.says(Status.NOT_ENABLED, "Nothing on this cluster could show that CUDA works.", (), _TURN_ON)
+        return RUNG.says(Status.UNKNOWN, reason, (), _TRY_DRA if in_dra_mode(subject) else _TRY)
+    return RUNG.says(Status.NOT_ENABLED, "No component on this cluster can show that CUDA works.", (), _TURN_ON)
 
 
 _TRY = steps("Run a pod that asks for one GPU on this node and computes for a minute, or let the GPU Operator's validator run.")
+_TRY_DRA = steps(
+    "Run a pod that claims one GPU of this node and computes for a minute: with a GPUCluster the GPU Operator runs no validator."
+)
 _SEE = steps("Run the DCGM exporter: it shows whether the pods that hold the slots compute.")
 _TURN_ON = steps(
     "Install the NVIDIA GPU Operator: its validator runs a CUDA test on every node "

@@ -1,4 +1,4 @@
-"""Rung 6: what the labels say of the cards is so. Pods are sent to nodes by labels."""
+"""Rung 6: the labels describe the GPUs correctly. Pods are scheduled by labels."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from functools import lru_cache
 
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import MEMORY_TOLERANCE_PERCENT
-from fleet.domain.findings import Evidence, Remark, RuleResult, Status
+from fleet.domain.devices.sources.gfd import label_form, split_product
+from fleet.domain.evaluation.subject import NodeSubject
+from fleet.domain.findings import Evidence, Finding, RuleResult, Status
 from fleet.domain.quantities import parse_count
 from fleet.domain.readiness.limits import START_GRACE
-from fleet.domain.readiness.seen import State, age_of_boot, booted_at, logs, part, pod_evidence, steps, told
+from fleet.domain.readiness.node_evidence import State, label_evidence, logs, part, pod_evidence, steps
 from fleet.domain.readiness.types import Rung, RungResult
-from fleet.domain.sources.gfd import label_form, split_product
-from fleet.domain.subject import NodeSubject
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.telemetry import DeviceSample
 
 _WRONG = frozenset(
     {"capacity_disagrees_with_labels", "labels_disagree_with_resources", "slices_disagree_with_labels", "mig_invalid"}
 )
-"""Remarks that say the labels tell something that is not so."""
+"""Findings that show that a label is wrong."""
 _DOUBTFUL = frozenset(
-    {"config_disagrees_with_labels", "replicas_unclear", "mixed_products", "unreadable_value", "mig_mode_not_used",
-     "more_than_ordered"}
+    {"gfd_labels_left_behind", "replicas_disagree", "replicas_unclear", "unexplained_slots", "unreadable_value",
+     "mig_mode_not_used", "more_than_ordered"}
 )  # fmt: skip
-"""Remarks after which nobody can rely on the labels alone."""
+"""Findings after which labels alone are not reliable."""
 _SHOWN = (
     labels.GPU_PRODUCT, labels.GPU_COUNT, labels.GPU_MEMORY, labels.GPU_REPLICAS, labels.GPU_SHARING_STRATEGY,
     labels.MIG_STRATEGY,
@@ -33,18 +33,20 @@ _SHOWN = (
 _OTHERS = (
     labels.GKE_ACCELERATOR, labels.GKE_ACCELERATOR_COUNT, labels.GKE_PARTITION_SIZE, labels.AMD_PRODUCT, labels.AMD_VRAM,
     labels.INTEL_PRODUCT, labels.INTEL_DEVICE_COUNT, labels.GAUDI_PRODUCT,
-    *(prefix + word for prefix in (*labels.AWS_GPU_PREFIXES, labels.AZURE_GPU_PREFIX) for word in ("name", "count")),
+    *(prefix + word for prefix in (*labels.KARPENTER_GPU_PREFIXES, labels.AZURE_GPU_PREFIX) for word in ("name", "count")),
     labels.COREWEAVE_GPU_PREFIX + "model", labels.COREWEAVE_GPU_PREFIX + "class", labels.AWS_ACCELERATOR,
 )  # fmt: skip
 _CLOCK_SLACK = timedelta(minutes=2)
 
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
-    """Product, memory, count, replicas, sharing and MIG labels agree with each other, with allocatable, and with what an
-    exporter reads off the cards; and they were written since the node's last boot."""
+    """Returns pass where the labels agree with each other, with allocatable and the exporter, and are newer than the last boot.
+
+    The labels are product, memory, count, replicas, sharing and MIG.
+    """
     if labels.GPU_PRODUCT not in subject.node.labels:
         return _without_gfd(subject)
-    shown = told(subject.node.labels, _SHOWN)
+    shown = label_evidence(subject.node.labels, _SHOWN)
     wrong = _first(subject, _WRONG)
     if wrong is not None:
         return RUNG.says(Status.FAIL, wrong.text, wrong.evidence or shown, _remedy(subject))
@@ -55,102 +57,120 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if doubtful is not None:
         return RUNG.says(Status.WARN, doubtful.text, doubtful.evidence or shown, _remedy(subject))
     if not any((slots.capacity or 0) > 0 for slots in subject.devices.resources):
-        reason = "The node offers nothing that its labels could be held against."
+        reason = "The node advertises nothing to compare its labels with."
         return RUNG.says(Status.UNKNOWN, reason, shown)
     return _written_since_boot(subject, shown)
 
 
-def _first(subject: NodeSubject, ids: frozenset[str]) -> Remark | None:
-    return next((remark for remark in subject.devices.remarks if remark.id in ids), None)
+def _first(subject: NodeSubject, ids: frozenset[str]) -> Finding | None:
+    return next((finding for finding in subject.devices.findings if finding.rule in ids), None)
 
 
 def _written_since_boot(subject: NodeSubject, shown: tuple[Evidence, ...]) -> RungResult:
-    """GFD stamps its labels when it starts, and a boot starts it: labels older than the boot are the former boot's. The boot
-    lies between the last look before it and the first behind it, so only what is older than both is known to be so."""
+    """Returns whether the labels were written since the last boot.
+
+    GFD writes a timestamp when it starts, and a boot starts it. The boot lies between the last run before it and the first
+    after it, so only labels older than both are known to be stale.
+    """
     text = subject.node.labels.get(labels.GFD_TIMESTAMP)
-    booted = booted_at(subject)
+    booted = subject.booted_at
     stamp = parse_count(text) if text else None
-    before = subject.memory.booted_after if booted == subject.memory.booted_at else None
+    before = subject.history.booted_after if booted == subject.history.booted_at else None
     if stamp and booted is not None and datetime.fromtimestamp(min(stamp, 2**32), UTC) < (before or booted) - _CLOCK_SLACK:
         evidence = (
             Evidence("label", labels.GFD_TIMESTAMP, text or ""),
             Evidence("memory", "booted at", f"{booted:%Y-%m-%d %H:%M}"),
         )
         if subject.now - booted < START_GRACE:
-            return RUNG.says(Status.WAITING, "The node has booted, and GPU feature discovery has not written anew.", evidence)
-        reason = "The labels are older than the node's last boot: GPU feature discovery has not written them anew."
+            return RUNG.says(
+                Status.WAITING, "The node has booted, and GPU feature discovery has not updated its labels yet.", evidence
+            )
+        reason = "The labels are older than the node's last boot: GPU feature discovery has not updated them."
         return RUNG.says(Status.WARN, reason, (*evidence, *shown), _remedy(subject))
     return RUNG.says(Status.PASS, "The labels agree with each other and with what the node offers.", shown)
 
 
 def _against_samples(subject: NodeSubject) -> RungResult | None:
-    """What the exporter reads off the cards, now or when it last answered, against the labels; None where nothing differs."""
-    samples = list(subject.samples or subject.memory.samples)
+    """Returns where the exporter's current or last known values differ from the labels; None where nothing differs."""
+    samples = list(subject.samples or subject.history.samples)
     if not samples:
         return None
     devices = subject.devices
     cards, models, drivers = set(), set(), set()
-    for one in samples:
-        cards.add(one.uuid)
-        models.add(one.model)
-        drivers.add(one.driver_version)
+    for sample in samples:
+        cards.add(sample.uuid)
+        models.add(sample.model)
+        drivers.add(sample.driver_version)
     model, driver = max(models), max(drivers)
-    if model and devices.product and not any(_same(one, product) for one in models for product in devices.products):
+    if model and devices.product and not any(_same(item, product) for item in models for product in devices.products):
         reason = f"The labels say {devices.product}, the exporter reads {label_form(model)}."
-        evidence = (*told(subject.node.labels, (labels.GPU_PRODUCT,)), Evidence("telemetry", "model", label_form(model)))
+        evidence = (
+            *label_evidence(subject.node.labels, (labels.GPU_PRODUCT,)),
+            Evidence("telemetry", "model", label_form(model)),
+        )
         return RUNG.says(Status.FAIL, reason, evidence, _remedy(subject))
     if devices.physical_source == "label" and devices.physical is not None and len(cards) > devices.physical:
-        reason = "The exporter reads more cards than the labels count."
-        evidence = (*told(subject.node.labels, (labels.GPU_COUNT,)), Evidence("telemetry", "cards", str(len(cards))))
+        reason = "The exporter reports more GPUs than the labels count."
+        evidence = (*label_evidence(subject.node.labels, (labels.GPU_COUNT,)), Evidence("telemetry", "cards", str(len(cards))))
         return RUNG.says(Status.WARN, reason, evidence, _remedy(subject))
     if driver and devices.driver_version and _number(driver) != _number(devices.driver_version):
-        reason = f"The labels tell driver {devices.driver_version}, the exporter reads {driver}."
-        evidence = (*told(subject.node.labels, (labels.DRIVER_VERSION_FULL,)), Evidence("telemetry", "driver version", driver))
+        reason = f"The labels show driver {devices.driver_version}, the exporter reports {driver}."
+        evidence = (
+            *label_evidence(subject.node.labels, (labels.DRIVER_VERSION_FULL,)),
+            Evidence("telemetry", "driver version", driver),
+        )
         return RUNG.says(Status.WARN, reason, evidence, _remedy(subject))
-    return _memory(subject, samples)
+    return _history(subject, samples)
 
 
-def _memory(subject: NodeSubject, samples: Sequence[DeviceSample]) -> RungResult | None:
-    """The label's memory against the framebuffer of one whole card, as far as the exporter tells all its parts."""
+def _history(subject: NodeSubject, samples: Sequence[DeviceSample]) -> RungResult | None:
+    """Returns the result of comparing the label's memory with the framebuffer of one whole GPU.
+
+    None where the exporter does not report all parts of the framebuffer.
+    """
     label = parse_count(subject.node.labels.get(labels.GPU_MEMORY, ""))
     if not label or subject.devices.partitioning != "none":
         return None
-    for one in samples:
-        parts = [one.values.get(name) for name in ("fb_used", "fb_free", "fb_reserved")]
-        if one.gi_id or None in parts:
+    for sample in samples:
+        parts = [sample.values.get(name) for name in ("fb_used", "fb_free", "fb_reserved")]
+        if sample.gi_id or None in parts:
             continue
         read = sum(part for part in parts if part is not None)
         if abs(read - label) * 100 > label * MEMORY_TOLERANCE_PERCENT:
-            evidence = (*told(subject.node.labels, (labels.GPU_MEMORY,)), Evidence("telemetry", "memory (MiB)", f"{read:.0f}"))
+            evidence = (
+                *label_evidence(subject.node.labels, (labels.GPU_MEMORY,)),
+                Evidence("telemetry", "memory (MiB)", f"{read:.0f}"),
+            )
             return RUNG.says(Status.WARN, "The memory on the label is not the card's.", evidence, _remedy(subject))
     return None
 
 
 @lru_cache(maxsize=1024)
 def _same(model: str, product: str) -> bool:
-    """Whether two spellings can be one product: old drivers leave `NVIDIA-` out."""
-    one, other = (split_product(name)[0].removeprefix("NVIDIA-").lower() for name in (label_form(model), product))
-    return one == other
+    """Returns whether two spellings can be one product: old drivers leave `NVIDIA-` out."""
+    result, other = (split_product(name)[0].removeprefix("NVIDIA-").lower() for name in (label_form(model), product))
+    return result == other
 
 
 @lru_cache(maxsize=1024)
 def _number(version: str) -> tuple[str, ...]:
-    """Versions are compared part by part: DRA writes 570.172.8 for the 570.172.08 of everybody else."""
+    """Returns the parts of a version for comparison: DRA writes 570.172.8 where others write 570.172.08."""
     return tuple(part.lstrip("0") or "0" for part in version.split("."))
 
 
 def _without_gfd(subject: NodeSubject) -> RungResult:
-    devices, before = subject.devices, subject.memory.rungs.get("labels_accurate")
-    if subject.memory.previous is not None:
+    devices, before = subject.devices, subject.history.rungs.get("labels_accurate")
+    if subject.history.previous is not None:
         if before == Status.PASS:
-            reason = "GPU feature discovery is writing its labels anew; the node offers what it offered when they were there."
-            return RUNG.says(Status.PASS, reason, (Evidence("previous", "product", subject.memory.previous.product),))
+            reason = "GPU feature discovery is rewriting its labels; the node advertises what it did with them."
+            return RUNG.says(Status.PASS, reason, (Evidence("previous", "product", subject.history.previous.product),))
         return RUNG.says(Status.WAITING, "GPU feature discovery's labels are gone for the moment.", ())
     gfd, pods = part(subject, "gpu-feature-discovery", name="gpu-feature-discovery")
     pod_told = tuple(pod_evidence(pod) for pod in pods)
     if gfd == State.STARTING or (gfd == State.READY and _young(subject)):
         return RUNG.says(Status.WAITING, "GPU feature discovery is starting: it has written no labels yet.", pod_told)
-    if gfd != State.ABSENT:
+    runs_nowhere = gfd == State.MISSING and "gpu-feature-discovery" not in subject.cluster.stack.components
+    if gfd != State.ABSENT and not runs_nowhere:
         remedy = steps(
             f"Read what GPU feature discovery says: {logs(pods[0])}"
             if pods
@@ -162,31 +182,29 @@ def _without_gfd(subject: NodeSubject) -> RungResult:
         )
     if subject.dra_devices and devices.product:
         shown = Evidence("resource_slice", "productName", devices.product)
-        return RUNG.says(Status.PASS, "The DRA driver publishes what the cards are.", (shown,))
+        return RUNG.says(Status.PASS, "The DRA driver publishes the GPU models.", (shown,))
     wrong = _first(subject, _WRONG | _DOUBTFUL)
     if wrong is not None and devices.product:
-        status = Status.FAIL if wrong.id in _WRONG else Status.WARN
+        status = Status.FAIL if wrong.rule in _WRONG else Status.WARN
         return RUNG.says(status, wrong.text, wrong.evidence)
-    shown_labels = told(subject.node.labels, _OTHERS)
+    shown_labels = label_evidence(subject.node.labels, _OTHERS)
     if devices.product and shown_labels:
-        return RUNG.says(Status.PASS, "The labels agree with what the node offers.", shown_labels)
-    known = subject.stack.gfd_labels or subject.stack.components & {"gpu-feature-discovery", "amd-node-labeller"}
-    if known or "labels_accurate" in subject.cluster.rungs_proved:
-        return RUNG.says(Status.UNKNOWN, "No label says what the cards of this node are.", shown_labels, _RUN_HERE)
-    return RUNG.says(
-        Status.NOT_ENABLED, "Nothing on this cluster labels nodes with what their cards are.", shown_labels, _TURN_ON
-    )
+        return RUNG.says(Status.PASS, "The labels agree with what the node advertises.", shown_labels)
+    known = subject.cluster.stack.gfd_labels or subject.cluster.stack.components & {"gpu-feature-discovery", "amd-node-labeller"}
+    if known or "labels_accurate" in subject.cluster.history.rungs_proved:
+        return RUNG.says(Status.UNKNOWN, "No label has the GPU model of this node.", shown_labels, _RUN_HERE)
+    return RUNG.says(Status.NOT_ENABLED, "Nothing on this cluster labels nodes with their GPU models.", shown_labels, _TURN_ON)
 
 
 def _young(subject: NodeSubject) -> bool:
-    age = age_of_boot(subject)
+    age = subject.age_of_boot()
     return age is not None and age < START_GRACE
 
 
 def _remedy(subject: NodeSubject) -> str:
     pods = subject.component("gpu-feature-discovery")
     return steps(
-        f"Let GPU feature discovery look anew: kubectl delete pod -n {pods[0].namespace} {pods[0].name}"
+        f"Restart GPU feature discovery: kubectl delete pod -n {pods[0].namespace} {pods[0].name}"
         if pods
         else "See whether GPU feature discovery runs on the node: its labels stay behind when it does not.",
         "Compare the device plugin's configuration for this node with what it offers; a plugin reads it when it starts.",
@@ -204,7 +222,7 @@ RUNG = Rung(
     id="labels_accurate",
     number=6,
     title="Labels accurate",
-    broken="The labels do not tell the truth",
+    broken="Labels are not accurate",
     needs=("nodes", "pods", "resource_slices"),
     check=check,
 )

@@ -1,14 +1,18 @@
-"""Rung 5: every card is offered to the scheduler."""
+"""Rung 5: every GPU is advertised to the scheduler."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from fleet.domain import labels
-from fleet.domain.findings import Evidence, Remark, RuleResult, Status
+from fleet.domain.devices.findings.words import plural
+from fleet.domain.devices.slots import ResourceSlots
+from fleet.domain.evaluation.subject import NodeSubject
+from fleet.domain.findings import Evidence, Finding, RuleResult, Status
+from fleet.domain.pod_resources import gpu_requests
 from fleet.domain.readiness.intent import changing_mig, mig_change_stuck, mig_evidence, upgrading
 from fleet.domain.readiness.limits import REFUSED_RECENTLY
-from fleet.domain.readiness.seen import (
+from fleet.domain.readiness.node_evidence import (
     DEVICE_PLUGINS,
     State,
     labels_only_away,
@@ -20,23 +24,19 @@ from fleet.domain.readiness.seen import (
     steps,
 )
 from fleet.domain.readiness.types import Rung, RungResult
-from fleet.domain.remarks.words import plural
-from fleet.domain.requests import gpu_requests
-from fleet.domain.slots import ResourceSlots
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.subject import NodeSubject
 
-_SAYS_NOTHING = frozenset({"nothing_offered", "unhealthy_devices", "fewer_slots_than_devices", "mig_invalid"})
+_SAYS_NOTHING = frozenset({"nothing_advertised", "unhealthy_devices", "fewer_slots_than_devices", "mig_invalid"})
 _SAYS_UNCLEAR = (
-    "slices_incomplete", "slices_unread", "mixed_products", "replicas_unclear", "capacity_disagrees_with_labels",
+    "slices_incomplete", "slices_unread", "unexplained_slots", "replicas_unclear", "capacity_disagrees_with_labels",
     "physical_unknown", "unreadable_value",
 )  # fmt: skip
 
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
-    """Allocatable = capacity = what devices × replicas or the MIG geometry make; or a whole generation of ResourceSlices.
+    """Returns pass where allocatable = capacity = devices × replicas, the MIG geometry, or complete ResourceSlices.
 
-    The kubelet's own figures decide: a device plugin that is down leaves nothing allocatable within seconds.
+    The kubelet's figures decide: without a device plugin nothing is allocatable within seconds.
     """
     if changing_mig(subject):
         lasting = mig_change_stuck(subject)
@@ -48,7 +48,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
         reason = "The MIG layout that was asked for could not be applied."
         return RUNG.says(Status.FAIL, reason, mig_evidence(subject), _mig_remedy(subject))
     if operator_labels_away(subject):
-        reason = "The GPU Operator's labels are gone while its pods still run: whether its MIG layout was applied cannot be told."
+        reason = "The GPU Operator's labels are missing while its pods run, so it is unknown whether its MIG layout was applied."
         return RUNG.says(Status.UNKNOWN, reason, tuple(pod_evidence(pod) for pod in subject.component("validator")))
     refused = _refused(subject)
     if refused is not None:
@@ -57,52 +57,60 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
         return RUNG.says(Status.FAIL, reason, evidence, _plugin_remedy(subject, (), restart=True))
     advertised = subject.devices.advertised
     if advertised == "full":
-        return _full(subject)
+        return _with_phantoms(subject, _full(subject))
     if advertised == "unknown":
         return _unclear(subject)
     return _lost(subject, nothing=advertised == "none")
 
 
 def _full(subject: NodeSubject) -> RungResult:
-    devices, expected = subject.devices, subject.memory.expected
+    devices, expected = subject.devices, subject.history.expected
     if labels_only_away(subject, RUNG.id):
         reason = "GPU feature discovery's labels, which say how many slots there should be, are gone for the moment."
         return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
     if devices.physical_source in ("capacity", "config") and expected and (devices.physical or 0) < expected:
-        # the cards were counted by the slots themselves: then slots that are missing would not show
-        reason = f"Slots of {plural(devices.physical or 0, 'GPU')} are offered, and the node should have {expected}."
+        # the GPUs were counted by the slots themselves: then slots that are missing would not show
+        reason = f"Slots of {plural(devices.physical or 0, 'GPU')} are advertised, but the node should have {expected}."
         status = Status.WARN if subject.policy.partial_nodes and devices.physical else Status.FAIL
         return RUNG.says(status, reason, _figures(subject), _plugin_remedy(subject, ()))
     slots = devices.slots.allocatable
     predicted = any(resource.predicted is not None for resource in devices.resources)
     if devices.physical_source == "dcgm" and not predicted and devices.physical and (slots or 0) % devices.physical:
         on = plural(devices.physical, "GPU")
-        reason = f"{plural(slots or 0, 'slot')} allocatable on {on}, and nothing says how many those make."
+        reason = f"{plural(slots or 0, 'slot')} allocatable on {on}, but how many slots they make is unknown."
         return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
     reason = f"{plural(slots or 0, 'slot')} allocatable: as many as the devices make."
     return RUNG.says(Status.PASS, reason, _figures(subject))
 
 
+def _with_phantoms(subject: NodeSubject, result: RungResult) -> RungResult:
+    """Returns the result with slots that no device backs: pods that get one of them fail."""
+    phantom = next((finding for finding in subject.devices.findings if finding.rule == "phantom_slots"), None)
+    if phantom is None or result.status != Status.PASS:
+        return result
+    return RUNG.says(Status.WARN, phantom.text, (*_figures(subject), *phantom.evidence), _REMEDY_PHANTOM)
+
+
 def _unclear(subject: NodeSubject) -> RungResult:
-    remarks = {remark.id: remark for remark in subject.devices.remarks}
-    remark = next((remarks[name] for name in _SAYS_UNCLEAR if name in remarks), None)
-    reason = remark.text if remark else "How many slots the node should offer cannot be told."
-    evidence = _figures(subject) or (remark.evidence if remark else ())
-    return RUNG.says(Status.UNKNOWN, reason, evidence, _plugin_remedy(subject, ()) if not remark else "")
+    by_rule = {finding.rule: finding for finding in subject.devices.findings}
+    unclear = next((by_rule[rule] for rule in _SAYS_UNCLEAR if rule in by_rule), None)
+    reason = unclear.text if unclear else "The number of slots that the node should advertise is unknown."
+    evidence = _figures(subject) or (unclear.evidence if unclear else ())
+    return RUNG.says(Status.UNKNOWN, reason, evidence, _plugin_remedy(subject, ()) if not unclear else "")
 
 
 def _lost(subject: NodeSubject, *, nothing: bool) -> RungResult:
-    """Some slots are missing, or all. A pool may allow nodes that lost some of their cards."""
+    """Returns the result where some or all slots are missing. A pool may allow nodes that lost some of their GPUs."""
     if upgrading(subject):
         return RUNG.says(Status.WAITING, "The GPU stack is paused for a driver upgrade.", _figures(subject))
     state, pods = part(subject, *DEVICE_PLUGINS, name="device-plugin")
-    remark = _worst(subject.devices.remarks)
+    worst = _worst(subject.devices.findings)
     figures = (*_figures(subject), *(pod_evidence(pod) for pod in pods[:1]))
     if nothing and state == State.STARTING:
-        return RUNG.says(Status.WAITING, "The device plugin is starting: nothing is offered yet.", figures)
-    text = remark.text if remark else "Fewer slots are offered than the devices make."
-    if nothing and state == State.BROKEN:
-        text = f"No slot is offered: the device plugin is not ready ({pod_word(pods[0])})."
+        return RUNG.says(Status.WAITING, "The device plugin is starting: nothing is advertised yet.", figures)
+    text = worst.text if worst else "Fewer slots are advertised than the devices make."
+    if nothing and state == State.VIOLATED:
+        text = f"No slot is advertised: the device plugin is not ready ({pod_word(pods[0])})."
     remedy = _plugin_remedy(subject, pods, restart=not nothing)
     if nothing or not subject.policy.partial_nodes:
         return RUNG.says(Status.FAIL, text, figures, remedy)
@@ -110,20 +118,20 @@ def _lost(subject: NodeSubject, *, nothing: bool) -> RungResult:
     return RUNG.says(Status.WARN, allowed, figures, remedy)
 
 
-def _worst(remarks: Sequence[Remark]) -> Remark | None:
-    return next((remark for remark in remarks if remark.id in _SAYS_NOTHING), None)
+def _worst(findings: Sequence[Finding]) -> Finding | None:
+    return next((finding for finding in findings if finding.rule in _SAYS_NOTHING), None)
 
 
 def _figures(subject: NodeSubject) -> tuple[Evidence, ...]:
-    """Capacity, allocatable and prediction of every resource that is, or should be, on offer."""
-    found: list[Evidence] = []
+    """Returns capacity, allocatable and expected slots of every resource that is, or should be, advertised."""
+    figures: list[Evidence] = []
     for slots in subject.devices.resources:
         if _counts(slots):
             source = "resource_slice" if slots.kind.startswith("dra") else "allocatable"
             made = "" if slots.predicted is None else f", {slots.predicted} predicted"
             value = f"{_told(slots.allocatable)} of {_told(slots.capacity)}{made}"
-            found.append(Evidence(source, slots.name, value))
-    return tuple(found)
+            figures.append(Evidence(source, slots.name, value))
+    return tuple(figures)
 
 
 def _counts(slots: ResourceSlots) -> bool:
@@ -135,10 +143,13 @@ def _told(number: int | None) -> str:
 
 
 def _refused(subject: NodeSubject) -> PodSnapshot | None:
-    """A pod that the kubelet lately refused a device. One that asked for several shares of a card was refused by rule."""
+    """Returns a pod that the kubelet recently refused a device.
+
+    A pod that requested several shares of a GPU was refused by rule.
+    """
     refused = [pod for pod in subject.pods if pod.reason == "UnexpectedAdmissionError" and not pod.component]
     shared = {slots.name for slots in subject.devices.resources if (slots.replicas or 1) > 1 or slots.name.endswith(".shared")}
-    for pod in sorted(refused, key=lambda one: (one.namespace, one.name)):
+    for pod in sorted(refused, key=lambda row: (row.namespace, row.name)):
         begun = pod.started_at or pod.created_at
         asked = gpu_requests(pod)
         by_rule = any(amount > 1 and name in shared for name, amount in asked.items())
@@ -155,8 +166,13 @@ def _plugin_remedy(subject: NodeSubject, pods: Sequence[PodSnapshot], *, restart
             "Compare the node's labels and taints with the selector and tolerations of the device plugin's DaemonSet.",
         )
     plugin = plugins[0]
+    if plugin.component == "dra-driver":
+        return steps(
+            f"Read the DRA driver's log: {logs(plugin)}",
+            f"Compare with what it publishes: kubectl get resourceslices --field-selector spec.nodeName={subject.node.name}",
+        )
     return steps(
-        f"Read what the device plugin says about the cards: {logs(plugin)}",
+        f"Read the device plugin's log: {logs(plugin)}",
         "A card it calls unhealthy has usually logged an Xid: look for NVRM in the node's kernel log.",
         f"It never calls a card healthy again by itself. Once the card is: kubectl delete pod -n {plugin.namespace} {plugin.name}"
         if restart
@@ -170,15 +186,20 @@ def _mig_remedy(subject: NodeSubject) -> str:
         f"Read why the layout could not be applied: {logs(managers[0])}"
         if managers
         else "See whether the MIG manager runs here.",
-        "Most often pods still use the cards: drain them, then set the label nvidia.com/mig.config anew.",
+        "Usually pods still use the GPUs: drain them, then set the label nvidia.com/mig.config again.",
     )
 
+
+_REMEDY_PHANTOM = steps(
+    "Restart the device plugin of the node, so that it registers the present layout.",
+    "The kubelet forgets the old resource when it restarts: systemctl restart kubelet, once no GPU pod runs there.",
+)
 
 RUNG = Rung(
     id="resources_advertised",
     number=5,
-    title="Resources advertised",
-    broken="Cards are not offered to the scheduler",
+    title="GPUs advertised",
+    broken="GPUs are not advertised",
     needs=("nodes", "pods", "resource_slices"),
     check=check,
 )

@@ -20,6 +20,6 @@ def test_a_watch_that_is_not_well(value: int, status: Status, severity: str) -> 
 
 
 def test_the_watch_over_everything_does_not_say_twice_what_a_particular_one_says() -> None:
-    assert [one.key for one in with_watches(MEM=20, ALL=20).findings] == [f"{uuid_of()}/MEM"]
-    assert [one.key for one in with_watches(ALL=20).findings] == [f"{uuid_of()}/ALL"]
-    assert [one.key for one in with_watches(MEM=10, ALL=20).findings] == [f"{uuid_of()}/ALL", f"{uuid_of()}/MEM"]
+    assert [finding.key for finding in with_watches(MEM=20, ALL=20).findings] == [f"{uuid_of()}/MEM"]
+    assert [item.key for item in with_watches(ALL=20).findings] == [f"{uuid_of()}/ALL"]
+    assert [entry.key for entry in with_watches(MEM=10, ALL=20).findings] == [f"{uuid_of()}/ALL", f"{uuid_of()}/MEM"]

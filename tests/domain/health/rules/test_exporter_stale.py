@@ -6,9 +6,10 @@ import pytest
 from msgspec import structs
 
 from fleet.domain.findings import Status
-from fleet.domain.outcomes import Outcome
+from fleet.domain.snapshot.sections import Outcome
 from tests.builders import make_pod
 from tests.domain.health.subjects import NOW, ask, lasting, nothing_read, report, sample, subject
+from tests.domain.subjects import reporting
 
 FROZEN = [sample(index, age_s=65) for index in range(8)]
 OLD = [sample(index, age_s=3600) for index in range(8)]
@@ -33,9 +34,9 @@ def test_an_exporter_that_answers_old_samples_is_stale() -> None:
 
 def test_an_exporter_that_runs_and_of_which_nothing_is_read() -> None:
     pod = make_pod("nvidia-dcgm-exporter-x", gpus=0, component="dcgm-exporter")
-    one = structs.replace(subject(exporters=[], pods=(pod,)), samples=())
-    assert ask("exporter_stale", lasting(one, "exporter_stale", "silent")).status is Status.WARN
-    assert ask("exporter_stale", nothing_read(lasting(one, "exporter_stale", "silent"))).status is Status.UNKNOWN
+    result = reporting(subject(exporters=[], pods=(pod,)), samples=())
+    assert ask("exporter_stale", lasting(result, "exporter_stale", "silent")).status is Status.WARN
+    assert ask("exporter_stale", nothing_read(lasting(result, "exporter_stale", "silent"))).status is Status.UNKNOWN
 
 
 def test_dcgm_that_stands_still_is_seen_after_a_while() -> None:
@@ -48,5 +49,5 @@ def test_dcgm_that_stands_still_is_seen_after_a_while() -> None:
 
 
 def test_a_node_that_has_just_booted_is_waited_for() -> None:
-    silent = subject(*OLD, exporters=[report(outcome=Outcome.TIMEOUT)], memory={"booted_at": NOW - timedelta(seconds=60)})
+    silent = subject(*OLD, exporters=[report(outcome=Outcome.TIMEOUT)], history={"booted_at": NOW - timedelta(seconds=60)})
     assert ask("exporter_stale", silent).status is Status.WAITING

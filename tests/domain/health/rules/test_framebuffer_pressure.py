@@ -9,7 +9,9 @@ FULL = {"fb_used": 77_000.0, "fb_free": 3_000.0, "fb_reserved": 600.0}
 def test_a_full_memory_is_information_after_a_while() -> None:
     result = ask("framebuffer_pressure", subject(sample(0, **FULL), *(sample(index) for index in range(1, 8))))
     assert result.status is Status.PASS
-    assert [(one.key, one.severity, one.sustain_s) for one in result.findings] == [(uuid_of(), Severity.INFO, 600)]
+    assert [(finding.key, finding.severity, finding.sustain_s) for finding in result.findings] == [
+        (uuid_of(), Severity.INFO, 600)
+    ]
 
 
 def test_reserved_memory_counts_and_older_exporters_tell_none() -> None:
@@ -22,7 +24,7 @@ def test_reserved_memory_counts_and_older_exporters_tell_none() -> None:
 def test_a_mig_instance_has_memory_of_its_own() -> None:
     instances = [sample(0, gi_id="7", **FULL), sample(0, gi_id="8")]
     result = ask("framebuffer_pressure", subject(*instances, *(sample(index) for index in range(1, 8))))
-    assert [(one.key, one.subject) for one in result.findings] == [(f"{uuid_of()}/7", "mig_instance")]
+    assert [(finding.key, finding.subject) for finding in result.findings] == [(f"{uuid_of()}/7", "mig_instance")]
 
 
 def test_memory_of_nothing_is_no_measurement() -> None:

@@ -9,25 +9,25 @@ from tests.builders import make_node
 from tests.domain.health.subjects import ask, before, sample, subject, uuid_of, without
 
 
-def cards(**values: float) -> list:
+def gpus(**values: float) -> list:
     return [sample(0, **values), *(sample(index) for index in range(1, 8))]
 
 
 def test_uncorrectable_errors_since_the_driver_was_loaded_break_the_card() -> None:
-    result = ask("ecc_uncorrectable", subject(*cards(ecc_dbe_volatile=2.0)))
+    result = ask("ecc_uncorrectable", subject(*gpus(ecc_dbe_volatile=2.0)))
     assert result.status is Status.FAIL
     assert (result.findings[0].key, result.findings[0].severity) == (uuid_of(), Severity.CRITICAL)
 
 
 def test_a_row_remapped_just_now_is_seen_without_the_ecc_counters() -> None:
-    now = cards(remapped_uncorrectable=3.0)
-    one = subject(*now, earlier=[before(told, remapped_uncorrectable=2.0) for told in now])
-    result = ask("ecc_uncorrectable", without(one, "ecc_dbe_volatile"))
+    now = gpus(remapped_uncorrectable=3.0)
+    answer = subject(*now, earlier=[before(item, remapped_uncorrectable=2.0) for item in now])
+    result = ask("ecc_uncorrectable", without(answer, "ecc_dbe_volatile"))
     assert (result.status, result.findings[0].severity) == (Status.WARN, Severity.WARNING)
 
 
 def test_rows_remapped_long_ago_are_no_news() -> None:
-    assert ask("ecc_uncorrectable", subject(*cards(remapped_uncorrectable=3.0))).status is Status.PASS
+    assert ask("ecc_uncorrectable", subject(*gpus(remapped_uncorrectable=3.0))).status is Status.PASS
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_rows_remapped_long_ago_are_no_news() -> None:
     [("row_remap_failure", Status.FAIL, Severity.CRITICAL), ("row_remap_pending", Status.WARN, Severity.WARNING)],
 )
 def test_row_remapping(rule: str, status: Status, severity: Severity) -> None:
-    result = ask(rule, subject(*cards(**{rule: 1.0})))
+    result = ask(rule, subject(*gpus(**{rule: 1.0})))
     assert (result.status, result.findings[0].severity, result.findings[0].key) == (status, severity, uuid_of())
-    assert ask(rule, subject(*cards())).status is Status.PASS
+    assert ask(rule, subject(*gpus())).status is Status.PASS
 
 
 @pytest.mark.parametrize("rule", ["row_remap_failure", "row_remap_pending"])

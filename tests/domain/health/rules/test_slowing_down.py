@@ -6,18 +6,18 @@ import pytest
 from msgspec import structs
 
 from fleet.domain.findings import Severity, Status
-from fleet.domain.telemetry import DeviceSample
+from fleet.domain.snapshot.telemetry import DeviceSample
 from tests.builders import make_node
 from tests.domain.health.subjects import ask, before, lasting, sample, subject, uuid_of
 
 
-def cards(first: DeviceSample) -> list[DeviceSample]:
+def gpus(first: DeviceSample) -> list[DeviceSample]:
     return [first, *(sample(index) for index in range(1, 8))]
 
 
 @pytest.mark.parametrize("metric", ["gpu_temp", "memory_temp"])
 def test_a_card_at_its_limit_for_a_while_is_too_hot(metric: str) -> None:
-    hot = subject(*cards(sample(0, **{metric: 95.0})))
+    hot = subject(*gpus(sample(0, **{metric: 95.0})))
     first = ask("thermal", hot)
     assert (first.status, first.findings[0].sustain_s) == (Status.PASS, 60)  # seen, and not yet for long enough
     result = ask("thermal", lasting(hot, "thermal", f"{uuid_of()}/{metric}"))
@@ -26,7 +26,7 @@ def test_a_card_at_its_limit_for_a_while_is_too_hot(metric: str) -> None:
 
 
 def test_a_card_below_its_limits_passes() -> None:
-    assert ask("thermal", subject(*cards(sample(0, gpu_temp=89.0, memory_temp=94.0)))).status is Status.PASS
+    assert ask("thermal", subject(*gpus(sample(0, gpu_temp=89.0, memory_temp=94.0)))).status is Status.PASS
 
 
 def test_cards_without_a_sensor_in_their_memory_need_none() -> None:
@@ -43,10 +43,10 @@ def test_cards_without_a_sensor_in_their_memory_need_none() -> None:
     ],
 )
 def test_a_violation_that_goes_on_growing(rule: str, metric: str, status: Status, severity: Severity) -> None:
-    now = cards(sample(0, **{metric: 900.0}))
-    one = subject(*now, earlier=[before(told, **{metric: 7.0}) for told in now])
-    assert ask(rule, one).status is Status.PASS
-    result = ask(rule, lasting(one, rule, uuid_of()))
+    now = gpus(sample(0, **{metric: 900.0}))
+    answer = subject(*now, earlier=[before(item, **{metric: 7.0}) for item in now])
+    assert ask(rule, answer).status is Status.PASS
+    result = ask(rule, lasting(answer, rule, uuid_of()))
     assert (result.status, result.findings[0].severity) == (status, severity)
 
 
@@ -56,20 +56,20 @@ def test_a_violation_of_long_ago_stands_still(rule: str) -> None:
     assert (result.status, result.findings) == (Status.PASS, ())
 
 
-def test_a_counter_that_began_anew_did_not_run_backwards() -> None:
+def test_a_reset_counter_did_not_run_backwards() -> None:
     reset = [before(sample(index), thermal_violation=9e9) for index in range(8)]
     still = subject(*(sample(index, thermal_violation=0.0) for index in range(8)), earlier=reset)
     assert ask("thermal_throttling", still).findings == ()
 
 
-@pytest.mark.parametrize(("reason", "found"), [("hw_thermal", 1), ("hw_power_brake", 1), ("power_cap", 0), ("gpu_idle", 0)])
-def test_reasons_of_clock_events(reason: str, found: int) -> None:
-    told = structs.replace(sample(0), clock_events={reason: 3.0})
-    one = lasting(subject(*cards(told)), "clock_events", f"{uuid_of()}/{reason}")
-    result = ask("clock_events", one)
-    assert len(result.findings) == found
-    assert result.status is (Status.WARN if found else Status.PASS)
+@pytest.mark.parametrize(("reason", "expected"), [("hw_thermal", 1), ("hw_power_brake", 1), ("power_cap", 0), ("gpu_idle", 0)])
+def test_reasons_of_clock_events(reason: str, expected: int) -> None:
+    answer = structs.replace(sample(0), clock_events={reason: 3.0})
+    value = lasting(subject(*gpus(answer)), "clock_events", f"{uuid_of()}/{reason}")
+    result = ask("clock_events", value)
+    assert len(result.findings) == expected
+    assert result.status is (Status.WARN if expected else Status.PASS)
 
 
 def test_no_clock_event_at_all_is_good_where_they_are_counted() -> None:
-    assert ask("clock_events", subject(*cards(structs.replace(sample(0), clock_events={})))).status is Status.PASS
+    assert ask("clock_events", subject(*gpus(structs.replace(sample(0), clock_events={})))).status is Status.PASS

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from fleet.domain.evaluation.rules import could_look
+from fleet.domain.evaluation.subject import XidBurst, XidPolicy
 from fleet.domain.findings import RuleResult, Severity, Status
-from fleet.domain.rules import could_look
-from fleet.domain.subject import XidBurst, XidPolicy
 from tests.domain.health.subjects import NOW, ask, burst, nothing_read, sample, subject, uuid_of
 
 
-def with_bursts(*bursts: XidBurst, **memory: Any) -> RuleResult:
-    return ask("xid", subject(memory={"bursts": bursts, **memory}))
+def with_bursts(*bursts: XidBurst, **history: Any) -> RuleResult:
+    return ask("xid", subject(history={"bursts": bursts, **history}))
 
 
 @pytest.mark.parametrize(
@@ -75,31 +75,31 @@ def test_a_reboot_cures_what_asks_for_one() -> None:
     assert with_bursts(burst(79, ago_s=400), **booted).status is Status.PASS
     assert with_bursts(burst(79, ago_s=200), **booted).status is Status.FAIL
     assert with_bursts(burst(54, ago_s=400), **booted).status is Status.FAIL  # a cable is not mended by a reboot
-    assert with_bursts(burst(79, ago_s=310), **booted).status is Status.FAIL, "before or after the boot, nobody knows"
+    assert with_bursts(burst(79, ago_s=310), **booted).status is Status.FAIL, "before or after the boot is unknown"
 
 
 def test_an_operators_decision_holds() -> None:
     bursts = {"bursts": (burst(13),)}
     harsh = {"xids": {13: XidPolicy(code=13, name="", severity="critical", action="run_diag", overridden=True)}}
-    result = ask("xid", subject(memory=bursts, cluster=harsh))
+    result = ask("xid", subject(history=bursts, cluster=harsh))
     assert result.status is Status.FAIL
-    assert ("policy", "Xid 13") in [(one.source, one.key) for one in result.findings[0].evidence]
+    assert ("policy", "Xid 13") in [(item.source, item.key) for item in result.findings[0].evidence]
     mild = {"xids": {79: XidPolicy(code=79, name="", severity="info", overridden=True)}}
-    assert ask("xid", subject(memory={"bursts": (burst(79),)}, cluster=mild)).status is Status.PASS
+    assert ask("xid", subject(history={"bursts": (burst(79),)}, cluster=mild)).status is Status.PASS
 
 
 def test_what_is_remembered_stands_while_nothing_is_read() -> None:
-    assert ask("xid", nothing_read(subject(memory={"bursts": (burst(79),)}))).status is Status.FAIL
-    assert ask("xid", nothing_read(subject(memory={"bursts": (burst(13),)}))).status is Status.UNKNOWN
+    assert ask("xid", nothing_read(subject(history={"bursts": (burst(79),)}))).status is Status.FAIL
+    assert ask("xid", nothing_read(subject(history={"bursts": (burst(13),)}))).status is Status.UNKNOWN
 
 
-def test_a_grave_code_of_unknown_age_is_told_and_breaks_nothing() -> None:
-    cards = [sample(0, xid=79.0), sample(1, xid=13.0), *(sample(index) for index in range(2, 8))]
-    result = ask("xid", subject(*cards, earlier=[]))
+def test_a_fatal_code_of_unknown_age_is_reported_and_breaks_nothing() -> None:
+    gpus = [sample(0, xid=79.0), sample(1, xid=13.0), *(sample(index) for index in range(2, 8))]
+    result = ask("xid", subject(*gpus, earlier=[]))
     assert result.status is Status.PASS
-    assert [(one.severity, one.key) for one in result.findings] == [(Severity.INFO, f"{uuid_of()}/last")]
-    assert "nobody knows how old" in result.findings[0].text
-    known = ask("xid", subject(*cards, memory={"bursts": (burst(79, ago_s=4 * 3600),)}))
+    assert [(finding.severity, finding.key) for finding in result.findings] == [(Severity.INFO, f"{uuid_of()}/last")]
+    assert "its age is unknown" in result.findings[0].text
+    known = ask("xid", subject(*gpus, history={"bursts": (burst(79, ago_s=4 * 3600),)}))
     assert known.findings == ()
 
 
@@ -109,23 +109,23 @@ def test_more_events_of_a_burst_change_no_word() -> None:
     assert first == later
 
 
-def test_a_card_that_nobody_names_is_not_invented() -> None:
+def test_an_unnamed_gpu_is_not_invented() -> None:
     finding = with_bursts(structs.replace(burst(79), uuid="", source="condition")).findings[0]
-    assert finding.text.startswith("Xid 79 (GPU has fallen off the bus) on a GPU that nobody names")
+    assert finding.text.startswith("Xid 79 (GPU has fallen off the bus) on an unnamed GPU")
 
 
 def test_two_events_of_no_named_card_are_not_known_to_be_one_cards() -> None:
-    told = [burst(31, ago_s=ago, uuid="", source="event") for ago in (7200, 600)]
-    assert with_bursts(*told).findings == ()
+    rows = [burst(31, ago_s=ago, uuid="", source="event") for ago in (7200, 600)]
+    assert with_bursts(*rows).findings == ()
     assert len(with_bursts(*(burst(31, ago_s=ago) for ago in (7200, 600))).findings) == 1
 
 
-def test_what_events_told_opens_and_closes_where_no_exporter_runs() -> None:
-    bare = structs.replace(nothing_read(subject(memory={"bursts": (burst(109, uuid="", source="event"),)})))
-    told = ask("xid", bare)
-    assert [finding.key for finding in told.findings] == ["/109"]
-    assert could_look(told)
-    over = ask("xid", nothing_read(subject(memory={"bursts": ()})))
+def test_findings_from_events_open_and_close_without_an_exporter() -> None:
+    bare = structs.replace(nothing_read(subject(history={"bursts": (burst(109, uuid="", source="event"),)})))
+    result = ask("xid", bare)
+    assert [finding.key for finding in result.findings] == ["/109"]
+    assert could_look(result)
+    over = ask("xid", nothing_read(subject(history={"bursts": ()})))
     assert (over.status, over.findings, could_look(over)) == (Status.UNKNOWN, (), True)
     assert f"{uuid_of()}/last" in over.blind, "what stood in a gauge is not known to be gone"
 
@@ -133,10 +133,10 @@ def test_what_events_told_opens_and_closes_where_no_exporter_runs() -> None:
 def test_that_an_exporter_fell_silent_ends_nothing_of_the_cards_it_measured() -> None:
     """A card that hangs may take its exporter with it: three hours of silence are not three hours without an Xid."""
     old = burst(79, ago_s=4 * 3600)
-    silent = ask("xid", nothing_read(subject(memory={"bursts": (old,)})))
+    silent = ask("xid", nothing_read(subject(history={"bursts": (old,)})))
     assert (silent.status, silent.findings) == (Status.UNKNOWN, ())
     assert f"{uuid_of()}/79" in silent.blind
     (finding,) = with_bursts(burst(79)).findings
-    forgotten = ask("xid", nothing_read(subject(memory={"standing": (finding,)})))
+    forgotten = ask("xid", nothing_read(subject(history={"standing": (finding,)})))
     assert f"{uuid_of()}/79" in forgotten.blind
     assert f"{uuid_of()}/79" not in with_bursts(old).blind, "the card is measured, and three hours are over"

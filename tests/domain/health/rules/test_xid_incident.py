@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleet.domain.evaluation.subject import NodeSubject, XidBurst
 from fleet.domain.findings import Status
-from fleet.domain.subject import NodeSubject, XidBurst
 from tests.builders import make_node
 from tests.domain.health.subjects import ask_cluster, burst, nothing_read, subject
 
@@ -11,20 +11,20 @@ JOB = "Job/team-a/train"
 
 
 def node(name: str, *bursts: XidBurst, **fields: Any) -> NodeSubject:
-    return subject(node=make_node(name), memory={"bursts": bursts}, **fields)
+    return subject(node=make_node(name), history={"bursts": bursts}, **fields)
 
 
 def crashed(code: int = 45, nodes: int = 8, **fields: Any) -> list[NodeSubject]:
-    return [node(f"n{n}", *(burst(code, card, node=f"n{n}", job=JOB, **fields) for card in range(8))) for n in range(nodes)]
+    return [node(f"n{n}", *(burst(code, gpu, node=f"n{n}", job=JOB, **fields) for gpu in range(8))) for n in range(nodes)]
 
 
-def test_one_crash_over_eight_nodes_is_said_once() -> None:
+def test_one_crash_over_eight_nodes_is_reported_once() -> None:
     result = ask_cluster("xid_incident", *crashed())
     assert len(result.findings) == 1
     finding = result.findings[0]
     assert (finding.subject, finding.severity, result.status) == ("cluster", "info", Status.PASS)
     assert JOB in finding.text
-    assert [one.value for one in finding.evidence if one.source == "node"] == [f"n{n}" for n in range(8)]
+    assert [item.value for item in finding.evidence if item.source == "node"] == [f"n{n}" for n in range(8)]
 
 
 def test_it_weighs_what_its_worst_code_weighs() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.telemetry import Telemetry
+from fleet.domain.snapshot.telemetry import Telemetry
 from tests.builders import make_container
 from tests.domain.readiness.world import NOW, operand, operator, stack, swapped, validator, without, worker
 
@@ -53,7 +53,7 @@ def test_a_starting_toolkit_is_waited_for() -> None:
 
 def test_what_a_workload_proved_outlives_it_for_a_day_but_not_a_boot() -> None:
     busy = stack("plain")
-    noted = busy.climb().remember
+    noted = busy.evaluate_ladder().remember
     idle = busy.but(pods=without(busy.pods, ""), telemetry=Telemetry())
     assert idle.remembering(pending=noted).says(RUNG) == Status.PASS
     assert idle.says(RUNG) == Status.UNKNOWN, "nothing noted, nothing seen"

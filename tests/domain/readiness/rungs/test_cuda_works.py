@@ -9,7 +9,7 @@ import pytest
 
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import OperatorSnapshot
-from fleet.domain.telemetry import Telemetry
+from fleet.domain.snapshot.telemetry import Telemetry
 from tests.builders import make_node
 from tests.domain.readiness.world import NOW, World, busy, operator, stack, swapped, validator, without, worker
 
@@ -28,7 +28,7 @@ def test_the_validators_failing_test_fails() -> None:
 
 
 def full(world: World) -> World:
-    """Workloads hold every slot, and nobody sees what they do."""
+    """Workloads hold every slot, and no metric shows their use."""
     return world.but(pods=(*world.pods, worker(gpus=8)), telemetry=Telemetry())
 
 
@@ -52,7 +52,7 @@ def test_a_workload_that_computes_outweighs_a_failing_validator() -> None:
 
 def test_a_validator_at_work_is_waited_for_within_bounds() -> None:
     assert swapped(operator(), validator(cuda="running")).says(RUNG) == Status.WAITING
-    assert operator().but(pods=swapped(operator(), validator(cuda="running")).pods).climb().verdict == "starting"
+    assert operator().but(pods=swapped(operator(), validator(cuda="running")).pods).evaluate_ladder().verdict == "starting"
     assert swapped(operator(), validator(cuda="running", age=timedelta(hours=1))).says(RUNG) == Status.UNKNOWN
 
 
@@ -62,7 +62,7 @@ def test_a_validator_that_is_missing_proves_nothing() -> None:
 
 def test_use_that_no_pod_is_named_for_proves_nothing() -> None:
     world = stack("plain")
-    nameless = [msgspec.structs.replace(one, pods=()) for one in world.telemetry.samples]
+    nameless = [msgspec.structs.replace(sample, pods=()) for sample in world.telemetry.samples]
     world = world.but(telemetry=msgspec.structs.replace(world.telemetry, samples=tuple(nameless)))
     assert world.says(RUNG) == Status.UNKNOWN
 
@@ -70,9 +70,9 @@ def test_use_that_no_pod_is_named_for_proves_nothing() -> None:
 def test_a_proof_is_noted_no_more_than_once_an_hour() -> None:
     world = stack("plain")
     at = NOW - timedelta(minutes=59)
-    assert world.remembering(pending={"cuda_works|proved": at}).climb().remember["cuda_works|proved"] == at
+    assert world.remembering(pending={"cuda_works|proved": at}).evaluate_ladder().remember["cuda_works|proved"] == at
     at = NOW - timedelta(minutes=61)
-    assert world.remembering(pending={"cuda_works|proved": at}).climb().remember["cuda_works|proved"] == NOW
+    assert world.remembering(pending={"cuda_works|proved": at}).evaluate_ladder().remember["cuda_works|proved"] == NOW
 
 
 def test_a_bare_cluster_says_what_to_turn_on() -> None:
@@ -92,11 +92,11 @@ def test_unread_pods_leave_it_unknown() -> None:
 def test_what_was_seen_before_a_boot_proves_nothing_after_it() -> None:
     """The last samples of a node that reboots within minutes are still fresh, and were taken by the driver before."""
     world = busy(operator()).but(pods=without(busy(operator()).pods, "validator", "cuda-validator"))
-    assert world.climb().remember["cuda_works|proved"] == NOW
+    assert world.evaluate_ladder().remember["cuda_works|proved"] == NOW
     rebooted = world.remembering(booted_at=NOW + timedelta(seconds=1))
-    assert "cuda_works|proved" not in rebooted.climb().remember
+    assert "cuda_works|proved" not in rebooted.evaluate_ladder().remember
     noted = world.remembering(booted_at=NOW, pending={"cuda_works|proved": NOW}).but(telemetry=Telemetry())
-    assert "cuda_works|proved" not in noted.climb().remember
+    assert "cuda_works|proved" not in noted.evaluate_ladder().remember
 
 
 def test_one_resource_all_held_is_reason_enough_for_a_validator_to_wait() -> None:

@@ -1,4 +1,4 @@
-"""Rung 2: the driver, whoever brought it."""
+"""Rung 2: the driver, however it was installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from fleet.domain import labels
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import ClusterPolicySnapshot, OperatorSnapshot
-from fleet.domain.telemetry import Telemetry
+from fleet.domain.snapshot.telemetry import Telemetry
 from tests.builders import make_node
 from tests.domain.readiness.world import NOW, World, operand, operator, samples, stack, swapped, telemetry, validator, without
 
@@ -57,18 +57,18 @@ def test_a_driver_of_the_image_is_proved_by_the_validator() -> None:
 def test_an_upgrade_is_waited_for_until_it_is_stuck() -> None:
     world = operator(**{labels.DRIVER_UPGRADE_STATE: "drain-required"})
     assert world.says(RUNG) == Status.WAITING
-    assert world.climb().verdict == "excluded"
-    remembered = world.climb().remember
+    assert world.evaluate_ladder().verdict == "excluded"
+    remembered = world.evaluate_ladder().remember
     assert remembered["driver_loaded|upgrading"] == NOW
     stuck = world.remembering(pending={"driver_loaded|upgrading": NOW - timedelta(minutes=61)})
-    assert (stuck.climb().verdict, stuck.climb().broken_rung) == ("not_ready", RUNG)
-    assert "stuck" in stuck.climb().reason
+    assert (stuck.evaluate_ladder().verdict, stuck.evaluate_ladder().broken_rung) == ("not_ready", RUNG)
+    assert "stuck" in stuck.evaluate_ladder().reason
 
 
 def test_a_failed_upgrade_fails_even_on_a_cordoned_node() -> None:
     world = operator(**{labels.DRIVER_UPGRADE_STATE: "upgrade-failed"})
     world = world.but(node=make_node(labels=world.node.labels, unschedulable=True))
-    assert (world.climb().verdict, world.climb().broken_rung) == ("not_ready", RUNG)
+    assert (world.evaluate_ladder().verdict, world.evaluate_ladder().broken_rung) == ("not_ready", RUNG)
 
 
 def test_nothing_that_shows_a_driver_is_unknown_and_on_a_bare_cluster_not_enabled() -> None:

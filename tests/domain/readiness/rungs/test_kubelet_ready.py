@@ -15,10 +15,10 @@ def test_a_ready_kubelet_passes() -> None:
 def test_a_kubelet_that_says_no_or_nothing_fails() -> None:
     for status in ("False", "Unknown"):
         world = operator().but(node=make_node(ready=status))
-        found = world.climb()
-        assert (found.verdict, found.broken_rung) == ("not_ready", "kubelet_ready")
-        assert found.rungs[0].evidence[0].value.startswith(status)
-        assert "kubectl describe node" in found.remedy
+        readiness = world.evaluate_ladder()
+        assert (readiness.verdict, readiness.broken_rung) == ("not_ready", "kubelet_ready")
+        assert readiness.rungs[0].evidence[0].value.startswith(status)
+        assert "kubectl describe node" in readiness.remedy
 
 
 def test_pressure_warns() -> None:
@@ -26,7 +26,7 @@ def test_pressure_warns() -> None:
     world = operator()
     world = world.but(node=make_node(conditions=conditions, labels=world.node.labels))
     assert world.says("kubelet_ready") == Status.WARN
-    assert (world.climb().verdict, world.climb().broken_rung) == ("degraded", "kubelet_ready")
+    assert (world.evaluate_ladder().verdict, world.evaluate_ladder().broken_rung) == ("degraded", "kubelet_ready")
 
 
 def test_without_conditions_it_is_unknown() -> None:

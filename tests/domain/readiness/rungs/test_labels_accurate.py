@@ -1,4 +1,4 @@
-"""Rung 6: the labels tell the truth."""
+"""Rung 6: the labels are accurate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from fleet.domain.devices import Previous
+from fleet.domain.devices.inspection import Previous
 from fleet.domain.findings import Status
 from tests.builders import H100, make_node
 from tests.domain.readiness.world import NOW, World, operand, operator, samples, stack, swapped, telemetry, without
@@ -55,7 +55,7 @@ def test_labels_from_before_the_boot_warn_once_gfd_had_its_time() -> None:
 
 
 def test_a_boot_that_was_noticed_late_makes_no_label_old() -> None:
-    """The node booted and GFD wrote while nobody looked: the stamp lies between the look before and the one behind."""
+    """The node booted and GFD wrote between two runs: its timestamp is between them, too."""
     stamp = str(int((NOW - timedelta(minutes=36)).timestamp()))
     noticed = {"booted_after": NOW - timedelta(minutes=40), "booted_at": NOW - timedelta(minutes=30)}
     assert labelled(**{"nvidia.com/gfd.timestamp": stamp}).remembering(**noticed).says(RUNG) == Status.PASS
@@ -63,13 +63,13 @@ def test_a_boot_that_was_noticed_late_makes_no_label_old() -> None:
     assert labelled(**{"nvidia.com/gfd.timestamp": old}).remembering(**noticed).says(RUNG) == Status.WARN
 
 
-def test_gfd_that_starts_anew_breaks_nothing() -> None:
+def test_a_restart_of_gfd_breaks_nothing() -> None:
     world = operator()
     bare = make_node(gfd=False, labels={k: v for k, v in world.node.labels.items() if "deploy" in k})
     previous = Previous(product=H100, products=(H100,), physical=8, capacity={"nvidia.com/gpu": 8})
     away = world.but(node=bare).remembering(previous=previous, rungs={RUNG: "pass"})
     assert away.says(RUNG) == Status.PASS
-    assert away.climb().verdict == "ready"
+    assert away.evaluate_ladder().verdict == "ready"
     assert away.remembering(rungs={RUNG: "fail"}).says(RUNG) == Status.WAITING, "what was wrong does not heal by restarting"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from fleet.domain.findings import Status
-from fleet.domain.outcomes import Outcome
-from fleet.domain.telemetry import ModelServer
+from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.telemetry import ModelServer
 from tests.builders import NODE
 from tests.domain.readiness.world import NOW, World, operator, worker
 
@@ -18,8 +18,8 @@ STARTS, SERVES = "model_server_starts", "model_serves"
 
 def serving(pod: str = "vllm-0", *, state: dict[str, Any] | None = None, **fields: Any) -> World:
     """A node with one model server; `state` is its pod's."""
-    told: dict[str, Any] = {"kind": "vllm", "ready": True, "outcome": Outcome.COLLECTED, "at": NOW}
-    server = ModelServer(node_name=NODE, namespace="team-a", pod=pod, **{**told, **fields})
+    values: dict[str, Any] = {"kind": "vllm", "ready": True, "outcome": Outcome.COLLECTED, "at": NOW}
+    server = ModelServer(node_name=NODE, namespace="team-a", pod=pod, **{**values, **fields})
     world = operator()
     return world.but(
         pods=(*world.pods, worker(pod, **(state or {}))), telemetry=msgspec.structs.replace(world.telemetry, servers=(server,))
@@ -27,8 +27,8 @@ def serving(pod: str = "vllm-0", *, state: dict[str, Any] | None = None, **field
 
 
 def loading(age: timedelta, **state: Any) -> World:
-    told = {"phase": "Running", "ready": False, "created_at": NOW - age, "started_at": NOW - age}
-    return serving(ready=False, state={**told, **state})
+    fields = {"phase": "Running", "ready": False, "created_at": NOW - age, "started_at": NOW - age}
+    return serving(ready=False, state={**fields, **state})
 
 
 def test_without_a_model_server_neither_applies() -> None:
@@ -37,7 +37,7 @@ def test_without_a_model_server_neither_applies() -> None:
 
 def test_a_ready_server_passes_the_first_and_an_answering_one_the_second() -> None:
     assert serving().says(STARTS) == Status.PASS
-    assert serving().says(SERVES) == Status.UNKNOWN, "nobody has asked it yet"
+    assert serving().says(SERVES) == Status.UNKNOWN, "it was not read yet"
     assert serving(tokens_per_s=40.0).says(SERVES) == Status.PASS
 
 
@@ -60,7 +60,7 @@ def test_requests_that_wait_while_none_runs_fail() -> None:
 
 
 def test_both_are_remembered_for_a_day() -> None:
-    noted = serving(tokens_per_s=40.0).climb().remember
+    noted = serving(tokens_per_s=40.0).evaluate_ladder().remember
     later = operator().remembering(pending=noted)
     assert later.says(STARTS) == later.says(SERVES) == Status.PASS
     old = operator().remembering(pending={name: NOW - timedelta(hours=25) for name in noted})
@@ -79,12 +79,12 @@ def test_unread_sections_leave_both_unknown() -> None:
 
 
 def test_neither_is_required_by_default() -> None:
-    assert loading(timedelta(hours=1)).climb().verdict == "ready"
+    assert loading(timedelta(hours=1)).evaluate_ladder().verdict == "ready"
 
 
-def test_what_a_server_told_before_it_fell_silent_is_no_answer() -> None:
-    """Its numbers stay on the page, with their age; nothing of them tells of now."""
+def test_the_last_answer_of_an_unreachable_server_proves_nothing() -> None:
+    """Its numbers stay on the page, with their age; they do not count as current."""
     for odd in ({"outcome": Outcome.TIMEOUT}, {"at": NOW - timedelta(minutes=10)}, {"at": None}):
         world = serving(tokens_per_s=40.0, requests_per_s=2.0, **odd)
         assert world.says(SERVES) == Status.UNKNOWN, odd
-        assert "cuda_works|proved" not in world.climb().remember, odd
+        assert "cuda_works|proved" not in world.evaluate_ladder().remember, odd

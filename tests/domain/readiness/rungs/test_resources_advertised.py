@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from fleet.domain import labels
+from fleet.domain.evaluation.subject import Policy
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import IncompletePool, ResourceSlices
-from fleet.domain.subject import Policy
 from tests.builders import make_node
 from tests.domain.readiness.world import NOW, World, operand, operator, stack, swapped, worker
 
@@ -43,10 +43,18 @@ def test_every_way_of_sharing_passes(fields: dict) -> None:
 
 def test_a_lost_card_fails_unless_the_policy_allows_partial_nodes() -> None:
     lost = offering(unhealthy=1)
-    assert (lost.climb().verdict, lost.climb().broken_rung, lost.climb().usable) == ("not_ready", RUNG, 0)
+    assert (lost.evaluate_ladder().verdict, lost.evaluate_ladder().broken_rung, lost.evaluate_ladder().usable) == (
+        "not_ready",
+        RUNG,
+        0,
+    )
     assert lost.rung(RUNG).evidence[0].value == "7 of 8, 8 predicted"
     partial = lost.but(cluster=msgspec.structs.replace(lost.cluster, default_policy=Policy(partial_nodes=True)))
-    assert (partial.climb().verdict, partial.climb().broken_rung, partial.climb().usable) == ("degraded", RUNG, 7)
+    assert (partial.evaluate_ladder().verdict, partial.evaluate_ladder().broken_rung, partial.evaluate_ladder().usable) == (
+        "degraded",
+        RUNG,
+        7,
+    )
 
 
 def test_nothing_on_offer_fails_and_is_waited_for_while_the_plugin_starts() -> None:
@@ -62,7 +70,7 @@ def test_nothing_on_offer_fails_and_is_waited_for_while_the_plugin_starts() -> N
 def test_slots_that_count_themselves_are_held_against_the_expected_cards() -> None:
     world = World(node=make_node(gpus=7, gfd=False))
     assert world.says(RUNG) == Status.FAIL
-    assert world.remembering(expected=None).says(RUNG) == Status.PASS
+    assert world.expecting(None).says(RUNG) == Status.PASS
 
 
 def test_a_mig_change_is_waited_for_until_it_is_stuck_and_a_failed_one_fails() -> None:
@@ -70,11 +78,14 @@ def test_a_mig_change_is_waited_for_until_it_is_stuck_and_a_failed_one_fails() -
     changing = {**world.node.labels, labels.MIG_CONFIG_STATE: "pending"}
     pending = world.but(node=msgspec.structs.replace(world.node, labels=changing))
     assert pending.says(RUNG) == Status.WAITING
-    assert pending.climb().verdict == "excluded"
+    assert pending.evaluate_ladder().verdict == "excluded"
     stuck = pending.remembering(pending={"resources_advertised|mig_change": NOW - timedelta(hours=2)})
-    assert (stuck.climb().verdict, stuck.climb().broken_rung) == ("not_ready", RUNG)
+    assert (stuck.evaluate_ladder().verdict, stuck.evaluate_ladder().broken_rung) == ("not_ready", RUNG)
     failed = {**world.node.labels, labels.MIG_CONFIG_STATE: "failed"}
     assert world.but(node=msgspec.structs.replace(world.node, labels=failed)).says(RUNG) == Status.FAIL
+    left_paused = {**failed, "nvidia.com/gpu.deploy.device-plugin": labels.PAUSED_FOR_MIG_CHANGE}
+    given_up = world.but(node=msgspec.structs.replace(world.node, labels=left_paused)).evaluate_ladder()
+    assert (given_up.verdict, given_up.broken_rung) == ("not_ready", RUNG), "the layout is no longer being changed"
 
 
 def test_a_zombie_node_that_refuses_the_pods_it_was_given_fails() -> None:

@@ -1,0 +1,1 @@
+"""What every resource shares: authentication, permissions, lists, pages, query parameters, formats and errors."""

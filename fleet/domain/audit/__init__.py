@@ -1,0 +1,1 @@
+"""What an audit entry says in words: its sentence, and what changed."""

@@ -1,0 +1,261 @@
+"""Requirements of a class on each of its pools, shared by headroom and manifests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
+from fleet.domain.devices.mig import canonical
+from fleet.domain.label_selectors import Requirement, matches
+from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
+from fleet.domain.placement.fleet import Fleet, Shape
+from fleet.domain.placement.matching import static_reasons
+from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode, slot_mode
+from fleet.domain.placement.requirement import GOOD, PodRequirement, Toleration, version
+from fleet.domain.pools.identity import KEYS, POOL_LABEL, Identity, Term, by_labels, identify, pool_term
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.snapshot import Taint
+
+_DRIVER_MAJOR = labels.DRIVER_VERSION_PARTS[0]
+_CUDA_MAJOR = labels.CUDA_VERSION_PARTS[0]
+_ANYWHERE = (Toleration("", "Exists"),)
+
+
+class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
+    """One class in one of its pools."""
+
+    class_spec: ClassSpec
+    pool: PoolSpec
+    resource: str
+    """Name under which the pool advertises such slots; of a DRA pool the device class."""
+    dra: bool
+    """Whether it is requested through a resource claim instead of a resource name."""
+    requirement: PodRequirement
+    warnings: tuple[str, ...] = ()
+    """Ambiguities of the labels, a sentence each."""
+    strays: tuple[PlacementNode, ...] = ()
+    """Nodes that do not match the class and that the scheduler would still use for it."""
+    problem: str = ""
+    """Why no node of the pool can meet the class; empty where some can."""
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Returns the node selector terms of the required affinity: one per label dialect, ORed. Never empty."""
+        return self.requirement.terms
+
+    @property
+    def place(self) -> tuple[Term, ...]:
+        """Returns the minimal terms of a pod that stays in the pool.
+
+        The other terms also exclude what the class does not want.
+        """
+        if by_labels(self.pool.selector):
+            return (self.pool.selector.labels,)
+        positive = [tuple(item for item in term if item.operator not in ("notin", "absent")) for term in self.terms]
+        return tuple(dict.fromkeys(positive))
+
+
+def label_keys(pools: Iterable[PoolSpec]) -> frozenset[str]:
+    """Returns every label that requirements on these pools may use: the grouping of a Fleet."""
+    own = [label.key for pool in pools for label in pool.selector.labels]
+    return frozenset([*own, *KEYS, labels.GPU_MEMORY, _DRIVER_MAJOR, _CUDA_MAJOR, labels.GPU_CLIQUE])
+
+
+def class_in_pools(class_spec: ClassSpec, pools: Sequence[PoolSpec], fleet: Fleet) -> tuple[ClassInPool, ...]:
+    """Returns the class in each of its pools, in its order of preference. Unknown slugs are left out."""
+    by_slug = {pool.slug: pool for pool in pools}
+    return tuple(class_in_pool(class_spec, by_slug[slug], fleet) for slug in class_spec.pools if slug in by_slug)
+
+
+def class_in_pool(class_spec: ClassSpec, pool: PoolSpec, fleet: Fleet) -> ClassInPool:
+    """Returns the class in this pool. `fleet` contains all nodes with their pools, grouped by `label_keys`.
+
+    The affinity identifies the pool by labels that its nodes have, whatever other nodes exist today: pods of a manifest copied
+    earlier must not be scheduled on a node that joins tomorrow. Members that no term selects are not counted.
+    """
+    members = fleet.of_pool(pool.slug)
+    resource, dra, problem = _resource(class_spec, pool, members)
+    wished = PodRequirement(
+        resources=((resource, class_spec.slots_per_pod), *class_spec.other_requests),
+        pods=class_spec.nodes,
+        domain=labels.GPU_CLIQUE if class_spec.topology == NVLINK_DOMAIN else "",
+        pool=pool.slug,
+        products=class_spec.products,
+        modes=(class_spec.isolation,),
+        profile=class_spec.profile,
+        min_memory_mib=class_spec.min_memory_mib,
+        min_driver=class_spec.min_driver,
+        min_cuda=class_spec.min_cuda,
+        nvlink=class_spec.topology == NVLINK and not pool.policy.nvlink,
+        tolerations=_ANYWHERE,
+    )
+    wanted = [shape for shape in members if not static_reasons(wished, shape.node) and _offers(shape, resource)]
+    nodes = [node for shape in wanted for node in shape.nodes]
+    tolerations, warnings = _tolerations(pool, nodes)
+    terms, strays, more_warnings = _affinity(class_spec, pool, wished, wanted, tolerations, fleet)
+    own = ((CLASS_LABEL, class_spec.slug), (NAME_LABEL, ""))  # every workload of the class has a name of its own
+    requirement = msgspec.structs.replace(wished, terms=terms, tolerations=tolerations, verdicts=GOOD, labels=own)
+    if members and not wanted and not problem:
+        (reason, _), *_ = Counter(
+            reason.text for shape in members for reason in static_reasons(wished, shape.node)[:1] for _ in shape.nodes
+        ).most_common(1) or [(f"It does not offer {resource}.", 0)]
+        problem = f"No node of pool {pool.slug} matches the class. {reason}"
+    return ClassInPool(
+        class_spec=class_spec,
+        pool=pool,
+        resource=resource,
+        dra=dra,
+        requirement=requirement,
+        warnings=(*more_warnings, *warnings),
+        strays=strays,
+        problem=problem,
+    )
+
+
+def _resource(class_spec: ClassSpec, pool: PoolSpec, members: Sequence[Shape]) -> tuple[str, bool, str]:
+    """Returns the resource that advertises most such slots in the pool, whether it is a DRA device class, and problems."""
+    result: Counter[tuple[str, bool]] = Counter()
+    for shape in members:
+        node = shape.node
+        if class_spec.products and node.product not in class_spec.products:
+            continue
+        for slots in node.resources:
+            if slot_mode(node, slots) != class_spec.isolation:
+                continue
+            if class_spec.profile and canonical(slots.profile) != canonical(class_spec.profile):
+                continue
+            offered = max(slots.capacity or 0, slots.predicted or 0)
+            if offered:
+                result[slots.name, slots.kind.startswith("dra-")] += offered * len(shape.nodes)
+    if result:
+        # With equal numbers the name decides, so that two looks at the same fleet write the same manifest.
+        (name, dra), _ = min(result.items(), key=lambda row: (-row[1], row[0]))
+        return name, dra, ""
+    guess = labels.NVIDIA_GPU
+    if class_spec.isolation == MIG:
+        guess = labels.NVIDIA_MIG_PREFIX + canonical(class_spec.profile).replace("+", ".")
+    return guess, False, f"No node of pool {pool.slug} offers such slots." if members else f"Pool {pool.slug} has no nodes."
+
+
+def _offers(shape: Shape, resource: str) -> bool:
+    slots = shape.node.slots(resource)
+    return slots is not None and bool(slots.capacity or slots.predicted)
+
+
+def _tolerations(pool: PoolSpec, nodes: Sequence[PlacementNode]) -> tuple[tuple[Toleration, ...], tuple[str, ...]]:
+    """Returns the tolerations and a sentence for each taint that not all nodes have.
+
+    The taints that the pool's policy names; without such a policy, the union of what its nodes carry for longer than a moment.
+    """
+    if pool.policy.taints:
+        taints: dict[Taint, list[PlacementNode]] = {taint: list(nodes) for taint in pool.policy.taints}
+    else:
+        taints = {}
+        for node in nodes:
+            for taint in node.taints:
+                if taint.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(taint.key):
+                    taints.setdefault(taint, []).append(node)
+    kept_out = {taint: carriers for taint, carriers in taints.items() if taint.effect != "PreferNoSchedule"}
+    warnings = [
+        f"Only {carriers[0].name if len(carriers) == 1 else f'{len(carriers)} of {len(nodes)} nodes'} "
+        f"of pool {pool.slug} {'has' if len(carriers) == 1 else 'have'} the taint {_written(taint)}: pods tolerate it."
+        for taint, carriers in kept_out.items()
+        if len(carriers) < len(nodes)
+    ]
+    order = sorted(kept_out, key=lambda taint: (taint.key, taint.value, taint.effect))
+    named = pool.policy.taints and [taint for taint in pool.policy.taints if taint in kept_out]
+    return tuple(dict.fromkeys([*(tolerate(taint) for taint in named or order), *pool.policy.tolerations])), tuple(warnings)
+
+
+def _written(taint: Taint) -> str:
+    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
+
+
+def tolerate(taint: Taint) -> Toleration:
+    """Returns the toleration for exactly this taint."""
+    return Toleration(taint.key, "Equal" if taint.value else "Exists", taint.value, taint.effect)
+
+
+def _affinity(
+    class_spec: ClassSpec,
+    pool: PoolSpec,
+    wished: PodRequirement,
+    wanted: Sequence[Shape],
+    tolerations: Sequence[Toleration],
+    fleet: Fleet,
+) -> tuple[tuple[Term, ...], tuple[PlacementNode, ...], tuple[str, ...]]:
+    """Returns the terms, the nodes that they cannot keep out, and a sentence for each thing that labels cannot do here."""
+    nodes = [node for shape in wanted for node in shape.nodes]
+    minimums = _minimums(class_spec, wished.resources[0][0])
+
+    def identity(*, products: bool) -> Identity:
+        return identify(pool, nodes, isolation=class_spec.isolation, products=products, more=minimums)
+
+    # Labels of the pool's selector identify it; the product is added where the class is narrower, or where others pass as well.
+    # Under the strategy single, slices have the name of whole GPUs: only the product label distinguishes them.
+    single = class_spec.isolation == MIG and wished.resources[0][0] == labels.NVIDIA_GPU
+    result = identity(products=bool(class_spec.products) or single)
+    if list(_strays(wished, wanted, tolerations, fleet, result.terms)):
+        result = identity(products=True)
+    strays = list(_strays(wished, wanted, tolerations, fleet, result.terms))
+    warnings = []
+    if result.unselected:
+        warnings.append(
+            f"{_named(result.unselected)} of pool {pool.slug} cannot be selected by label and "
+            f"{'is' if len(result.unselected) == 1 else 'are'} not counted. Add the label {POOL_LABEL}={pool.slug}."
+        )
+    outside = tuple(node for shape in strays for node in shape.nodes)
+    if outside:
+        warnings.append(
+            f"Labels cannot tell {_named(outside)} from pool {pool.slug}: pods of this class may land there. "
+            f"Add the label {POOL_LABEL}={pool.slug} to the nodes of the pool."
+        )
+    return result.terms or (pool_term(pool.slug),), outside, tuple(warnings)
+
+
+def _named(nodes: Sequence[PlacementNode]) -> str:
+    return nodes[0].name if len(nodes) == 1 else f"{len(nodes)} nodes ({nodes[0].name} and others)"
+
+
+def _minimums(class_spec: ClassSpec, resource: str) -> Term:
+    """Returns what the class asks as minimum, in the labels of GPU feature discovery."""
+    numbers: list[tuple[str, int]] = []
+    if class_spec.min_memory_mib and (class_spec.isolation in (FULL, TIME_SLICED) or resource == labels.NVIDIA_GPU):
+        numbers.append((labels.GPU_MEMORY, class_spec.min_memory_mib))
+    for key, text in ((_DRIVER_MAJOR, class_spec.min_driver), (_CUDA_MAJOR, class_spec.min_cuda)):
+        least = version(text) if text else None
+        if least:
+            numbers.append((key, least[0]))
+    return tuple(Requirement(key, "gt", (str(number - 1),)) for key, number in numbers)
+
+
+def _strays(
+    wished: PodRequirement,
+    wanted: Sequence[Shape],
+    tolerations: Sequence[Toleration],
+    fleet: Fleet,
+    terms: Sequence[Term],
+) -> Iterator[Shape]:
+    """Yields shapes in the pool's clusters where the scheduler would put such a pod although they do not match the class."""
+    if not wanted:
+        return
+    clusters = {shape.node.cluster for shape in wanted}
+    ours = {id(shape) for shape in wanted}
+    resource = wished.resources[0][0]
+    for shape in fleet.offering(resource):
+        node = shape.node
+        if id(shape) in ours or node.cluster not in clusters or not any(matches(term, node.labels) for term in terms):
+            continue
+        kept_out = any(
+            taint.effect in ("NoSchedule", "NoExecute")
+            and not labels.is_transient_taint(taint.key)
+            and taint.key != labels.TAINT_UNSCHEDULABLE
+            and not any(toleration.tolerates(taint) for toleration in tolerations)
+            for taint in node.taints
+        )
+        if not kept_out:
+            yield shape

@@ -1,0 +1,43 @@
+"""Input of device inspection: one node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fleet.domain.devices.measured_gpus import MeasuredGpu
+from fleet.domain.devices.previous import Previous
+from fleet.domain.snapshot import (
+    DevicePluginConfigs,
+    DraAllocation,
+    DraDevice,
+    IncompletePool,
+    NodeSnapshot,
+    OperatorSnapshot,
+    PodSnapshot,
+)
+from fleet.domain.snapshot.dra import CounterSet
+
+
+class NodeInputs(msgspec.Struct, frozen=True, kw_only=True):
+    """One node with every section of the snapshot that concerns its GPUs. None: the section was not read."""
+
+    node: NodeSnapshot
+    pods: Sequence[PodSnapshot] | None = None
+    """Those of this node."""
+    plugin: DevicePluginConfigs | None = None
+    devices: Sequence[DraDevice] | None = None
+    """May contain other nodes' devices; the fewer the faster. The same holds for `allocations` and `incomplete_pools`."""
+    allocations: Sequence[DraAllocation] | None = None
+    incomplete_pools: Sequence[IncompletePool] = ()
+    counter_sets: Sequence[CounterSet] = ()
+    """Shared counters of DRA pools; may contain other nodes' too."""
+    taint_rules_known: bool = True
+    """Whether DeviceTaintRules were read, whose taints the devices then have; else nothing of DRA is known to be free."""
+    previous: Previous | None = None
+    """State of the previous run; replaces GFD's labels while GFD rewrites them."""
+    operator: OperatorSnapshot | None = None
+    """The GPU stack's own objects: whether the driver is managed, and an upgrade moves on."""
+    measured_gpus: Sequence[MeasuredGpu] = ()
+    """GPUs that telemetry reports."""

@@ -1,0 +1,275 @@
+"""Evaluates a cluster's snapshot: inspects devices, runs the health and lint rules, and evaluates each node's ladder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.devices.detection import gpu_evidence, machine_type, node_of, zone
+from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
+from fleet.domain.devices.measured_gpus import see
+from fleet.domain.dra.taints import join
+from fleet.domain.evaluation import expected, rules
+from fleet.domain.evaluation.figures import NodeFigures, node_figures
+from fleet.domain.evaluation.subject import ClusterContext, ClusterHistory, ClusterStack, NodeHistory, NodeReports, NodeSubject
+from fleet.domain.findings import RuleResult
+from fleet.domain.health import events
+from fleet.domain.health.rules import CLUSTER_RULES as HEALTH_CLUSTER_RULES
+from fleet.domain.health.rules import RULES as HEALTH_RULES
+from fleet.domain.history.facts import Facts, node_facts, stack_states
+from fleet.domain.lint.rules import CLUSTER_RULES as LINT_CLUSTER_RULES
+from fleet.domain.lint.rules import RULES as LINT_RULES
+from fleet.domain.readiness.ladder import evaluate_ladder
+from fleet.domain.readiness.types import Readiness
+from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
+
+T = TypeVar("T")
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class NodeEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluation of one GPU node, as it is stored."""
+
+    node: NodeSnapshot
+    devices: NodeDevices
+    pods: tuple[PodSnapshot, ...]
+    dra_devices: tuple[DraDevice, ...]
+    allocations: tuple[DraAllocation, ...]
+    stack: dict[str, str]
+    facts: Facts
+    kubelet_ready: bool | None
+    figures: NodeFigures
+    """Every figure of the node that is shown."""
+    most_seen: int | None
+    """Most physical GPUs ever counted on it: the expected number of other nodes of its type follows from it."""
+    reason: str
+    readiness: Readiness
+    results: tuple[RuleResult, ...]
+    """Result of every health and lint rule for this node."""
+    pending: dict[str, datetime]
+    """Findings that have not lasted long enough: `rule|key` to the moment since which they are present."""
+    fingerprint: str
+    pods_fingerprint: str
+
+
+class ClusterEvaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """Evaluation of one snapshot."""
+
+    nodes: tuple[NodeEvaluation, ...] = ()
+    results: tuple[RuleResult, ...] = ()
+    """Results of the rules over the whole cluster."""
+
+
+def evaluate(snapshot: ClusterSnapshot, history: ClusterHistory | None = None) -> ClusterEvaluation:
+    """Returns the evaluation of every GPU node of the snapshot, in its order.
+
+    A node whose GPUs are declared absent is left out.
+    """
+    known = history or ClusterHistory()
+    subjects = [msgspec.structs.replace(subject, devices=_inspect(subject)) for subject in _subjects(snapshot, known)]
+    most_seen = [_most_seen(subject) for subject in subjects]
+    subjects = _with_expected(subjects, most_seen, known)
+    return ClusterEvaluation(
+        nodes=tuple(_evaluate_node(subject, most) for subject, most in zip(subjects, most_seen, strict=True)),
+        results=(*rules.run_cluster(HEALTH_CLUSTER_RULES, subjects), *rules.run_cluster(LINT_CLUSTER_RULES, subjects)),
+    )
+
+
+def _most_seen(subject: NodeSubject) -> int | None:
+    known = _sharing_is_known(subject)
+    return expected.most_seen(subject.node, subject.devices, subject.history, sharing_is_known=known)
+
+
+def _sharing_is_known(subject: NodeSubject) -> bool:
+    return subject.snapshot.section("device_plugin_config").complete
+
+
+def _with_expected(
+    subjects: Sequence[NodeSubject], most_seen: Sequence[int | None], history: ClusterHistory
+) -> list[NodeSubject]:
+    """Returns the subjects with their expected number of physical GPUs.
+
+    It is learned from all nodes of a shape, this run included.
+    """
+    in_snapshot = {subject.node.uid for subject in subjects}
+    seen = [(node.machine_type, node.product, node.most_seen) for uid, node in history.nodes.items() if uid not in in_snapshot]
+    seen += [
+        (machine_type(subject.node.labels), subject.devices.product, count)
+        for subject, count in zip(subjects, most_seen, strict=True)
+    ]
+    by_shape = expected.most_seen_by_shape(history.most_seen_elsewhere, seen)
+    filled = []
+    for subject, most in zip(subjects, most_seen, strict=True):
+        declared = _declared(subject.node, history, subject.devices.product)
+        known = msgspec.structs.replace(subject.history, declared=declared)
+        gpus = expected.expected_gpus(
+            subject.node, subject.devices, known, most=most, by_shape=by_shape, sharing_is_known=_sharing_is_known(subject)
+        )
+        known = msgspec.structs.replace(known, expected=gpus.count, expected_source=gpus.source)
+        filled.append(msgspec.structs.replace(subject, history=known))
+    return filled
+
+
+def _previous(node: NodeSnapshot, history: ClusterHistory) -> NodeHistory:
+    """The node's history with what is declared of it, as far as its product is known before inspection."""
+    known = history.of(node.uid)
+    return msgspec.structs.replace(known, declared=_declared(node, history, known.product))
+
+
+def _declared(node: NodeSnapshot, history: ClusterHistory, product: str) -> int | None:
+    return expected.declared_gpus(history.declarations, node.name, machine_type(node.labels), product)
+
+
+def _subjects(snapshot: ClusterSnapshot, history: ClusterHistory) -> Iterator[NodeSubject]:
+    """Yields each GPU node with what is known of it before its devices are inspected."""
+    cluster = ClusterContext(snapshot=snapshot, history=history, stack=_stack(snapshot), reports=_reports(snapshot))
+    for node in snapshot.nodes:
+        if node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(node, cluster.of(node.name).dra_devices):
+            continue
+        yield NodeSubject(
+            node=node,
+            devices=NOT_INSPECTED,
+            history=_previous(node, history),
+            policy=history.policy(node.uid),
+            cluster=cluster,
+        )
+
+
+def _reports(snapshot: ClusterSnapshot) -> dict[str, NodeReports]:
+    """Returns what the snapshot says about each of its nodes, by name."""
+    pods = _by_node(snapshot.pods, lambda pod: pod.node_name)
+    classes = snapshot.device_classes if snapshot.knows("device_classes") else None
+    devices = _by_node(join(snapshot.slices.devices, snapshot.taint_rules, classes), node_of)
+    allocations = _allocations_by_node(snapshot)
+    samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
+    exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
+    servers = _by_node(snapshot.telemetry.servers, lambda server: server.node_name)
+    by_node = _by_node(snapshot.events, lambda event: event.node_name)
+    return {
+        node.name: NodeReports(
+            pods=tuple(pods[node.name]),
+            dra_devices=tuple(devices[node.name]),
+            allocations=tuple(allocations[node.name]),
+            samples=tuple(samples[node.name]),
+            exporters=tuple(exporters[node.name]),
+            servers=tuple(servers[node.name]),
+            events=events.of_node(node, by_node[node.name]),
+        )
+        for node in snapshot.nodes
+    }
+
+
+def _stack(snapshot: ClusterSnapshot) -> ClusterStack:
+    parts = {pod.component for pod in snapshot.pods} | {daemons.component for daemons in snapshot.operator.daemonsets}
+    return ClusterStack(
+        components=frozenset(parts - {""}),
+        gfd_labels=any(labels.GPU_PRODUCT in node.labels for node in snapshot.nodes),
+        telemetry=bool(snapshot.telemetry.exporters or snapshot.telemetry.samples),
+    )
+
+
+NOT_INSPECTED = inspect(NodeInputs(node=NodeSnapshot(name="", uid=""), pods=None, plugin=None, devices=None, allocations=None))
+
+
+def _by_node(row: Iterable[T], node_of: Callable[[T], str]) -> dict[str, list[T]]:
+    result: dict[str, list[T]] = defaultdict(list)
+    for thing in row:
+        result[node_of(thing)].append(thing)
+    return result
+
+
+def _allocations_by_node(snapshot: ClusterSnapshot) -> dict[str, list[DraAllocation]]:
+    node_of_pool = {(device.driver, device.pool): node_of(device) for device in snapshot.slices.devices}
+    of_device = {(device.driver, device.pool, device.name): node_of(device) for device in snapshot.slices.devices}
+
+    def node_of_allocation(held: DraAllocation) -> str:
+        # a device that is no longer advertised belongs to its pool's node any more is of its pool's node
+        return of_device.get((held.driver, held.pool, held.device)) or node_of_pool.get((held.driver, held.pool), "")
+
+    return _by_node(snapshot.allocations, node_of_allocation)
+
+
+def _inspect(subject: NodeSubject) -> NodeDevices:
+    snapshot, node = subject.snapshot, subject.node
+    return inspect(
+        NodeInputs(
+            node=node,
+            pods=subject.pods if snapshot.knows("pods") else None,
+            plugin=snapshot.device_plugin if snapshot.knows("device_plugin_config") else None,
+            devices=subject.dra_devices if snapshot.knows("resource_slices") else None,
+            allocations=subject.allocations if snapshot.knows("resource_claims") else None,
+            counter_sets=snapshot.slices.counter_sets if subject.dra_devices else (),
+            taint_rules_known=snapshot.knows("device_taint_rules"),
+            incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if node_of(pool) == node.name],
+            previous=subject.history.previous,
+            operator=snapshot.operator if snapshot.knows("operator") else None,
+            measured_gpus=see(
+                subject.samples,
+                subject.history.samples,
+                subject.history.known_uuids,
+                subject.history.declared,
+            ),
+        )
+    )
+
+
+def _evaluate_node(subject: NodeSubject, most_seen: int | None) -> NodeEvaluation:
+    node, inspected = subject.node, subject.devices
+    ready = next((c.status for c in node.conditions if c.type == "Ready"), None)
+    kubelet_ready = None if ready is None else ready == "True"
+    stack = stack_states(subject.pods)
+    facts = node_facts(node, subject.dra_devices, stack)
+    health, pending = rules.settle(rules.run(HEALTH_RULES, subject), subject)
+    lint, more_pending = rules.settle(rules.run(LINT_RULES, subject), subject)
+    readiness = evaluate_ladder(subject, health)
+    results, reasons = (*health, *lint), [c.reason for c in node.conditions]
+    figures = node_figures(
+        inspected,
+        readiness,
+        expected.ExpectedGpus(count=subject.history.expected, source=subject.history.expected_source),
+        state=_state(node, inspected, kubelet_ready),
+        place=(machine_type(node.labels), zone(node.labels)),
+        kubelet_ready=kubelet_ready,
+        schedulable=not node.unschedulable,
+    )
+    return NodeEvaluation(
+        node=node,
+        devices=inspected,
+        pods=subject.pods,
+        dra_devices=subject.dra_devices,
+        allocations=subject.allocations,
+        stack=stack,
+        facts=facts,
+        kubelet_ready=kubelet_ready,
+        figures=figures,
+        most_seen=most_seen,
+        reason=inspected.reason,
+        readiness=readiness,
+        results=results,
+        pending=pending | more_pending | readiness.remember,
+        # Findings that have not lasted long enough comes and goes with every look: it is remembered without being a change.
+        fingerprint=fingerprint(
+            facts, inspected, figures, most_seen, reasons, subject.allocations, readiness, rules.findings(results)
+        ),
+        pods_fingerprint=fingerprint(sorted(subject.pods, key=lambda pod: pod.uid)),
+    )
+
+
+def _state(node: NodeSnapshot, inspected: NodeDevices, kubelet_ready: bool | None) -> str:
+    if node.unschedulable:
+        return "cordoned"
+    if kubelet_ready is None:
+        return "unknown"
+    return inspected.advertised if kubelet_ready else "not_ready"
+
+
+def fingerprint(*facts: object) -> str:
+    """Returns 16 bytes in hexadecimal over any structs, equal exactly where the facts are equal."""
+    return hashlib.blake2b(b"\0".join(_encode(fact) for fact in facts), digest_size=16).hexdigest()

@@ -1,0 +1,83 @@
+"""The five numbers of a node or of a sum of nodes, and which of them differ from what they should be.
+
+In: figures of a node, or sums over nodes. Out: a Capacity: physical GPUs, slots, allocatable, requested and free slots.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from fleet.domain.devices.slots import ResourceSlots, Slots, add
+from fleet.domain.evaluation.figures import NodeFigures
+
+
+class Capacity(msgspec.Struct, frozen=True, kw_only=True):
+    """Physical GPUs and slots. None is unknown."""
+
+    physical: int | None = None
+    slots: int | None = None
+    allocatable: int | None = None
+    requested: int | None = None
+    free: int | None = None
+    expected: int | None = None
+    """Physical GPUs that should be there."""
+    predicted: int | None = None
+    """Slots that should be there, by devices and replicas."""
+    slot_noun: str = "slots"
+
+    @property
+    def off(self) -> tuple[str, ...]:
+        """Returns the names of the numbers that differ from what they should be; unknown numbers do not."""
+        wrong = {
+            "physical": is_below(self.physical, self.expected),
+            "slots": is_below(self.slots, self.predicted),
+            "allocatable": is_below(self.allocatable, self.predicted) or is_below(self.allocatable, self.slots),
+            "requested": is_below(self.allocatable, self.requested),
+            "free": is_below(self.free, 0),
+        }
+        return tuple(name for name, differs in wrong.items() if differs)
+
+
+def is_below(figure: int | None, limit: int | None) -> bool:
+    """Returns whether a figure is lower than its limit; False where either is unknown."""
+    return figure is not None and limit is not None and figure < limit
+
+
+def capacity_of(physical: int | None, expected: int | None, slots: Slots) -> Capacity:
+    """Returns the capacity of a sum of nodes. Sums have no predicted slots: modes differ from node to node."""
+    return Capacity(
+        physical=physical,
+        slots=slots.capacity,
+        allocatable=slots.allocatable,
+        requested=slots.requested,
+        free=slots.free,
+        expected=expected,
+    )
+
+
+def node_capacity(figures: NodeFigures) -> Capacity:
+    """Returns the capacity of one node."""
+    counted = [resource.predicted for resource in figures.resources if resource.capacity or resource.predicted]
+    return msgspec.structs.replace(
+        capacity_of(figures.physical, figures.expected, figures.slots),
+        predicted=add(counted) if counted else None,
+        slot_noun=slot_noun(figures.partitioning, figures.sharing),
+    )
+
+
+def slot_noun(partitioning: str, sharing: str) -> str:
+    """Returns what the slots of such nodes are called: `slots` (whole GPUs), `MIG slots` or `shared slots`."""
+    if sharing in ("time-slicing", "mps"):
+        return "shared slots"
+    return "MIG slots" if partitioning.startswith("mig") else "slots"
+
+
+def resource_capacity(resource: ResourceSlots) -> Capacity:
+    """Returns the capacity of one resource of a node."""
+    return Capacity(
+        slots=resource.capacity,
+        allocatable=resource.allocatable,
+        requested=resource.requested,
+        free=resource.free,
+        predicted=resource.predicted,
+    )

@@ -1,0 +1,184 @@
+"""How a pool is expressed in labels that its nodes carry: one node selector term per label dialect, ORed by the scheduler.
+
+A term names the pool, not the nodes that happen to be outside today: a node that joins the cluster tomorrow with the same
+resource must not receive pods of the pool. Labels of single nodes are never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from fleet.domain import labels
+from fleet.domain.label_selectors import Requirement, matches
+from fleet.domain.placement.nodes import FULL, MIG, MPS, TIME_SLICED, PlacementNode
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.pools.selection import PoolSelector
+
+POOL_LABEL = "muster.dev/pool"
+Term = tuple[Requirement, ...]
+PRODUCTS = (labels.GPU_PRODUCT, labels.AMD_PRODUCT, labels.INTEL_PRODUCT, labels.GAUDI_PRODUCT)
+ACCELERATORS = (
+    labels.GKE_ACCELERATOR,
+    labels.AKS_ACCELERATOR,
+    labels.AWS_ACCELERATOR,
+    *(prefix + "name" for prefix in labels.KARPENTER_GPU_PREFIXES),
+)
+DIALECTS: tuple[tuple[str, ...], ...] = (
+    (POOL_LABEL,),
+    PRODUCTS,
+    ACCELERATORS,
+    labels.NODE_POOL_LABELS,
+    (labels.INSTANCE_TYPE, labels.INSTANCE_TYPE_OLD),
+)
+"""Label keys that identify a kind of node, the most specific dialect first: Muster's own label, discovery, cloud, node pool."""
+_MOST_NAMES = 20
+SHARING_KEYS = (
+    labels.GPU_SHARING_STRATEGY,
+    labels.GPU_REPLICAS,
+    labels.GPU_SLICES_GI,
+    labels.GKE_SHARING_STRATEGY,
+    labels.GKE_PARTITION_SIZE,
+)
+KEYS = frozenset([key for dialect in DIALECTS for key in dialect] + list(SHARING_KEYS))
+"""Labels that a term may use besides the pool's own selector: the grouping of a Fleet."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """A pool in labels. Without terms, no label of its nodes identifies it."""
+
+    terms: tuple[Term, ...]
+    unselected: tuple[PlacementNode, ...]
+    """Members that no term selects."""
+
+
+def identify(
+    pool: PoolSpec, nodes: Sequence[PlacementNode], *, isolation: str = "", products: bool = False, more: Term = ()
+) -> Identity:
+    """Returns the terms that select `nodes` of the pool.
+
+    `isolation` adds what keeps other sharing modes out, `products` asks for the product even where labels of the pool's selector
+    identify it, `more` are requirements that hold for a term if they hold for all of its nodes (a minimum driver).
+    """
+    own = pool.selector.labels
+    terms: dict[Term, None] = {}
+    rest = list(nodes)
+    if by_labels(pool.selector) and not products:
+        for group in _by(_guards_of(isolation), rest):
+            terms[_term(own, group, isolation, more)] = None
+        rest = []
+    for dialect in DIALECTS:
+        for key in dialect:
+            carriers = [node for node in rest if _carries(node, key, pool.slug)]
+            # Pods of one term share its guards: nodes for which other guards hold get a term of their own.
+            for group in _by(_guards_of(isolation), carriers):
+                values = tuple(sorted({node.labels[key] for node in group}))
+                terms[_term((*own, Requirement(key, "in", values)), group, isolation, more)] = None
+            rest = [node for node in rest if not _carries(node, key, pool.slug)]
+    return Identity(terms=tuple(terms), unselected=tuple(rest))
+
+
+def by_labels(selector: PoolSelector) -> bool:
+    """Returns whether the labels of the selector alone decide which nodes are in the pool."""
+    return bool(selector.labels) and not (selector.products or selector.partitioning)
+
+
+def pool_term(slug: str) -> Term:
+    """Returns the term over Muster's own label: what a manifest selects where nothing else identifies the pool."""
+    return (Requirement(POOL_LABEL, "in", (slug,)),)
+
+
+def _carries(node: PlacementNode, key: str, slug: str) -> bool:
+    value = node.labels.get(key)
+    return value == slug if key == POOL_LABEL else bool(value)
+
+
+def _term(start: Iterable[Requirement], group: Sequence[PlacementNode], isolation: str, more: Term) -> Term:
+    wanted = [*_guards_of(isolation), *more]
+    kept = [item for item in wanted if all(matches((item,), node.labels) for node in group)]
+    if isolation == TIME_SLICED:
+        kept += _replicas(group)
+    return tuple(dict.fromkeys([*start, *kept]))
+
+
+def _guards_of(isolation: str) -> tuple[Requirement, ...]:
+    """Returns the requirements that a node of this isolation meets and one of another does not.
+
+    NotIn also holds without a label.
+    """
+    if isolation == FULL:
+        return (
+            Requirement(labels.GPU_SHARING_STRATEGY, "notin", ("mps", "time-slicing")),
+            Requirement(labels.GPU_SLICES_GI, "absent"),
+            Requirement(labels.GKE_SHARING_STRATEGY, "notin", ("mps", "time-sharing")),
+            Requirement(labels.GKE_PARTITION_SIZE, "absent"),
+        )
+    if isolation == MIG:
+        return (
+            Requirement(labels.GPU_SHARING_STRATEGY, "notin", ("mps", "time-slicing")),
+            Requirement(labels.GKE_SHARING_STRATEGY, "notin", ("mps", "time-sharing")),
+        )
+    if isolation == TIME_SLICED:
+        return (
+            Requirement(labels.GPU_SHARING_STRATEGY, "in", ("time-slicing",)),
+            Requirement(labels.GKE_SHARING_STRATEGY, "in", ("time-sharing",)),
+        )
+    if isolation == MPS:
+        return (
+            Requirement(labels.GPU_SHARING_STRATEGY, "in", ("mps",)),
+            Requirement(labels.GKE_SHARING_STRATEGY, "in", ("mps",)),
+        )
+    return ()
+
+
+def _replicas(group: Sequence[PlacementNode]) -> list[Requirement]:
+    values = {node.labels.get(labels.GPU_REPLICAS, "") for node in group}
+    return [] if "" in values else [Requirement(labels.GPU_REPLICAS, "in", tuple(sorted(values)))]
+
+
+def _by(guards: Sequence[Requirement], nodes: Sequence[PlacementNode]) -> list[list[PlacementNode]]:
+    """Returns the nodes grouped by which guards hold for them, in their order."""
+    groups: dict[tuple[bool, ...], list[PlacementNode]] = {}
+    for node in nodes:
+        groups.setdefault(tuple(matches((guard,), node.labels) for guard in guards), []).append(node)
+    return list(groups.values())
+
+
+def labelling(slug: str, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Returns (where, text to copy) for setting Muster's pool label on nodes that exist and where new ones come from."""
+    pair, line = f"{POOL_LABEL}={slug}", f"{POOL_LABEL}: {slug}"
+    path = f"/metadata/labels/{POOL_LABEL.replace('/', '~1')}"
+    return (
+        ("kubectl", f"kubectl label node {' '.join(names[:_MOST_NAMES]) or 'NODE'} {pair}"),
+        (
+            "Kustomize",
+            (
+                "patches:\n  - target:\n      kind: Node\n    patch: |-\n      - op: add\n"
+                f"        path: {path}\n        value: {slug}"
+            ),
+        ),
+        ("GKE", f"gcloud container node-pools update NODE_POOL --cluster=CLUSTER --node-labels={pair}"),
+        (
+            "EKS",
+            (
+                "aws eks update-nodegroup-config --cluster-name CLUSTER --nodegroup-name NODE_GROUP "
+                f"--labels 'addOrUpdateLabels={{{pair}}}'"
+            ),
+        ),
+        ("AKS", f"az aks nodepool update --resource-group GROUP --cluster-name CLUSTER --name NODE_POOL --labels {pair}"),
+        (
+            "Karpenter",
+            (
+                "apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata:\n  name: NODE_POOL\nspec:\n  template:\n"
+                f"    metadata:\n      labels:\n        {line}"
+            ),
+        ),
+        (
+            "OpenShift",
+            (
+                "apiVersion: machine.openshift.io/v1beta1\nkind: MachineSet\nmetadata:\n  name: MACHINE_SET\nspec:\n  template:\n"
+                f"    spec:\n      metadata:\n        labels:\n          {line}"
+            ),
+        ),
+    )

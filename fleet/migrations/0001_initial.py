@@ -1,0 +1,1240 @@
+"""The tables of Muster, with their constraints, triggers and functions."""
+
+import django.contrib.auth.models
+import django.contrib.auth.validators
+import django.contrib.postgres.constraints
+import django.contrib.postgres.fields.ranges
+import django.contrib.postgres.indexes
+import django.db.models.deletion
+import django.db.models.functions.comparison
+import django.utils.timezone
+import fleet.models.fields
+import fleet.models.tokens
+import uuid
+from django.conf import settings
+from django.db import migrations, models
+
+from fleet.migrations import _audit_chain
+
+# Partitions of one hour are created and dropped by services/recording/frames.py.
+TELEMETRY_FRAMES = """
+CREATE TABLE fleet_telemetryframe (
+    node_id bigint NOT NULL,
+    at timestamptz NOT NULL,
+    values jsonb NOT NULL,
+    PRIMARY KEY (node_id, at)
+) PARTITION BY RANGE (at)
+"""
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    # A database that has applied the six migrations of before needs nothing from this one. fleet/embedded/fitness.py refuses one
+    # that has applied some of them.
+    replaces = [
+        ('fleet', '0002_telemetry_frames'),
+        ('fleet', '0003_incidents'),
+        ('fleet', '0004_audit_chain'),
+        ('fleet', '0005_people'),
+        ('fleet', '0006_own_faults'),
+    ]
+
+    dependencies = [
+        ('auth', '0012_alter_user_first_name_max_length'),
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='TelemetryFrame',
+            fields=[
+                ('node_id', models.BigIntegerField()),
+                ('at', models.DateTimeField(primary_key=True, serialize=False)),
+                ('values', models.JSONField()),
+            ],
+            options={
+                'db_table': 'fleet_telemetryframe',
+                'managed': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='Cluster',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=253, unique=True)),
+                ('server', models.CharField(blank=True, max_length=500)),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('platform', models.TextField(blank=True)),
+                ('server_version', models.TextField(blank=True)),
+                ('node_count', models.BigIntegerField(blank=True, null=True)),
+                ('operator', models.JSONField(default=dict)),
+                ('device_plugin', models.JSONField(default=dict)),
+                ('permissions', models.JSONField(default=dict)),
+                ('incomplete_pools', models.JSONField(default=list)),
+                ('dra', models.JSONField(default=dict)),
+                ('events', models.JSONField(default=list)),
+                ('taken_at', models.DateTimeField(blank=True, null=True)),
+                ('read_at', models.DateTimeField(blank=True, null=True)),
+                ('first_read_at', models.DateTimeField(blank=True, null=True)),
+                ('sections', models.JSONField(default=list)),
+                ('section_read_at', models.JSONField(default=dict)),
+                ('outcome', models.CharField(blank=True, max_length=20)),
+                ('error', models.TextField(blank=True)),
+                ('failing_since', models.DateTimeField(blank=True, null=True)),
+                ('changes', models.BigIntegerField(default=0)),
+                ('pending_fingerprint', models.CharField(blank=True, max_length=32)),
+                ('next_due_at', models.DateTimeField(blank=True, db_index=True, null=True)),
+                ('queued_at', models.DateTimeField(blank=True, null=True)),
+                ('next_telemetry_at', models.DateTimeField(blank=True, null=True)),
+                ('telemetry_source', models.CharField(blank=True, max_length=20)),
+                ('prometheus_url', models.CharField(blank=True, max_length=500)),
+                ('prometheus_match', models.CharField(blank=True, max_length=500)),
+                ('rungs_proved', models.JSONField(default=list)),
+                ('clock_ahead_s', models.FloatField(blank=True, null=True)),
+                ('paused_until', models.DateTimeField(blank=True, null=True)),
+                ('troubled_runs', models.IntegerField(default=0)),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Delivery',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('uid', models.UUIDField(default=uuid.uuid4, editable=False)),
+                ('rule_name', models.CharField(blank=True, max_length=100)),
+                ('target_name', models.CharField(blank=True, max_length=100)),
+                ('created_at', models.DateTimeField()),
+                ('due_at', models.DateTimeField()),
+                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('sent', 'Sent'), ('failed', 'Failed'), ('suppressed', 'Suppressed')], default='waiting', max_length=20)),
+                ('tries', models.IntegerField(default=0)),
+                ('error', models.TextField(blank=True)),
+                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('held', models.BooleanField(default=False)),
+                ('is_test', models.BooleanField(default=False)),
+            ],
+            options={
+                'verbose_name_plural': 'deliveries',
+                'ordering': ['-created_at', '-id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='NotificationRule',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('enabled', models.BooleanField(default=True)),
+                ('clusters', models.JSONField(default=list)),
+                ('pools', models.JSONField(default=list)),
+                ('products', models.JSONField(default=list)),
+                ('kinds', models.JSONField(default=list)),
+                ('verdicts', models.JSONField(default=list)),
+                ('min_severity', models.CharField(default='critical', max_length=20)),
+                ('group_s', models.IntegerField(default=60)),
+                ('quiet_from', models.TimeField(blank=True, null=True)),
+                ('quiet_until', models.TimeField(blank=True, null=True)),
+                ('repeat_s', models.IntegerField(default=0)),
+                ('recoveries', models.BooleanField(default=True)),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='NotificationTarget',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True)),
+                ('kind', models.CharField(max_length=20)),
+                ('address', models.BinaryField()),
+                ('secret', models.BinaryField(blank=True, default=bytes)),
+                ('shown', models.CharField(blank=True, max_length=300)),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Pool',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=63, unique=True)),
+                ('title', models.CharField(blank=True, max_length=120)),
+                ('purpose', models.CharField(blank=True, max_length=60)),
+                ('owner', models.CharField(blank=True, max_length=120)),
+                ('spec', fleet.models.fields.FactsField(default=dict)),
+                ('managed_by', models.CharField(blank=True, max_length=200)),
+                ('created_at', models.DateTimeField()),
+                ('updated_at', models.DateTimeField()),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'ordering': ['slug'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Team',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=63, unique=True)),
+                ('name', models.CharField(max_length=120)),
+                ('namespaces', models.JSONField(default=list)),
+                ('max_replicas', models.IntegerField(blank=True, null=True)),
+                ('sso_group', models.CharField(blank=True, max_length=200)),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'ordering': ['slug'],
+            },
+        ),
+        migrations.CreateModel(
+            name='WorkloadClass',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slug', models.SlugField(max_length=63, unique=True)),
+                ('title', models.CharField(max_length=120)),
+                ('managed_by', models.CharField(blank=True, max_length=200)),
+                ('headroom', fleet.models.fields.FactsField(default=dict)),
+                ('headroom_at', models.DateTimeField(blank=True, null=True)),
+                ('placements', fleet.models.fields.FactsField(default=list)),
+                ('created_at', models.DateTimeField()),
+                ('updated_at', models.DateTimeField()),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                'verbose_name_plural': 'workload classes',
+                'ordering': ['slug'],
+            },
+        ),
+        migrations.CreateModel(
+            name='User',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('password', models.CharField(max_length=128, verbose_name='password')),
+                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
+                ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
+                ('username', models.CharField(error_messages={'unique': 'A user with that username already exists.'}, help_text='Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only.', max_length=150, unique=True, validators=[django.contrib.auth.validators.UnicodeUsernameValidator()], verbose_name='username')),
+                ('first_name', models.CharField(blank=True, max_length=150, verbose_name='first name')),
+                ('last_name', models.CharField(blank=True, max_length=150, verbose_name='last name')),
+                ('email', models.EmailField(blank=True, max_length=254, verbose_name='email address')),
+                ('is_staff', models.BooleanField(default=False, help_text='Designates whether the user can log into this admin site.', verbose_name='staff status')),
+                ('is_active', models.BooleanField(default=True, help_text='Designates whether this user should be treated as active. Unselect this instead of deleting accounts.', verbose_name='active')),
+                ('date_joined', models.DateTimeField(default=django.utils.timezone.now, verbose_name='date joined')),
+                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('developer', 'Developer'), ('operator', 'Operator'), ('admin', 'Admin')], default='viewer', max_length=20)),
+                ('groups', models.ManyToManyField(blank=True, help_text='The groups this user belongs to. A user will get all permissions granted to each of their groups.', related_name='user_set', related_query_name='user', to='auth.group', verbose_name='groups')),
+                ('user_permissions', models.ManyToManyField(blank=True, help_text='Specific permissions for this user.', related_name='user_set', related_query_name='user', to='auth.permission', verbose_name='user permissions')),
+                ('service', models.BooleanField(default=False)),
+                ('sso', models.BooleanField(default=False)),
+                ('sso_checked_at', models.DateTimeField(blank=True, null=True)),
+                ('sso_refused', models.BooleanField(default=False)),
+            ],
+            options={
+                'ordering': ['username'],
+            },
+            managers=[
+                ('objects', django.contrib.auth.models.UserManager()),
+            ],
+        ),
+        migrations.CreateModel(
+            name='AccessRequest',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('namespace', models.CharField(max_length=63)),
+                ('name', models.CharField(max_length=63)),
+                ('replicas', models.IntegerField()),
+                ('gpus', models.IntegerField(blank=True, null=True)),
+                ('purpose', models.TextField(blank=True)),
+                ('image', models.CharField(blank=True, max_length=400)),
+                ('hours', models.IntegerField(blank=True, null=True)),
+                ('state', models.CharField(choices=[('draft', 'Draft'), ('submitted', 'Submitted'), ('approved', 'Approved'), ('rejected', 'Rejected'), ('withdrawn', 'Withdrawn'), ('active', 'Active'), ('expiring', 'Expiring'), ('expired', 'Expired')], default='draft', max_length=12)),
+                ('created_at', models.DateTimeField()),
+                ('submitted_at', models.DateTimeField(blank=True, null=True)),
+                ('decided_at', models.DateTimeField(blank=True, null=True)),
+                ('automatic', models.BooleanField(default=False)),
+                ('first_pod_at', models.DateTimeField(blank=True, null=True)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('extension_until', models.DateTimeField(blank=True, null=True)),
+                ('wanted_replicas', models.IntegerField(blank=True, null=True)),
+                ('latest_check', models.JSONField(default=dict)),
+                ('decided_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='decisions', to=settings.AUTH_USER_MODEL)),
+                ('requested_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='requests', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['-created_at', '-id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='AccessRequestStep',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('kind', models.CharField(max_length=20)),
+                ('text', models.TextField(blank=True)),
+                ('detail', models.JSONField(default=dict)),
+                ('actor', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('request', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='fleet.accessrequest')),
+            ],
+            options={
+                'ordering': ['at', 'id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ClassVersion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.IntegerField()),
+                ('spec', fleet.models.fields.FactsField()),
+                ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('workload_class', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='fleet.workloadclass')),
+            ],
+            options={
+                'ordering': ['workload_class', '-number'],
+            },
+        ),
+        migrations.AddField(
+            model_name='accessrequest',
+            name='class_version',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='fleet.classversion'),
+        ),
+        migrations.CreateModel(
+            name='CompliancePeriod',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=10)),
+                ('slug', models.CharField(max_length=63)),
+                ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField()),
+                ('state', models.CharField(max_length=10)),
+                ('violations', models.JSONField(default=list)),
+            ],
+            options={
+                'ordering': ['-period'],
+                'indexes': [models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['kind', 'slug'], name='compliance_current'), models.Index(models.Func(models.F('period'), function='lower'), name='compliance_by_start')],
+                'constraints': [django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(models.Func(models.F('kind'), models.Value(0), function='hashtextextended'), models.Func(models.F('kind'), models.Value(0), function='hashtextextended'), models.Value('[]'), function='int8range'), '&&'), (models.Func(models.Func(models.F('slug'), models.Value(0), function='hashtextextended'), models.Func(models.F('slug'), models.Value(0), function='hashtextextended'), models.Value('[]'), function='int8range'), '&&'), ('period', '&&')], name='compliance_periods_do_not_overlap'), models.CheckConstraint(condition=models.Q(('period__isempty', False)), name='compliance_period_not_empty')],
+            },
+        ),
+        migrations.CreateModel(
+            name='FleetDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('cluster_id', models.BigIntegerField()),
+                ('product', models.TextField(blank=True)),
+                ('machine_type', models.TextField(blank=True)),
+                ('pool', models.CharField(blank=True, max_length=63)),
+                ('nodes', models.IntegerField()),
+                ('ready_s', models.BigIntegerField(default=0)),
+                ('degraded_s', models.BigIntegerField(default=0)),
+                ('not_ready_s', models.BigIntegerField(default=0)),
+                ('starting_s', models.BigIntegerField(default=0)),
+                ('unknown_s', models.BigIntegerField(default=0)),
+                ('excluded_s', models.BigIntegerField(default=0)),
+                ('incidents', models.IntegerField(default=0)),
+                ('flaps', models.IntegerField(default=0)),
+                ('down_s', models.BigIntegerField(default=0)),
+                ('first_bad_at', models.DateTimeField(blank=True, null=True)),
+                ('repaired', models.IntegerField(default=0)),
+                ('repair_s', models.BigIntegerField(default=0)),
+            ],
+            options={
+                'ordering': ['day', 'cluster_id', 'product', 'machine_type', 'pool'],
+                'constraints': [models.UniqueConstraint(fields=('day', 'cluster_id', 'product', 'machine_type', 'pool'), name='fleet_day_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='GpuHour',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('cluster_id', models.BigIntegerField()),
+                ('product', models.TextField(blank=True)),
+                ('hour', models.DateTimeField()),
+                ('expected_s', models.BigIntegerField(default=0)),
+                ('usable_s', models.BigIntegerField(default=0)),
+                ('unknown_s', models.BigIntegerField(default=0)),
+                ('excluded_s', models.BigIntegerField(default=0)),
+            ],
+            options={
+                'ordering': ['hour', 'cluster_id', 'product'],
+                'constraints': [models.UniqueConstraint(fields=('hour', 'cluster_id', 'product'), name='gpu_hour_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Node',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.TextField()),
+                ('uid', models.TextField()),
+                ('created_at', models.DateTimeField(blank=True, null=True)),
+                ('machine_type', models.TextField(blank=True)),
+                ('zone', models.TextField(blank=True)),
+                ('vendor', models.TextField(blank=True)),
+                ('product', models.TextField(blank=True)),
+                ('family', models.TextField(blank=True)),
+                ('gpu_memory_mib', models.BigIntegerField(blank=True, null=True)),
+                ('driver_version', models.TextField(blank=True)),
+                ('cuda_version', models.TextField(blank=True)),
+                ('kubelet_version', models.TextField(blank=True)),
+                ('physical', models.BigIntegerField(blank=True, null=True)),
+                ('physical_source', models.TextField(blank=True)),
+                ('most_seen', models.BigIntegerField(blank=True, null=True)),
+                ('expected', models.BigIntegerField(blank=True, null=True)),
+                ('expected_source', models.TextField(blank=True)),
+                ('advertised_gpus', models.BigIntegerField(blank=True, null=True)),
+                ('partitioning', models.TextField(blank=True)),
+                ('sharing', models.TextField(blank=True)),
+                ('replicas', models.BigIntegerField(blank=True, null=True)),
+                ('mode', models.TextField(blank=True)),
+                ('isolation', models.TextField(blank=True)),
+                ('mig_instances', fleet.models.fields.FactsField(blank=True, null=True)),
+                ('mig_desired', models.TextField(blank=True)),
+                ('mig_state', models.TextField(blank=True)),
+                ('slots_capacity', models.BigIntegerField(blank=True, null=True)),
+                ('slots_allocatable', models.BigIntegerField(blank=True, null=True)),
+                ('slots_requested', models.BigIntegerField(blank=True, null=True)),
+                ('slots_free', models.BigIntegerField(blank=True, null=True)),
+                ('state', models.TextField(blank=True)),
+                ('advertised', models.TextField(blank=True)),
+                ('reason', models.TextField(blank=True)),
+                ('severity', models.CharField(blank=True, max_length=20)),
+                ('kubelet_ready', models.BooleanField(blank=True, null=True)),
+                ('schedulable', models.BooleanField(default=True)),
+                ('labels', fleet.models.fields.FactsField(default=dict)),
+                ('taints', fleet.models.fields.FactsField(default=list)),
+                ('conditions', fleet.models.fields.FactsField(default=list)),
+                ('info', fleet.models.fields.FactsField(default=dict)),
+                ('stack', fleet.models.fields.FactsField(default=dict)),
+                ('snapshot', fleet.models.fields.FactsField(default=dict)),
+                ('dra', fleet.models.fields.FactsField(default=dict)),
+                ('verdict', models.CharField(default='unknown', max_length=20)),
+                ('broken_rung', models.TextField(blank=True)),
+                ('verdict_reason', models.TextField(blank=True)),
+                ('verdict_remedy', models.TextField(blank=True)),
+                ('verdict_since', models.DateTimeField(blank=True, null=True)),
+                ('reached', models.IntegerField(default=-1)),
+                ('usable', models.BigIntegerField(blank=True, null=True)),
+                ('flapping', models.BooleanField(default=False)),
+                ('rungs', fleet.models.fields.FactsField(default=list)),
+                ('pending', fleet.models.fields.FactsField(default=dict)),
+                ('bootstrapping', models.BooleanField(default=False)),
+                ('kubelet_ready_at', models.DateTimeField(blank=True, null=True)),
+                ('gpu_ready_at', models.DateTimeField(blank=True, null=True)),
+                ('boot_id', models.TextField(blank=True)),
+                ('booted_at', models.DateTimeField(blank=True, null=True)),
+                ('booted_after', models.DateTimeField(blank=True, null=True)),
+                ('known_uuids', fleet.models.fields.FactsField(default=list)),
+                ('labels_missing_since', models.DateTimeField(blank=True, null=True)),
+                ('fingerprint', models.CharField(max_length=32)),
+                ('pods_fingerprint', models.CharField(blank=True, max_length=32)),
+                ('first_seen_at', models.DateTimeField()),
+                ('changed_at', models.DateTimeField()),
+                ('state_since', models.DateTimeField()),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='nodes', to='fleet.cluster')),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ModelServerRow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('namespace', models.TextField()),
+                ('pod', models.TextField()),
+                ('kind', models.TextField()),
+                ('at', models.DateTimeField(blank=True, null=True)),
+                ('served_at', models.DateTimeField(blank=True, null=True)),
+                ('ready_at', models.DateTimeField(blank=True, null=True)),
+                ('server', fleet.models.fields.FactsField(default=dict)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='model_servers', to='fleet.node')),
+            ],
+            options={
+                'verbose_name': 'model server',
+                'db_table': 'fleet_modelserver',
+                'ordering': ['namespace', 'pod'],
+            },
+        ),
+        migrations.CreateModel(
+            name='MigInstance',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.IntegerField()),
+                ('profile', models.TextField()),
+                ('uuid', models.TextField(blank=True)),
+                ('gpu_uuid', models.TextField(blank=True)),
+                ('gi_id', models.TextField(blank=True)),
+                ('memory_mib', models.BigIntegerField(blank=True, null=True)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mig_instance_rows', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['node', 'position'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Gpu',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.IntegerField()),
+                ('uuid', models.TextField(blank=True)),
+                ('product', models.TextField(blank=True)),
+                ('memory_mib', models.BigIntegerField(blank=True, null=True)),
+                ('pci_bus_id', models.TextField(blank=True)),
+                ('mig_enabled', models.BooleanField(blank=True, null=True)),
+                ('source', models.TextField(blank=True)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='gpus', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['node', 'position'],
+            },
+        ),
+        migrations.CreateModel(
+            name='DeviceTelemetry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('uuid', models.TextField()),
+                ('gi_id', models.TextField(blank=True)),
+                ('at', models.DateTimeField()),
+                ('source', models.TextField(blank=True)),
+                ('sample', fleet.models.fields.FactsField(default=dict)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='telemetry', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['node', 'uuid', 'gi_id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='NodeDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('cluster_id', models.BigIntegerField()),
+                ('pool', models.CharField(blank=True, max_length=63)),
+                ('day', models.DateField()),
+                ('ready_s', models.IntegerField(default=0)),
+                ('degraded_s', models.IntegerField(default=0)),
+                ('not_ready_s', models.IntegerField(default=0)),
+                ('starting_s', models.IntegerField(default=0)),
+                ('unknown_s', models.IntegerField(default=0)),
+                ('excluded_s', models.IntegerField(default=0)),
+                ('incidents', models.IntegerField(default=0)),
+                ('flaps', models.IntegerField(default=0)),
+                ('down_s', models.IntegerField(default=0)),
+                ('first_bad_at', models.DateTimeField(blank=True, null=True)),
+                ('repaired', models.IntegerField(default=0)),
+                ('repair_s', models.BigIntegerField(default=0)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='days', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['day', 'node'],
+            },
+        ),
+        migrations.CreateModel(
+            name='NodeResource',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.TextField()),
+                ('kind', models.TextField()),
+                ('profile', models.TextField(blank=True)),
+                ('replicas', models.BigIntegerField(blank=True, null=True)),
+                ('capacity', models.BigIntegerField(blank=True, null=True)),
+                ('allocatable', models.BigIntegerField(blank=True, null=True)),
+                ('requested', models.BigIntegerField(blank=True, null=True)),
+                ('free', models.BigIntegerField(blank=True, null=True)),
+                ('predicted', models.BigIntegerField(blank=True, null=True)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='resources', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='NodeRevision',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField()),
+                ('facts', fleet.models.fields.FactsField()),
+                ('changes', fleet.models.fields.FactsField(default=list)),
+                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='revisions', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['-period'],
+            },
+        ),
+        migrations.CreateModel(
+            name='Notice',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('kind', models.CharField(max_length=40)),
+                ('pool', models.CharField(blank=True, max_length=63)),
+                ('product', models.TextField(blank=True)),
+                ('severity', models.CharField(blank=True, max_length=20)),
+                ('recovery', models.BooleanField(default=False)),
+                ('key', models.TextField()),
+                ('title', models.TextField()),
+                ('text', models.TextField(blank=True)),
+                ('detail', models.JSONField(default=dict)),
+                ('matched_at', models.DateTimeField(blank=True, null=True)),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='fleet.cluster')),
+                ('node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='fleet.node')),
+            ],
+            options={
+                'ordering': ['at', 'id'],
+            },
+        ),
+        migrations.CreateModel(
+            name='DeliveryItem',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='fleet.delivery')),
+                ('notice', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='fleet.notice')),
+                ('rule', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to='fleet.notificationrule')),
+            ],
+            options={
+                'ordering': ['notice'],
+            },
+        ),
+        migrations.AddField(
+            model_name='delivery',
+            name='rule',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='deliveries', to='fleet.notificationrule'),
+        ),
+        migrations.AddField(
+            model_name='notificationrule',
+            name='target',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rules', to='fleet.notificationtarget'),
+        ),
+        migrations.AddField(
+            model_name='delivery',
+            name='target',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='deliveries', to='fleet.notificationtarget'),
+        ),
+        migrations.CreateModel(
+            name='Pod',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('uid', models.TextField()),
+                ('namespace', models.TextField()),
+                ('name', models.TextField()),
+                ('phase', models.TextField(blank=True)),
+                ('ready', models.BooleanField(default=False)),
+                ('reason', models.TextField(blank=True)),
+                ('component', models.TextField(blank=True)),
+                ('requests', fleet.models.fields.FactsField(default=dict)),
+                ('slots', models.BigIntegerField(blank=True, null=True)),
+                ('holds', models.BooleanField(default=False)),
+                ('created_at', models.DateTimeField(blank=True, null=True)),
+                ('snapshot', fleet.models.fields.FactsField(default=dict)),
+                ('removed_at', models.DateTimeField(blank=True, null=True)),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pods', to='fleet.cluster')),
+                ('node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='pods', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['namespace', 'name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='PoolMembership',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField()),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='fleet.node')),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='memberships', to='fleet.pool')),
+            ],
+            options={
+                'ordering': ['-period'],
+            },
+        ),
+        migrations.CreateModel(
+            name='RungPeriod',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('rung', models.TextField()),
+                ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField()),
+                ('status', models.CharField(max_length=20)),
+                ('reason', models.TextField(blank=True)),
+                ('evidence', fleet.models.fields.FactsField(default=list)),
+                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='rung_periods', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['-period'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SavedView',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('page', models.CharField(max_length=30)),
+                ('name', models.CharField(max_length=60)),
+                ('query', models.TextField(blank=True)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='saved_views', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='SchedulingRow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('objects_read', fleet.models.fields.FactsField(default=dict)),
+                ('cluster', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='scheduling', to='fleet.cluster')),
+            ],
+            options={
+                'verbose_name': 'scheduling objects',
+                'db_table': 'fleet_scheduling',
+            },
+        ),
+        migrations.CreateModel(
+            name='SignInLink',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(max_length=64, unique=True)),
+                ('expires_at', models.DateTimeField()),
+                ('used_at', models.DateTimeField(blank=True, null=True)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sign_in_links', to=settings.AUTH_USER_MODEL)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Silence',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('rule', models.CharField(max_length=60)),
+                ('key', models.CharField(blank=True, max_length=300)),
+                ('reason', models.TextField()),
+                ('created_at', models.DateTimeField()),
+                ('until', models.DateTimeField()),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='fleet.cluster')),
+                ('node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='fleet.node')),
+            ],
+            options={
+                'ordering': ['-created_at'],
+            },
+        ),
+        migrations.AddField(
+            model_name='accessrequest',
+            name='team',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='requests', to='fleet.team'),
+        ),
+        migrations.CreateModel(
+            name='VerdictPeriod',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField()),
+                ('verdict', models.CharField(max_length=20)),
+                ('broken_rung', models.TextField(blank=True)),
+                ('reason', models.TextField(blank=True)),
+                ('remedy', models.TextField(blank=True)),
+                ('usable', models.BigIntegerField(blank=True, null=True)),
+                ('expected', models.BigIntegerField(blank=True, null=True)),
+                ('continues_since', models.DateTimeField(blank=True, null=True)),
+                ('figures', fleet.models.fields.FactsField(blank=True, null=True)),
+                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='verdict_periods', to='fleet.node')),
+            ],
+            options={
+                'ordering': ['-period'],
+            },
+        ),
+        migrations.CreateModel(
+            name='WaiverRow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('pool', models.CharField(blank=True, max_length=63)),
+                ('rung', models.CharField(max_length=40)),
+                ('reason', models.TextField()),
+                ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='waivers', to='fleet.cluster')),
+            ],
+            options={
+                'verbose_name': 'waiver',
+                'db_table': 'fleet_waiver',
+                'ordering': ['rung'],
+            },
+        ),
+        migrations.CreateModel(
+            name='XidBurstRow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('uuid', models.TextField()),
+                ('code', models.BigIntegerField()),
+                ('started_at', models.DateTimeField()),
+                ('last_at', models.DateTimeField()),
+                ('count', models.BigIntegerField(default=1)),
+                ('source', models.TextField(blank=True)),
+                ('pods', models.JSONField(default=list)),
+                ('job', models.TextField(blank=True)),
+                ('incident', models.TextField(blank=True, db_index=True)),
+                ('node', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='xid_bursts', to='fleet.node')),
+            ],
+            options={
+                'verbose_name': 'Xid burst',
+                'db_table': 'fleet_xidburst',
+                'ordering': ['-started_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='XidOverride',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('code', models.IntegerField(unique=True)),
+                ('severity', models.CharField(max_length=20)),
+                ('action', models.CharField(blank=True, max_length=40)),
+                ('reason', models.TextField()),
+                ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['code'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ExpectedGpus',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('node_name', models.TextField(blank=True)),
+                ('machine_type', models.TextField(blank=True)),
+                ('product', models.TextField(blank=True)),
+                ('count', models.IntegerField()),
+                ('reason', models.TextField(blank=True)),
+                ('at', models.DateTimeField()),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, to='fleet.cluster')),
+            ],
+            options={
+                'ordering': ['machine_type', 'node_name'],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'node_name', 'machine_type', 'product'), name='expected_gpus_once', nulls_distinct=False), models.CheckConstraint(condition=models.Q(('count__gte', 0), ('count__lte', 1024)), name='expected_gpus_plausible')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Exporter',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('node_name', models.TextField()),
+                ('namespace', models.TextField(blank=True)),
+                ('pod', models.TextField(blank=True)),
+                ('at', models.DateTimeField(blank=True, null=True)),
+                ('report', fleet.models.fields.FactsField(default=dict)),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='exporters', to='fleet.cluster')),
+            ],
+            options={
+                'ordering': ['node_name', 'pod'],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'node_name', 'namespace', 'pod'), name='exporter_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='IdempotencyKey',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(max_length=200)),
+                ('path', models.CharField(max_length=300)),
+                ('digest', models.CharField(max_length=64)),
+                ('status', models.IntegerField(blank=True, null=True)),
+                ('answer', models.JSONField(blank=True, null=True)),
+                ('at', models.DateTimeField()),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'ordering': ['-at'],
+                'constraints': [models.UniqueConstraint(fields=('user', 'key'), name='idempotency_key_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Maintenance',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('node_name', models.TextField()),
+                ('reason', models.TextField()),
+                ('at', models.DateTimeField()),
+                ('until', models.DateTimeField(blank=True, null=True)),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='maintenances', to='fleet.cluster')),
+            ],
+            options={
+                'ordering': ['-at'],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'node_name'), name='maintenance_once')],
+            },
+        ),
+        migrations.CreateModel(
+            name='FindingRow',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('rule', models.CharField(max_length=60)),
+                ('key', models.CharField(blank=True, max_length=300)),
+                ('subject', models.CharField(default='node', max_length=20)),
+                ('severity', models.CharField(max_length=20)),
+                ('text', models.TextField()),
+                ('evidence', fleet.models.fields.FactsField(default=list)),
+                ('remedy', models.TextField(blank=True)),
+                ('rung', models.TextField(blank=True)),
+                ('period', django.contrib.postgres.fields.ranges.DateTimeRangeField()),
+                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='fleet.cluster')),
+                ('node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='findings', to='fleet.node')),
+                ('evidence_at', models.DateTimeField(blank=True, null=True)),
+                ('incident', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='incident_findings', to='fleet.findingrow')),
+            ],
+            options={
+                'verbose_name': 'finding',
+                'db_table': 'fleet_finding',
+                'ordering': ['-period'],
+            },
+        ),
+        migrations.CreateModel(
+            name='AuditDay',
+            fields=[
+                ('day', models.DateField(primary_key=True, serialize=False)),
+                ('first_number', models.BigIntegerField()),
+                ('last_number', models.BigIntegerField()),
+                ('previous', models.CharField(max_length=64)),
+                ('digest', models.CharField(max_length=64)),
+                ('dropped_at', models.DateTimeField()),
+            ],
+            options={
+                'ordering': ['day'],
+            },
+        ),
+        migrations.CreateModel(
+            name='AuditStream',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sink', models.CharField(max_length=20, unique=True)),
+                ('number', models.BigIntegerField(default=0)),
+                ('sent_at', models.DateTimeField(blank=True, null=True)),
+                ('failed_at', models.DateTimeField(blank=True, null=True)),
+                ('error', models.TextField(blank=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='AuditEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('actor_name', models.CharField(blank=True, max_length=150)),
+                ('action', models.CharField(max_length=60)),
+                ('subject', models.TextField(blank=True)),
+                ('reason', models.TextField(blank=True)),
+                ('detail', models.JSONField(default=dict)),
+                ('actor', models.ForeignKey(blank=True, db_constraint=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, to=settings.AUTH_USER_MODEL)),
+                ('address', models.CharField(blank=True, max_length=200)),
+                ('request_id', models.CharField(blank=True, max_length=64)),
+                ('via', models.CharField(blank=True, max_length=20)),
+            ],
+            options={
+                'ordering': ['-at', '-id'],
+                'indexes': [models.Index(fields=['-at', '-id'], name='audit_newest_first')],
+            },
+        ),
+        migrations.CreateModel(
+            name='AuditLink',
+            fields=[
+                ('number', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('day', models.DateField(db_index=True)),
+                ('previous', models.CharField(max_length=64)),
+                ('digest', models.CharField(max_length=64)),
+                ('entry', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='link', to='fleet.auditentry')),
+            ],
+            options={
+                'ordering': ['number'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ApiToken',
+            fields=[
+                ('digest', models.CharField(max_length=128, primary_key=True, serialize=False)),
+                ('token_key', models.CharField(db_index=True, max_length=25)),
+                ('created', models.DateTimeField(auto_now_add=True)),
+                ('expiry', models.DateTimeField(blank=True, null=True)),
+                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('developer', 'Developer'), ('operator', 'Operator'), ('admin', 'Admin')], default='viewer', max_length=20)),
+                ('name', models.CharField(blank=True, max_length=100)),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='auth_token_set', to=settings.AUTH_USER_MODEL)),
+                ('last_used_at', models.DateTimeField(blank=True, null=True)),
+                ('last_used_from', models.CharField(blank=True, max_length=45)),
+                ('revoked_at', models.DateTimeField(blank=True, null=True)),
+                ('scopes', models.JSONField(default=fleet.models.tokens.all_scopes)),
+            ],
+            options={
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='TeamMember',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('lead', models.BooleanField(default=False)),
+                ('team', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='members', to='fleet.team')),
+                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='teams', to=settings.AUTH_USER_MODEL)),
+                ('from_group', models.BooleanField(default=False)),
+            ],
+            options={
+                'ordering': ['team', 'user'],
+            },
+        ),
+        migrations.CreateModel(
+            name='DataCheck',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('at', models.DateTimeField()),
+                ('took_ms', models.IntegerField()),
+                ('count', models.IntegerField()),
+                ('breaches', models.JSONField(default=list)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='CollectionRun',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('trigger', models.CharField(max_length=20)),
+                ('started_at', models.DateTimeField()),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('outcome', models.CharField(choices=[('running', 'Running'), ('ok', 'Ok'), ('partial', 'Partial'), ('failed', 'Failed'), ('lost', 'Lost')], default='running', max_length=20)),
+                ('sections', models.JSONField(default=list)),
+                ('error', models.TextField(blank=True)),
+                ('nodes', models.IntegerField(blank=True, null=True)),
+                ('pods', models.IntegerField(blank=True, null=True)),
+                ('changes', models.IntegerField(blank=True, null=True)),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='fleet.cluster')),
+                ('cause', models.CharField(blank=True, choices=[('worker', 'Worker'), ('memory', 'Memory'), ('unknown', 'Unknown'), ('database', 'Database'), ('stopped', 'Stopped'), ('paused', 'Paused')], max_length=20)),
+                ('worker', models.JSONField(default=dict)),
+            ],
+            options={
+                'ordering': ['-started_at', '-id'],
+                'indexes': [models.Index(fields=['cluster', '-started_at'], name='run_by_cluster'), models.Index(fields=['-started_at', '-id'], name='run_newest_first'), models.Index(condition=models.Q(('outcome', 'running')), fields=['cluster'], name='run_running')],
+            },
+        ),
+        migrations.AddIndex(
+            model_name='node',
+            index=models.Index(condition=models.Q(('removed_at__isnull', True)), fields=['name', 'id'], name='node_alive_by_name'),
+        ),
+        migrations.AddIndex(
+            model_name='node',
+            index=models.Index(fields=['machine_type', 'product'], name='node_shape'),
+        ),
+        migrations.AddIndex(
+            model_name='node',
+            index=models.Index(condition=models.Q(('removed_at__isnull', True)), fields=['verdict'], name='node_alive_by_verdict'),
+        ),
+        migrations.AddIndex(
+            model_name='node',
+            index=django.contrib.postgres.indexes.GinIndex(fields=['labels'], name='node_labels', opclasses=['jsonb_path_ops']),
+        ),
+        migrations.AddConstraint(
+            model_name='node',
+            constraint=models.UniqueConstraint(fields=('cluster', 'uid'), name='node_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='node',
+            constraint=models.UniqueConstraint(condition=models.Q(('removed_at__isnull', True)), fields=('cluster', 'name'), name='node_name_once_alive'),
+        ),
+        migrations.AddConstraint(
+            model_name='modelserverrow',
+            constraint=models.UniqueConstraint(fields=('node', 'namespace', 'pod'), name='model_server_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='miginstance',
+            constraint=models.UniqueConstraint(fields=('node', 'position'), name='mig_once_per_place'),
+        ),
+        migrations.AddConstraint(
+            model_name='gpu',
+            constraint=models.UniqueConstraint(fields=('node', 'position'), name='gpu_once_per_place'),
+        ),
+        migrations.AddIndex(
+            model_name='findingrow',
+            index=models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['cluster', 'node'], name='finding_open'),
+        ),
+        migrations.AddIndex(
+            model_name='findingrow',
+            index=models.Index(models.Func(models.F('period'), function='lower'), name='finding_by_start'),
+        ),
+        migrations.AddIndex(
+            model_name='findingrow',
+            index=models.Index(models.Func(models.F('period'), function='upper'), name='finding_by_end'),
+        ),
+        migrations.AddConstraint(
+            model_name='findingrow',
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(django.db.models.functions.comparison.Coalesce(models.F('cluster'), models.Value(0), output_field=models.BigIntegerField()), django.db.models.functions.comparison.Coalesce(models.F('cluster'), models.Value(0), output_field=models.BigIntegerField()), models.Value('[]'), function='int8range'), '&&'), (models.Func(django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), models.Value('[]'), function='int8range'), '&&'), (models.Func(models.Func(models.F('rule'), models.Value(0), function='hashtextextended'), models.Func(models.F('rule'), models.Value(0), function='hashtextextended'), models.Value('[]'), function='int8range'), '&&'), (models.Func(models.Func(models.F('key'), models.Value(0), function='hashtextextended'), models.Func(models.F('key'), models.Value(0), function='hashtextextended'), models.Value('[]'), function='int8range'), '&&'), ('period', '&&')], name='finding_periods_do_not_overlap'),
+        ),
+        migrations.AddConstraint(
+            model_name='findingrow',
+            constraint=models.CheckConstraint(condition=models.Q(('period__isempty', False)), name='finding_period_not_empty'),
+        ),
+        migrations.AddConstraint(
+            model_name='devicetelemetry',
+            constraint=models.UniqueConstraint(fields=('node', 'uuid', 'gi_id'), name='telemetry_once_per_device'),
+        ),
+        migrations.AddIndex(
+            model_name='nodeday',
+            index=models.Index(fields=['day', 'cluster_id'], name='node_day_by_day'),
+        ),
+        migrations.AddConstraint(
+            model_name='nodeday',
+            constraint=models.UniqueConstraint(fields=('node', 'day'), name='node_day_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='noderesource',
+            constraint=models.UniqueConstraint(fields=('node', 'name'), name='resource_once_per_node'),
+        ),
+        migrations.AddIndex(
+            model_name='noderevision',
+            index=models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['node'], name='revision_present'),
+        ),
+        migrations.AddIndex(
+            model_name='noderevision',
+            index=models.Index(models.Func(models.F('period'), function='lower'), name='revision_by_start'),
+        ),
+        migrations.AddIndex(
+            model_name='noderevision',
+            index=models.Index(models.F('node'), models.Func(models.F('period'), function='lower'), name='revision_of_node'),
+        ),
+        migrations.AddConstraint(
+            model_name='noderevision',
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(models.F('node'), models.F('node'), models.Value('[]'), function='int8range'), '&&'), ('period', '&&')], name='revision_periods_do_not_overlap'),
+        ),
+        migrations.AddConstraint(
+            model_name='noderevision',
+            constraint=models.CheckConstraint(condition=models.Q(('period__isempty', False)), name='revision_period_not_empty'),
+        ),
+        migrations.AddIndex(
+            model_name='notice',
+            index=models.Index(condition=models.Q(('matched_at__isnull', True)), fields=['id'], name='notice_waiting'),
+        ),
+        migrations.AddIndex(
+            model_name='notice',
+            index=models.Index(fields=['key', 'at'], name='notice_by_key'),
+        ),
+        migrations.AddConstraint(
+            model_name='notice',
+            constraint=models.UniqueConstraint(fields=('kind', 'key', 'at', 'recovery'), name='notice_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='deliveryitem',
+            constraint=models.UniqueConstraint(fields=('rule', 'notice'), name='notice_once_per_rule'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['due_at'], name='delivery_due'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(fields=['-created_at', '-id'], name='delivery_newest_first'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('ended_at__isnull', False)), fields=['-ended_at'], name='delivery_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='pod',
+            index=models.Index(condition=models.Q(('removed_at__isnull', True)), fields=['node'], name='pod_alive_by_node'),
+        ),
+        migrations.AddIndex(
+            model_name='pod',
+            index=models.Index(condition=models.Q(('removed_at__isnull', False)), fields=['removed_at'], name='pod_gone'),
+        ),
+        migrations.AddConstraint(
+            model_name='pod',
+            constraint=models.UniqueConstraint(fields=('cluster', 'uid'), name='pod_once'),
+        ),
+        migrations.AddIndex(
+            model_name='poolmembership',
+            index=models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['node'], name='membership_present'),
+        ),
+        migrations.AddIndex(
+            model_name='poolmembership',
+            index=models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['pool'], name='membership_of_pool'),
+        ),
+        migrations.AddConstraint(
+            model_name='poolmembership',
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(django.db.models.functions.comparison.Coalesce(models.F('pool'), models.Value(0), output_field=models.BigIntegerField()), django.db.models.functions.comparison.Coalesce(models.F('pool'), models.Value(0), output_field=models.BigIntegerField()), models.Value('[]'), function='int8range'), '&&'), (models.Func(django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), models.Value('[]'), function='int8range'), '&&'), ('period', '&&')], name='membership_periods_do_not_overlap'),
+        ),
+        migrations.AddConstraint(
+            model_name='poolmembership',
+            constraint=models.CheckConstraint(condition=models.Q(('period__isempty', False)), name='membership_period_not_empty'),
+        ),
+        migrations.AddIndex(
+            model_name='rungperiod',
+            index=models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['node', 'rung'], name='rung_present'),
+        ),
+        migrations.AddIndex(
+            model_name='rungperiod',
+            index=models.Index(models.F('node'), models.F('rung'), models.Func(models.F('period'), function='lower'), name='rung_of_node'),
+        ),
+        migrations.AddIndex(
+            model_name='rungperiod',
+            index=models.Index(models.Func(models.F('period'), function='lower'), name='rung_by_start'),
+        ),
+        migrations.AddConstraint(
+            model_name='rungperiod',
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), models.Value('[]'), function='int8range'), '&&'), (models.Func(models.Func(models.F('rung'), models.Value(0), function='hashtextextended'), models.Func(models.F('rung'), models.Value(0), function='hashtextextended'), models.Value('[]'), function='int8range'), '&&'), ('period', '&&')], name='rung_periods_do_not_overlap'),
+        ),
+        migrations.AddConstraint(
+            model_name='rungperiod',
+            constraint=models.CheckConstraint(condition=models.Q(('period__isempty', False)), name='rung_period_not_empty'),
+        ),
+        migrations.AddConstraint(
+            model_name='savedview',
+            constraint=models.UniqueConstraint(fields=('user', 'page', 'name'), name='saved_view_name_once'),
+        ),
+        migrations.AddIndex(
+            model_name='accessrequest',
+            index=models.Index(fields=['state', '-created_at'], name='request_by_state'),
+        ),
+        migrations.AddConstraint(
+            model_name='accessrequest',
+            constraint=models.CheckConstraint(condition=models.Q(('replicas__gte', 1)), name='request_asks_for_something'),
+        ),
+        migrations.AddConstraint(
+            model_name='teammember',
+            constraint=models.UniqueConstraint(fields=('team', 'user'), name='team_member_once'),
+        ),
+        migrations.AddIndex(
+            model_name='verdictperiod',
+            index=models.Index(condition=models.Q(('period__endswith__isnull', True)), fields=['node'], name='verdict_present'),
+        ),
+        migrations.AddIndex(
+            model_name='verdictperiod',
+            index=models.Index(models.Func(models.F('period'), function='lower'), name='verdict_by_start'),
+        ),
+        migrations.AddIndex(
+            model_name='verdictperiod',
+            index=models.Index(models.F('node'), models.Func(models.F('period'), function='lower'), name='verdict_of_node'),
+        ),
+        migrations.AddIndex(
+            model_name='verdictperiod',
+            index=models.Index(models.Func(models.F('period'), function='upper'), name='verdict_by_end'),
+        ),
+        migrations.AddConstraint(
+            model_name='verdictperiod',
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(expressions=[(models.Func(django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), django.db.models.functions.comparison.Coalesce(models.F('node'), models.Value(0), output_field=models.BigIntegerField()), models.Value('[]'), function='int8range'), '&&'), ('period', '&&')], name='verdict_periods_do_not_overlap'),
+        ),
+        migrations.AddConstraint(
+            model_name='verdictperiod',
+            constraint=models.CheckConstraint(condition=models.Q(('period__isempty', False)), name='verdict_period_not_empty'),
+        ),
+        migrations.AddConstraint(
+            model_name='waiverrow',
+            constraint=models.UniqueConstraint(fields=('cluster', 'pool', 'rung'), name='waiver_once', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='waiverrow',
+            constraint=models.CheckConstraint(condition=models.Q(('cluster__isnull', False), models.Q(('pool', ''), _negated=True), _connector='OR'), name='waiver_has_a_place'),
+        ),
+        migrations.AddConstraint(
+            model_name='classversion',
+            constraint=models.UniqueConstraint(fields=('workload_class', 'number'), name='class_version_once'),
+        ),
+        migrations.AddIndex(
+            model_name='xidburstrow',
+            index=models.Index(fields=['node', '-last_at'], name='xid_burst_recent'),
+        ),
+        migrations.AddConstraint(
+            model_name='xidburstrow',
+            constraint=models.UniqueConstraint(fields=('node', 'uuid', 'code', 'started_at'), name='xid_burst_once'),
+        ),
+        migrations.RunSQL(sql=TELEMETRY_FRAMES, reverse_sql='DROP TABLE fleet_telemetryframe'),
+        migrations.RunSQL(sql=_audit_chain.FORWARD, reverse_sql=_audit_chain.BACKWARD),
+    ]

@@ -1,0 +1,128 @@
+"""The scope of the current request: while it is entered, every query of the connection reads the views of scope_views.py.
+
+Workers, commands and people without a limit enter none, and read the tables themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from django.core.signals import request_started
+from django.db import DatabaseError, connection
+from django.db.backends.postgresql.features import DatabaseFeatures
+from django.db.backends.signals import connection_created
+from django.db.models import Model
+
+from fleet.domain.people.scopes import Scope
+
+SCHEMA = "muster_limited"
+_CURRENT: ContextVar[Scope | None] = ContextVar("scope", default=None)
+
+
+def current() -> Scope | None:
+    """Returns the scope of the request; None for everything."""
+    return _CURRENT.get()
+
+
+def key() -> str:
+    """Tells what is cached of one scope from what is cached of another; empty for everything."""
+    scope = _CURRENT.get()
+    return "" if scope is None else scope.key
+
+
+def enter(scope: Scope | None) -> None:
+    """Limits every query until `leave`. Narrower or wider than the scope before: this one counts."""
+    leave()
+    if scope is None:
+        return
+    # First, so that a connection made from here on begins limited, and an error below never ends unlimited.
+    _CURRENT.set(scope)
+    if connection.connection is None:
+        connection.ensure_connection()  # connection_created applies it
+    else:
+        _apply(scope)
+
+
+def leave() -> None:
+    """Ends the scope. A connection that cannot be set back is closed."""
+    if _CURRENT.get() is None:
+        return
+    _CURRENT.set(None)
+    if connection.connection is None:
+        return
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET search_path")
+    except DatabaseError:
+        connection.close()
+
+
+def key_of(cluster: str) -> str:
+    """The same, of what is cached of one cluster: who sees the whole cluster shares it with all others who do."""
+    scope = _CURRENT.get()
+    return "" if scope is None or cluster in scope.clusters else scope.key
+
+
+@contextmanager
+def entered(scope: Scope | None) -> Iterator[None]:
+    """Enters `scope`, and afterwards again what was entered before."""
+    before = _CURRENT.get()
+    enter(scope)
+    try:
+        yield
+    finally:
+        enter(before)
+
+
+def unscoped() -> Any:
+    """Reads and writes everything within a limited request. Each use says why."""
+    return entered(None)
+
+
+def _apply(scope: Scope) -> None:
+    """One statement. Names become ids while the tables are still seen."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('muster.clusters', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_cluster"
+            " WHERE name = ANY(%s)), false),"
+            " set_config('muster.pools', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_pool"
+            " WHERE slug = ANY(%s)), false),"
+            " set_config('muster.within', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_cluster"
+            " WHERE %s OR name = ANY(%s)), false),"
+            " set_config('muster.user', %s, false),"
+            # Nothing but the views: a table without one does not exist, rather than being open.
+            " set_config('search_path', %s, false)",
+            [
+                list(scope.clusters),
+                list(scope.pools),
+                scope.within is None,
+                list(scope.within or ()),
+                str(scope.user),
+                SCHEMA,
+            ],
+        )
+
+
+def _on_connection(**_: Any) -> None:
+    scope = _CURRENT.get()
+    if scope is not None:
+        _apply(scope)
+
+
+def _on_request(**_: Any) -> None:
+    leave()  # a request before it ended in a way that left it entered
+
+
+def _may_group_by_key(self: DatabaseFeatures, model: type[Model]) -> bool:
+    """A view has no primary key that other columns depend on: within a scope Django names every column in GROUP BY."""
+    return bool(model._meta.managed) and _CURRENT.get() is None
+
+
+def connect() -> None:
+    """Called once per process."""
+    connection_created.connect(_on_connection, dispatch_uid="scope")
+    request_started.connect(_on_request, dispatch_uid="scope")
+    DatabaseFeatures.allows_group_by_selected_pks_on_model = _may_group_by_key  # type: ignore[method-assign, assignment]

@@ -1,0 +1,298 @@
+"""Access requests: the list, one request with its steps and manifest, and the actions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from fleet.domain.access_requests import workflow
+from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES
+from fleet.domain.manifests.render import Kind, to_yaml
+from fleet.domain.refusals import FieldError, NotNow, NotYours
+from fleet.filters import RequestFilters
+from fleet.selectors import access_requests as select
+from fleet.selectors.access_request_numbers import numbers
+from fleet.selectors.access_request_outlook import outlook_of
+from fleet.services import access_requests as service
+from fleet.services import four_eyes
+from fleet.services.teams import belongs
+from fleet.web import approvals
+from fleet.web.shell.people import demand, person
+from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from fleet.models import AccessRequest
+
+PER_PAGE = 50
+WAYS = (("current", "Current"), ("waiting", "Waiting"), ("short", "No room"), ("over", "Over"), ("all", "All"))
+DAYS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "A year"))
+FACETS = ("team", "workload_class", "namespace", "state")
+_FIRST_KINDS = ("deployment", "leaderworkerset")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A step that could not be taken: why, and what was typed with it, so that nothing is lost."""
+
+    step: str
+    sentence: str
+    status: int
+    wrong: str = ""
+    """The field at fault, empty where none is."""
+    typed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def written(self) -> str:
+        return self.typed.get("reason") or self.typed.get("text") or ""
+
+
+def request_list(request: HttpRequest) -> HttpResponse:
+    """Shows the list of access requests.
+
+    Context: page (of AccessRequest), ways ([(way, label)]), way, counts, facets, errors, filters_on, filter_query, waiting
+    (what waits for this operator), operates, may_ask, in_team, now.
+    """
+    user, params = person(request), request.GET
+    now = timezone.now()
+
+    def context() -> dict[str, object]:
+        rows = select.visible_to(user)
+        filterset = RequestFilters(params, queryset=rows)
+        valid = filterset.is_valid()
+        result = filterset.qs if valid else rows.none()
+        asked_state = any(params.getlist("state"))
+        way = params.get("way") if params.get("way") in dict(WAYS) else "all" if asked_state else "current"
+        counts = select.way_counts(result)
+        filters = [name for name in (*FACETS, "since", "until") if any(params.getlist(name))]
+        kept = params.copy()
+        for name in ("page", "way"):
+            kept.pop(name, None)
+        return {
+            "page": Paginator(result.filter(select.WAYS[str(way)]), PER_PAGE).get_page(params.get("page")),
+            "ways": [(value, f"{label} {counts[value]:,}") for value, label in WAYS],
+            "way": way,
+            "counts": counts,
+            "facets": select.request_facets(FACETS, params, rows) if valid else [],
+            "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
+            "filters_on": sum(len(params.getlist(name)) for name in filters),
+            "filter_query": kept.urlencode(),
+            "waiting": select.waiting(user),
+            "operates": user.may("operator"),
+            "may_ask": user.may("developer"),
+            "in_team": user.may("operator") or select.teams_of(user).exists(),
+            "now": now,
+        }
+
+    return render_page(request, "requests/list.html", "requests/_list.html", context)
+
+
+def request_detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """Context: see `_context`."""
+    row = _visible(request, pk)
+    return render_page(request, "requests/detail.html", "requests/_detail.html", lambda: _context(request, row, None))
+
+
+def _visible(request: HttpRequest, pk: int) -> AccessRequest:
+    row = select.get_request(person(request), pk)
+    if row is None:
+        raise Http404
+    return row
+
+
+def _context(request: HttpRequest, row: AccessRequest, refused: Refused | None) -> dict[str, object]:
+    """Returns the context of one access request.
+
+    Context: row, promise, isolation, topology, steps (newest first), check, checked_at, outlook (while it is not decided),
+    newest (the class's newest version), kinds, kind, manifest (YAML), manifest_error, commands, may ({step}), changes (bool),
+    refused, now.
+    """
+    now = timezone.now()
+    class_spec = select.requested_spec(row)
+    manifest, problem, kinds = _manifest(request, row, now)
+    return {
+        "row": row,
+        "class_spec": class_spec,
+        "isolation": ISOLATIONS[class_spec.isolation],
+        "topology": TOPOLOGIES[class_spec.topology],
+        "steps": list(row.steps.all())[::-1],
+        "check": row.latest_check,
+        "checked_at": datetime.fromisoformat(row.latest_check["at"]) if row.latest_check.get("at") else None,
+        "outlook": outlook_of(row, now) if row.state in (workflow.DRAFT, workflow.SUBMITTED) else None,
+        "newest": select.newest_number(row),
+        "kinds": [(kind.id, kind.title) for kind in kinds],
+        "kind": manifest[0] if manifest else "",
+        "manifest": manifest[1] if manifest else "",
+        "manifest_error": problem,
+        "commands": _commands(request, row, manifest[0]) if manifest else {},
+        "may": steps_of(request, row),
+        "changes": row.state in workflow.GRANTED and (row.extension_until is not None or row.wanted_replicas is not None),
+        "refused": refused,
+        "now": now,
+    }
+
+
+def _manifest(request: HttpRequest, row: AccessRequest, now: datetime) -> tuple[tuple[str, str] | None, str, Sequence[Kind]]:
+    """(kind, YAML), why there is none, and the kinds there are."""
+    kinds = select.kinds_of(row, now)
+    if not kinds:
+        return None, "The pools it was approved for no longer exist." if row.state in workflow.GRANTED else "", ()
+    ids = [kind.id for kind in kinds]
+    asked = request.GET.get("kind", "")
+    chosen = asked if asked in ids else next((item for item in _FIRST_KINDS if item in ids), ids[0])
+    try:
+        return (chosen, to_yaml(select.manifest_of(row, chosen, now))), "", kinds
+    except FieldError as error:
+        return None, str(error), kinds
+
+
+def _commands(request: HttpRequest, row: AccessRequest, kind: str) -> dict[str, str]:
+    """What to type: with the file, and without it."""
+    base = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
+    file = f"{row.name}-{kind}.yaml"
+    address = f"{base}/api/v1/requests/{row.pk}/manifest/?kind={kind}"
+    return {
+        "file": file,
+        "apply": f"kubectl apply -f {file}",
+        "curl": f'curl -fsS -H "Authorization: Bearer $MUSTER_TOKEN" "{address}" | kubectl apply -f -',
+    }
+
+
+def steps_of(request: HttpRequest, row: AccessRequest) -> frozenset[str]:
+    """Steps that this person may take now."""
+    user = person(request)
+    if not user.may("developer"):
+        return frozenset()
+    operates = user.may("operator")
+    ours = operates or belongs(user, row.team)
+    steps = {
+        step
+        for step in ("edit", "submit", "withdraw", "extend", "resize", "comment", "approve", "reject", "decide_change")
+        if row.state in workflow.STEPS[step] and (operates or (ours and step in workflow.OF_THE_TEAM))
+    }
+    if row.expires_at is None:
+        steps.discard("extend")
+    if row.extension_until is None and row.wanted_replicas is None:
+        steps.discard("decide_change")
+    if steps & {"approve", "decide_change"} and four_eyes.blocks(user, row):
+        steps -= {"approve", "reject", "decide_change"}
+    return frozenset(steps)
+
+
+_Act = Callable[[HttpRequest, int, datetime], str]
+
+
+def _reason(request: HttpRequest) -> str:
+    return request.POST.get("reason", "").strip()
+
+
+def _whole(request: HttpRequest, name: str) -> int:
+    text = request.POST.get(name, "").strip()
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise FieldError(name, "Enter a whole number.")
+    return int(text)
+
+
+def _submit(request: HttpRequest, pk: int, now: datetime) -> str:
+    row = service.submit(person(request), pk, now)
+    return "Submitted for approval." if row.state == workflow.SUBMITTED else "Approved automatically."
+
+
+def _approve(request: HttpRequest, pk: int, now: datetime) -> str:
+    service.approve(person(request), pk, now, _reason(request))
+    return f"Request {pk} is approved."
+
+
+def _reject(request: HttpRequest, pk: int, now: datetime) -> str:
+    service.reject(person(request), pk, now, _reason(request))
+    return f"Request {pk} is rejected."
+
+
+def _withdraw(request: HttpRequest, pk: int, now: datetime) -> str:
+    service.withdraw(person(request), pk, now, _reason(request))
+    return f"Request {pk} is withdrawn."
+
+
+def _extend(request: HttpRequest, pk: int, now: datetime) -> str:
+    hours = _whole(request, "hours") * (24 if request.POST.get("unit") == "days" else 1)
+    row = service.extend(person(request), pk, now, hours, _reason(request))
+    return "Extended." if row.extension_until is None else "Extension submitted for approval."
+
+
+def _resize(request: HttpRequest, pk: int, now: datetime) -> str:
+    row = service.resize(person(request), pk, now, _whole(request, "replicas"), _reason(request))
+    return "Size changed." if row.wanted_replicas is None else "Size change submitted for approval."
+
+
+def _decide_change(request: HttpRequest, pk: int, now: datetime) -> str:
+    grant = request.POST.get("grant") == "yes"
+    service.decide_change(person(request), pk, now, grant=grant, reason=_reason(request))
+    return f"The change of request {pk} is {'granted' if grant else 'refused'}."
+
+
+def _comment(request: HttpRequest, pk: int, now: datetime) -> str:
+    service.comment(person(request), pk, now, request.POST.get("text", ""))
+    return "Comment added."
+
+
+_ACTS: dict[str, _Act] = {
+    "submit": _submit,
+    "approve": _approve,
+    "reject": _reject,
+    "withdraw": _withdraw,
+    "extend": _extend,
+    "resize": _resize,
+    "decide-change": _decide_change,
+    "comment": _comment,
+}
+
+
+@require_POST
+def take_step(request: HttpRequest, pk: int, step: str) -> HttpResponse:
+    """POST reason, hours, unit, replicas, grant or text, as the step needs; `back=queue` comes from the queue and returns to it.
+
+    A refused step shows its error on the same page, with everything that was typed.
+    """
+    if step not in _ACTS:
+        raise Http404
+    demand(request, "developer")
+    _visible(request, pk)
+    to_queue = request.POST.get("back") == "queue"
+    try:
+        result = _ACTS[step](request, pk, timezone.now())
+    except NotYours as error:
+        raise PermissionDenied from error
+    except (NotNow, FieldError) as error:
+        fields = {name: str(value) for name, value in request.POST.items() if name not in ("csrfmiddlewaretoken", "back")}
+        wrong = error.field if isinstance(error, FieldError) else ""
+        refused = Refused(step, str(error), 400 if wrong else 409, wrong, fields)
+        if to_queue and person(request).may("operator"):
+            return approvals.queue_page(request, refused, pk)
+        context = _context(request, _visible(request, pk), refused)
+        return render_page(request, "requests/detail.html", "requests/_detail.html", context, status=refused.status)
+    messages.success(request, result)
+    return redirect("approvals") if to_queue else redirect("request", pk=pk)
+
+
+def request_numbers(request: HttpRequest) -> HttpResponse:
+    """Context: figures (Numbers), days (choices), chosen, since, now."""
+    demand(request, "operator")
+    chosen = request.GET.get("days", "")
+    chosen = chosen if chosen in dict(DAYS) else "30"
+
+    def context() -> dict[str, object]:
+        now = timezone.now()
+        since = now - timedelta(days=int(chosen))
+        return {"figures": numbers(since), "days": DAYS, "chosen": chosen, "since": since, "now": now}
+
+    return render_page(request, "requests/numbers.html", "requests/_numbers.html", context)

@@ -1,0 +1,85 @@
+"""What if: paste a change, see nodes, slots, classes, pools and running pods before and after."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+
+from fleet.domain.refusals import FieldError
+from fleet.selectors import clusters
+from fleet.services import what_if as service
+from fleet.web.shell.render import render_page
+
+LARGEST = 100_000
+"""Characters of a pasted change."""
+SHOWN_NODES, SHOWN_PODS = 100, 50
+EXAMPLES = (
+    ("Cordon", "- kind: cordon\n  nodes: [NODE]\n"),
+    ("Time-slicing", "- kind: labels\n  nodes: [NODE]\n  set:\n    nvidia.com/device-plugin.config: KEY\n"),
+    ("MIG", "- kind: mig\n  selector: nvidia.com/gpu.product=PRODUCT\n  config: all-1g.10gb\n"),
+    ("Taint", "- kind: taints\n  nodes: [NODE]\n  add:\n  - {key: dedicated, value: training, effect: NoSchedule}\n"),
+    ("Add nodes", "- kind: add_nodes\n  like: NODE\n  count: 2\n"),
+)
+
+
+class WhatIfForm(forms.Form):
+    """The question. It is posted, so that it never becomes part of an address or a log."""
+
+    cluster = forms.CharField(max_length=253)
+    changes = forms.CharField(max_length=LARGEST, strip=False)
+
+
+def what_if_page(request: HttpRequest) -> HttpResponse:
+    """Shows what a pasted change would do.
+
+    Context: form, clusters, examples, answer (services.what_if.WhatIf or None), nodes and pods (as many as are shown),
+    problem, now.
+    """
+    asked = request.method == "POST"
+    form = WhatIfForm(request.POST if asked else {"changes": EXAMPLES[0][1], "cluster": request.GET.get("cluster", "")})
+    return render_page(request, "what_if/detail.html", "what_if/_answer.html", lambda: _context(form, asked=asked))
+
+
+def _context(form: WhatIfForm, *, asked: bool) -> dict[str, object]:
+    now = timezone.now()
+    context: dict[str, object] = {
+        "form": form,
+        "clusters": [row.name for row in clusters.clusters().order_by("name")],
+        "examples": EXAMPLES,
+        "answer": None,
+        "problem": "",
+        "now": now,
+    }
+    if not asked:
+        return context
+    if not form.is_valid():
+        field, errors = next(iter(form.errors.items()))
+        return {**context, "problem": f"{field}: {errors[0]}"}
+    try:
+        answer = service.what_if(form.cleaned_data["cluster"], _changes(form.cleaned_data["changes"]), now)
+    except FieldError as error:
+        return {**context, "problem": f"{error.field}: {error}"}
+    return {
+        **context,
+        "answer": answer,
+        "nodes": answer.forecast.nodes[:SHOWN_NODES],
+        "pods": answer.forecast.pods_at_risk[:SHOWN_PODS],
+        "not_forecast": sorted(answer.forecast.not_forecast.items())[:SHOWN_NODES],
+    }
+
+
+def _changes(text: str) -> list[Any]:
+    """Returns the changes of the text: a list, one change, or the manifest of a ConfigMap or NodeReadinessRule."""
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise FieldError("changes", "YAML aliases are not read.")
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, FieldError):
+            raise
+        raise FieldError("changes", f"Not valid YAML: {str(error)[:200]}") from error
+    return [change for document in documents for change in (document if isinstance(document, list) else [document])]

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import pytest
+
+from fleet.domain.classes.requirements import class_in_pool, class_in_pools, label_keys
+from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.label_selectors import to_text
+from fleet.domain.placement.fleet import Fleet
+from fleet.domain.placement.headroom import headroom
+from fleet.domain.placement.requirement import Toleration
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.pools.selection import PoolSelector
+from tests.builders import H100, with_pools
+from tests.domain.classes.worlds import CLASSES, L40S, POOLS, ROOM, SPOT, TAINT, asked, fleet
+from tests.domain.placement.fleets import GPU, bare, real, slots
+
+GUARDED_PRODUCT = (
+    "nvidia.com/gpu.product={},nvidia.com/gpu.sharing-strategy notin (mps,time-slicing),!nvidia.com/gpu.slices.gi,"
+    "cloud.google.com/gke-gpu-sharing-strategy notin (mps,time-sharing),!cloud.google.com/gke-gpu-partition-size"
+)
+TOLERATION = Toleration("nvidia.com/gpu", "Equal", "present", "NoSchedule")
+
+
+@pytest.mark.parametrize("slug", CLASSES)
+def test_room_as_counted_by_hand(slug: str) -> None:
+    everything = fleet()
+    room = headroom([class_in_pool.requirement for class_in_pool in class_in_pools(CLASSES[slug], POOLS, everything)], everything)
+    assert room.replicas == ROOM[slug]
+
+
+@pytest.mark.parametrize(
+    ("slug", "resource"),
+    [
+        ("full", GPU),
+        ("renamed", "nvidia.com/gpu.shared"),
+        ("single", GPU),
+        ("mixed", "nvidia.com/mig-1g.10gb"),
+        ("dra", "gpu.nvidia.com"),
+    ],
+)
+def test_the_resource_is_what_the_pool_advertises(slug: str, resource: str) -> None:
+    result = asked(slug)
+    assert (result.resource, result.problem, result.strays) == (resource, "", ())
+    assert result.dra is (slug == "dra")
+
+
+def test_the_manifest_selects_pool_product_and_sharing_whatever_other_nodes_there_are() -> None:
+    result = asked("full")
+    assert [to_text(term) for term in result.terms] == [f"pool=h100,{GUARDED_PRODUCT.format(H100)}"]
+    assert [to_text(term) for term in result.place] == ["pool=h100"]
+    assert result.requirement.tolerations == (TOLERATION,)
+
+
+def test_tolerations_a_pool_names_besides_its_taints() -> None:
+    assert asked("spot").requirement.tolerations == (TOLERATION, Toleration("spot", "Exists", "", "NoExecute"))
+
+
+def test_a_pool_by_product_is_selected_by_product_and_sharing() -> None:
+    result = asked("west")
+    assert [to_text(term) for term in result.terms] == [GUARDED_PRODUCT.format(L40S)]
+    assert result.warnings == ()
+
+
+def test_mps_is_selected_beside_time_slicing() -> None:
+    nodes = [
+        real("mps", product=L40S, gpus=2, sharing="mps", replicas=4),
+        real("sliced", product=L40S, gpus=2, sharing="time-slicing", replicas=4),
+        real("renamed", product=L40S, gpus=2, sharing="time-slicing", replicas=4, renamed=True),
+    ]
+    pool = PoolSpec(slug="mps", selector=PoolSelector(sharing=("mps",)))
+    result = class_in_pool(
+        ClassSpec(slug="a", isolation="mps", pools=("mps",)), pool, Fleet(with_pools([pool], nodes), label_keys([pool]))
+    )
+    assert [to_text(term) for term in result.terms] == [
+        f"nvidia.com/gpu.product={L40S}-SHARED,nvidia.com/gpu.sharing-strategy=mps"
+    ]
+
+
+def test_nodes_that_no_label_distinguishes_are_reported() -> None:
+    pool = PoolSpec(slug="p")
+    outside = [real("in", pools=("p",)), real("out")]
+    result = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, Fleet(outside, label_keys([pool])))
+    (warning,) = result.warnings
+    assert warning.startswith("Labels cannot tell out from pool p: pods of this class may land there.")
+    assert "Add the label muster.dev/pool=p" in warning
+    assert [node.name for node in result.strays] == ["out"]
+
+
+def test_a_minimum_driver_keeps_older_majors_out() -> None:
+    old = {"nvidia.com/cuda.driver-version.full": "550.90.07", "nvidia.com/cuda.driver-version.major": "550"}
+    new = {"nvidia.com/cuda.driver-version.major": "570"}
+    pool = PoolSpec(slug="p")
+    nodes = with_pools([pool], [real("old", labels=old), real("new", labels=new)])
+    result = class_in_pool(ClassSpec(slug="a", min_driver="570", pools=("p",)), pool, Fleet(nodes, label_keys([pool])))
+    assert "nvidia.com/cuda.driver-version.major>569" in to_text(result.terms[0])
+
+
+def test_taints_that_all_members_carry_are_tolerated_where_the_policy_names_none() -> None:
+    pool = PoolSpec(slug="p")
+    nodes = with_pools([pool], [real("a", taints=(TAINT,)), real("b", taints=(TAINT,))])
+    result = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, Fleet(nodes, label_keys([pool])))
+    assert result.requirement.tolerations == (TOLERATION,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"isolation": "mps"}, "No node of pool h100 offers such slots."),
+        ({"products": ("NVIDIA-L4",)}, "No node of pool h100 offers such slots."),
+        ({"min_memory_mib": 100_000}, "81,559 MiB there, 100,000 MiB are needed."),
+        ({"min_driver": "580"}, "Its driver is 570.172.08; at least 580 is needed."),
+    ],
+)
+def test_a_pool_that_cannot_keep_the_promise_says_why(changes: dict[str, object], says: str) -> None:
+    result = asked("full", gpus=1, sizes=(), **changes)
+    assert says in result.problem
+    assert headroom([result.requirement], fleet()).replicas == 0
+
+
+def test_an_empty_pool_says_so_and_a_pool_that_is_none_is_left_out() -> None:
+    nothing = Fleet([], label_keys(POOLS))
+    assert class_in_pool(CLASSES["full"], POOLS[0], nothing).problem == "Pool h100 has no nodes."
+    assert [item.pool.slug for item in class_in_pools(CLASSES["full"], POOLS[:1], fleet())] == ["h100"]
+
+
+def test_broken_nodes_still_tell_what_the_pool_offers() -> None:
+    pool = PoolSpec(slug="p")
+    broken = real("b", capacity={GPU: 0}, verdict="starting")
+    result = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, Fleet(with_pools([pool], [broken]), label_keys([pool])))
+    assert result.problem == ""
+    assert headroom([result.requirement], Fleet(with_pools([pool], [broken]), label_keys([pool]))).back == 8
+
+
+def test_members_of_several_label_dialects_are_selected_by_one_term_each() -> None:
+    pool = PoolSpec(slug="p", selector=PoolSelector(products=(H100,)))
+    gke = bare("gke", slots(GPU), product=H100, labels={"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"})
+    azure = bare("azure", slots(GPU), product=H100, labels={"agentpool": "h100"})
+    muster = bare("muster", slots(GPU), product=H100, labels={"muster.dev/pool": "p", "agentpool": "mixed"})
+    other = bare("other", slots(GPU), product="NVIDIA-L40S", labels={"agentpool": "mixed"})
+    bare_metal = bare("nothing", slots(GPU), product=H100)
+    nodes = with_pools([pool], [real("gfd"), gke, azure, muster, bare_metal, other])
+    fleet_ = Fleet(nodes, label_keys([pool]))
+    result = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, fleet_)
+    assert [to_text(term).split(",nvidia.com/gpu.sharing")[0] for term in result.terms] == [
+        "muster.dev/pool=p",
+        f"nvidia.com/gpu.product={H100}",
+        "cloud.google.com/gke-accelerator=nvidia-h100-80gb",
+        "agentpool=h100",
+    ]
+    assert result.strays == ()
+    assert "nothing of pool p cannot be selected by label and is not counted" in result.warnings[0]
+    assert headroom([result.requirement], fleet_).replicas == 8 * 4, "four nodes that terms select, not the fifth"
+
+
+def test_tolerations_are_the_union_and_a_taint_of_some_members_is_reported() -> None:
+    pool = PoolSpec(slug="p")
+    nodes = with_pools([pool], [real("a", taints=(TAINT,)), real("b", taints=(TAINT, SPOT)), real("c", taints=(TAINT,))])
+    result = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, Fleet(nodes, label_keys([pool])))
+    assert result.requirement.tolerations == (TOLERATION, Toleration("spot", "Exists", "", "NoExecute"))
+    assert result.warnings == ("Only b of pool p has the taint spot:NoExecute: pods tolerate it.",)
+
+
+def test_a_pool_without_members_selects_its_own_label_and_never_every_node() -> None:
+    result = class_in_pool(CLASSES["full"], POOLS[0], Fleet([real("elsewhere")], label_keys(POOLS)))
+    assert [to_text(term) for term in result.terms] == ["muster.dev/pool=h100"]

@@ -1,0 +1,93 @@
+"""The demonstration: what people made, and a past that is lived apart and brought over in one piece."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from fleet.management.commands import demo as command
+from fleet.models import AccessRequest, Cluster, FindingRow, Notice, User, VerdictPeriod
+from fleet.selectors import declarations, demo
+from fleet.selectors.invariants import breaches
+from fleet.services import pools
+from fleet.services.collection import collect_cluster
+from fleet.services.demo import content, past
+from fleet.services.demo.progress import note
+from fleet.services.sign_in import create_owner_link
+from fleet.simulator import month, script
+from fleet.simulator.server import serve
+
+
+@pytest.mark.django_db
+def test_people_asked_for_every_kind_of_class_and_each_request_ended_differently() -> None:
+    create_owner_link("http://127.0.0.1/")
+    content.make(timezone.now())
+    states = set(AccessRequest.objects.values_list("state", flat=True))
+    assert states == {"draft", "submitted", "approved", "rejected", "withdrawn", "expired", "expiring"}
+    isolations = {declarations.spec_of(version).isolation for version in declarations.newest_versions().values()}
+    assert isolations == {"full", "mig", "time-sliced", "mps"}
+    assert set(User.objects.exclude(username="admin").values_list("role", flat=True)) >= {"viewer", "developer", "operator"}
+
+
+def test_the_month_holds_every_story_and_its_last_gpu_is_still_lost() -> None:
+    ends = timezone.now()
+    fleet = month.build(ends - timedelta(days=month.DAYS))
+    faults = month.faults(fleet, ends)
+    kinds = {fault.kind for fault in faults}
+    assert {"driver-failed", "gpu-lost", "mig-cut", "squatter", "exporter-lost", "unreachable", "kubelet-silent"} <= kinds
+    assert all(fleet.clock() <= fault.at < ends for fault in faults)
+    assert faults[-1].kind == "gpu-lost"
+    assert faults[-1].over_at > ends
+    player = script.Player(fleet, faults)
+    player.move_to(ends)
+    lost = [node.name for node in fleet[month.NAME].nodes.values() if not all(gpu.healthy for gpu in node.gpus)]
+    assert lost == [faults[-1].node]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_past_is_lived_apart_and_then_there_at_once(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.DEMO, settings.IS_SIMULATED, settings.MUSTER_HOME, settings.MUSTER_KUBECONFIG = True, False, tmp_path, ""
+    spec = next(spec for spec in content.pool_specs() if spec.slug == "staging-h100")
+    create_owner_link("http://127.0.0.1/")
+    pools.save(User.objects.get(), spec, timezone.now())
+    ends = timezone.now().replace(second=0, microsecond=0)
+    begins = ends - timedelta(hours=4)
+    fleet = month.build(begins)
+    node = next(node.name for node in fleet[month.NAME].nodes.values() if node.pool == "h100-research")
+    crash = script.Fault("plugin-crashed", month.NAME, node, begins + timedelta(minutes=90), timedelta(minutes=40), True)
+    monkeypatch.setattr(month, "faults", lambda *_: [crash])
+    seen: list[int] = []
+    with serve(fleet) as running:
+        running.kubeconfig(demo.state_file().with_name("month.kubeconfig"), tls=False)
+        note(state="living", begins=begins.isoformat(), ends=ends.isoformat())
+        inner = past.bring_over
+        monkeypatch.setattr(past, "bring_over", lambda: (seen.append(Cluster.objects.count()), inner()))
+        command.live_apart(fleet, script.Player(fleet, [crash]), begins, ends)
+        past.forget()
+        assert seen == [0], "nothing of the past was to be seen while it was lived"
+        assert settings.DEMO, "the process reads the configured clusters again"
+        running.kubeconfig(demo.kubeconfig())
+        fleet.clock.runs = True
+        cluster = Cluster.objects.get(name=month.NAME)
+        run = collect_cluster(cluster, trigger="schedule")
+    assert run is not None
+    assert run.outcome == "ok"
+    bad = VerdictPeriod.objects.get(node__name=node, verdict="not_ready")
+    assert (bad.period.lower, bad.period.upper) == (crash.at, crash.over_at)
+    first = VerdictPeriod.objects.earliest("period")
+    assert first.period.lower == begins
+    assert not Notice.objects.filter(at__lt=ends, matched_at=None).exists(), "the past causes no notification"
+    assert FindingRow.objects.filter(node__name=node, period__endswith=crash.over_at).exists()
+    assert list(breaches(timezone.now())) == []
+    state = demo.demo()
+    assert state is not None
+    assert state.percent == 100
+    with pytest.raises(psycopg.OperationalError):
+        past._connect(past.DATABASE)
+    assert connection.settings_dict["NAME"] != past.DATABASE

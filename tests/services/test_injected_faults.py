@@ -1,0 +1,98 @@
+"""Faults of a database's password, a broker's memory and a cluster's certificate, injected for real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from fleet import tasks
+from fleet.embedded import paths
+from fleet.embedded.broker import Broker
+from fleet.embedded.postgres import Postgres
+from fleet.models import Cluster
+from fleet.services import schedule
+from fleet.services.clusters import register_clusters
+from fleet.services.collection import collect_cluster
+from fleet.simulator.server import Simulation
+from tests.embedded.helpers import ROOT, environment, free_port
+
+
+@pytest.mark.django_db
+def test_a_certificate_that_expires_and_is_renewed(simulation: Simulation) -> None:
+    from fleet.collectors import kube
+
+    cluster = register_clusters()[0]
+    outcomes = []
+    for certificate in ("", "expired", "other_host", ""):
+        simulation.faults(cluster.name).set(certificate=certificate)
+        kube.close_clients()  # connections that are open go on; a certificate is shown to new ones
+        run = collect_cluster(cluster, trigger="cli")
+        assert run is not None
+        outcomes.append(run.outcome)
+        if certificate:
+            assert "certificate" in run.error.lower(), run.error
+        cluster.refresh_from_db()
+        assert (cluster.failing_since is not None) is bool(certificate)
+    assert outcomes == ["ok", "failed", "failed", "ok"]
+    assert cluster.nodes.filter(removed_at=None).exists()
+
+
+def test_a_wrong_password_of_the_database_is_a_sentence_without_it(tmp_path: Path) -> None:
+    home = tmp_path / "database"
+    home.mkdir()
+    server = Postgres(home, forgetful=True)
+    server.start()
+    try:
+        server.wait()
+        (server.data / "pg_hba.conf").write_text("local all all scram-sha-256\n")
+        subprocess.run(["kill", "-HUP", (server.data / "postmaster.pid").read_text().split()[0]], check=True)
+        address = paths.database_url(home).replace("muster@", "muster:not-the-one@")
+        more = {"DATABASE_URL": address, "MUSTER_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [sys.executable, "manage.py", "run", "--port", str(free_port())],
+            cwd=ROOT,
+            env=environment(**more, MUSTER_NO_BOOTSTRAP="1"),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    finally:
+        server.stop()
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("The database cannot be used: ")
+    assert "password authentication failed" in done.stderr
+    assert "not-the-one" not in done.stderr
+
+
+@pytest.mark.django_db
+def test_a_full_broker_loses_wake_ups_and_nothing_else(tmp_path: Path, settings: object) -> None:
+    """A message that cannot be sent leaves the cluster due: the first tick after an interval sends another."""
+    import redis
+    from kombu.exceptions import OperationalError
+
+    from fleet.config.celery import app
+
+    broker = Broker(tmp_path, forgetful=True)
+    broker.start()
+    client = redis.Redis(unix_socket_path=str(broker.socket))
+    try:
+        broker.wait()
+        cluster, now = Cluster.objects.create(name="east"), timezone.now()
+        client.config_set("maxmemory", 1)
+        schedule.take_due(now)
+        with app.connection_for_write(broker.url) as connection, pytest.raises((OperationalError, redis.RedisError)):
+            tasks.collect_next.apply_async(connection=connection, retry=False)
+        client.config_set("maxmemory", 0)
+        later = now + schedule.settings.COLLECT_INTERVAL
+        assert schedule.take_due(later) == [cluster.pk]
+        with app.connection_for_write(broker.url) as connection:
+            tasks.collect_next.apply_async(connection=connection, retry=False)
+        assert client.llen("collect") == 1
+    finally:
+        broker.stop()
