@@ -21,12 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-queries", action="store_true", help="rewrite tests/queries/counts.json")
     parser.addoption("--write-roles", action="store_true", help="rewrite tests/access/roles.json")
     parser.addoption("--shuffle-rows", action="store_true", help="answer queries without an order in a random one")
+    parser.addoption("--slow-clock", action="store_true", help="let up to a second pass whenever the time is read")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives each worker of pytest-xdist a cache of its own: a test empties it at its start."""
     if config.getoption("--shuffle-rows"):
         _shuffle_rows()
+    if config.getoption("--slow-clock"):
+        _slow_clock()
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if not worker:
         return
@@ -61,6 +64,32 @@ def _shuffle_rows() -> None:
             random.shuffle(rows._result_cache)
 
     QuerySet._fetch_all = fetch_shuffled  # type: ignore[method-assign]
+
+
+_seconds_passed = 0.0
+
+
+def _slow_clock() -> None:
+    """Lets up to a second pass at every look at the time, as on a busy machine: who relies on speed fails."""
+    import random
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    now = timezone.now
+
+    def later() -> Any:
+        global _seconds_passed
+        _seconds_passed += random.random()
+        return now() + timedelta(seconds=_seconds_passed)
+
+    timezone.now = later
+
+
+@pytest.fixture(autouse=True)
+def _no_time_has_passed() -> None:
+    global _seconds_passed
+    _seconds_passed = 0.0
 
 
 @pytest.fixture(autouse=True)
