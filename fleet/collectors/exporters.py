@@ -235,7 +235,7 @@ def _read(  # noqa: PLR0913 the parts of a scrape, passed on by name
 ) -> tuple[datetime, object]:
     shut.check(target)
     if deadline.spent:
-        raise Failure(Outcome.SKIPPED, f"The {deadline.seconds:g} s of this pass were spent before {target.pod.name} was asked.")
+        raise Failure(Outcome.SKIPPED, f"The {deadline.seconds:g} s of this run were spent before {target.pod.name} was asked.")
     its_own = Deadline(min(timeout_s, deadline.remaining()))
     for path in target.paths:
         body = _twice(way, target, path, its_own)

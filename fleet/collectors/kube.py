@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,14 +20,12 @@ import urllib3.exceptions as http
 from fleet import __version__
 from fleet.collectors.addresses import find_host, is_loopback
 from fleet.collectors.bodies import read_body
-from fleet.collectors.connections import Connection, Resolved, list_connections, resolve
+from fleet.collectors.connections import Connection, Resolved, resolve
 from fleet.collectors.credentials import Credential, ExecPlugin, Source, TokenFile
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, ConfigurationError, Failure, from_transport, shorten, timed_out
 from fleet.collectors.tls import Tls, read_pem
 from fleet.domain.snapshot.sections import Outcome
-
-__all__ = ["Answer", "Client", "ConfigurationError", "Connection", "Params", "list_connections", "open_client", "preload"]
 
 Params = Sequence[tuple[str, str | int]]
 
@@ -285,31 +282,3 @@ def preload() -> None:
     """Import the kubernetes package now: for a parent process about to fork workers that will share its memory."""
     import kubernetes.client
     import kubernetes.config  # noqa: F401
-
-
-_clients: dict[Connection, Client] = {}
-_clients_lock = threading.Lock()
-
-
-def open_client(connection: Connection) -> Client:
-    """The process's client for a connection. Nothing is read or opened before its first request."""
-    with _clients_lock:
-        return _clients.setdefault(connection, Client(connection))
-
-
-def close_clients() -> None:
-    """Close the process's connections. A client that is opened after this is a new one."""
-    with _clients_lock:
-        for client in _clients.values():
-            client.close()
-        _clients.clear()
-
-
-def _forget() -> None:
-    """A forked worker must not share its parent's sockets: two processes would read each other's answers."""
-    global _clients_lock
-    _clients.clear()
-    _clients_lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_forget)

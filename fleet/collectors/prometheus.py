@@ -99,7 +99,7 @@ class Server:
             raise Failure(Outcome.UNREACHABLE, "No Prometheus server is named: set MUSTER_PROMETHEUS_URL or the cluster's own.")
         if self._deadline.spent:
             raise Failure(
-                Outcome.SKIPPED, f"The {self._deadline.seconds:g} s of this pass were spent before Prometheus was asked."
+                Outcome.SKIPPED, f"The {self._deadline.seconds:g} s of this run were spent before Prometheus was asked."
             )
         its_own = Deadline(self._deadline.at_most(_TIMEOUT_S))
         headers = {"Accept": "application/json", "User-Agent": f"muster/{__version__}"}

@@ -85,7 +85,7 @@ class Session:
     ) -> Answer:
         if self.deadline.spent:
             seconds = f"{self.deadline.seconds:g} s"
-            raise Failure(Outcome.TIMEOUT, f"The {seconds} of this pass were spent before it could {asked.words}.")
+            raise Failure(Outcome.TIMEOUT, f"The {seconds} of this run were spent before it could {asked.words}.")
         self.was_answered = False
         answer = self.client.request(
             method,

@@ -1,8 +1,7 @@
-"""The sections telemetry and model_servers: who is to be asked, by which way, and how that went as a whole."""
+"""The sections telemetry and model_servers: which pods are requested, by which way, and what they returned."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
@@ -13,9 +12,10 @@ from fleet.collectors import dcgm, model_servers, prometheus, prometheus_servers
 from fleet.collectors.components import AMD_METRICS_EXPORTER, DCGM_EXPORTER
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
-from fleet.collectors.exporters import DirectWay, GoneError, Page, ProxyWay, Target, Way, commonest, read_all, target_of
+from fleet.collectors.exporters import DirectWay, Page, ProxyWay, Target, Way, read_all, target_of
 from fleet.collectors.exposition import decode, parse
 from fleet.collectors.kube import Client
+from fleet.collectors.telemetry_results import Result, end_section, failures_that_count, merge_samples
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelServer
@@ -60,19 +60,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """(namespace, pod) of those that refused last time: they are asked less and less often."""
 
 
-class Result(msgspec.Struct, kw_only=True):
-    """What one section gave, and how it ended as a whole."""
-
-    outcome: Outcome = Outcome.COLLECTED
-    reason: str = ""
-    count: int | None = None
-    samples: tuple[DeviceSample, ...] = ()
-    exporters: tuple[ExporterReport, ...] = ()
-    servers: tuple[ModelServer, ...] = ()
-
-
 class Reader:
-    """One pass's reading of telemetry. Never raises for what a pod does."""
+    """Reads the telemetry of one run. Never raises for what a pod does."""
 
     def __init__(self, client: Client, plan: Plan, deadline: Deadline, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -96,8 +85,8 @@ class Reader:
             report, read = self._report(page)
             reports.append(report)
             samples.extend(read)
-        whole = Result(samples=_merged(samples), exporters=tuple(reports), count=len(reports))
-        return _judged(whole, _of_note(pages), "exporter")
+        whole = Result(samples=merge_samples(samples), exporters=tuple(reports), count=len(reports))
+        return end_section(whole, failures_that_count(pages), "exporter")
 
     def model_servers(self, pods: Sequence[PodSnapshot]) -> Result:
         """Reads the section model_servers. Raises Failure where no server could be read.
@@ -120,7 +109,9 @@ class Reader:
             pages = [_not_scraped(page) for page in pages]
         asked = {page.target.key: model_servers.pod_of(page, servers[page.target.key]) for page in pages}
         rows = tuple(scraped.get(key) or asked[key] for key in servers)
-        return _judged(Result(servers=rows, count=len(rows)), [*([None] * len(scraped)), *_of_note(pages)], "model server")
+        return end_section(
+            Result(servers=rows, count=len(rows)), [*([None] * len(scraped)), *failures_that_count(pages)], "model server"
+        )
 
     def _read(self, targets: Sequence[Target], make: Callable[[Target, bytes | bytearray, datetime], object]) -> list[Page]:
         ask, idle = [], {}
@@ -202,7 +193,7 @@ class Reader:
         )
         reports = (*read.exporters, *missing)
         failures = [None] * len(read.exporters) + [Failure(report.outcome, report.reason) for report in missing]
-        return _judged(Result(samples=read.samples, exporters=reports, count=len(reports)), failures, "exporter")
+        return end_section(Result(samples=read.samples, exporters=reports, count=len(reports)), failures, "exporter")
 
 
 def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devices:
@@ -216,29 +207,6 @@ def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devi
     if len(devices) > MOST_DEVICES:
         raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} reports more than {MOST_DEVICES:,} devices.")
     return devices
-
-
-def _merged(samples: Sequence[DeviceSample]) -> tuple[DeviceSample, ...]:
-    """Two exporters on one node (a cloud's and the operator's) report the same devices: each device is kept once, complete."""
-    result: dict[tuple[str, str], DeviceSample] = {}
-    for sample in samples:
-        key = sample.node_name, sample.key
-        before = result.get(key)
-        result[key] = sample if before is None else _both(before, sample)
-    return tuple(result.values())
-
-
-def _both(device_sample: DeviceSample, other: DeviceSample) -> DeviceSample:
-    return msgspec.structs.replace(
-        device_sample,
-        at=max(device_sample.at, other.at),
-        driver_version=device_sample.driver_version or other.driver_version,
-        values=other.values | device_sample.values,
-        xid_counts=other.xid_counts | device_sample.xid_counts,
-        watches=other.watches | device_sample.watches,
-        clock_events=other.clock_events | device_sample.clock_events,
-        pods=tuple(dict.fromkeys((*device_sample.pods, *other.pods))),
-    )
 
 
 def _not_scraped(page: Page) -> Page:
@@ -259,54 +227,3 @@ def _not_running(pod: PodSnapshot) -> Failure | None:
 def _still_refused(target: Target, before: Refused, now: datetime) -> Page:
     failure = Failure(Outcome.REFUSED, before.reason)
     return Page(target=target, at=now, took_ms=0, failure=failure, refusals=before.times, retry_at=before.until)
-
-
-def _of_note(pages: Sequence[Page]) -> list[Failure | None]:
-    """Returns the failures that count for the whole section.
-
-    A pod that is not ready, or deleted since, need not answer: its own report has that, and it does not fail the section.
-    """
-    read = any(page.failure is None for page in pages)
-    return [page.failure for page in pages if page.failure is None or not read or _should_answer(page)]
-
-
-def _should_answer(page: Page) -> bool:
-    return page.target.pod.ready and not isinstance(page.failure, GoneError)
-
-
-def _judged(whole: Result, failures: Sequence[Failure | None], noun: str) -> Result:
-    """The section's outcome: collected; incomplete where some failed; where all did, what stopped most of them."""
-    failed = [failure for failure in failures if failure is not None]
-    if not failed:
-        return whole
-    worst = commonest(failed)
-    if len(failed) == len(failures):
-        whole.outcome = worst.outcome if worst.outcome not in (Outcome.INCOMPLETE, Outcome.ABSENT) else Outcome.UNREACHABLE
-        whole.reason = f"None of {_counted(len(failures), noun)} could be read. {worst.reason}"
-    else:
-        whole.outcome = Outcome.INCOMPLETE
-        whole.reason = f"{len(failed)} of {_counted(len(failures), noun)} could not be read{_by_outcome(failed)}. {worst.reason}"
-    return whole
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-_WORDS: Mapping[Outcome, str] = {
-    Outcome.TIMEOUT: "too slow",
-    Outcome.UNREACHABLE: "not answering",
-    Outcome.FORBIDDEN: "forbidden",
-    Outcome.UNAUTHORISED: "login refused",
-    Outcome.REFUSED: "refused",
-    Outcome.MALFORMED: "no metrics",
-    Outcome.SKIPPED: "no time left",
-}
-
-
-def _by_outcome(failed: Sequence[Failure]) -> str:
-    """` (3 too slow, 1 not answering)`; empty where one reason holds for all."""
-    counted = Counter(_WORDS.get(failure.outcome, failure.outcome.value.replace("_", " ")) for failure in failed)
-    if len(counted) < 2:
-        return ""
-    return f" ({', '.join(f'{number} {words}' for words, number in counted.most_common())})"

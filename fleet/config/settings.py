@@ -1,4 +1,4 @@
-"""Every setting of Muster, driven by the environment (see .env.example). One file for development, tests and production."""
+"""Every setting of Muster, driven by the environment (see .env.example), the same for development, tests and production."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import environ
-from celery.schedules import crontab
-from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from fleet import __version__
-from fleet.config import cache, env, oidc
+from fleet.config import beat_schedule, cache, content_policy, env, logging_config, oidc
+from fleet.config.api_settings import KNOX_TOKEN_MODEL, REST_FRAMEWORK, REST_KNOX, SPECTACULAR_SETTINGS
 from fleet.embedded import paths
+
+# Django reads these by their names.
+__all__ = ["KNOX_TOKEN_MODEL", "REST_FRAMEWORK", "REST_KNOX", "SPECTACULAR_SETTINGS"]
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 VERSION = __version__
@@ -44,21 +46,7 @@ SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "muster_session", "muster_csrf"
 SESSION_COOKIE_AGE = env.integer("MUSTER_SESSION_HOURS", 168, at_least=1, at_most=24 * 90) * 3600
 SESSION_IDLE = timedelta(minutes=env.integer("MUSTER_SESSION_IDLE_MINUTES", 720, at_least=5, at_most=60 * 24 * 90))
 X_FRAME_OPTIONS = "DENY"
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF],
-        # Plotly adds one empty <style> element (the hash is that of the empty string) and sets style attributes.
-        "style-src": [SELF, "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"],
-        "style-src-attr": ["'unsafe-inline'"],
-        "img-src": [SELF, "data:", "blob:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "form-action": [SELF],
-        "base-uri": [SELF],
-        "frame-ancestors": [NONE],
-    }
-}
+CONTENT_SECURITY_POLICY = content_policy.POLICY
 
 # --- Django -------------------------------------------------------------------------------------------------------
 
@@ -218,18 +206,7 @@ if MUSTER_BROKER_URL.startswith("redis"):
     }
 CELERY_BEAT_SCHEDULER = "fleet.config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(MUSTER_HOME / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "tick": {"task": "fleet.tasks.tick", "schedule": 5.0, "options": {"expires": 5}},
-    "compliance": {"task": "fleet.tasks.compliance", "schedule": 60.0, "options": {"expires": 60}},
-    "requests": {"task": "fleet.tasks.requests", "schedule": 60.0, "options": {"expires": 60}},
-    "silence": {"task": "fleet.tasks.silence", "schedule": 15.0, "options": {"expires": 15}},
-    "lost_runs": {"task": "fleet.tasks.lost_runs", "schedule": 30.0, "options": {"expires": 30}},
-    "rollups": {"task": "fleet.tasks.rollups", "schedule": 60.0, "options": {"expires": 60}},
-    "notify": {"task": "fleet.tasks.notify", "schedule": 5.0, "options": {"expires": 5}},
-    "stream-audit": {"task": "fleet.tasks.stream_audit", "schedule": 5.0, "options": {"expires": 5}},
-    "data_check": {"task": "fleet.tasks.data_check", "schedule": crontab(hour="3", minute="17"), "options": {"expires": 3600}},
-    "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
-}
+CELERY_BEAT_SCHEDULE = beat_schedule.SCHEDULE
 
 # Counts of what callers asked and of sign-ins that were tried: shared by all web processes where the broker is Redis or Valkey,
 # else of each process. At Django's 300 entries a few callers more would push each other's counts out.
@@ -320,81 +297,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_MAX_AGE = 3600
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "fleet.api.protocol.authentication.TokenAuthentication",
-        "fleet.api.protocol.authentication.PageSessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["fleet.api.protocol.permissions.ByRole"],
-    "DEFAULT_PAGINATION_CLASS": "fleet.api.protocol.pagination.CursorPages",
-    "DEFAULT_RENDERER_CLASSES": ["fleet.api.protocol.renderers.JSONRenderer"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "fleet.api.protocol.renderers.Formats",
-    "DEFAULT_PARSER_CLASSES": ["fleet.api.protocol.parsers.JSONParser"],
-    "DEFAULT_FILTER_BACKENDS": ["fleet.api.protocol.filtering.FilterSets", "fleet.api.protocol.filtering.Ordering"],
-    "DEFAULT_SCHEMA_CLASS": "fleet.api.protocol.schema.Schema",
-    "DEFAULT_THROTTLE_CLASSES": ["fleet.api.protocol.permissions.PerUser"],
-    "DEFAULT_THROTTLE_RATES": {"user": env.rate("MUSTER_API_RATE", "6000/min")},
-    "EXCEPTION_HANDLER": "fleet.api.protocol.problems.problem_details",
-    "URL_FORMAT_OVERRIDE": "format",
-    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-REST_KNOX = {
-    "AUTH_HEADER_PREFIX": "Bearer",
-    "TOKEN_MODEL": "fleet.ApiToken",
-    "TOKEN_PREFIX": "muster_",
-    "TOKEN_TTL": timedelta(days=365),
-    "AUTO_REFRESH": False,
-}
-KNOX_TOKEN_MODEL = "fleet.ApiToken"  # noqa: S105 a model's name
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Muster",
-    "DESCRIPTION": "The state of every GPU node of every Kubernetes cluster.",
-    "VERSION": "v1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["fleet.api.protocol.permissions.ByRole"],
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "PATH_CONVERTER_OVERRIDES": {
-        "cluster": {"type": "string", "description": "The cluster's name, `~` in it written as `~0` and `/` as `~1`."},
-    },
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["fleet.api.protocol.schema.add_problem"],
-}
-
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOG_FORMAT = env.choice("LOG_FORMAT", "line", ("line", "json"))
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}{request}", "style": "{"},
-        "json": {"()": "fleet.config.logs.JsonLines"},
-    },
-    "filters": {
-        "once": {"()": "fleet.config.logs.Once"},
-        "without_secrets": {"()": "fleet.config.logs.WithoutSecrets"},
-        "with_request": {"()": "fleet.config.logs.WithRequest"},
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": LOG_FORMAT,
-            "filters": ["once", "without_secrets", "with_request"],
-        },
-    },
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        # A line for every tick would bury the lines that matter.
-        "celery.app.trace": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "kubernetes": {"level": "WARNING"},
-        "urllib3": {"level": "ERROR"},
-        "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.security": {"handlers": [], "level": "INFO", "propagate": True},
-    },
-}
+LOGGING = logging_config.of(LOG_LEVEL, LOG_FORMAT)
 SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.collectors import kube
+from fleet.collectors.connections import list_connections
 from fleet.collectors.run import collect
 from fleet.domain import labels
 from fleet.domain.devices.inspection import remember
@@ -52,7 +52,7 @@ def run(case: Mapping[str, Any], folder: Path, runs: int = RUNS) -> Outcome:
     history, now = ClusterHistory(), start
 
     with serving({"*": api_of(case["objects"], lambda: (now - start).total_seconds())}) as api:
-        (connection,) = kube.list_connections(str(write_kubeconfig(folder / "kubeconfig", api.url)), [], False)
+        (connection,) = list_connections(str(write_kubeconfig(folder / "kubeconfig", api.url)), [], False)
         for number in range(runs):
             now = start + number * INTERVAL
             snapshot = collect(connection, now=lambda: now, known_gpu_nodes=frozenset())  # noqa: B023 - called at once

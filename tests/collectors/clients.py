@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fleet.collectors import kube
+from fleet.collectors.connections import list_connections
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.kube import Client
@@ -18,7 +19,7 @@ OK = {"/": Reply({"ok": True})}
 
 
 def client_for(path: Path) -> Client:
-    (connection,) = kube.list_connections(str(path), [], False)
+    (connection,) = list_connections(str(path), [], False)
     return Client(connection)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.collectors import kube, session
-from fleet.collectors.kube import Connection
+from fleet.collectors.connections import Connection
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.simulator.faults import Faults
 from fleet.simulator.fleet import build_fleet

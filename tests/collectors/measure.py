@@ -20,9 +20,10 @@ PATHS = ("/api/v1/nodes", "/api/v1/pods")
 
 def floor(kubeconfig: str) -> int:
     """Every page of nodes and pods, received and thrown away. Returns megabytes."""
+    from fleet.collectors.clients import open_client
+    from fleet.collectors.connections import list_connections
     from fleet.collectors.deadline import Deadline
     from fleet.collectors.errors import Asked
-    from fleet.collectors.kube import list_connections, open_client
     from fleet.collectors.session import Session
 
     session = Session(open_client(list_connections(kubeconfig, [], False)[0]), Deadline(600))
@@ -42,7 +43,7 @@ def floor(kubeconfig: str) -> int:
 
 def collect(kubeconfig: str) -> int:
     """One pass. Returns pods kept."""
-    from fleet.collectors.kube import list_connections
+    from fleet.collectors.connections import list_connections
     from fleet.collectors.run import collect as run
 
     snapshot = run(list_connections(kubeconfig, [], False)[0], now=lambda: datetime.now(UTC), deadline_s=600)

@@ -8,8 +8,7 @@ from typing import Any
 
 import yaml
 
-from fleet.collectors import kube
-from fleet.collectors.kube import Connection
+from fleet.collectors.connections import Connection, list_connections
 from fleet.collectors.run import collect
 from fleet.collectors.session import Limits
 from fleet.domain.snapshot import ClusterSnapshot
@@ -24,7 +23,7 @@ NEED = {"operator": ("device_plugin_config",), "pods": ASKED}
 
 
 def only_connection(path: Path) -> Connection:
-    (connection,) = kube.list_connections(str(path), [], False)
+    (connection,) = list_connections(str(path), [], False)
     return connection
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from fleet import __version__
 from fleet.collectors import addresses, kube
+from fleet.collectors.clients import open_client
+from fleet.collectors.connections import Connection
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
-from fleet.collectors.kube import Client, Connection
+from fleet.collectors.kube import Client
 from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.clients import ASKED, OK, ask, client_for, failure_of
 from tests.collectors.fake_api import FakeApi, Reply, serving, write_kubeconfig
@@ -204,5 +206,5 @@ def test_connections_are_kept_open(tmp_path: Path) -> None:
 
 def test_one_client_per_connection() -> None:
     result, other = Connection(name="a", server="https://a"), Connection(name="b", server="https://b")
-    assert kube.open_client(result) is kube.open_client(Connection(name="a", server="https://a"))
-    assert kube.open_client(result) is not kube.open_client(other)
+    assert open_client(result) is open_client(Connection(name="a", server="https://a"))
+    assert open_client(result) is not open_client(other)

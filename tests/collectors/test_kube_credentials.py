@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from fleet.collectors import credentials, kube
+from fleet.collectors import credentials
+from fleet.collectors.connections import Connection, list_connections
 from fleet.collectors.errors import ConfigurationError
-from fleet.collectors.kube import Client, Connection
+from fleet.collectors.kube import Client
 from fleet.domain.snapshot.sections import Outcome
 from tests.collectors import certificates
 from tests.collectors.clients import OK, ask, client_for, failure_of, wants
@@ -266,7 +267,7 @@ def test_in_cluster_uses_the_mounted_token_and_authority(tmp_path: Path, monkeyp
         host, port = api.url.removeprefix("https://").split(":")
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
-        (connection,) = kube.list_connections(None, [], True)
+        (connection,) = list_connections(None, [], True)
         client = Client(connection)
         assert ask(client).status == 401
         (tmp_path / "token").write_text("second")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fleet.collectors import kube, prometheus
+from fleet.collectors import prometheus
+from fleet.collectors.connections import Connection, list_connections
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Failure
 from fleet.collectors.exporters import ProxyWay
-from fleet.collectors.kube import Connection
 from fleet.collectors.prometheus import Places, Server
 from fleet.collectors.run import collect
 from fleet.collectors.telemetry import Plan
@@ -56,7 +56,7 @@ def serving_fleet() -> Iterator[Simulation]:
 
 def look(simulation: Simulation, folder: Path, plan: Plan) -> ClusterSnapshot:
     connection: Connection
-    (connection,) = kube.list_connections(str(simulation.kubeconfig(folder / "kubeconfig")), [], False)
+    (connection,) = list_connections(str(simulation.kubeconfig(folder / "kubeconfig")), [], False)
     return collect(connection, now=lambda: datetime.now(UTC), plan=plan)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from fleet.collectors import kube, nodes, pod_lists
-from fleet.collectors.kube import Connection
+from fleet.collectors import nodes, pod_lists
+from fleet.collectors.clients import open_client
+from fleet.collectors.connections import Connection
 from fleet.collectors.sections import HIDES, SECTIONS
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.snapshot.sections import Outcome
@@ -99,7 +100,7 @@ def test_a_hanging_section_ends_with_the_deadline(connection: Connection, faults
     assert snapshot.section("nodes").outcome is Outcome.COLLECTED
     assert snapshot.section("pods").outcome is Outcome.TIMEOUT
     assert snapshot.section("resource_claims").outcome is Outcome.SKIPPED
-    assert "2 s of this pass were spent" in snapshot.section("resource_claims").reason
+    assert "2 s of this run were spent" in snapshot.section("resource_claims").reason
 
 
 def test_a_slow_cluster_keeps_within_its_deadline(connection: Connection, faults: Faults) -> None:
@@ -170,12 +171,12 @@ def test_a_forked_worker_has_connections_of_its_own(connection: Connection) -> N
     import os
 
     look(connection)
-    parent = kube.open_client(connection)
+    parent = open_client(connection)
     child = os.fork()
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException):
-            fresh = kube.open_client(connection) is not parent
+            fresh = open_client(connection) is not parent
             code = 0 if fresh and look(connection).section("nodes").complete else 2
         os._exit(code)
     _, status = os.waitpid(child, 0)

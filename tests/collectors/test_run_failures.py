@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleet.collectors import nodes
-from fleet.collectors.kube import Connection
+from fleet.collectors.connections import Connection
 from fleet.collectors.sections import SECTIONS
 from fleet.collectors.session import Limits
 from fleet.domain.snapshot import ClusterSnapshot

@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleet.collectors import kube
-from fleet.collectors.kube import Connection
+from fleet.collectors.connections import Connection, list_connections
 from fleet.collectors.run import collect
 from fleet.collectors.sections import TELEMETRY_SECTIONS
 from fleet.collectors.telemetry import Plan, Refused
@@ -51,7 +50,7 @@ def cluster(simulation: Simulation) -> Iterator[Cluster]:
 
 @pytest.fixture
 def connection(simulation: Simulation, tmp_path: Path) -> Connection:
-    (connections,) = kube.list_connections(str(simulation.kubeconfig(tmp_path / "kubeconfig")), [], False)
+    (connections,) = list_connections(str(simulation.kubeconfig(tmp_path / "kubeconfig")), [], False)
     return connections
 
 
@@ -185,7 +184,7 @@ def test_no_exporter_is_absent_not_broken(simulation: Simulation, tmp_path: Path
     fleet = build_fleet(clusters=1, nodes=0)
     fleet[CLUSTER].add_node("l4-starting", name="bare")
     with serve(fleet) as running:
-        (connection,) = kube.list_connections(str(running.kubeconfig(tmp_path / "kubeconfig")), [], False)
+        (connection,) = list_connections(str(running.kubeconfig(tmp_path / "kubeconfig")), [], False)
         snapshot = look(connection)
     assert snapshot.section("telemetry").outcome is Outcome.ABSENT
     assert snapshot.section("model_servers").outcome is Outcome.ABSENT

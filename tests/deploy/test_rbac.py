@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from fleet.collectors import kube
+from fleet.collectors.connections import list_connections
 from fleet.collectors.needed_permissions import NEEDS, Need
 from fleet.collectors.run import collect
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import serve
+from tests.kept_clients import close_clients
 
 ROOT = Path(__file__).parents[2]
 FILES: dict[str, list[dict[str, Any]]] = {
@@ -61,10 +62,10 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str, str, 
     """What a simulated fleet was asked in two runs of every cluster."""
     with serve(build_fleet(clusters=3, pods_per_node=15)) as simulation:
         path = simulation.kubeconfig(tmp_path_factory.mktemp("kube") / "config")
-        for connection in kube.list_connections(str(path), [], False):
+        for connection in list_connections(str(path), [], False):
             for _ in range(2):
                 collect(connection, now=lambda: datetime.now(UTC))
-        kube.close_clients()
+        close_clients()
         return {entry for cluster in simulation.fleet.clusters for entry in cluster.access.audit}
 
 

@@ -19,17 +19,17 @@ from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.simulator.server import Simulation
 from tests.embedded.helpers import ROOT, environment, free_port
+from tests.kept_clients import close_clients
 
 
 @pytest.mark.django_db
 def test_a_certificate_that_expires_and_is_renewed(simulation: Simulation) -> None:
-    from fleet.collectors import kube
 
     cluster = register_clusters()[0]
     outcomes = []
     for certificate in ("", "expired", "other_host", ""):
         simulation.faults(cluster.name).set(certificate=certificate)
-        kube.close_clients()  # connections that are open go on; a certificate is shown to new ones
+        close_clients()  # connections that are open go on; a certificate is shown to new ones
         run = collect_cluster(cluster, trigger="cli")
         assert run is not None
         outcomes.append(run.outcome)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fleet.collectors import kube
+from fleet.collectors.connections import list_connections
 from fleet.collectors.run import collect
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.topology.levels import domain_of, levels
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import serve
+from tests.kept_clients import close_clients
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +23,10 @@ def snapshots(tmp_path_factory: pytest.TempPathFactory) -> list[ClusterSnapshot]
     with serve(build_fleet(clusters=3, nodes=40, pods_per_node=15)) as simulation:
         path: Path = simulation.kubeconfig(tmp_path_factory.mktemp("kube") / "config")
         try:
-            connections = kube.list_connections(str(path), [], False)
+            connections = list_connections(str(path), [], False)
             return [collect(connection, now=lambda: datetime.now(UTC)) for connection in connections]
         finally:
-            kube.close_clients()
+            close_clients()
 
 
 def test_every_claim_of_a_pod_is_bound_to_a_volume_that_any_node_mounts(snapshots: list[ClusterSnapshot]) -> None:

@@ -1,15 +1,16 @@
-"""Whether the claims of a pod can be had on a node, and how many more pods like it a cluster has devices for."""
+"""Whether the claims of a pod can be had on a node."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from copy import copy
 from fractions import Fraction
 
 import msgspec
 
 from fleet.domain.dra.allocated import Allocated
-from fleet.domain.dra.allocator import Chosen, NodeAllocation, allocate
+from fleet.domain.dra.allocator import allocate
+from fleet.domain.dra.choices import Chosen, NodeAllocation
 from fleet.domain.dra.extended import ContainerNeed, claim_for, classes_by_resource
 from fleet.domain.dra.resource_pools import DraNode, Inventory, meets_terms
 from fleet.domain.snapshot.dra import DeviceClass, DraAllocation, DraClaim
@@ -87,33 +88,6 @@ def allocation_of(chosen: Chosen) -> DraAllocation:
         share_id="" if consumed is None else "share",
         consumed={} if consumed is None else {name: _text(amount) for name, amount in consumed.items()},
     )
-
-
-def count_more(
-    devices: ClusterDevices, pod: PodDevices, nodes: Sequence[DraNode], *, most: int = 64, per_node: int | None = None
-) -> int:
-    """Returns how many more pods like this one the nodes have devices for, up to `most`; counts them as allocated.
-
-    `per_node` limits the pods per node. Raises AllocationError where one node makes the scheduler fail, which ends the count
-    on every node, and UnknownAllocationError.
-    """
-    count = 0
-    on_node: dict[str, int] = {}
-    open_nodes = list(nodes)
-    while count < most and open_nodes:
-        outcomes = [(node, devices.check(pod, node)) for node in open_nodes]
-        # What one node refuses now it also refuses when more is allocated.
-        open_nodes = [node for node, outcome in outcomes if outcome.chosen is not None]
-        landed = next(((node, outcome.chosen) for node, outcome in outcomes if outcome.chosen is not None), None)
-        if landed is None:
-            break
-        node, chosen = landed
-        devices.hold(chosen or ())
-        count += 1
-        on_node[node.name] = on_node.get(node.name, 0) + 1
-        if per_node is not None and on_node[node.name] >= per_node:
-            open_nodes = [node_left for node_left in open_nodes if node_left.name != node.name]
-    return count
 
 
 def _text(amount: Fraction) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from fleet.domain.dra.counters import problem_of
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.counters import Counters, problem_of
 from fleet.domain.dra.taints import join
 from fleet.domain.label_selectors import matches
 from fleet.domain.snapshot.dra import (
@@ -138,3 +139,12 @@ def _duplicate(devices: Iterable[DraDevice]) -> str:
 
 def _order(pool: NodePool) -> tuple[bool, str, str]:
     return any(device.binding_conditions for device in pool.devices), pool.driver, pool.name
+
+
+def counters_left(pool: NodePool, allocated: Allocated) -> Counters:
+    """Returns the counters of a pool without what its allocated devices take, those for other nodes included."""
+    counters = Counters(pool.counter_sets)
+    for device in pool.everything:
+        if device.consumes and allocated.holds((device.driver, device.pool, device.name)):
+            counters.take(device.consumes)
+    return counters

@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fleet.domain.dra.allocated import Allocated
-from fleet.domain.dra.allocator import counters_left
 from fleet.domain.dra.consumable import fits, share_of, shares_left
 from fleet.domain.dra.counters import Counters
-from fleet.domain.dra.resource_pools import NodePool
+from fleet.domain.dra.resource_pools import NodePool, counters_left
 from fleet.domain.dra.taints import is_blocked
 from fleet.domain.quantities import parse_quantity, to_mib
 from fleet.domain.snapshot.dra import DraCapacity, DraDevice

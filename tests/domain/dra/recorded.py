@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
-from fleet.domain.dra.allocator import AllocationError
+from fleet.domain.dra.choices import AllocationError
 from fleet.domain.dra.extended import ContainerNeed
 from fleet.domain.dra.pods import ClusterDevices, PodDevices
 from fleet.domain.dra.resource_pools import DraNode, Inventory

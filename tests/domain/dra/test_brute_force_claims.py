@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from fleet.domain.dra.allocated import Allocated
-from fleet.domain.dra.allocator import AllocationError, allocate
+from fleet.domain.dra.allocator import allocate
+from fleet.domain.dra.choices import AllocationError
 from fleet.domain.dra.resource_pools import NodePool
 from fleet.domain.snapshot import DraAllocation, DraDevice, Taint
 from fleet.domain.snapshot.dra import (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from fleet.domain.dra.allocator import AllocationError
-from fleet.domain.dra.pods import count_more
+from fleet.domain.dra.choices import AllocationError
+from fleet.domain.dra.pods import ClusterDevices, PodDevices
+from fleet.domain.dra.resource_pools import DraNode
 from tests.domain.dra.recorded import Cluster, Raw, dra_node, plugin_of, recorded_results, results, scenarios
 
 SCENARIOS = list(scenarios())
@@ -68,6 +71,33 @@ def _count_more(cluster: Cluster, of: Raw) -> int:
     assert asked is not None
     nodes = [dra_node(node) for node in cluster.open_nodes(pod)]
     try:
-        return count_more(cluster.devices(), asked, nodes)
+        return _count_of(cluster.devices(), asked, nodes)
     except AllocationError:
         return 0
+
+
+def _count_of(
+    devices: ClusterDevices, pod: PodDevices, nodes: Sequence[DraNode], *, most: int = 64, per_node: int | None = None
+) -> int:
+    """Returns how many more pods like this one the nodes have devices for, up to `most`; counts them as allocated.
+
+    `per_node` limits the pods per node. Raises AllocationError where one node makes the scheduler fail, which ends the count
+    on every node, and UnknownAllocationError.
+    """
+    count = 0
+    on_node: dict[str, int] = {}
+    open_nodes = list(nodes)
+    while count < most and open_nodes:
+        outcomes = [(node, devices.check(pod, node)) for node in open_nodes]
+        # What one node refuses now it also refuses when more is allocated.
+        open_nodes = [node for node, outcome in outcomes if outcome.chosen is not None]
+        landed = next(((node, outcome.chosen) for node, outcome in outcomes if outcome.chosen is not None), None)
+        if landed is None:
+            break
+        node, chosen = landed
+        devices.hold(chosen or ())
+        count += 1
+        on_node[node.name] = on_node.get(node.name, 0) + 1
+        if per_node is not None and on_node[node.name] >= per_node:
+            open_nodes = [node_left for node_left in open_nodes if node_left.name != node.name]
+    return count

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from msgspec.structs import replace
 
+from fleet.collectors.connections import Connection, list_connections
 from fleet.collectors.device_plugin_config import parse_one
-from fleet.collectors.kube import Connection, list_connections
 from fleet.domain.classes.requirements import class_in_pools, label_keys
 from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.evaluation.subject import ClusterHistory

@@ -8,7 +8,7 @@ from copy import copy
 import msgspec
 
 from fleet.domain import labels
-from fleet.domain.dra.allocator import AllocationError, UnknownAllocationError
+from fleet.domain.dra.choices import AllocationError, UnknownAllocationError
 from fleet.domain.dra.extended import ContainerNeed, classes_by_resource
 from fleet.domain.dra.pods import CLAIM_ELSEWHERE, ClusterDevices, PodDevices
 from fleet.domain.dra.resource_pools import DraNode
