@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from msgspec import structs
 
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, Node, NodeRevision, Pod, RunOutcome
-from fleet.services import collection, snapshot_collection
+from fleet.services import collection, collection_runs, snapshot_collection
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.services.fleet_collection import collect_all
@@ -48,6 +50,19 @@ def test_one_pass_remembers_what_the_cluster_says(simulation: Simulation) -> Non
         assert cluster.read_at is not None
         assert cluster.node_count == len(nodes)
         assert cluster.server_version.startswith("v1.")
+
+
+@pytest.mark.django_db
+def test_a_run_is_one_log_line_with_counts_and_milliseconds(simulation: Simulation, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger=collection_runs.__name__)
+    cluster = register_clusters()[0]
+    run = collect_cluster(cluster, trigger="cli")
+    assert run is not None
+    (line,) = [record.getMessage() for record in caplog.records if record.name == collection_runs.__name__]
+    counts = rf"{run.nodes} nodes, {run.pods} pods, {run.changes} changes"
+    assert run.nodes
+    assert run.pods
+    assert re.fullmatch(rf"{cluster.name}: cli run ok: {counts}; collected in \d+ ms, evaluated and recorded in \d+ ms\. ", line)
 
 
 @pytest.mark.django_db

@@ -6,6 +6,7 @@ again when the claim expires. Receivers of webhooks recognise it by Muster-Deliv
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from fleet.models import Delivery
-from fleet.services.notifications import match, messengers, targets, webhooks
+from fleet.services.notifications import match, messengers, neutral, targets, webhooks
 from fleet.services.notifications.messages import compose
 from fleet.services.notifications.outcomes import Sent
 from fleet.services.notifications.secrets import UnreadableError
@@ -28,6 +29,7 @@ LEASE = timedelta(seconds=settings.COLLECT_HARD_LIMIT_S + 30)
 """Longer than any task lives: no other worker takes what a living one has claimed."""
 TOO_OLD = timedelta(days=2)
 _State = Delivery.State
+log = logging.getLogger(__name__)
 
 
 def notify(clock: Callable[[], datetime] = timezone.now, budget_s: float = 60.0) -> int:
@@ -64,6 +66,7 @@ def claim(now: datetime) -> Delivery | None:
                 f"Given up, {delivery.tries} tries in {(now - delivery.created_at).total_seconds() / 60:.0f} min. {why}"
             )
             delivery.save(update_fields=["state", "ended_at", "error"])
+            _log(delivery, _State.FAILED, delivery.error)
 
 
 def _next(now: datetime) -> Delivery | None:
@@ -81,14 +84,31 @@ def _next(now: datetime) -> Delivery | None:
 
 
 def mark(delivery: Delivery, sent: Sent, now: datetime) -> None:
-    """Stores the outcome of an attempt, unless the claim expired and another attempt began."""
-    result = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=delivery.tries)
+    """Stores and logs the outcome of an attempt, unless the claim expired and another attempt began."""
+    changes: dict[str, object] = {"error": sent.error, "ended_at": now}
     if sent.ok:
-        result.update(state=_State.SENT, sent_at=now, ended_at=now, error="")
+        changes |= {"state": _State.SENT, "sent_at": now, "error": ""}
     elif sent.lasting or delivery.tries >= MOST_TRIES or delivery.is_test:
-        result.update(state=_State.FAILED, ended_at=now, error=sent.error)
+        changes |= {"state": _State.FAILED}
     else:
-        result.update(due_at=now + timedelta(seconds=pause(delivery.tries, sent.wait_s)), error=sent.error)
+        wait_s = pause(delivery.tries, sent.wait_s)
+        changes = {"error": sent.error, "due_at": now + timedelta(seconds=wait_s)}
+    claimed = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=delivery.tries)
+    if claimed.update(**changes):
+        _log(delivery, str(changes.get("state", "")), sent.error or "")
+
+
+def _log(delivery: Delivery, state: str, error: str) -> None:
+    """Logs one line for an attempt: sent, failed for good, or failed and repeated. The receiver's text cannot add a line."""
+    name = neutral.line(delivery.target_name or str(delivery.target or "a deleted target"))
+    what = "test" if delivery.is_test else f"notification of rule {neutral.line(delivery.rule_name)}"
+    where = f"{what} {delivery.uid} to {name}"
+    if state == _State.SENT:
+        log.info("%s: sent, attempt %d", where, delivery.tries)
+    elif state == _State.FAILED:
+        log.error("%s: failed, attempt %d: %s", where, delivery.tries, neutral.line(error))
+    else:
+        log.warning("%s: attempt %d of %d failed, will be repeated: %s", where, delivery.tries, MOST_TRIES, neutral.line(error))
 
 
 def pause(tries: int, asked_s: float | None) -> float:
