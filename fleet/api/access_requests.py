@@ -29,8 +29,8 @@ from fleet.domain.manifests.render import KINDS, to_yaml
 from fleet.domain.refusals import FieldError
 from fleet.filters import RequestFilters
 from fleet.models import AccessRequest, Role, User
-from fleet.selectors import access_requests as select
-from fleet.selectors.access_request_numbers import numbers
+from fleet.selectors.access_requests import access_requests as select
+from fleet.selectors.access_requests.numbers import numbers
 from fleet.services import access_requests as service
 
 

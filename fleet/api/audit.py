@@ -9,7 +9,7 @@ from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.audit import sentences
 from fleet.filters import AuditFilters
 from fleet.models import AuditEntry, Role
-from fleet.selectors import audit as select
+from fleet.selectors.audit import audit as select
 
 
 class AuditSerializer(serializers.ModelSerializer):

@@ -17,7 +17,8 @@ from fleet.api.declarations import AvailabilitySerializer, CompliancePeriodSeria
 from fleet.api.protocol.lists import FORMAT, ListViewSet
 from fleet.filters import CompliancePeriodFilters
 from fleet.models import CompliancePeriod, Pool
-from fleet.selectors import declarations, pools
+from fleet.selectors import declarations
+from fleet.selectors.pools import pools
 
 
 class PoolHistorySerializer(serializers.Serializer):

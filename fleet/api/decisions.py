@@ -17,7 +17,8 @@ from fleet.api.protocol.fields import Body
 from fleet.api.protocol.lists import whole_list
 from fleet.domain.refusals import FieldError
 from fleet.models import Cluster, ExpectedGpus, Maintenance, Node, Role, User, WaiverRow
-from fleet.selectors import clusters, decisions, nodes
+from fleet.selectors import clusters, decisions
+from fleet.selectors.nodes import nodes
 from fleet.services import expected, maintenance, waivers
 from fleet.services.decisions import LONGEST_REASON
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import DeliveryFilters
 from fleet.models import Delivery, DeliveryItem, Role
-from fleet.selectors import notifications as select
+from fleet.selectors.notifications import notifications as select
 
 
 class NoticeSerializer(serializers.ModelSerializer):

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from fleet.api.protocol.fields import Body
 from fleet.domain.placement.manifest_files import LARGEST
 from fleet.models import Role
-from fleet.selectors import explain as select
+from fleet.selectors.placement import explain as select
 
 
 class QuestionSerializer(Body):

@@ -20,8 +20,8 @@ from fleet.domain.evaluation import registry
 from fleet.domain.refusals import FieldError
 from fleet.filters import FindingFilters
 from fleet.models import FindingRow, Role, User
-from fleet.selectors import findings as select
 from fleet.selectors.facets import Facet
+from fleet.selectors.findings import findings as select
 from fleet.services import silences
 
 

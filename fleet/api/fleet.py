@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 from fleet.api.protocol.filtering import FilterSets
 from fleet.filters import NodeFilters
 from fleet.selectors import figures as select
-from fleet.selectors import nodes
+from fleet.selectors.nodes import nodes
 
 
 class FleetNodes(serializers.Serializer):

@@ -18,8 +18,8 @@ from fleet.api.protocol import windows
 from fleet.api.protocol.lists import FACETS, FORMAT, csv_answer, facet_answer, one_page
 from fleet.api.protocol.renderers import CSVRenderer, JSONRenderer
 from fleet.domain.history.changes import KINDS, Group
-from fleet.selectors import availability, availability_rows
-from fleet.selectors.changes import ChangeLog, change_log
+from fleet.selectors.history import availability, availability_rows
+from fleet.selectors.history.changes import ChangeLog, change_log
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase

@@ -19,10 +19,11 @@ from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.refusals import FieldError
 from fleet.filters import IncidentFilters
 from fleet.models import FindingRow, Role, User
-from fleet.selectors import incidents as select
 from fleet.selectors.facets import Facet
-from fleet.selectors.incident_facets import incident_facets
-from fleet.selectors.incidents import IncidentRow
+from fleet.selectors.incidents import incidents as select
+from fleet.selectors.incidents import rows as incident_rows
+from fleet.selectors.incidents.facets import incident_facets
+from fleet.selectors.incidents.rows import IncidentRow
 from fleet.services import incidents, silences
 
 
@@ -118,7 +119,7 @@ class Incidents(ListViewSet[FindingRow]):
         return select.incidents()
 
     def shown(self, rows: Sequence[FindingRow]) -> Sequence[object]:
-        return select.rows(rows, timezone.now())
+        return incident_rows.rows(rows, timezone.now())
 
     @extend_schema(operation_id="incident", responses=IncidentRowSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -146,4 +147,4 @@ class Incidents(ListViewSet[FindingRow]):
         named = select.incident_of(int(pk))
         if named is None:
             raise Http404("Incident not found.")
-        return select.rows([named], timezone.now())[0]
+        return incident_rows.rows([named], timezone.now())[0]

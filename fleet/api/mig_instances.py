@@ -9,8 +9,8 @@ from fleet.api.protocol.fields import TelemetryField, TextOrNull
 from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import MigInstanceFilters
 from fleet.models import MigInstance
-from fleet.selectors import nodes as select
-from fleet.selectors.telemetry import with_instance_telemetry
+from fleet.selectors.nodes import nodes as select
+from fleet.selectors.nodes.telemetry import with_instance_telemetry
 
 
 class MigInstanceSerializer(serializers.ModelSerializer):

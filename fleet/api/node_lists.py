@@ -14,8 +14,8 @@ from fleet.api.nodes import node_or_404
 from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import PodFilters, RevisionFilters
 from fleet.models import NodeRevision, Pod
-from fleet.selectors import nodes as select
 from fleet.selectors.facets import Facet
+from fleet.selectors.nodes import nodes as select
 
 
 class RevisionSerializer(serializers.ModelSerializer):

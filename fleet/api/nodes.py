@@ -21,12 +21,12 @@ from fleet.domain.evaluation import registry
 from fleet.domain.readiness.types import Verdict
 from fleet.filters import NodeFilters
 from fleet.models import Node
-from fleet.selectors import node_views
-from fleet.selectors import nodes as select
 from fleet.selectors.clusters import stale_cluster_ids
 from fleet.selectors.facets import Facet
-from fleet.selectors.node_facets import node_facets
-from fleet.selectors.node_views import DeviceFinding, NodeView
+from fleet.selectors.nodes import nodes as select
+from fleet.selectors.nodes import views as node_views
+from fleet.selectors.nodes.facets import node_facets
+from fleet.selectors.nodes.views import DeviceFinding, NodeView
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """Nodes without a verdict stand first when ordered by its age."""

@@ -15,7 +15,7 @@ from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.findings import Severity
 from fleet.filters import NotificationRuleFilters
 from fleet.models import NotificationRule, NotificationTarget, Role
-from fleet.selectors import notifications as select
+from fleet.selectors.notifications import notifications as select
 from fleet.services.notifications import rules
 
 

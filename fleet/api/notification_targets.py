@@ -17,7 +17,7 @@ from fleet.api.protocol.fields import Body
 from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import NotificationTargetFilters
 from fleet.models import NotificationTarget, Role
-from fleet.selectors import notifications as select
+from fleet.selectors.notifications import notifications as select
 from fleet.services.notifications import targets
 
 

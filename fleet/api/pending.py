@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from fleet.api.protocol import windows
 from fleet.api.protocol.lists import FACETS, FORMAT, csv_answer, facet_answer, one_page
 from fleet.api.protocol.renderers import CSVRenderer, JSONRenderer
-from fleet.selectors import pending as select
+from fleet.selectors.placement import pending as select
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase

@@ -24,7 +24,6 @@ from fleet.filters import SessionFilters, TokenFilters, UserFilters
 from fleet.models import SCOPES, ApiToken, Role, User
 from fleet.models.tokens import PUBLIC_ID_LENGTH
 from fleet.selectors import people as select
-from fleet.selectors import sessions as select_sessions
 from fleet.services import accounts, sessions
 from fleet.services import tokens as service
 
@@ -281,7 +280,7 @@ class Sessions(ListViewSet):
     roles = {"end": Role.VIEWER}
 
     def get_queryset(self) -> QuerySet[UserSession]:
-        return self.queryset if getattr(self, "swagger_fake_view", False) else select_sessions.visible_to(acting(self.request))
+        return self.queryset if getattr(self, "swagger_fake_view", False) else select.sessions(acting(self.request))
 
     @extend_schema(operation_id="session_end", request=None, responses={204: None})
     @action(detail=True, methods=["post"])

@@ -15,7 +15,7 @@ from fleet.api.protocol.authentication import acting
 from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import PoolFilters
 from fleet.models import Pool, Role
-from fleet.selectors import pools as select
+from fleet.selectors.pools import pools as select
 from fleet.services import pools as service
 
 OBJECT = {"type": "object", "additionalProperties": True}

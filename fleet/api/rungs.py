@@ -11,7 +11,7 @@ from rest_framework import serializers
 from fleet.domain.evaluation.subject import Waiver
 from fleet.domain.findings import Evidence, Status
 from fleet.domain.readiness.wording import rung_title
-from fleet.selectors.node_views import NodeView
+from fleet.selectors.nodes.views import NodeView
 
 
 class RungEvidence(serializers.Serializer):

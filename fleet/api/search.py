@@ -13,8 +13,8 @@ from rest_framework.views import APIView
 
 from fleet.api.protocol import windows
 from fleet.models import User
-from fleet.selectors import search as select
-from fleet.selectors import search_questions
+from fleet.selectors.search import questions as search_questions
+from fleet.selectors.search import search as select
 
 MOST = 50
 

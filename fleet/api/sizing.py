@@ -22,7 +22,7 @@ from fleet.domain.sizing.model_parameters import count
 from fleet.domain.sizing.reading import read_config
 from fleet.domain.sizing.size import OVERHEAD_BYTES, UTILIZATION, Question
 from fleet.models import Role
-from fleet.selectors.sizing import FleetSizing, size_model
+from fleet.selectors.placement.sizing import FleetSizing, size_model
 
 MOST_TOKENS, MOST_SEQUENCES = 100_000_000, 1_000_000
 

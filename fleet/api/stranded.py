@@ -15,7 +15,7 @@ from fleet.api.protocol import windows
 from fleet.api.protocol.lists import FORMAT, csv_answer, one_page
 from fleet.api.protocol.renderers import CSVRenderer, JSONRenderer
 from fleet.domain.stranded.report import KINDS
-from fleet.selectors import stranded as select
+from fleet.selectors.placement import stranded as select
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase

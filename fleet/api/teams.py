@@ -18,7 +18,7 @@ from fleet.api.protocol.idempotent import KEY, once, refusals
 from fleet.api.protocol.lists import ListViewSet
 from fleet.filters import TeamFilters
 from fleet.models import Role, Team, User
-from fleet.selectors import access_requests as select
+from fleet.selectors.access_requests import access_requests as select
 from fleet.services import teams as service
 
 

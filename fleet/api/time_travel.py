@@ -18,9 +18,12 @@ from fleet.domain.history import intervals
 from fleet.domain.history.incidents import stretches
 from fleet.filters import MomentFilters
 from fleet.selectors import figures as select_figures
-from fleet.selectors import history, history_rows, node_views, startup_times
-from fleet.selectors import nodes as select
-from fleet.selectors.history_rows import NodeMoment
+from fleet.selectors.history import node_history as history
+from fleet.selectors.history import rows as history_rows
+from fleet.selectors.history import startup_times
+from fleet.selectors.history.rows import NodeMoment
+from fleet.selectors.nodes import nodes as select
+from fleet.selectors.nodes import views as node_views
 
 AT = OpenApiParameter("at", {"type": "string", "format": "date-time"}, description="As of this moment instead of now.")
 

@@ -14,8 +14,8 @@ from fleet.api.protocol import windows
 from fleet.api.protocol.fields import Body
 from fleet.domain.topology.node_groups import MOST_GPUS, SHAPES
 from fleet.models import Role
-from fleet.selectors import topology as select
 from fleet.selectors.clusters import get_cluster
+from fleet.selectors.placement import topology as select
 
 
 class GroupsQuestion(Body):

@@ -9,7 +9,7 @@ from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.catalog import xids
 from fleet.filters import XidBurstFilters
 from fleet.models import XidBurstRow
-from fleet.selectors import xids as select
+from fleet.selectors.xids import xids as select
 
 
 class XidBurstSerializer(serializers.ModelSerializer):

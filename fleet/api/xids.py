@@ -23,7 +23,7 @@ from fleet.domain.catalog.xids import Action
 from fleet.domain.findings import Severity
 from fleet.domain.refusals import FieldError
 from fleet.models import Role
-from fleet.selectors import xids as select
+from fleet.selectors.xids import xids as select
 from fleet.services import xids as decide
 
 _FACETS = ("severity", "action", "audience", "family", "overridden")

@@ -21,8 +21,8 @@ from fleet.domain.placement.headroom import Headroom
 from fleet.domain.pools.availability import Availability, worst_availability
 from fleet.models import AccessRequest, ClassVersion
 from fleet.selectors import declarations
-from fleet.selectors import headroom as rooms
-from fleet.selectors.pools import NOT_EVALUATED, Compliance, compliance_by_slug, pool_rows
+from fleet.selectors.placement import headroom as rooms
+from fleet.selectors.pools.pools import NOT_EVALUATED, Compliance, compliance_by_slug, pool_rows
 
 
 @dataclass(frozen=True, slots=True)

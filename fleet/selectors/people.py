@@ -1,13 +1,16 @@
-"""Accounts and their tokens: who may see which."""
+"""Accounts, their tokens, sessions and saved views: who may see which."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Case, CharField, Count, Max, Q, QuerySet, Value, When
 
-from fleet.models import ApiToken, Role, Team, User
+from fleet.models import ApiToken, Role, SavedView, Team, User
 from fleet.models.tokens import PUBLIC_ID_LENGTH
 
 
@@ -52,3 +55,24 @@ def teams_of(user: User) -> list[Team]:
 def has_second_factor(user: User) -> bool:
     """Whether signing in takes a code of the person's device too."""
     return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
+
+
+def sessions(actor: User) -> QuerySet[UserSession]:
+    """Returns the user's sessions, the latest used first; for administrators those of all users."""
+    rows = UserSession.objects.select_related("user").order_by("-last_seen_at", "-pk")
+    return rows if actor.may(Role.ADMIN) else rows.filter(user_id=actor.pk)
+
+
+def own_sessions(actor: User) -> list[UserSession]:
+    """Returns the sessions of a person that still live; rows of ended ones go."""
+    return sorted(UserSession.objects.purge_and_list(actor), key=lambda row: row.last_seen_at, reverse=True)
+
+
+def saved_views(user: AbstractBaseUser | AnonymousUser, page: str) -> list[SavedView]:
+    """Returns the person's own views of a page, by name."""
+    return list(SavedView.objects.filter(user_id=user.pk or 0, page=page))
+
+
+def saved_views_version(user: AbstractBaseUser | AnonymousUser, page: str) -> str:
+    """Changes when a view is saved, renamed or deleted."""
+    return ",".join(f"{pk}" for pk in SavedView.objects.filter(user_id=user.pk or 0, page=page).values_list("pk", flat=True))

@@ -14,8 +14,8 @@ from fleet.domain.access_requests.workflow import APPROVED, GRANTED
 from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
 from fleet.models import AccessRequest, Pod
-from fleet.selectors import headroom as rooms
-from fleet.selectors.access_requests import requested_spec
+from fleet.selectors.access_requests.access_requests import requested_spec
+from fleet.selectors.placement import headroom as rooms
 from fleet.services import access_requests
 
 GRACE = timedelta(minutes=3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from fleet.models import AccessRequest, User
-from fleet.selectors.access_requests import requested_spec
+from fleet.selectors.access_requests.access_requests import requested_spec
 from fleet.services import outbox
 
 KIND = "request"

@@ -15,7 +15,7 @@ from django.db import transaction
 from fleet.domain.access_requests import workflow
 from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.models import AccessRequest, AccessRequestStep, ClassVersion, Role, Team, User, scope
-from fleet.selectors.access_requests import granted_replicas, limits_of
+from fleet.selectors.access_requests.access_requests import granted_replicas, limits_of
 from fleet.selectors.declarations import spec_of
 from fleet.services import access_request_events, four_eyes
 from fleet.services.audit import audit

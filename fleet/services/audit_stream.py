@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from fleet.models import AuditStream
-from fleet.selectors.audit import EntryDocument, documents_after
+from fleet.selectors.audit.audit import EntryDocument, documents_after
 from fleet.services.notifications import webhooks
 
 log = logging.getLogger(__name__)

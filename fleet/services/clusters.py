@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fleet.collectors.connections import Connection, list_connections
 from fleet.models import Cluster
-from fleet.selectors import demo
+from fleet.selectors.muster import demo
 from fleet.services import same_cluster
 from fleet.services.audit import audit
 

@@ -16,9 +16,10 @@ from fleet.domain.pools.availability import MET
 from fleet.domain.pools.compliance import Violation, find_violations, worst_state
 from fleet.domain.pools.findings import of_class, of_pool
 from fleet.models import AccessRequest, CompliancePeriod, Notice, WorkloadClass
-from fleet.selectors import compliance as select
-from fleet.selectors import declarations, placements
-from fleet.selectors import headroom as rooms
+from fleet.selectors import declarations
+from fleet.selectors.placement import headroom as rooms
+from fleet.selectors.placement import manifest_placements as placements
+from fleet.selectors.pools import compliance as select
 from fleet.services import incidents, outbox, periods
 from fleet.services.access_request_events import notify
 from fleet.services.locks import compliance_lock

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from fleet.models import DataCheck
-from fleet.selectors.invariants import breaches
+from fleet.selectors.muster.invariants import breaches
 
 log = logging.getLogger(__name__)
 

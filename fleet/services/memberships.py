@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from fleet.domain.pools.selection import selects
 from fleet.models import Cluster, Node, PoolMembership
 from fleet.selectors import declarations
-from fleet.selectors.placement import placement_nodes, present
+from fleet.selectors.placement.placement import placement_nodes, present
 from fleet.services import periods
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fleet.models import Cluster, Node, Notice
-from fleet.selectors.pools import primary_slug
+from fleet.selectors.pools.pools import primary_slug
 
 
 def draft(  # noqa: PLR0913 the fields of an event, given by name

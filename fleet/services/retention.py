@@ -33,7 +33,7 @@ from fleet.models import (
     XidBurstRow,
 )
 from fleet.models.statements import statement
-from fleet.selectors import audit_chain
+from fleet.selectors.audit import chain as audit_chain
 from fleet.services import audit, idempotency, sessions
 from fleet.services.recording import frames
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 
 from fleet.models import FleetDay, GpuHour, Node, NodeDay, VerdictPeriod
 from fleet.models.statements import statement
-from fleet.selectors import period_sums
+from fleet.selectors.history import period_sums
 
 _DAY = timedelta(days=1)
 

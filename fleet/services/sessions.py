@@ -10,7 +10,7 @@ from django.db import transaction
 
 from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import Role, User
-from fleet.selectors.sessions import visible_to
+from fleet.selectors import people
 from fleet.services.audit import audit
 
 
@@ -41,7 +41,7 @@ def end_all(user: User, keep: str = "") -> int:
 @transaction.atomic
 def end_session(actor: User, pk: int, now: datetime) -> UserSession:
     """Ends a session of one's own, or as an administrator of anybody. Raises NotNow where there is none such."""
-    row = visible_to(actor).filter(pk=pk).first()
+    row = people.sessions(actor).filter(pk=pk).first()
     if row is None:
         raise NotNow("The session has ended already.")
     row.end()

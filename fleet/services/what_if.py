@@ -19,8 +19,8 @@ from fleet.domain.whatif.forecast import Forecast, forecast
 from fleet.domain.whatif.planned_changes import Reader
 from fleet.models import Cluster
 from fleet.selectors import declarations
-from fleet.selectors import headroom as rooms
 from fleet.selectors.clusters import get_cluster
+from fleet.selectors.placement import headroom as rooms
 from fleet.services import evaluation_history, last_known
 
 _MEASURED = ("telemetry", "model_servers")

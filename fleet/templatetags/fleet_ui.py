@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fleet.domain.evaluation.fleet_figures import FleetFigures, MissingGpus
     from fleet.models import FindingRow
     from fleet.selectors.facets import Facet
-    from fleet.selectors.history_rows import Change
+    from fleet.selectors.history.rows import Change
 
 register = template.Library()
 

@@ -20,11 +20,11 @@ from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
     from fleet.models import FindingRow
-    from fleet.selectors.around import Around
-    from fleet.selectors.headline import Headline
-    from fleet.selectors.incident_affected import Affected
-    from fleet.selectors.incidents import IncidentRow, NodePlace
-    from fleet.selectors.node_views import NodeView
+    from fleet.selectors.incidents.affected import Affected
+    from fleet.selectors.incidents.rows import IncidentRow, NodePlace
+    from fleet.selectors.nodes.around import Around
+    from fleet.selectors.nodes.headline import Headline
+    from fleet.selectors.nodes.views import NodeView
 
 register = template.Library()
 

@@ -15,8 +15,8 @@ from fleet.domain.readiness.wording import rung_title
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
-    from fleet.selectors.ladder import Funnel, FunnelRung, LadderRow
-    from fleet.selectors.node_views import RungView
+    from fleet.selectors.nodes.ladder import Funnel, FunnelRung, LadderRow
+    from fleet.selectors.nodes.views import RungView
 
 register = template.Library()
 

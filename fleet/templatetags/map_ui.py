@@ -15,7 +15,7 @@ from django.utils.safestring import SafeString, mark_safe
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
-    from fleet.selectors.fleet_map import Group, Tile
+    from fleet.selectors.fleet.map import Group, Tile
 
 register = template.Library()
 

@@ -1,4 +1,4 @@
-"""Tags of a node's timeline: `{% load node_timeline %}`. They turn selectors.history into lanes and rows."""
+"""Tags of a node's timeline: `{% load node_timeline %}`. They turn selectors.history.rows into lanes and rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleet.domain.readiness.wording import rung_number
 from fleet.templatetags import formats, timeline, words
 
 if TYPE_CHECKING:
-    from fleet.selectors.history_rows import Change, FactChange, Finding, NodeTimeline, Rung, Verdict
+    from fleet.selectors.history.rows import Change, FactChange, Finding, NodeTimeline, Rung, Verdict
 
 register = template.Library()
 
@@ -59,7 +59,7 @@ class DrawnNodeTimeline(NamedTuple):
 def node_timeline(
     context: Context, past: NodeTimeline, at: datetime | None = None, born: datetime | None = None
 ) -> DrawnNodeTimeline:
-    """Draws a selectors.history.NodeTimeline.
+    """Draws a selectors.history.rows.NodeTimeline.
 
     `at` is the moment of the past that the page shows; before `born` the node was not known, so nothing is drawn there.
     """

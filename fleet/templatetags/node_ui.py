@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from fleet.domain.health.condition_status import condition_status
-from fleet.selectors.headline import REMOVED, Headline
+from fleet.selectors.nodes.headline import REMOVED, Headline
 from fleet.templatetags import formats, ui, words
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from fleet.domain.evaluation.figures import NodeFigures
     from fleet.domain.findings import Status
     from fleet.domain.snapshot import Condition
-    from fleet.selectors.gpu_rows import Reading, SlotDrawing
-    from fleet.selectors.history_rows import NodeDifference, NodeMoment
-    from fleet.selectors.node_pods import OnGpu
-    from fleet.selectors.node_views import NodeView
+    from fleet.selectors.history.rows import NodeDifference, NodeMoment
+    from fleet.selectors.nodes.gpu_rows import Reading, SlotDrawing
+    from fleet.selectors.nodes.pods import OnGpu
+    from fleet.selectors.nodes.views import NodeView
 
 register = template.Library()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django import template
 
-from fleet.selectors.notifications import shown_state
+from fleet.selectors.notifications.notifications import shown_state
 from fleet.templatetags import words
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from django import template
 
-from fleet.selectors.access_requests import checked_total
+from fleet.selectors.access_requests.access_requests import checked_total
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:

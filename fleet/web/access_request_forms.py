@@ -14,9 +14,9 @@ from django.utils import timezone
 from fleet.domain.access_requests.workflow import RequestedAccess
 from fleet.domain.classes.workload import sized
 from fleet.domain.refusals import FieldError, NotNow, NotYours
-from fleet.selectors import access_requests as select
 from fleet.selectors import classes, declarations
-from fleet.selectors.access_request_outlook import Outlook, outlook
+from fleet.selectors.access_requests import access_requests as select
+from fleet.selectors.access_requests.outlook import Outlook, outlook
 from fleet.services import access_requests as service
 from fleet.web.forms.typed import Refusal, typed
 from fleet.web.shell.people import demand, person

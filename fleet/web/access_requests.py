@@ -21,9 +21,9 @@ from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES
 from fleet.domain.manifests.render import Kind, to_yaml
 from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.filters import RequestFilters
-from fleet.selectors import access_requests as select
-from fleet.selectors.access_request_numbers import numbers
-from fleet.selectors.access_request_outlook import outlook_of
+from fleet.selectors.access_requests import access_requests as select
+from fleet.selectors.access_requests.numbers import numbers
+from fleet.selectors.access_requests.outlook import outlook_of
 from fleet.services import access_requests as service
 from fleet.services import four_eyes
 from fleet.services.teams import belongs

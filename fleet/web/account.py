@@ -12,7 +12,6 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from fleet.domain.refusals import FieldError, NotNow
 from fleet.selectors import people as select
-from fleet.selectors import sessions as own_sessions
 from fleet.services import accounts, sessions
 from fleet.web.forms.tokens import empty_token_form
 from fleet.web.forms.typed import Refusal, typed
@@ -29,7 +28,7 @@ def show(request: HttpRequest) -> HttpResponse:
     user, now = person(request), timezone.now()
     context = {
         "teams": select.teams_of(user),
-        "sessions": own_sessions.own(user),
+        "sessions": select.own_sessions(user),
         "session_key": request.session.session_key,
         "tokens": list(select.tokens(user, now).filter(user=user)),
         "token_form": empty_token_form(user),

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from fleet.domain.access_requests import workflow
 from fleet.domain.classes.workload import ClassSpec
-from fleet.selectors import access_requests as select
-from fleet.selectors.access_request_effects import Effect, effects
+from fleet.selectors.access_requests import access_requests as select
+from fleet.selectors.access_requests.effects import Effect, effects
 from fleet.services import four_eyes
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 
 from fleet.filters import AuditFilters
-from fleet.selectors import audit as select
+from fleet.selectors.audit import audit as select
 from fleet.selectors.facets import facets
 from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page

@@ -20,8 +20,10 @@ from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import to_yaml
 from fleet.domain.refusals import FieldError, NotNow
 from fleet.selectors import classes as select
-from fleet.selectors import clusters, declarations, pools, worst_findings
-from fleet.selectors.headroom import Stock, stock
+from fleet.selectors import clusters, declarations
+from fleet.selectors.findings import worst as worst_findings
+from fleet.selectors.placement.headroom import Stock, stock
+from fleet.selectors.pools import pools
 from fleet.services import classes as service
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page

@@ -17,7 +17,8 @@ from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from fleet.domain.refusals import FieldError
-from fleet.selectors import clusters, nodes
+from fleet.selectors import clusters
+from fleet.selectors.nodes import nodes
 from fleet.services import expected, maintenance, waivers
 from fleet.web.shell.people import person
 

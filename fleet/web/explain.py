@@ -11,7 +11,7 @@ from django.utils import timezone
 from fleet.domain.placement.explain import ReasonGroup
 from fleet.domain.placement.manifest_files import LARGEST
 from fleet.selectors import classes, clusters
-from fleet.selectors import explain as select
+from fleet.selectors.placement import explain as select
 from fleet.web.shell.render import render_page
 
 MODES = (("manifest", "Manifest"), ("pod", "Waiting pod"), ("class", "Class"))

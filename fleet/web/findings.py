@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 from fleet.domain.refusals import FieldError
 from fleet.filters import FindingFilters
 from fleet.selectors import clusters
-from fleet.selectors import findings as select
+from fleet.selectors.findings import findings as select
 from fleet.services import silences
 from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page

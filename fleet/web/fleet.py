@@ -9,8 +9,15 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
-from fleet.selectors import clusters, demo, fleet_map, fleet_past, ladder, last_hour, nodes, pools, worst_findings
+from fleet.selectors import clusters
 from fleet.selectors import figures as select
+from fleet.selectors.findings import worst as worst_findings
+from fleet.selectors.fleet import last_hour
+from fleet.selectors.fleet import map as fleet_map
+from fleet.selectors.fleet import past as fleet_past
+from fleet.selectors.muster import demo
+from fleet.selectors.nodes import ladder, nodes
+from fleet.selectors.pools import pools
 from fleet.web.shell import moments
 from fleet.web.shell.render import render_page
 
@@ -20,7 +27,7 @@ GROUPS = (("cluster", "Cluster"), ("product", "Product"), ("mode", "Sharing mode
 def fleet(request: HttpRequest) -> HttpResponse:
     """Shows the fleet.
 
-    Context: summary (evaluation.figures.FleetFigures), funnel (selectors.ladder.Funnel), clusters (list of
+    Context: summary (evaluation.figures.FleetFigures), funnel (selectors.nodes.ladder.Funnel), clusters (list of
     ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, findings (list of FindingRow), findings_total,
     findings_silenced, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past).
     """

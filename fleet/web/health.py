@@ -24,8 +24,8 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from psycopg import sql
 
-from fleet.selectors import alarms
-from fleet.selectors.metrics import FleetCollector
+from fleet.selectors.muster import alarms
+from fleet.selectors.muster.metrics import FleetCollector
 from fleet.services import broker
 
 log = logging.getLogger(__name__)

@@ -11,17 +11,10 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from fleet.domain.history.changes import KINDS
-from fleet.selectors import (
-    availability,
-    availability_rows,
-    bursts,
-    changes,
-    clusters,
-    declarations,
-    observation,
-    startup_times,
-    usable_history,
-)
+from fleet.selectors import clusters, declarations
+from fleet.selectors.history import availability, availability_rows, changes, observation, startup_times
+from fleet.selectors.history import usable as usable_history
+from fleet.selectors.xids import bursts
 from fleet.templatetags import formats
 from fleet.web.charts import history as history_chart
 from fleet.web.shell import time_range

@@ -17,9 +17,14 @@ from django.views.decorators.http import require_POST
 
 from fleet.domain.refusals import FieldError
 from fleet.filters import IncidentFilters
-from fleet.selectors import clusters, findings, incident_changes, observation
-from fleet.selectors import incidents as select
-from fleet.selectors.incident_facets import incident_facets
+from fleet.selectors import clusters
+from fleet.selectors.findings import findings
+from fleet.selectors.history import observation
+from fleet.selectors.incidents import changes as incident_changes
+from fleet.selectors.incidents import incidents as select
+from fleet.selectors.incidents import rows as incident_rows
+from fleet.selectors.incidents import totals as incident_totals
+from fleet.selectors.incidents.facets import incident_facets
 from fleet.services import incidents
 from fleet.web.charts import incidents as incident_chart
 from fleet.web.findings import HOURS, silenced_until
@@ -56,7 +61,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
         counts = {
             name: IncidentFilters(query, queryset=select.incidents()).qs.count() if valid else 0 for name, query in asked.items()
         }
-        totals = select.totals(now)
+        totals = incident_totals.totals(now)
         setattr(request, "open_incidents", totals.total)  # noqa: B010 the navigation shows the same number
         return {
             "title": _title(totals),
@@ -99,10 +104,10 @@ def incident_detail(request: HttpRequest, pk: int) -> HttpResponse:
         raise Http404
 
     def context() -> dict[str, object]:
-        (row,) = select.rows([named], now)
+        (row,) = incident_rows.rows([named], now)
         return {
             "row": row,
-            "rows": findings.shown(row.findings[: select.MOST_FINDINGS], findings.Silences(now)),
+            "rows": findings.shown(row.findings[: incident_rows.MOST_FINDINGS], findings.Silences(now)),
             "splits": incident_changes.changes_before(row),
             "may_silence": person(request).may("operator"),
             "hours": HOURS,
@@ -119,7 +124,7 @@ def incident_changes_part(request: HttpRequest, pk: int) -> HttpResponse:
     named = select.incident_of(pk)
     if named is None:
         raise Http404
-    (row,) = select.rows([named], now)
+    (row,) = incident_rows.rows([named], now)
     return render(request, "incidents/_changes.html", {"row": row, "splits": incident_changes.changes_before(row), "now": now})
 
 
@@ -145,7 +150,7 @@ def silence_incident(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(there if ours else reverse("incidents"))
 
 
-def _title(totals: select.Totals) -> str:
+def _title(totals: incident_totals.Totals) -> str:
     count = totals.total
     if not count:
         return "No open incidents"
@@ -183,14 +188,14 @@ def _show(request: HttpRequest, name: str, count: int, show: str) -> dict[str, o
 
 def _page(request: HttpRequest, listed: QuerySet, now: datetime) -> Page:
     page: Page = Paginator(listed, PER_PAGE).get_page(request.GET.get("page"))
-    page.object_list = select.rows(list(page.object_list), now)
+    page.object_list = incident_rows.rows(list(page.object_list), now)
     return page
 
 
 def _chart(range_: time_range.TimeRange, now: datetime) -> incident_chart.IncidentChart:
     return incident_chart.chart(
         range_,
-        select.began_between(range_.since, range_.until),
+        incident_totals.began_between(range_.since, range_.until),
         [(gap.cluster, gap.since, gap.until) for gap in observation.gaps(range_.since, range_.until, now)],
         observation.observed_from(),
         f"window={range_.name}" if not range_.is_custom else "",

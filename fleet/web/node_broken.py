@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from fleet.domain.incidents.commands import node_commands
-from fleet.selectors import around, node_affected
-from fleet.selectors.headline import REMOVED, Headline
+from fleet.selectors.nodes import affected as node_affected
+from fleet.selectors.nodes import around
+from fleet.selectors.nodes.headline import REMOVED, Headline
 from fleet.web.findings import HOURS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import F
 
-from fleet.selectors import nodes
+from fleet.selectors.nodes import nodes
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 from django.urls import reverse
 
-from fleet.selectors import headline, history_rows, ladder
+from fleet.selectors.history import rows as history_rows
+from fleet.selectors.nodes import headline, ladder
 
 if TYPE_CHECKING:
-    from fleet.selectors.node_views import NodeView
+    from fleet.selectors.nodes.views import NodeView
 
 WINDOWS = (
     ("1h", "1 h", timedelta(hours=1)),

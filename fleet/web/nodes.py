@@ -14,24 +14,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from fleet.filters import NodeFilters
-from fleet.selectors import (
-    clusters,
-    curves,
-    decisions,
-    gpus,
-    headline,
-    history,
-    ladder,
-    model_servers,
-    node_affected,
-    node_pods,
-    node_views,
-    nodes,
-    pools,
-    saved_views,
-    worst_findings,
-)
-from fleet.selectors.node_facets import node_facets
+from fleet.selectors import clusters, decisions, people
+from fleet.selectors.findings import worst as worst_findings
+from fleet.selectors.history import node_history as history
+from fleet.selectors.nodes import affected as node_affected
+from fleet.selectors.nodes import gpus, headline, ladder, model_servers, nodes, telemetry
+from fleet.selectors.nodes import pods as node_pods
+from fleet.selectors.nodes import views as node_views
+from fleet.selectors.nodes.facets import node_facets
+from fleet.selectors.pools import pools
 from fleet.services import saved_views as service
 from fleet.web import node_broken, node_columns, node_time
 from fleet.web.decisions import may_decide
@@ -41,7 +32,7 @@ from fleet.web.shell.render import render_page
 
 if TYPE_CHECKING:
     from fleet.models import Node
-    from fleet.selectors.node_views import NodeView
+    from fleet.selectors.nodes.views import NodeView
 
 PER_PAGE = 50
 FACETS = ("cluster", "pool", "verdict", "state", "product", "mode", "zone", "driver")
@@ -82,19 +73,19 @@ def node_list(request: HttpRequest) -> HttpResponse:
             "query": _without(params, ("page",)).urlencode(),
             "unsorted_query": _without(params, ("page", "sort")).urlencode(),
             "filter_query": filters.urlencode(),
-            "saved": saved_views.saved_views(request.user, "nodes"),
+            "saved": people.saved_views(request.user, "nodes"),
             "stale_clusters": clusters.stale_cluster_ids(now),
             "now": now,
         }
 
-    version = f"{clusters.data_version()}:{saved_views.version(request.user, 'nodes')}:{params.urlencode()}"
+    version = f"{clusters.data_version()}:{people.saved_views_version(request.user, 'nodes')}:{params.urlencode()}"
     return render_page(request, "nodes/list.html", "nodes/_list.html", context, etag=version)
 
 
 def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     """One node: live, at a moment (`?at=`), or compared between two (`?from=&to=`).
 
-    Context, live: node (NodeView), pools ([Pool]), freshness, stale, ladder (list of LadderRow), table (selectors.gpus.GpuTable),
+    Context, live: node (NodeView), pools ([Pool]), freshness, stale, ladder (list of LadderRow), table (gpus.GpuTable),
     drawings (list of gpus.SlotDrawing), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), window,
     windows, findings (list of FindingRow), inspected (findings on devices that are not shown elsewhere), pods
     (node_pods.NodePods), labels, key_labels, revisions (newest 20), decisions (decisions.NodeDecisions), may_decide, before,
@@ -151,7 +142,7 @@ def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) ->
         "ladder": rungs,
         "table": table,
         "drawings": gpus.slot_drawings(row, table),
-        "curves": curves.card_curves(row, ("gpu_util",), day_ago, now),
+        "curves": telemetry.card_curves(row, ("gpu_util",), day_ago, now),
         "day_ago": day_ago,
         "servers": model_servers.server_rows(row, table.rows, now),
         "past": past,

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
-from fleet.selectors import notifications as select
+from fleet.selectors.notifications import notifications as select
 from fleet.services.notifications import rules
 from fleet.web.forms.notifications import RuleForm, add_errors
 from fleet.web.shell.people import demand, person

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from fleet import tasks
-from fleet.selectors import notifications as select
+from fleet.selectors.notifications import notifications as select
 from fleet.services.notifications import messengers, targets
 from fleet.web.forms.notifications import TargetForm, add_errors
 from fleet.web.shell.people import demand, person

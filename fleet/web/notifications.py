@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from fleet.filters import DeliveryFilters
-from fleet.selectors import notifications as select
+from fleet.selectors.notifications import notifications as select
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fleet.domain.placement.pending import AGES
-from fleet.selectors import clusters, pools
-from fleet.selectors import pending as select
+from fleet.selectors import clusters
+from fleet.selectors.placement import pending as select
+from fleet.selectors.pools import pools
 from fleet.web.shell.render import render_page
 
 SHOWN_PODS, SHOWN_CHANGES, SHOWN_VALUES = 200, 5, 12

@@ -16,9 +16,9 @@ from fleet.domain.placement.nodes import MODES
 from fleet.domain.pools.policy import PURPOSES
 from fleet.domain.refusals import NotNow
 from fleet.selectors import declarations
-from fleet.selectors import notifications as known
-from fleet.selectors import pools as select
-from fleet.selectors.ladder import rung_titles
+from fleet.selectors.nodes.ladder import rung_titles
+from fleet.selectors.notifications import notifications as known
+from fleet.selectors.pools import pools as select
 from fleet.services import pools as service
 from fleet.web.forms.pools import PoolForm, initial_of
 from fleet.web.shell.people import demand, person
@@ -35,7 +35,7 @@ MOST_NAMES = 12
 def add(request: HttpRequest) -> HttpResponse:
     """GET, optionally with `from` (the slug of a suggestion), shows the form; POST makes the pool.
 
-    Context: form, row (Pool or None), purposes, rungs ([(number, title)]), preview (selectors.pools.Preview or None), names.
+    Context: form, row (Pool or None), purposes, rungs ([(number, title)]), preview (pools.Preview or None), names.
     """
     demand(request, "operator")
     wanted = request.GET.get("from", "")

@@ -16,10 +16,13 @@ from fleet.domain.documents.documents import write
 from fleet.domain.pools.compliance import Violation
 from fleet.domain.pools.identity import labelling
 from fleet.domain.refusals import FieldError, NotNow
-from fleet.selectors import clusters, compliance, decisions, declarations, nodes, worst_findings
-from fleet.selectors import pools as select
-from fleet.selectors.node_views import view_of
-from fleet.selectors.nodes import with_resources
+from fleet.selectors import clusters, decisions, declarations
+from fleet.selectors.findings import worst as worst_findings
+from fleet.selectors.nodes import nodes
+from fleet.selectors.nodes.nodes import with_resources
+from fleet.selectors.nodes.views import view_of
+from fleet.selectors.pools import compliance
+from fleet.selectors.pools import pools as select
 from fleet.services import pools as service
 from fleet.services import waivers
 from fleet.web.shell.people import demand, person

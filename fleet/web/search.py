@@ -10,8 +10,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet.selectors import incidents, nodes, search_questions
-from fleet.selectors import search as select
+from fleet.selectors.incidents import incidents
+from fleet.selectors.incidents import rows as incident_rows
+from fleet.selectors.nodes import nodes
+from fleet.selectors.search import questions as search_questions
+from fleet.selectors.search import search as select
 from fleet.web.shell.people import person
 
 IN_PALETTE, ON_PAGE, OF_KIND = 3, 10, 50
@@ -100,7 +103,7 @@ def search_preview(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     if kind == "incident":
         named = incidents.incident_of(pk)
         if named is not None:
-            (row,) = incidents.rows([named], now)
+            (row,) = incident_rows.rows([named], now)
             return render(request, "search/_incident.html", {"row": row, "now": now})
     elif kind == "node":
         node = nodes.nodes().filter(pk=pk).first()

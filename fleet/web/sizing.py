@@ -16,7 +16,7 @@ from fleet.domain.sizing.config import ModelConfig
 from fleet.domain.sizing.layouts import Layout
 from fleet.domain.sizing.reading import read_config
 from fleet.domain.sizing.size import Question, size
-from fleet.selectors.sizing import FittingClass, FleetSizing, size_model
+from fleet.selectors.placement.sizing import FittingClass, FleetSizing, size_model
 from fleet.web.shell.render import render_page
 
 GIB = 2**30

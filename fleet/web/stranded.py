@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fleet.domain.stranded.report import Row, sentence
-from fleet.selectors import clusters, pools
-from fleet.selectors import stranded as select
+from fleet.selectors import clusters
+from fleet.selectors.placement import stranded as select
+from fleet.selectors.pools import pools
 from fleet.web.shell.render import render_page
 
 BAR = 1000

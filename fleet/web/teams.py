@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from fleet.domain.refusals import FieldError, NotNow, NotYours
-from fleet.selectors import access_requests as select
+from fleet.selectors.access_requests import access_requests as select
 from fleet.services import teams as service
 from fleet.web.forms.typed import Refusal, typed
 from fleet.web.shell.people import demand, person

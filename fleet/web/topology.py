@@ -14,7 +14,7 @@ from fleet.domain.topology.levels import by_id
 from fleet.domain.topology.node_groups import MOST_GPUS, NodeGroup, request_of
 from fleet.domain.topology.tiles import Rack
 from fleet.selectors import clusters
-from fleet.selectors import topology as select
+from fleet.selectors.placement import topology as select
 from fleet.web.shell.render import render_page
 
 SHAPES = (

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_POST
 from fleet.domain.refusals import FieldError, NotNow, Refused
 from fleet.filters import UserFilters
 from fleet.selectors import people as select
-from fleet.selectors import sessions as user_sessions
 from fleet.selectors.facets import facets
 from fleet.services import accounts, sessions
 from fleet.web.forms.tokens import empty_token_form
@@ -97,7 +96,7 @@ def user_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "account": account,
         "teams": select.teams_of(account),
-        "sessions": user_sessions.own(account),
+        "sessions": select.own_sessions(account),
         "tokens": list(select.tokens(person(request), now).filter(user=account)),
         "token_form": empty_token_form(account),
         "second_factor": select.has_second_factor(account),

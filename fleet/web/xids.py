@@ -16,7 +16,7 @@ from fleet.domain.catalog.xids import ACTIONS, Action
 from fleet.domain.findings import Severity
 from fleet.domain.refusals import FieldError
 from fleet.selectors import clusters
-from fleet.selectors import xids as select
+from fleet.selectors.xids import xids as select
 from fleet.services import xids as decide
 from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page

@@ -19,7 +19,7 @@ from django.utils import timezone
 from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.models import ApiToken, Cluster, FindingRow, Node, Pod, Role, User
 from fleet.models import scope as current_scope
-from fleet.selectors import explain, headroom, pending, stranded
+from fleet.selectors.placement import explain, headroom, pending, stranded
 from fleet.services import accounts, limits, tokens
 from tests.access.addresses import addresses, filled
 from tests.access.world import MARK, NOW, Half, half, roll_up, share

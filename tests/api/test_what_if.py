@@ -13,7 +13,7 @@ from fleet.domain.pools.policy import PoolPolicy, PoolSpec
 from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.snapshot import NodeSnapshot, Taint
 from fleet.models import Cluster, Node
-from fleet.selectors import headroom as rooms
+from fleet.selectors.placement import headroom as rooms
 from fleet.services import classes, pools
 from fleet.services.what_if import what_if
 from tests.api.test_explain import SIZES, record

@@ -238,7 +238,10 @@ _MAKE_REVISIONS = """
 def ask() -> dict[str, Any]:
     """The questions of pages and API: database time in ms (planning and execution, median of five) and the plans."""
     from fleet.models import Node
-    from fleet.selectors import availability, changes, figures, history, usable_history
+    from fleet.selectors import figures
+    from fleet.selectors.history import availability, changes
+    from fleet.selectors.history import node_history as history
+    from fleet.selectors.history import usable as usable_history
 
     node = Node.objects.select_related("cluster").order_by("pk")[Node.objects.count() // 2]
     midnight = NOW.replace(hour=0, minute=0)

@@ -23,7 +23,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from fleet.models import Node, Role, Team, User
-from fleet.selectors import classes as catalogue, declarations, pools as pool_select
+from fleet.selectors import classes as catalogue, declarations
+from fleet.selectors.pools import pools as pool_select
 from fleet.services import access_requests, classes, pools, teams
 now = timezone.now()
 people = {name: User.objects.get_or_create(username=name, defaults={"role": role})[0]

@@ -20,8 +20,8 @@ import pytest
 from django.conf import settings as running_settings
 
 from fleet.models import Cluster, CollectionRun, FindingRow, Node, NodeDay, RunOutcome, VerdictPeriod, XidBurstRow
-from fleet.selectors.availability import availability
-from fleet.selectors.availability_rows import Row
+from fleet.selectors.history.availability import availability
+from fleet.selectors.history.availability_rows import Row
 from fleet.services import rollups
 from fleet.services.clusters import register_clusters
 from fleet.simulator.server import serve

@@ -15,7 +15,7 @@ from django.db import connection
 from fleet.config import env
 from fleet.embedded import paths
 from fleet.embedded.postgres import Postgres
-from fleet.selectors import alarms, installations
+from fleet.selectors.muster import alarms, installations
 from tests.embedded.helpers import ROOT, environment, free_port
 
 OWN, OTHER = "muster 0123456789abcdef", "muster fedcba9876543210"

@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from fleet.models import NotificationTarget, Role
-from fleet.selectors.support import Redaction
+from fleet.selectors.muster.support import Redaction
 from fleet.services import sign_in, tokens
 from fleet.services.notifications import targets
 from tests.factories import a_cluster, a_run

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from fleet.models import DataCheck
-from fleet.selectors import alarms
+from fleet.selectors.muster import alarms
 from tests import factories
 from tests.factories import NOON, a_node
 from tests.selectors.test_metrics import scrape

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from fleet.models import NodeRevision
-from fleet.selectors.around import WITHIN, around
-from fleet.selectors.node_affected import affected_by, classes_of, incident_of_node
+from fleet.selectors.nodes.affected import affected_by, classes_of, incident_of_node
+from fleet.selectors.nodes.around import WITHIN, around
 from fleet.services import incidents
 from tests.factories import (
     NOON,

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from fleet.domain.history.intervals import Span, seconds
 from fleet.models import Node, NodeRevision, VerdictPeriod, XidBurstRow
-from fleet.selectors import availability, bursts, startup_times, usable_history
-from fleet.selectors.changes import change_log
+from fleet.selectors.history import availability, startup_times
+from fleet.selectors.history import usable as usable_history
+from fleet.selectors.history.changes import change_log
+from fleet.selectors.xids import bursts
 from fleet.services import rollups
 from tests.factories import a_cluster, a_node, a_pool
 

@@ -9,7 +9,8 @@ import pytest
 from fleet.domain.evaluation.fleet_figures import FleetFigures
 from fleet.filters import NodeFilters
 from fleet.models import Node
-from fleet.selectors import figures, nodes
+from fleet.selectors import figures
+from fleet.selectors.nodes import nodes
 from tests.factories import a_node
 
 pytestmark = pytest.mark.django_db

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fleet.domain.readiness.remedies import parse_steps
-from fleet.selectors.headline import LONGEST_TITLE, REMOVED, Cause, main_cause, node_headline
-from fleet.selectors.ladder import node_ladder
-from fleet.selectors.node_views import view_of
-from fleet.selectors.worst_findings import of_node
+from fleet.selectors.findings.worst import of_node
+from fleet.selectors.nodes.headline import LONGEST_TITLE, REMOVED, Cause, main_cause, node_headline
+from fleet.selectors.nodes.ladder import node_ladder
+from fleet.selectors.nodes.views import view_of
 from tests.factories import a_finding_saying, a_ladder, a_node
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from fleet.models import FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod
-from fleet.selectors.history import node_at, node_diff, node_timeline
+from fleet.selectors.history.node_history import node_at, node_diff, node_timeline
 from tests.factories import NOON, a_cluster, a_node
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.utils import timezone
 
 from fleet.models import CollectionRun, DataCheck, Node, NodeDay, NodeResource, Pod, RungPeriod, VerdictPeriod
-from fleet.selectors.invariants import breaches
+from fleet.selectors.muster.invariants import breaches
 from fleet.services import data_check
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster

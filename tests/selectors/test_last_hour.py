@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from fleet.selectors.last_hour import ALIKE_WITHIN, Event, alike_together, labels_together, ranked
+from fleet.selectors.fleet.last_hour import ALIKE_WITHIN, Event, alike_together, labels_together, ranked
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 

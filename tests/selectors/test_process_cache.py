@@ -4,8 +4,8 @@ import pytest
 
 from fleet.domain.people.scopes import Scope
 from fleet.models import scope
-from fleet.selectors import headroom, pending, stranded
-from fleet.selectors.process_cache import ProcessCache
+from fleet.selectors.placement import headroom, pending, stranded
+from fleet.selectors.placement.process_cache import ProcessCache
 from tests.factories import NOON, a_cluster, a_node
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fleet.domain.snapshot.telemetry import DeviceSample
 from fleet.models import DeviceTelemetry, Node
-from fleet.selectors.telemetry import curves_of
+from fleet.selectors.nodes.telemetry import curves_of
 from fleet.services.recording import frames
 from fleet.services.recording.nodes import plain
 from tests.collectors.fake_api import Reply, Seen, serving

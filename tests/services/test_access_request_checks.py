@@ -8,7 +8,7 @@ import pytest
 
 from fleet.domain.classes.workload import ClassSpec
 from fleet.models import AccessRequest, Cluster, CollectionRun, Node, Notice, Role
-from fleet.selectors.access_request_numbers import numbers
+from fleet.selectors.access_requests.numbers import numbers
 from fleet.services import access_request_checks, access_requests, classes, pools
 from fleet.services.collection import absorb
 from tests.factories import a_team, a_user

@@ -15,10 +15,10 @@ from fleet.domain.manifests.render import to_yaml
 from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.headroom import place
 from fleet.models import Cluster, Node, Role
-from fleet.selectors import access_requests as select
 from fleet.selectors import classes as catalogue
-from fleet.selectors import headroom as rooms
-from fleet.selectors import pools as pool_select
+from fleet.selectors.access_requests import access_requests as select
+from fleet.selectors.placement import headroom as rooms
+from fleet.selectors.pools import pools as pool_select
 from fleet.services import access_requests, classes, pools
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from fleet.models import AuditDay, AuditEntry, AuditLink, AuditStream, User
-from fleet.selectors import audit_chain
+from fleet.selectors.audit import chain as audit_chain
 from fleet.services.audit import audit, drop_days
 from fleet.services.origin import Origin, coming_from
 

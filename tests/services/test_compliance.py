@@ -10,7 +10,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 
 from fleet.domain.classes.workload import ClassSpec
 from fleet.models import Cluster, CompliancePeriod, FindingRow, Node, Notice, Role, User, VerdictPeriod, WorkloadClass
-from fleet.selectors.compliance import observed_availability
+from fleet.selectors.pools.compliance import observed_availability
 from fleet.services import classes, compliance, outbox, pools
 from tests.factories import a_finding, a_user
 from tests.services.snapshots import T0, a_node, a_pod

@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from fleet.management.commands import demo as command
 from fleet.models import AccessRequest, Cluster, FindingRow, Notice, User, VerdictPeriod
-from fleet.selectors import declarations, demo
-from fleet.selectors.invariants import breaches
+from fleet.selectors import declarations
+from fleet.selectors.muster import demo
+from fleet.selectors.muster.invariants import breaches
 from fleet.services import pools
 from fleet.services.collection import collect_cluster
 from fleet.services.demo import content, past

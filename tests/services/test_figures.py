@@ -14,7 +14,9 @@ from fleet.domain.snapshot import Condition, NodeSnapshot, PodSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, ExpectedGpus, Node, VerdictPeriod
 from fleet.selectors import figures as select
-from fleet.selectors import fleet_map, fleet_past, nodes
+from fleet.selectors.fleet import map as fleet_map
+from fleet.selectors.fleet import past as fleet_past
+from fleet.selectors.nodes import nodes
 from fleet.services import collection
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 

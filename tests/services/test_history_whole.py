@@ -16,7 +16,7 @@ from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelServer, PodRef, Telemetry
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod
-from fleet.selectors.invariants import breaches
+from fleet.selectors.muster.invariants import breaches
 from fleet.services import staleness
 from fleet.services.collection import absorb
 from fleet.services.collection_runs import TELEMETRY

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fleet.models import AuditEntry, FindingRow, Role, Silence
-from fleet.selectors import incidents as select
+from fleet.selectors.incidents import incidents as select
+from fleet.selectors.incidents import rows as incident_rows
+from fleet.selectors.incidents import totals as incident_totals
 from fleet.services import incidents
 from tests.factories import NOON, a_burst, a_cluster, a_finding, a_node, a_pod, a_pool, a_team, a_user
 
@@ -84,7 +86,7 @@ def test_a_crash_over_many_nodes_holds_the_xids_that_it_caused() -> None:
     ids = incident_ids()
     assert {ids[row.pk] for row in (*xids, crash)} == {xids[0].pk}
     assert ids[lone.pk] == lone.pk
-    (row,) = select.rows(select.incidents().filter(pk=xids[0].pk), NOW)
+    (row,) = incident_rows.rows(select.incidents().filter(pk=xids[0].pk), NOW)
     assert (row.text, row.node_count, row.rule) == ("One crash of job a", 2, "xid_incident")
 
 
@@ -99,7 +101,7 @@ def test_a_row_says_cause_symptoms_nodes_and_who_is_affected() -> None:
     for key in ("a", "b"):
         a_finding(node, "slots_mismatch", key=key, severity="critical")
     incidents.regroup(node.cluster, NOON)
-    (row,) = select.rows(select.ordered(select.incidents()), NOW)
+    (row,) = incident_rows.rows(select.ordered(select.incidents()), NOW)
     assert (row.id, row.text, row.remedy, row.severity, row.status) == (fault.pk, "It fell", "Reboot.", "fatal", "open")
     assert row.symptoms == (("Slots do not follow from the devices", 2),)
     assert (row.gpus, row.node_count, row.affected.pod_count, row.affected.pods_down) == (8, 1, 2, 1)
@@ -123,12 +125,12 @@ def test_an_incident_is_silenced_as_a_whole_and_counted_no_more() -> None:
     fault = a_finding(node, "xid", severity="fatal", key="GPU-1/79")
     a_finding(node, "slots_mismatch", severity="critical")
     incidents.regroup(node.cluster, NOON)
-    assert select.open_count(NOW) == 1
+    assert incident_totals.open_count(NOW) == 1
     until = NOW + timedelta(hours=4)
     assert incidents.silence_incident(operator, fault.pk, reason="RMA-1", until=until, now=NOW) == 2
     assert (Silence.objects.count(), AuditEntry.objects.count()) == (2, 2)
-    (row,) = select.rows(select.incidents(), NOW)
-    assert (row.status, select.open_count(NOW), select.totals(NOW).total) == ("silenced", 0, 0)
+    (row,) = incident_rows.rows(select.incidents(), NOW)
+    assert (row.status, incident_totals.open_count(NOW), incident_totals.totals(NOW).total) == ("silenced", 0, 0)
 
 
 def test_an_id_that_was_handed_out_leads_to_the_incident_that_holds_it_now() -> None:
@@ -148,4 +150,4 @@ def test_the_number_of_queries_does_not_grow_with_the_incidents(django_assert_ma
     for _ in range(5):
         a_finding(a_node(), "thermal")
     with django_assert_max_num_queries(10):  # type: ignore[operator]
-        assert len(select.rows(select.ordered(select.incidents()), NOW)) == 5
+        assert len(incident_rows.rows(select.ordered(select.incidents()), NOW)) == 5

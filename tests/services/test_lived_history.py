@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fleet.models import CollectionRun, VerdictPeriod
-from fleet.selectors.invariants import breaches
+from fleet.selectors.muster.invariants import breaches
 from fleet.services import lived_history
 from fleet.simulator import script
 from fleet.simulator.fleet import build_fleet

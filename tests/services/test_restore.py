@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from fleet.embedded.postgres import binaries
 from fleet.models import AuditEntry, Node, Role, User, VerdictPeriod
-from fleet.selectors import audit_chain
-from fleet.selectors.invariants import breaches
+from fleet.selectors.audit import chain as audit_chain
+from fleet.selectors.muster.invariants import breaches
 from fleet.services.audit import audit
 from fleet.services.clusters import register_clusters
 from fleet.services.fleet_collection import collect_all

@@ -9,7 +9,7 @@ import pytest
 
 from fleet.domain.refusals import FieldError
 from fleet.models import AuditEntry, FindingRow, Silence
-from fleet.selectors.findings import Silences, findings, open_findings
+from fleet.selectors.findings.findings import Silences, findings, open_findings
 from fleet.services.silences import LONGEST, silence, unsilence
 from tests.factories import NOON, a_cluster, a_finding, a_node
 

@@ -15,8 +15,8 @@ from fleet.domain.snapshot import ClusterSnapshot, NodeEvent
 from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
 from fleet.models import AuditEntry, Cluster, CollectionRun, DeviceTelemetry, Node, XidBurstRow, XidOverride
-from fleet.selectors import xids as select
-from fleet.selectors.bursts import bursts_by_code
+from fleet.selectors.xids import xids as select
+from fleet.selectors.xids.bursts import bursts_by_code
 from fleet.services import collection, evaluation_history, last_known, xids
 from tests import factories
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot

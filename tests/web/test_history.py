@@ -12,9 +12,10 @@ import plotly.graph_objects as go
 import pytest
 
 from fleet.models import FindingRow, Node, NodeRevision, VerdictPeriod, XidBurstRow
-from fleet.selectors import availability, availability_rows, usable_history
-from fleet.selectors.changes import change_log
-from fleet.selectors.usable_history import Line, Point
+from fleet.selectors.history import availability, availability_rows
+from fleet.selectors.history import usable as usable_history
+from fleet.selectors.history.changes import change_log
+from fleet.selectors.history.usable import Line, Point
 from fleet.services import rollups
 from fleet.web.charts import history as history_chart
 from fleet.web.charts import time_axis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from fleet.selectors.access_requests import checked_total
+from fleet.selectors.access_requests.access_requests import checked_total
 
 
 def test_a_sum_over_an_unchecked_request_is_unknown() -> None:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from fleet.selectors import telemetry as select
+from fleet.selectors.nodes import telemetry as select
 
 
 class TextOrNull(serializers.CharField):
@@ -69,7 +69,7 @@ class TelemetrySerializer(serializers.Serializer):
 
 @extend_schema_field(TelemetrySerializer)
 class TelemetryField(serializers.Field):
-    """Reads what selectors.telemetry put beside the row."""
+    """Reads what selectors.nodes.telemetry put beside the row."""
 
     def __init__(self) -> None:
         super().__init__(source="*", read_only=True)

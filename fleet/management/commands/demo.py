@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from fleet.selectors import demo as selectors
+from fleet.selectors.muster import demo as selectors
 from fleet.services import lived_history
 from fleet.services.demo import content, links, past
 from fleet.services.demo.progress import note

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fleet.domain.placement.manifest_files import LARGEST
 from fleet.management.commands._database import running_database
-from fleet.selectors import explain as select
+from fleet.selectors.placement import explain as select
 
 
 class Command(BaseCommand):

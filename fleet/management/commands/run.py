@@ -27,7 +27,7 @@ from fleet.embedded.fitness import refuse_unfit
 from fleet.embedded.postgres import Postgres
 from fleet.embedded.processes import StartError
 from fleet.embedded.supervisor import Child, Stopped, Supervisor, on_end_signals, raise_stopped
-from fleet.selectors import demo, installations
+from fleet.selectors.muster import demo, installations
 
 FIRST_COLLECTION_S = 10.0  # what clusters that do not answer may cost before the port opens
 

@@ -17,7 +17,7 @@ from fleet.domain.sizing.memory import BYTES, KV_DTYPES
 from fleet.domain.sizing.reading import read_config
 from fleet.domain.sizing.size import Question
 from fleet.management.commands._database import running_database
-from fleet.selectors.sizing import FleetSizing, size_model
+from fleet.selectors.placement.sizing import FleetSizing, size_model
 
 GIB = 2**30
 

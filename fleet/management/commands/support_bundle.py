@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from fleet.management.commands._database import running_database
-from fleet.selectors import support
+from fleet.selectors.muster import support
 
 LOG_BYTES = 512 * 1024
 

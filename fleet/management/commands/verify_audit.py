@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from fleet.management.commands._database import running_database
-from fleet.selectors import audit_chain
+from fleet.selectors.audit import chain as audit_chain
 
 _NOTED = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 

@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from fleet.selectors import demo
+from fleet.selectors.muster import demo
 
 
 def note(**changes: Any) -> dict[str, Any]:

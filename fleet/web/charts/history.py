@@ -7,8 +7,8 @@ from datetime import UTC, date, timedelta
 from typing import NamedTuple
 
 from fleet.domain.history.changes import Group
-from fleet.selectors.availability_rows import Cell, HeatMap
-from fleet.selectors.usable_history import Line, Point
+from fleet.selectors.history.availability_rows import Cell, HeatMap
+from fleet.selectors.history.usable import Line, Point
 from fleet.templatetags import formats
 from fleet.web.charts import time_axis
 

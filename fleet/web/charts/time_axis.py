@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
 from fleet.domain.history.changes import Group
-from fleet.selectors.usable_history import Line, Point
+from fleet.selectors.history.usable import Line, Point
 from fleet.templatetags import formats
 
 PATTERN = {"shape": "/", "fgcolor": "var(--unknown-fill)", "bgcolor": "var(--surface-2)", "size": 6, "solidity": 0.15}

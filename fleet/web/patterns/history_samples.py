@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 from fleet.domain.history.changes import Group
 from fleet.domain.history.intervals import VERDICTS
-from fleet.selectors.availability_rows import Cell, HeatMap, HeatRow, Row
-from fleet.selectors.usable_history import Line, Point
+from fleet.selectors.history.availability_rows import Cell, HeatMap, HeatRow, Row
+from fleet.selectors.history.usable import Line, Point
 from fleet.web.charts import history as history_chart
 
 LONG = "gke-a3-ultra-inference-pool-with-a-name-up-to-the-limit-3f2c9b1e"

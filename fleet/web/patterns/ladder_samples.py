@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 from fleet.domain.evaluation.subject import Waiver
 from fleet.domain.findings import Evidence
-from fleet.selectors.ladder import LadderRow
-from fleet.selectors.node_views import RungView
+from fleet.selectors.nodes.ladder import LadderRow
+from fleet.selectors.nodes.views import RungView
 from fleet.templatetags import timeline
 from fleet.templatetags.node_timeline import DrawnNodeTimeline, TimelineRow
 

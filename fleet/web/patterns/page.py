@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fleet.domain.evaluation.node_capacity import Capacity
 from fleet.domain.readiness.remedies import parse_steps
-from fleet.selectors.headline import Headline
+from fleet.selectors.nodes.headline import Headline
 from fleet.templatetags import bar_ui, words
 from fleet.web.forms.notifications import RuleForm
 from fleet.web.patterns import history_samples, ladder_samples

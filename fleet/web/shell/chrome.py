@@ -9,7 +9,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet.selectors import access_requests, alarms, clusters, demo, incidents
+from fleet.selectors import clusters
+from fleet.selectors.access_requests import access_requests
+from fleet.selectors.incidents import totals as incident_totals
+from fleet.selectors.muster import alarms, demo
 from fleet.services import limits
 from fleet.web.shell.people import person
 
@@ -47,7 +50,7 @@ _ALERTS = frozenset({"incidents", "requests"})
 def _open_incidents(request: HttpRequest, now: datetime) -> int:
     """Returns the number beside the entry: that of the page itself where the page counted them, so that both are one."""
     counted = getattr(request, "open_incidents", None)
-    return incidents.open_count(now) if counted is None else int(counted)
+    return incident_totals.open_count(now) if counted is None else int(counted)
 
 
 def chrome(request: HttpRequest) -> dict[str, object]:

@@ -1,0 +1,1 @@
+"""Access requests: who may see which, what an approval would do, and how long they wait."""

@@ -1,0 +1,1 @@
+"""Findings: lists, counts, the worst ones, and which of them are silenced."""

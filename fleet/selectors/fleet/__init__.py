@@ -1,0 +1,1 @@
+"""The fleet's page: its map, the last hour, and the fleet at a past moment."""

@@ -1,0 +1,1 @@
+"""The past as it was recorded: nodes at a moment and over a window, availability, changes, figures of hours."""

@@ -1,0 +1,1 @@
+"""Muster itself: its metrics, alarms, invariants of its data, support bundle, and the demo."""

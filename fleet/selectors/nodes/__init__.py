@@ -1,0 +1,1 @@
+"""Nodes: lists, and everything that the page of one node shows."""

@@ -1,0 +1,1 @@
+"""Targets, rules and deliveries of notifications, and how many wait."""

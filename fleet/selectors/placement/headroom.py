@@ -1,0 +1,195 @@
+"""Headroom of a class now: the same figures for page, API and compliance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from django.db.models import Min
+from django.db.models.fields.json import KeyTransform
+
+from fleet.domain.classes.requirements import ClassInPool, label_keys
+from fleet.domain.classes.requirements import class_in_pools as in_pools_of
+from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.manifests.dra import class_claim
+from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
+from fleet.domain.placement.device_room import with_device_room
+from fleet.domain.placement.fleet import Fleet
+from fleet.domain.placement.headroom import Headroom, PoolRoom, headroom
+from fleet.domain.placement.requirement import PodRequirement, with_runtime_classes
+from fleet.domain.placement.scheduler.devices import ClusterClaims
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.snapshot.scheduling import RuntimeClass
+from fleet.models import Cluster, Pool, SchedulingRow, scope
+from fleet.selectors import declarations
+from fleet.selectors.clusters import data_version
+from fleet.selectors.dra import cluster_claims
+from fleet.selectors.placement.placement import placement_nodes
+from fleet.selectors.placement.process_cache import ProcessCache
+
+MOST_NAMES = 20
+"""Nodes named for one reason; their number is always shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Every present node with its pools, grouped for placement, and the pools themselves."""
+
+    fleet: Fleet
+    pools: tuple[PoolSpec, ...]
+    as_of: datetime | None
+    """Time of the oldest collection run it is based on."""
+    version: tuple[str, str]
+    """Changes with the data and declarations it is based on, and with the scope in which they were read."""
+    rooms: dict[ClassSpec, Headroom] = field(default_factory=dict, compare=False)
+    """Cached headroom by class, so that it is computed once per collection run."""
+    parts: dict[str, Any] = field(default_factory=dict, compare=False)
+    """`now`, and what only some classes need, read when one first does.
+
+    `others` is the fleet with cpu, memory and storage; `claims` and `runtime_classes` are by cluster.
+    """
+
+
+_stocks: ProcessCache[Stock] = ProcessCache(most=8)
+
+
+def stock(now: datetime) -> Stock:
+    """Returns the fleet now, cached in the process until data or declarations change."""
+    version = _version(), scope.key()
+    return _stocks.get(version, lambda: _read(now, version), key=scope.key())
+
+
+def _version() -> str:
+    declared = list(Pool.objects.order_by("pk").values_list("pk", "updated_at", "removed_at"))
+    return f"{data_version()} {declared!r}"
+
+
+def _read(now: datetime, version: tuple[str, str]) -> Stock:
+    pools = tuple(declarations.pool_specs())
+    read = Cluster.objects.filter(removed_at__isnull=True, read_at__isnull=False).aggregate(oldest=Min("read_at"))
+    return Stock(Fleet(placement_nodes(now), label_keys(pools)), pools, read["oldest"], version, parts={"now": now})
+
+
+def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ...]:
+    """What the class asks of each of its pools, in order of preference."""
+    return in_pools_of(class_spec, stock.pools, stock.fleet)
+
+
+def room_of_workload(class_spec: ClassSpec, namespace: str, name: str, stock: Stock) -> Headroom:
+    """How many replicas of this workload could land: as `room`, with anti-affinity of running pods against its own namespace."""
+    if not any(node.keeps_out for node in stock.fleet.nodes):
+        return room(class_spec, stock)
+    in_pools = class_in_pools(class_spec, stock)
+    own = ((CLASS_LABEL, class_spec.slug), (NAME_LABEL, name))
+    requirements, fleet = asked_of(in_pools, stock)
+    return headroom(
+        [msgspec.structs.replace(requirement, labels=own, namespace=namespace) for requirement in requirements], fleet
+    )
+
+
+def room(class_spec: ClassSpec, stock: Stock) -> Headroom:
+    """How many replicas of it could land, now and once broken nodes are back, per pool with every excluded node's reason."""
+    rooms = stock.rooms.get(class_spec)
+    if rooms is None:
+        rooms = stock.rooms[class_spec] = headroom(*asked_of(class_in_pools(class_spec, stock), stock))
+    return rooms
+
+
+def asked_of(
+    in_pools: Sequence[ClassInPool],
+    stock: Stock,
+    fleet: Fleet | None = None,
+    claims: Mapping[str, ClusterClaims] | None = None,
+) -> tuple[list[PodRequirement], Fleet]:
+    """Returns what a pod of the class asks in each pool, its RuntimeClass included, and the fleet with all that decides it.
+
+    `fleet` and `claims` stand for the stock's own after other placements.
+    """
+    requirements = [_with_runtime(in_pool, stock) for in_pool in in_pools]
+    fleet = fleet or fleet_for([in_pool.class_spec for in_pool in in_pools], stock)
+    for in_pool, requirement in zip(in_pools, requirements, strict=True):
+        if in_pool.dra:
+            devices = claims_by_cluster(stock) if claims is None else claims
+            fleet = with_device_room(fleet, requirement, class_claim(in_pool), devices)
+    return requirements, fleet
+
+
+def fleet_for(class_specs: Iterable[ClassSpec], stock: Stock) -> Fleet:
+    """Returns the fleet, with what is free of cpu, memory and storage where one of the classes requests any."""
+    if not any(spec.other_requests or spec.runtime_class for spec in class_specs):
+        return stock.fleet
+    if "others" not in stock.parts:
+        stock.parts["others"] = Fleet(placement_nodes(stock.parts["now"], others=True), stock.fleet.keys)
+    fleet: Fleet = stock.parts["others"]
+    return fleet
+
+
+def claims_by_cluster(stock: Stock) -> Mapping[str, ClusterClaims]:
+    """Returns devices and claims of every cluster by its name."""
+    if "claims" not in stock.parts:
+        rows = Cluster.objects.filter(removed_at__isnull=True)
+        stock.parts["claims"] = {cluster.name: cluster_claims(cluster) for cluster in rows}
+    claims: Mapping[str, ClusterClaims] = stock.parts["claims"]
+    return claims
+
+
+def _with_runtime(in_pool: ClassInPool, stock: Stock) -> PodRequirement:
+    """Returns the requirement with what the RuntimeClass of the class adds to a pod.
+
+    Of clusters that differ the largest overhead counts: no replica is promised that one of them has no room for.
+    """
+    name = in_pool.class_spec.runtime_class
+    if not name:
+        return in_pool.requirement
+    clusters = {shape.node.cluster for shape in stock.fleet.of_pool(in_pool.pool.slug)}
+    entries = [entry for cluster in sorted(clusters) for entry in _runtime_classes(stock).get(cluster, ()) if entry.name == name]
+    return with_runtime_classes(in_pool.requirement, entries)
+
+
+def _runtime_classes(stock: Stock) -> Mapping[str, Sequence[RuntimeClass]]:
+    if "runtime_classes" not in stock.parts:
+        rows = SchedulingRow.objects.filter(cluster__removed_at__isnull=True)
+        of_cluster = rows.values_list("cluster__name", KeyTransform("runtime_classes", "objects_read"))
+        stock.parts["runtime_classes"] = {
+            name: msgspec.convert(entries or [], list[RuntimeClass], strict=False) for name, entries in of_cluster
+        }
+    result: Mapping[str, Sequence[RuntimeClass]] = stock.parts["runtime_classes"]
+    return result
+
+
+def as_json(headroom: Headroom, asked: tuple[ClassInPool, ...]) -> dict[str, object]:
+    """Headroom as JSON types; nodes are named up to MOST_NAMES for each reason, and always counted."""
+    by_pool = {in_pool.pool.slug: in_pool for in_pool in asked}
+    return {
+        "replicas": headroom.replicas,
+        "replicas_if_stale_is_true": headroom.last_truth,
+        "replicas_once_repaired": headroom.back,
+        "pools": [_pool_json(pool, by_pool[pool.pool]) for pool in headroom.pools],
+    }
+
+
+def _pool_json(pool_room: PoolRoom, in_pool: ClassInPool) -> dict[str, object]:
+    return {
+        "pool": pool_room.pool,
+        "resource": in_pool.resource,
+        "replicas": pool_room.replicas,
+        "replicas_if_stale_is_true": pool_room.last_truth,
+        "replicas_once_repaired": pool_room.back,
+        "nodes": pool_room.nodes,
+        "open_nodes": pool_room.open_nodes,
+        "nodes_by_free_slots": {str(free): nodes for free, nodes in pool_room.by_free.items()},
+        "problem": in_pool.problem,
+        "warnings": [*in_pool.warnings, *([pool_room.warning] if pool_room.warning else [])],
+        "excluded": [
+            {
+                "code": group.reason.code,
+                "reason": group.reason.text,
+                "count": len(group.nodes),
+                "nodes": [{"cluster": node.cluster, "name": node.name} for node in group.nodes[:MOST_NAMES]],
+            }
+            for group in pool_room.excluded
+        ],
+    }

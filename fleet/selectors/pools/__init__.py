@@ -1,0 +1,1 @@
+"""Pools: figures, membership, compliance."""

@@ -1,0 +1,1 @@
+"""Xid errors and their bursts."""
