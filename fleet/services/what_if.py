@@ -83,5 +83,5 @@ def _classes(cluster: Cluster, answer: Forecast, stock: rooms.Stock) -> tuple[Cl
 
 
 def _replicas(spec: ClassSpec, fleet: Fleet, stock: rooms.Stock) -> int:
-    in_pools = class_in_pools(spec, stock.pools, fleet)
+    in_pools = class_in_pools(spec, stock.pools, fleet, lambda: rooms.claims_by_cluster(stock))
     return headroom(*rooms.asked_of(in_pools, stock, fleet)).replicas

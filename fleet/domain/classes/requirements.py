@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.classes.device_selection import DeviceSelection, select_devices
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
+from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots
 from fleet.domain.label_selectors import Requirement, matches
 from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.matching import static_reasons
-from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode, slot_mode
+from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode, slot_mode, slot_profiles
 from fleet.domain.placement.requirement import GOOD, PodRequirement, Toleration, version
+from fleet.domain.placement.scheduler.devices import ClusterClaims
 from fleet.domain.pools.identity import KEYS, POOL_LABEL, Identity, Term, by_labels, identify, pool_term
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.snapshot import Taint
@@ -23,6 +26,10 @@ from fleet.domain.snapshot import Taint
 _DRIVER_MAJOR = labels.DRIVER_VERSION_PARTS[0]
 _CUDA_MAJOR = labels.CUDA_VERSION_PARTS[0]
 _ANYWHERE = (Toleration("", "Exists"),)
+_OF_DEVICES = frozenset({"product", "mode", "profile", "memory"})
+"""Reasons against a node that are about its devices: a claim that selects devices keeps its pods from there."""
+Claims = Callable[[], Mapping[str, ClusterClaims]]
+"""Devices and claims of every cluster by name, read where a pool of DRA first needs them."""
 
 
 class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +48,13 @@ class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
     """Nodes that do not match the class and that the scheduler would still use for it."""
     problem: str = ""
     """Why no node of the pool can meet the class; empty where some can."""
+    devices: DeviceSelection | None = None
+    """What a claim asks of the pool's devices; None where it asks by resource name, or the devices are unknown."""
+
+    @property
+    def device_class(self) -> str:
+        """Returns the DeviceClass that a claim names."""
+        return self.devices.device_class if self.devices else self.resource
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -65,17 +79,20 @@ def label_keys(pools: Iterable[PoolSpec]) -> frozenset[str]:
     return frozenset([*own, *KEYS, labels.GPU_MEMORY, _DRIVER_MAJOR, _CUDA_MAJOR, labels.GPU_CLIQUE])
 
 
-def class_in_pools(class_spec: ClassSpec, pools: Sequence[PoolSpec], fleet: Fleet) -> tuple[ClassInPool, ...]:
+def class_in_pools(
+    class_spec: ClassSpec, pools: Sequence[PoolSpec], fleet: Fleet, claims: Claims | None = None
+) -> tuple[ClassInPool, ...]:
     """Returns the class in each of its pools, in its order of preference. Unknown slugs are left out."""
     by_slug = {pool.slug: pool for pool in pools}
-    return tuple(class_in_pool(class_spec, by_slug[slug], fleet) for slug in class_spec.pools if slug in by_slug)
+    return tuple(class_in_pool(class_spec, by_slug[slug], fleet, claims) for slug in class_spec.pools if slug in by_slug)
 
 
-def class_in_pool(class_spec: ClassSpec, pool: PoolSpec, fleet: Fleet) -> ClassInPool:
+def class_in_pool(class_spec: ClassSpec, pool: PoolSpec, fleet: Fleet, claims: Claims | None = None) -> ClassInPool:
     """Returns the class in this pool. `fleet` contains all nodes with their pools, grouped by `label_keys`.
 
     The affinity identifies the pool by labels that its nodes have, whatever other nodes exist today: pods of a manifest copied
-    earlier must not be scheduled on a node that joins tomorrow. Members that no term selects are not counted.
+    earlier must not be scheduled on a node that joins tomorrow. Members that no term selects are not counted. In a pool of DRA
+    whose devices are known from `claims`, the claim selects products and memory, not the labels.
     """
     members = fleet.of_pool(pool.slug)
     resource, dra, problem = _resource(class_spec, pool, members)
@@ -96,7 +113,10 @@ def class_in_pool(class_spec: ClassSpec, pool: PoolSpec, fleet: Fleet) -> ClassI
     wanted = [shape for shape in members if not static_reasons(wished, shape.node) and _offers(shape, resource)]
     nodes = [node for shape in wanted for node in shape.nodes]
     tolerations, warnings = _tolerations(pool, nodes)
-    terms, strays, more_warnings = _affinity(class_spec, pool, wished, wanted, tolerations, fleet)
+    devices = None
+    if dra and claims is not None and nodes:
+        devices = select_devices(class_spec, resource, [node for shape in members for node in shape.nodes], claims())
+    terms, strays, more_warnings = _affinity(_Wish(class_spec, pool, wished, devices), wanted, tolerations, fleet)
     own = ((CLASS_LABEL, class_spec.slug), (NAME_LABEL, ""))  # every workload of the class has a name of its own
     requirement = msgspec.structs.replace(wished, terms=terms, tolerations=tolerations, verdicts=GOOD, labels=own)
     if members and not wanted and not problem:
@@ -110,9 +130,10 @@ def class_in_pool(class_spec: ClassSpec, pool: PoolSpec, fleet: Fleet) -> ClassI
         resource=resource,
         dra=dra,
         requirement=requirement,
-        warnings=(*more_warnings, *warnings),
+        warnings=(*more_warnings, *warnings, *(devices.warnings if devices else ())),
         strays=strays,
         problem=problem,
+        devices=devices,
     )
 
 
@@ -126,9 +147,9 @@ def _resource(class_spec: ClassSpec, pool: PoolSpec, members: Sequence[Shape]) -
         for slots in node.resources:
             if slot_mode(node, slots) != class_spec.isolation:
                 continue
-            if class_spec.profile and canonical(slots.profile) != canonical(class_spec.profile):
+            if class_spec.profile and canonical(class_spec.profile) not in slot_profiles(node, slots):
                 continue
-            offered = max(slots.capacity or 0, slots.predicted or 0)
+            offered = _number_offered(slots)
             if offered:
                 result[slots.name, slots.kind.startswith("dra-")] += offered * len(shape.nodes)
     if result:
@@ -143,7 +164,12 @@ def _resource(class_spec: ClassSpec, pool: PoolSpec, members: Sequence[Shape]) -
 
 def _offers(shape: Shape, resource: str) -> bool:
     slots = shape.node.slots(resource)
-    return slots is not None and bool(slots.capacity or slots.predicted)
+    return slots is not None and bool(_number_offered(slots))
+
+
+def _number_offered(slots: ResourceSlots) -> int:
+    """Returns how many slots there are; 1 for shares without end."""
+    return max(slots.capacity or 0, slots.predicted or 0, int(slots.profile == UNBOUNDED))
 
 
 def _tolerations(pool: PoolSpec, nodes: Sequence[PlacementNode]) -> tuple[tuple[Toleration, ...], tuple[str, ...]]:
@@ -180,15 +206,23 @@ def tolerate(taint: Taint) -> Toleration:
     return Toleration(taint.key, "Equal" if taint.value else "Exists", taint.value, taint.effect)
 
 
+class _Wish(msgspec.Struct, frozen=True):
+    """What a class asks of a pool: of its nodes, and through a claim of their devices."""
+
+    class_spec: ClassSpec
+    pool: PoolSpec
+    requirement: PodRequirement
+    devices: DeviceSelection | None
+
+
 def _affinity(
-    class_spec: ClassSpec,
-    pool: PoolSpec,
-    wished: PodRequirement,
+    wish: _Wish,
     wanted: Sequence[Shape],
     tolerations: Sequence[Toleration],
     fleet: Fleet,
 ) -> tuple[tuple[Term, ...], tuple[PlacementNode, ...], tuple[str, ...]]:
     """Returns the terms, the nodes that they cannot keep out, and a sentence for each thing that labels cannot do here."""
+    class_spec, pool, wished = wish.class_spec, wish.pool, wish.requirement
     nodes = [node for shape in wanted for node in shape.nodes]
     minimums = _minimums(class_spec, wished.resources[0][0])
 
@@ -198,10 +232,10 @@ def _affinity(
     # Labels of the pool's selector identify it; the product is added where the class is narrower, or where others pass as well.
     # Under the strategy single, slices have the name of whole GPUs: only the product label distinguishes them.
     single = class_spec.isolation == MIG and wished.resources[0][0] == labels.NVIDIA_GPU
-    result = identity(products=bool(class_spec.products) or single)
-    if list(_strays(wished, wanted, tolerations, fleet, result.terms)):
+    result = identity(products=(bool(class_spec.products) and wish.devices is None) or single)
+    if list(_strays(wish, wanted, tolerations, fleet, result.terms)):
         result = identity(products=True)
-    strays = list(_strays(wished, wanted, tolerations, fleet, result.terms))
+    strays = list(_strays(wish, wanted, tolerations, fleet, result.terms))
     warnings = []
     if result.unselected:
         warnings.append(
@@ -234,7 +268,7 @@ def _minimums(class_spec: ClassSpec, resource: str) -> Term:
 
 
 def _strays(
-    wished: PodRequirement,
+    wish: _Wish,
     wanted: Sequence[Shape],
     tolerations: Sequence[Toleration],
     fleet: Fleet,
@@ -245,10 +279,12 @@ def _strays(
         return
     clusters = {shape.node.cluster for shape in wanted}
     ours = {id(shape) for shape in wanted}
-    resource = wished.resources[0][0]
+    resource = wish.requirement.resources[0][0]
     for shape in fleet.offering(resource):
         node = shape.node
         if id(shape) in ours or node.cluster not in clusters or not any(matches(term, node.labels) for term in terms):
+            continue
+        if wish.devices and any(reason.code in _OF_DEVICES for reason in static_reasons(wish.requirement, node)):
             continue
         kept_out = any(
             taint.effect in ("NoSchedule", "NoExecute")

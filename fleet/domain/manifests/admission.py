@@ -162,7 +162,7 @@ def _claim_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
     for in_pools in classes:
         spec = in_pools[0].class_spec
         amounts = [count // spec.nodes for count in spec.choices]
-        device_classes = list(dict.fromkeys(in_pool.resource for in_pool in in_pools))
+        device_classes = list(dict.fromkeys(in_pool.device_class for in_pool in in_pools))
         shapes.append(
             f"{requests}[0].exactly.deviceClassName in {listed(device_classes)} && "
             f"(has({requests}[0].exactly.count) ? {requests}[0].exactly.count : 1) in [{', '.join(map(str, amounts))}]"

@@ -22,11 +22,13 @@ REQUEST = "gpu"
 
 def claim_template(in_pool: ClassInPool, parameters: Parameters) -> list[dict[str, Any]]:
     """Returns the template of one claim per pod, under the workload's name."""
-    exactly: dict[str, Any] = {"deviceClassName": in_pool.resource}
+    exactly: dict[str, Any] = {"deviceClassName": in_pool.device_class}
     selectors = device_selectors(in_pool)
     if selectors:
         exactly["selectors"] = [{"cel": {"expression": expression}} for expression in selectors]
     exactly |= {"allocationMode": "ExactCount", "count": in_pool.class_spec.slots_per_pod}
+    if in_pool.devices and in_pool.devices.capacity:
+        exactly["capacity"] = {"requests": dict(in_pool.devices.capacity)}
     return [
         {
             "apiVersion": "resource.k8s.io/v1",
@@ -45,7 +47,12 @@ def class_claim(in_pool: ClassInPool) -> DraClaim:
 
 
 def device_selectors(in_pool: ClassInPool) -> list[str]:
-    """CEL over one device: what the class asks of it beyond its device class."""
+    """CEL over one device: what the class asks of it beyond its device class.
+
+    Where the devices of the pool are unknown, NVIDIA's by the names of its driver.
+    """
+    if in_pool.devices is not None:
+        return list(in_pool.devices.selectors)
     if in_pool.resource not in (labels.DRA_NVIDIA_GPU, labels.DRA_NVIDIA_MIG_CLASS):
         return []
     domain = json.dumps(labels.DRA_NVIDIA_GPU)

@@ -71,5 +71,4 @@ def namespace_quota(grants: Sequence[Grant], namespace: str) -> list[dict[str, A
 
 def quota_key(in_pool: ClassInPool) -> str:
     """Returns the name under which a quota counts what this class requests in the pool."""
-    resource = in_pool.resource
-    return f"{resource}.deviceclass.resource.k8s.io/devices" if in_pool.dra else f"requests.{resource}"
+    return f"{in_pool.device_class}.deviceclass.resource.k8s.io/devices" if in_pool.dra else f"requests.{in_pool.resource}"

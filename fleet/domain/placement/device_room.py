@@ -35,7 +35,11 @@ def with_device_room(fleet: Fleet, requirement: PodRequirement, claim: DraClaim,
     for node in sorted(members, key=lambda node: (node.verdict not in GOOD, not node.schedulable)):
         if node.slots(resource) is not None:
             counted[node.key] = _count(asked, node, held.get(node.cluster))
-    nodes = [_with_free(node, resource, counted[node.key], needed) if node.key in counted else node for node in fleet.nodes]
+    one_profile = requirement.profile
+    nodes = [
+        _with_free(node, resource, counted[node.key], needed, one_profile) if node.key in counted else node
+        for node in fleet.nodes
+    ]
     return Fleet(nodes, fleet.keys)
 
 
@@ -67,11 +71,14 @@ def room_on(asked: PodDevices, place: DraNode, claims: ClusterClaims, most: int)
     return most
 
 
-def _with_free(node: PlacementNode, resource: str, pods: int | None, needed: int) -> PlacementNode:
+def _with_free(node: PlacementNode, resource: str, pods: int | None, needed: int, profile: str) -> PlacementNode:
+    free = None if pods is None else pods * needed
     return msgspec.structs.replace(
-        node, resources=tuple(_free(slots, pods, needed) if slots.name == resource else slots for slots in node.resources)
+        node, resources=tuple(_free(slots, free, profile) if slots.name == resource else slots for slots in node.resources)
     )
 
 
-def _free(slots: ResourceSlots, pods: int | None, needed: int) -> ResourceSlots:
-    return msgspec.structs.replace(slots, free=None if pods is None else pods * needed)
+def _free(slots: ResourceSlots, free: int | None, profile: str) -> ResourceSlots:
+    """What is requested of slots of several profiles says nothing about one of them: then only what is free counts."""
+    requested = slots.requested if slots.profile or not profile else None
+    return msgspec.structs.replace(slots, free=free, requested=requested)

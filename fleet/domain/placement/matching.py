@@ -13,7 +13,7 @@ from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.label_selectors import Requirement, holds, to_text
 from fleet.domain.placement.amounts import amount_text, number_text
 from fleet.domain.placement.anti_affinity import keeps_out
-from fleet.domain.placement.nodes import MIG, MIG_SHARED, OTHER_RESOURCES, PlacementNode, slot_memory, slot_mode
+from fleet.domain.placement.nodes import MIG, MIG_SHARED, OTHER_RESOURCES, PlacementNode, slot_memory, slot_mode, slot_profiles
 from fleet.domain.placement.requirement import NODE_NAME, PodRequirement, version
 from fleet.domain.placement.scheduler.node_filters import tolerates_cordon, untolerated
 from fleet.domain.placement.scheduler.specs import with_defaults
@@ -177,14 +177,21 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
                 else f"Whether one {name} is a GPU, an instance or a share is unknown.",
             )
             continue
-        if requirement.profile and (mode not in (MIG, MIG_SHARED) or canonical(slots.profile) != canonical(requirement.profile)):
-            yield Reason("profile", f"Its MIG profile is {slots.profile}." if slots.profile else "Its MIG profile is unknown.")
+        profiles = slot_profiles(node, slots)
+        if requirement.profile and (mode not in (MIG, MIG_SHARED) or canonical(requirement.profile) not in profiles):
+            yield Reason("profile", _profile_text(profiles, slots))
         if requirement.min_memory_mib:
-            memory = slot_memory(node, slots)
+            memory = slot_memory(node, slots, requirement.profile)
             if memory is None:
                 yield Reason("memory", f"The memory of one {name} there is unknown.")
             elif memory < requirement.min_memory_mib:
                 yield Reason("memory", f"One {name} has {memory:,} MiB there, {requirement.min_memory_mib:,} MiB are needed.")
+
+
+def _profile_text(profiles: frozenset[str], slots: ResourceSlots) -> str:
+    if len(profiles) > 1:
+        return f"Its MIG profiles are {', '.join(sorted(profiles))}."
+    return f"Its MIG profile is {slots.profile or next(iter(profiles))}." if profiles else "Its MIG profile is unknown."
 
 
 def _versions(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:

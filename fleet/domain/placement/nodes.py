@@ -146,6 +146,8 @@ def slot_mode(node: PlacementNode, slots: ResourceSlots) -> str | None:
             return FULL
         case "dra-mig":
             return MIG
+        case "dra-share":  # no driver limits what a share uses (see sharing.isolation): what time-slicing promises, and no more
+            return TIME_SLICED
         case "mig":
             replicas = _replicas(node, slots)
             return None if replicas is None else MIG_SHARED if replicas > 1 else MIG
@@ -172,8 +174,15 @@ def _replicas(node: PlacementNode, slots: ResourceSlots) -> int | None:
     return 1 if slots.replicas is None and node.sharing == "exclusive" else slots.replicas
 
 
-def slot_memory(node: PlacementNode, slots: ResourceSlots) -> int | None:
-    """Returns the MiB that one slot may use; None where unknown.
+def slot_profiles(node: PlacementNode, slots: ResourceSlots) -> frozenset[str]:
+    """Returns the canonical MIG profiles of the slots: one name of DRA stands for instances of every profile."""
+    if slots.profile or slots.kind != "dra-mig":
+        return frozenset([canonical(slots.profile)] if slots.profile else [])
+    return frozenset(canonical(profile) for profile, _ in node.device_memory)
+
+
+def slot_memory(node: PlacementNode, slots: ResourceSlots, profile: str = "") -> int | None:
+    """Returns the MiB that one slot may use; None where unknown. `profile` is the instance wanted where slots have several.
 
     An MPS client is held to its part of the card (memory ÷ replicas); a time-sliced one sees all of it, and so do its neighbours.
     """
@@ -183,6 +192,6 @@ def slot_memory(node: PlacementNode, slots: ResourceSlots) -> int | None:
         case "mps":
             return node.gpu_memory_mib // slots.replicas if node.gpu_memory_mib and slots.replicas else None
         case "mig" | "mig-shared":
-            wanted = canonical(slots.profile)
+            wanted = canonical(slots.profile or profile)
             return next((mib for profile, mib in node.device_memory if canonical(profile) == wanted), None)
     return None

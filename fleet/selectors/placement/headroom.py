@@ -49,7 +49,7 @@ class Stock:
     parts: dict[str, Any] = field(default_factory=dict, compare=False)
     """`now`, and what only some classes need, read when one first does.
 
-    `others` is the fleet with cpu, memory and storage; `claims` and `runtime_classes` are by cluster.
+    `others` is the fleet with cpu, memory and storage; `claims` and `runtime_classes` are by cluster, `in_pools` by class.
     """
 
 
@@ -75,7 +75,10 @@ def _read(now: datetime, version: tuple[str, str]) -> Stock:
 
 def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ...]:
     """What the class asks of each of its pools, in order of preference."""
-    return in_pools_of(class_spec, stock.pools, stock.fleet)
+    kept: dict[ClassSpec, tuple[ClassInPool, ...]] = stock.parts.setdefault("in_pools", {})
+    if class_spec not in kept:
+        kept[class_spec] = in_pools_of(class_spec, stock.pools, stock.fleet, lambda: claims_by_cluster(stock))
+    return kept[class_spec]
 
 
 def room_of_workload(class_spec: ClassSpec, namespace: str, name: str, stock: Stock) -> Headroom:

@@ -89,7 +89,7 @@ def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, 
     if not own:
         return None
     held = held_by_claims(own, claimed.allocations)
-    groups = _sort(own, claimed, held)
+    groups = sort_devices(own, claimed, held)
     migs = [*groups.instances, *groups.placements]
     existing = [mig for mig in migs if mig.uuid or (held is not None and key_of(mig) in held)]
     cut = {groups.cards_of[id(mig)] for mig in existing}
@@ -133,7 +133,8 @@ def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, 
     )
 
 
-def _sort(own: Sequence[DraDevice], claimed: ClaimedDevices, held: set[Key] | None) -> DeviceGroups:
+def sort_devices(own: Sequence[DraDevice], claimed: ClaimedDevices, held: set[Key] | None) -> DeviceGroups:
+    """Returns a node's devices by what each is: a whole GPU, a part, an instance, or a way to cut one."""
     migs = [device for device in own if _is_mig(device)]
     others = [device for device in own if not _is_mig(device)]
     sets = dra_partitions.CardSets(own, claimed.counter_sets)

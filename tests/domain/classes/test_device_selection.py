@@ -1,0 +1,272 @@
+"""Classes over pools of DRA: their selectors, evaluated over every device of the pool, let in the class's own and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from fleet.collectors import device_classes, resource_slices
+from fleet.domain.classes.requirements import ClassInPool, class_in_pool, label_keys
+from fleet.domain.classes.workload import ClassSpec, problems
+from fleet.domain.devices.inspection import NodeInputs, inspect
+from fleet.domain.devices.sources.gfd import label_form
+from fleet.domain.dra.pods import ClusterDevices
+from fleet.domain.dra.resource_pools import Inventory
+from fleet.domain.dra.selectors import meets
+from fleet.domain.label_selectors import parse
+from fleet.domain.manifests.dra import class_claim
+from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.render import manifest
+from fleet.domain.placement.device_room import with_device_room
+from fleet.domain.placement.fleet import Fleet
+from fleet.domain.placement.headroom import headroom
+from fleet.domain.placement.nodes import placement_node
+from fleet.domain.placement.scheduler.devices import ClusterClaims
+from fleet.domain.pools.policy import PoolSpec
+from fleet.domain.pools.selection import PoolSelector
+from tests.builders import make_node, with_pools
+
+Raw = dict[str, Any]
+POOL = PoolSpec(slug="dra", selector=PoolSelector(labels=parse("pool=dra")))
+
+
+def gpu(
+    name: str, product: str, memory: str, *, attribute: str = "productName", kind: str = "gpu", more: Raw | None = None
+) -> Raw:
+    return {
+        "name": name,
+        "attributes": {attribute: {"string": product}, "type": {"string": kind}, "uuid": {"string": f"GPU-{name}"}},
+        "capacity": {"memory": {"value": memory}},
+        **(more or {}),
+    }
+
+
+def shared(name: str, memory: int, shares: int) -> Raw:
+    """A GPU in shares: a claim may say how much of the memory it takes."""
+    policy = {"default": f"{memory // shares}Gi", "validRange": {"min": "1Gi", "step": "1Gi"}}
+    device = gpu(name, "NVIDIA H100 80GB HBM3", f"{memory}Gi", more={"allowMultipleAllocations": True})
+    device["capacity"]["memory"]["requestPolicy"] = policy
+    device["capacity"]["shares"] = {"value": str(shares), "requestPolicy": {"default": "1"}}
+    return device
+
+
+def mig(name: str, profile: str, memory: str) -> Raw:
+    device = gpu(name, "NVIDIA H100 80GB HBM3", memory, kind="mig")
+    device["attributes"] |= {"profile": {"string": profile}, "parentUUID": {"string": f"GPU-{name.split('-mig')[0]}"}}
+    return device
+
+
+def amd_part(name: str, parent: str, memory: str) -> Raw:
+    device = gpu(name, "AMD_Instinct_MI300X_OAM", memory, kind="amdgpu-partition")
+    device["attributes"] |= {
+        "partitionProfile": {"string": "cpx_nps4"},
+        "resource.kubernetes.io/pciBusID": {"string": parent},
+    }
+    return device
+
+
+H100, L40S = "NVIDIA H100 80GB HBM3", "NVIDIA L40S"
+NVIDIA = (
+    "gpu.nvidia.com",
+    [
+        [gpu("gpu-0", H100, "80Gi"), gpu("gpu-1", H100, "80Gi"), gpu("gpu-2", L40S, "45Gi")],
+        [gpu("gpu-0", L40S, "45Gi"), {"name": "gpu-1", "attributes": {"type": {"string": "gpu"}}}],
+        [
+            mig("gpu-0-mig-1g10gb-19-0", "1g.10gb", "9984Mi"),
+            mig("gpu-0-mig-3g40gb-9-4", "3g.40gb", "40448Mi"),
+            gpu("gpu-1", H100, "80Gi"),
+        ],
+    ],
+)
+SHARES = (
+    "gpu.nvidia.com",
+    [
+        [shared("gpu-0", 80, 8), shared("gpu-1", 80, 8)],
+        [gpu("gpu-0", H100, "80Gi")],
+    ],
+)
+AMD = (
+    "gpu.amd.com",
+    [
+        [gpu("gpu-0-128", "AMD_Instinct_MI300X_OAM", "192Gi", kind="amdgpu")],
+        [amd_part("gpu-8-136", "0000:0c:00.0", "24Gi"), amd_part("gpu-9-137", "0000:0c:00.0", "24Gi")],
+        [gpu("gpu-0-128", "AMD_Instinct_MI300X_OAM", "0", kind="amdgpu")],  # memory that the driver could not read
+        [gpu("gpu-1-129", "AMD_W7900", "48Gi", kind="amdgpu")],
+    ],
+)
+INTEL = (
+    "gpu.intel.com",
+    [
+        [
+            gpu("0000-03-00-0-0x56c1", "Flex 140", "5Gi", attribute="model"),
+            gpu("0000-0b-00-0-0x0bda", "Max 1100", "48Gi", attribute="model"),
+        ],
+        [gpu("0000-03-00-0-0x0bda", "Max 1100", "48Gi", attribute="model")],
+    ],
+)
+OTHERS = [  # another driver's devices on a node of the pool, with none of the attributes
+    {"name": "nic-0", "attributes": {"link": {"string": "roce"}}},
+]
+CLASSES = {
+    "gpu.nvidia.com": "device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'gpu'",
+    "mig.nvidia.com": "device.driver == 'gpu.nvidia.com' && device.attributes['gpu.nvidia.com'].type == 'mig'",
+    "gpu.amd.com": "device.driver == 'gpu.amd.com'",
+    "gpu.intel.com": "device.driver == 'gpu.intel.com'",
+}
+
+
+class World:
+    """A cluster with one pool of nodes whose devices are published as `slices` says, and DeviceClasses."""
+
+    def __init__(self, driver: str, nodes: Sequence[Sequence[Raw]], classes: dict[str, str] | None = None) -> None:
+        names = [f"n{number}" for number in range(len(nodes))]
+        raw = [self._slice(name, driver, devices) for name, devices in zip(names, nodes, strict=True)]
+        raw.append(self._slice("n0", "dra.example.com", OTHERS))
+        slices = resource_slices.parse([msgspec.convert(item, resource_slices.SliceWire) for item in raw], "v1")
+        self.devices = slices.devices
+        written = CLASSES if classes is None else classes
+        parsed = [device_classes.parse(msgspec.convert(self._class(*item), device_classes.ClassWire)) for item in written.items()]
+        members = []
+        for name in names:
+            node = make_node(name, gpus=0, gfd=False, labels={"pool": "dra"})
+            own = [device for device in slices.devices if device.node_name == name]
+            seen = inspect(NodeInputs(node=node, pods=[], plugin=None, devices=own, allocations=[]))
+            members.append(placement_node("east", node, seen, verdict="ready"))
+        self.fleet = Fleet(with_pools([POOL], members), label_keys([POOL]))
+        self.claims = {"east": ClusterClaims(ClusterDevices(Inventory(slices), parsed, []), classes=parsed)}
+        self.selectors = {device_class.name: device_class.selectors for device_class in parsed}
+
+    @staticmethod
+    def _slice(node: str, driver: str, devices: Iterable[Raw]) -> Raw:
+        pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+        return {
+            "metadata": {"name": f"{node}-{driver}"},
+            "spec": {"driver": driver, "nodeName": node, "pool": pool, "devices": list(devices)},
+        }
+
+    @staticmethod
+    def _class(name: str, expression: str) -> Raw:
+        return {"metadata": {"name": name}, "spec": {"selectors": [{"cel": {"expression": expression}}]}}
+
+    def ask(self, **spec: Any) -> ClassInPool:
+        class_spec = ClassSpec(slug="c", pools=("dra",), **spec)
+        assert not problems(class_spec)
+        return class_in_pool(class_spec, POOL, self.fleet, lambda: self.claims)
+
+    def selected(self, asked: ClassInPool) -> set[str]:
+        """Every device that class and selectors let in, by node and name. Raises where a selector fails on a device."""
+        expressions = (*self.selectors[asked.device_class], *class_claim(asked).requests[0].selectors)
+        return {f"{device.pool}/{device.name}" for device in self.devices if meets(device, expressions, "class")}
+
+    def replicas(self, asked: ClassInPool) -> int:
+        requirement = asked.requirement
+        return headroom([requirement], with_device_room(self.fleet, requirement, class_claim(asked), self.claims)).replicas
+
+
+def names(*pairs: str) -> set[str]:
+    return set(pairs)
+
+
+@pytest.mark.parametrize(
+    ("driver", "spec", "selected", "replicas"),
+    [
+        (NVIDIA, {}, names("n0/gpu-0", "n0/gpu-1", "n0/gpu-2", "n1/gpu-0", "n1/gpu-1", "n2/gpu-1"), 6),
+        (NVIDIA, {"products": ("NVIDIA-L40S",)}, names("n0/gpu-2", "n1/gpu-0"), None),
+        (NVIDIA, {"min_memory_mib": 80_000}, names("n0/gpu-0", "n0/gpu-1", "n2/gpu-1"), None),
+        (NVIDIA, {"isolation": "mig", "profile": "1g.10gb"}, names("n2/gpu-0-mig-1g10gb-19-0"), 1),
+        (SHARES, {"isolation": "time-sliced"}, names("n0/gpu-0", "n0/gpu-1"), 16),
+        (SHARES, {"isolation": "time-sliced", "min_memory_mib": 20 * 1024}, names("n0/gpu-0", "n0/gpu-1"), 8),
+        (SHARES, {}, names("n1/gpu-0"), 1),
+        (AMD, {}, names("n0/gpu-0-128", "n3/gpu-1-129", "n2/gpu-0-128"), 3),
+        (AMD, {"products": ("AMD_W7900",)}, names("n3/gpu-1-129"), 1),
+        (AMD, {"min_memory_mib": 100_000}, names("n0/gpu-0-128"), None),
+        (INTEL, {"products": ("Max-1100",)}, names("n0/0000-0b-00-0-0x0bda", "n1/0000-03-00-0-0x0bda"), None),
+        (INTEL, {"min_memory_mib": 4096}, {"n0/0000-03-00-0-0x56c1", "n0/0000-0b-00-0-0x0bda", "n1/0000-03-00-0-0x0bda"}, None),
+    ],
+)
+def test_members_in_and_others_out(
+    driver: tuple[str, list[list[Raw]]], spec: Raw, selected: set[str], replicas: int | None
+) -> None:
+    world = World(*driver)
+    asked = world.ask(**spec)
+    assert world.selected(asked) == selected
+    assert not asked.problem
+    assert asked.devices is not None
+    assert not asked.devices.warnings
+    if replicas is not None:
+        assert world.replicas(asked) == replicas
+
+
+def test_a_share_states_its_memory() -> None:
+    template, pod = manifest("pod", [World(*SHARES).ask(isolation="time-sliced", min_memory_mib=20_480)], Parameters(name="x"))
+    (request,) = template["spec"]["spec"]["devices"]["requests"]
+    assert request["exactly"] == {
+        "deviceClassName": "gpu.nvidia.com",
+        "selectors": [
+            {"cel": {"expression": "device.allowMultipleAllocations"}},
+            {"cel": {"expression": 'device.capacity["gpu.nvidia.com"].memory.compareTo(quantity("20480Mi")) >= 0'}},
+        ],
+        "allocationMode": "ExactCount",
+        "count": 1,
+        "capacity": {"requests": {"memory": "20480Mi"}},
+    }
+    assert pod["spec"]["resourceClaims"] == [{"name": "gpu", "resourceClaimTemplateName": "x"}]
+    assert pod["spec"]["containers"][0]["resources"] == {"claims": [{"name": "gpu"}]}
+
+
+def test_what_a_device_may_lack_is_guarded() -> None:
+    asked = World(*NVIDIA).ask(products=("NVIDIA-H100-80GB-HBM3",))
+    assert asked.devices is not None
+    attribute = 'device.attributes["gpu.nvidia.com"].productName'
+    assert asked.devices.selectors == (f'has({attribute}) && {attribute} == "{H100}"',)
+
+
+@pytest.mark.parametrize(
+    ("classes", "named", "first"),
+    [
+        ({"any": "true"}, "any", 'device.driver == "gpu.intel.com"'),
+        ({"any": "true", "intel": "device.driver == 'gpu.intel.com'"}, "intel", 'device.attributes["gpu.intel.com"].model'),
+        (
+            {"gpu.intel.com": "device.driver == 'gpu.intel.com'", "a": "device.driver == 'gpu.intel.com'"},
+            "gpu.intel.com",
+            'device.attributes["gpu.intel.com"].model',
+        ),
+        ({"a": "device.attributes['gpu.intel.com'].model == 'Flex 140'", "b": "true"}, "b", 'device.driver == "gpu.intel.com"'),
+    ],
+)
+def test_the_device_class_that_leaves_none_out(classes: dict[str, str], named: str, first: str) -> None:
+    asked = World(*INTEL, classes).ask(products=("Max-1100",))
+    assert asked.devices is not None
+    assert asked.device_class == named
+    assert asked.devices.selectors[0].startswith(first)
+
+
+def test_no_device_class_is_a_warning() -> None:
+    asked = World(*INTEL, {"nic": "device.driver == 'dra.example.com'"}).ask()
+    assert asked.device_class == "gpu.intel.com"
+    assert any(warning.startswith("No DeviceClass of the cluster selects these devices.") for warning in asked.warnings)
+
+
+def test_without_devices_the_names_of_the_driver_remain() -> None:
+    world = World(*NVIDIA)
+    world.claims = {"east": ClusterClaims(None)}
+    asked = world.ask(min_memory_mib=80_000)
+    assert asked.devices is None
+    (request,) = class_claim(asked).requests
+    assert request.selectors == ('device.capacity["gpu.nvidia.com"].memory.compareTo(quantity("80000Mi")) >= 0',)
+
+
+def test_nodes_of_the_pool_need_no_product_label() -> None:
+    asked = World(*NVIDIA).ask(products=("NVIDIA-L40S",))
+    assert {item.key for term in asked.terms for item in term if item.operator == "in"} == {"pool"}
+    assert not asked.warnings
+
+
+def test_hostile_names_stay_text() -> None:
+    product = 'x" || true || "😀'
+    world = World("gpu.intel.com", [[gpu("a", product, "5Gi", attribute="model")], [gpu("b", "Flex", "5Gi", attribute="model")]])
+    asked = world.ask(products=(label_form(product),))
+    assert world.selected(asked) == {"n0/a"}
