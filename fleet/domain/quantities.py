@@ -39,6 +39,7 @@ _SUFFIX: dict[str, Fraction] = {
 }
 
 
+@lru_cache(maxsize=4096)  # a fleet's pods and nodes repeat a handful of numbers tens of thousands of times
 def parse_quantity(text: str | None) -> Fraction | None:
     """Returns a Kubernetes quantity (`8`, `1k`, `191G`, `81559Mi`, `1e3`, `500m`) as an exact number; None when it is none."""
     if text is None:
@@ -57,7 +58,7 @@ def parse_quantity(text: str | None) -> Fraction | None:
     return -value if sign == "-" else value
 
 
-@lru_cache(maxsize=4096)  # a fleet's pods and nodes repeat a handful of numbers tens of thousands of times
+@lru_cache(maxsize=4096)
 def parse_units(text: str | None) -> int | None:
     """Returns a whole, non-negative number of units (what extended resources are counted in); None for anything else."""
     if text is None:

@@ -15,12 +15,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench import headroom, telemetry
+from tests.bench import headroom, recording, telemetry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +43,7 @@ def main() -> None:
         headroom.main(options.nodes)
     if options.only in (None, "collect"):
         with _simulated(folder, options.nodes, options.pods // options.nodes) as kubeconfig:
-            figures = {**_clients(kubeconfig, options.runs), **_pass(kubeconfig)}
+            figures = {**_clients(kubeconfig, options.runs), **recording.runs(kubeconfig, telemetry=False)}
         _tell(folder / "collect.json", {**figures, "nodes": options.nodes, "pods": options.pods, "runs": options.runs})
     if options.only in (None, "telemetry"):
         _tell(folder / "telemetry.json", {**telemetry.parsers(), **_telemetry(folder, options.exporters)})
@@ -115,62 +114,6 @@ def _clients(kubeconfig: Path, runs: int) -> dict[str, Any]:
         "peak_mb": median["muster"]["peak_mb"],
         "typed_client_peak_mb": median["typed"]["peak_mb"],
     }
-
-
-def _pass(kubeconfig: Path) -> dict[str, Any]:
-    """Judging and recording one cluster: the first time, unchanged, and with one node in a hundred changed."""
-    from django.core.management import call_command
-    from django.db import transaction
-    from msgspec import structs
-
-    from fleet.collectors.connections import list_connections
-    from fleet.collectors.run import collect
-    from fleet.domain.evaluation.evaluate import evaluate
-    from fleet.domain.evaluation.subject import ClusterHistory
-    from fleet.domain.snapshot import ClusterSnapshot
-    from fleet.models import Cluster, CollectionRun
-    from fleet.services import last_known, recording
-
-    call_command("migrate", verbosity=0)
-    Cluster.objects.filter(name="bench").delete()
-    cluster = Cluster.objects.create(name="bench")
-    (connection,) = list_connections(str(kubeconfig), (), in_cluster=False)
-    seen = collect(connection, now=lambda: datetime.now(UTC), deadline_s=300)
-
-    def later(seconds: int, **changes: Any) -> ClusterSnapshot:
-        return structs.replace(seen, taken_at=seen.taken_at + timedelta(seconds=seconds), **changes)
-
-    def record(snapshot: ClusterSnapshot, judged: Any) -> int | None:
-        cluster.refresh_from_db()
-        with transaction.atomic():
-            changes = recording.record(cluster, snapshot, ClusterHistory(), judged).changes
-            recording.record_reading(cluster, snapshot, CollectionRun(cluster=cluster, outcome="ok", changes=changes))
-        return changes
-
-    figures: dict[str, Any] = {}
-
-    def timed(name: str, action: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
-        result = action()
-        figures[name] = round(time.perf_counter() - began, 3)
-        return result
-
-    filled = timed("last_truth_s", lambda: last_known.fill(cluster, seen))
-    judged = timed("judge_s", lambda: evaluate(filled))
-    timed("record_first_s", lambda: record(filled, judged))
-    unchanged = later(60)
-    timed("record_unchanged_s", lambda: record(unchanged, judged))
-    changed = later(
-        120,
-        nodes=tuple(
-            structs.replace(node, labels={**node.labels, "bench": "changed"}) if number % 100 == 0 else node
-            for number, node in enumerate(seen.nodes)
-        ),
-    )
-    again = evaluate(changed)
-    figures["changed_nodes"] = timed("record_1pct_s", lambda: record(changed, again))
-    Cluster.objects.filter(name="bench").delete()
-    return figures
 
 
 if __name__ == "__main__":

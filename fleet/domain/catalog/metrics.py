@@ -82,6 +82,13 @@ def by_id() -> dict[str, Metric]:
 
 
 @cache
+def csv_lines() -> dict[str, tuple[str, str]]:
+    """Metric id, or field of the exporter's own series, to its title and the line of the counters CSV that switches it on."""
+    lines = {metric.id: (metric.title, metric.csv) for metric in load().metric}
+    return lines | {special.field: (special.title, special.csv) for special in load().special}
+
+
+@cache
 def by_wire() -> dict[str, tuple[Metric, float]]:
     """DCGM's name on the wire to the metric and the factor of its value."""
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -71,14 +71,27 @@ def by_type() -> dict[str, Monitor]:
     return {name: monitor for monitor in load().monitor for name in monitor.types}
 
 
+class _Signals(NamedTuple):
+    """The signals of a place."""
+
+    exact: dict[str, Signal]
+    prefixed: tuple[Signal, ...]
+    prefixes: tuple[str, ...]
+
+
 @cache
-def _signals(place: Place) -> tuple[dict[str, Signal], tuple[Signal, ...]]:
-    """Returns the signals of a place: by key, and those with a prefix."""
+def _signals(place: Place) -> _Signals:
     signals = [signal for signal in load().signal if signal.on == place]
-    return {signal.key: signal for signal in signals if not signal.prefix}, tuple(signal for signal in signals if signal.prefix)
+    prefixed = tuple(signal for signal in signals if signal.prefix)
+    exact = {signal.key: signal for signal in signals if not signal.prefix}
+    return _Signals(exact, prefixed, tuple(signal.key for signal in prefixed))
 
 
 def signal_of(place: Place, key: str) -> Signal | None:
-    """Returns whose key this is, or None."""
-    exact, prefixed = _signals(place)
-    return exact.get(key) or next((signal for signal in prefixed if key.startswith(signal.key)), None)
+    """Returns whose key this is, or None, which nearly all labels of a node are."""
+    signals = _signals(place)
+    if key in signals.exact:
+        return signals.exact[key]
+    if not key.startswith(signals.prefixes):
+        return None
+    return next(signal for signal in signals.prefixed if key.startswith(signal.key))

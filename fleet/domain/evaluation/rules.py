@@ -94,6 +94,9 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
     before = subject.history.pending
     for result in results:
         lasting = []
+        if not before and not result.findings:
+            settled.append(result)
+            continue
         for finding in result.findings:
             name = f"{finding.rule}|{finding.key}"
             since = before.get(name, subject.now)
@@ -105,7 +108,9 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
             pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}
         blind = (f"{result.rule}|{key}" for key in result.blind)
         pending |= {name: before[name] for name in blind if name in before}
-        settled.append(msgspec.structs.replace(result, findings=tuple(lasting)))
+        settled.append(
+            result if len(lasting) == len(result.findings) else msgspec.structs.replace(result, findings=tuple(lasting))
+        )
     return settled, pending
 
 

@@ -15,7 +15,7 @@ from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.health.conditions import MonitorCondition, monitor_conditions
 from fleet.domain.health.node_measurements import gpus
 from fleet.domain.health.readiness_gates import gates
-from fleet.domain.health.signals import NodeSignal, meaning, signals_of
+from fleet.domain.health.signals import NodeSignal, meaning, signals
 from fleet.domain.snapshot import DraDevice, Taint
 from fleet.domain.snapshot.nodes import FieldManager
 
@@ -95,7 +95,7 @@ def _cause_of_tool(subject: NodeSubject, monitor: str) -> bool | None:
     conditions = [condition for condition in monitor_conditions(subject.node) if condition.monitor == monitor]
     if any(condition.bad for condition in conditions):
         return True
-    own = [signal for signal in signals_of(subject.node, subject.pods) if signal.monitor == monitor]
+    own = [signal for signal in signals(subject) if signal.monitor == monitor]
     if any(signal.meaning in _CAUSES for signal in own):
         return True
     if any(condition.bad is None for condition in conditions):

@@ -9,6 +9,7 @@ from datetime import timedelta
 import msgspec
 
 from fleet.domain.catalog import metrics, thresholds
+from fleet.domain.evaluation.newest import for_newest
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Finding, RuleResult, Severity, Status
 from fleet.domain.snapshot.sections import Outcome
@@ -60,23 +61,9 @@ class SampledGpu(msgspec.Struct, frozen=True, kw_only=True):
         return max(rows, default=None)
 
 
+@for_newest
 def gpus(subject: NodeSubject) -> tuple[SampledGpu, ...]:
-    """Returns the GPUs of a node with a recent sample, by UUID.
-
-    Some twenty rules and rungs ask for the same node in turn: the result of the newest node is cached.
-    """
-    global _newest
-    of, measured = _newest
-    if of is not subject:
-        measured = _measure(subject)
-        _newest = (subject, measured)
-    return measured
-
-
-_newest: tuple[NodeSubject | None, tuple[SampledGpu, ...]] = (None, ())
-
-
-def _measure(subject: NodeSubject) -> tuple[SampledGpu, ...]:
+    """Returns the GPUs of a node with a recent sample, by UUID."""
     now: dict[str, list[DeviceSample]] = {}
     for sample in subject.samples:
         if sample.uuid and subject.is_recent(sample.at):
@@ -146,8 +133,7 @@ def short_of(subject: NodeSubject, seen: int) -> str:
 
 def not_enabled(subject: NodeSubject, wanted: Sequence[str]) -> str:
     """Returns what to add to the exporter's counters to export `wanted` (metric ids, or fields of its own series)."""
-    known = {metric.id: (metric.title, metric.csv) for metric in metrics.load().metric}
-    known |= {special.field: (special.title, special.csv) for special in metrics.load().special}
+    known = metrics.csv_lines()
     titles = ", ".join(known[name][0] for name in wanted)
     lines = "\n".join(known[name][1] for name in wanted)
     return f"Not exported: {titles}. Add to the exporter's counters:\n{lines}"

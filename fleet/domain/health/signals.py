@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from fleet.domain.catalog import monitors
+from fleet.domain.evaluation.newest import for_newest
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.snapshot import NodeSnapshot, PodSnapshot
 
@@ -26,13 +27,13 @@ class NodeSignal(msgspec.Struct, frozen=True, kw_only=True):
 
 def signals_of(node: NodeSnapshot, pods: Iterable[PodSnapshot] = ()) -> tuple[NodeSignal, ...]:
     """Returns every known signal on a node and its pods, by monitor and key."""
-    signals = [
+    found = [
         *_read("label", node.labels.items()),
         *_read("annotation", node.annotations.items()),
         *_read("taint", ((taint.key, taint.value) for taint in node.taints)),
         *(signal for pod in pods for signal in _of_conditions(pod)),
     ]
-    return tuple(sorted(set(signals), key=lambda signal: (signal.monitor, signal.key, signal.value)))
+    return tuple(sorted(set(found), key=lambda signal: (signal.monitor, signal.key, signal.value)))
 
 
 def _read(place: monitors.Place, pairs: Iterable[tuple[str, str]]) -> Iterator[NodeSignal]:
@@ -55,6 +56,12 @@ def _of_conditions(pod: PodSnapshot) -> Iterator[NodeSignal]:
             )
 
 
+@for_newest
+def signals(subject: NodeSubject) -> tuple[NodeSignal, ...]:
+    """Returns every known signal on the node and its pods, by monitor and key."""
+    return signals_of(subject.node, subject.pods)
+
+
 def meaning(subject: NodeSubject, *meanings: monitors.Meaning) -> list[NodeSignal]:
     """Returns the node's signals with one of these meanings."""
-    return [signal for signal in signals_of(subject.node, subject.pods) if signal.meaning in meanings]
+    return [signal for signal in signals(subject) if signal.meaning in meanings]

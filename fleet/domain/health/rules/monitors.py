@@ -17,7 +17,7 @@ from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Statu
 from fleet.domain.health.conditions import GPU_AREAS, MonitorCondition, monitor_conditions
 from fleet.domain.health.events import MonitorEvent, monitor_events
 from fleet.domain.health.node_measurements import RUNG, answer
-from fleet.domain.health.signals import NodeSignal, signals_of
+from fleet.domain.health.signals import NodeSignal, signals
 
 ID = "monitors"
 _JUDGING = ("fault", "warning", "good")
@@ -27,10 +27,10 @@ _NONE = "No outside monitor (NVSentinel, EKS, AKS, node-problem-detector …) wr
 def check(subject: NodeSubject) -> RuleResult:
     """Evaluates monitors' statements as evidence for what they watch; without any statement the result is not_enabled."""
     item, warned = monitor_conditions(subject.node), list(_warnings(subject))
-    signals = signals_of(subject.node, subject.pods)
-    rows = [*(_finding(subject, entry) for entry in item if entry.bad), *map(_of_signal, _faults(signals)), *warned]
-    areas = {row.area for row in item} | {signal.area for signal in signals if signal.meaning in _JUDGING}
-    names = [value.monitor for value in item] + [signal.monitor for signal in signals]
+    stated = signals(subject)
+    rows = [*(_finding(subject, entry) for entry in item if entry.bad), *map(_of_signal, _faults(stated)), *warned]
+    areas = {row.area for row in item} | {signal.area for signal in stated if signal.meaning in _JUDGING}
+    names = [value.monitor for value in item] + [signal.monitor for signal in stated]
     unsure = [values for values in item if values.bad is None]
     lack = None
     if unsure:
@@ -76,9 +76,9 @@ def _warning(monitor_event: MonitorEvent, node: str) -> Finding:
     )
 
 
-def _faults(signals: Iterable[NodeSignal]) -> list[NodeSignal]:
+def _faults(stated: Iterable[NodeSignal]) -> list[NodeSignal]:
     """Returns faults and warnings that are not conditions, one for each key."""
-    return list({signal.key: signal for signal in signals if signal.meaning in ("fault", "warning")}.values())
+    return list({signal.key: signal for signal in stated if signal.meaning in ("fault", "warning")}.values())
 
 
 def _of_signal(signal: NodeSignal) -> Finding:

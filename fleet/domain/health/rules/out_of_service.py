@@ -6,7 +6,7 @@ from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
 from fleet.domain.health.node_measurements import answer
-from fleet.domain.health.signals import NodeSignal, meaning, signals_of
+from fleet.domain.health.signals import NodeSignal, meaning, signals
 
 ID = "out_of_service"
 _WORDS = {
@@ -21,7 +21,7 @@ _WORDS = {
 def check(subject: NodeSubject) -> RuleResult:
     """Returns one informational finding for each statement; pass where a tool writes that the node is in service."""
     stated = meaning(subject, "validating", "repair", "drained", "quarantined", "maintenance")
-    if not stated and not signals_of(subject.node, subject.pods):
+    if not stated and not signals(subject):
         return RuleResult(rule=ID, status=Status.NOT_ENABLED, reason="No outside tool writes whether this node is in service.")
     return answer(subject, ID, [_finding(signal) for signal in stated])
 
