@@ -27,13 +27,13 @@ class NodeSignal(msgspec.Struct, frozen=True, kw_only=True):
 
 def signals_of(node: NodeSnapshot, pods: Iterable[PodSnapshot] = ()) -> tuple[NodeSignal, ...]:
     """Returns every known signal on a node and its pods, by monitor and key."""
-    found = [
+    stated = [
         *_read("label", node.labels.items()),
         *_read("annotation", node.annotations.items()),
         *_read("taint", ((taint.key, taint.value) for taint in node.taints)),
         *(signal for pod in pods for signal in _of_conditions(pod)),
     ]
-    return tuple(sorted(set(found), key=lambda signal: (signal.monitor, signal.key, signal.value)))
+    return tuple(sorted(set(stated), key=lambda signal: (signal.monitor, signal.key, signal.value)))
 
 
 def _read(place: monitors.Place, pairs: Iterable[tuple[str, str]]) -> Iterator[NodeSignal]:
