@@ -11,6 +11,8 @@ from django import template
 from django.conf import settings
 from django.template import Context
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from fleet.domain.incidents.causes import GATHERED
 from fleet.domain.incidents.commands import steps_in_context
@@ -125,6 +127,12 @@ def history_around(row: IncidentRow) -> str:
     since, until = (_stamp(row.first_evidence_at + hour) for hour in (-_AROUND, _AROUND))
     query = {"since": since, "until": until, **({"cluster": row.cluster} if row.cluster else {})}
     return f"{reverse('history')}?{urlencode(query)}"
+
+
+@register.filter
+def time_of_day(at: datetime) -> SafeString:
+    """Returns `04:29`, UTC, where the day is stated beside it; the whole moment is in its title."""
+    return format_html('<time datetime="{}" title="{}">{}</time>', _stamp(at), formats.moment(at), formats.clock(at, at))
 
 
 def _stamp(at: datetime) -> str:

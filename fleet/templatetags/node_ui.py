@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from fleet.domain.findings import Status
     from fleet.domain.snapshot import Condition
     from fleet.selectors.history.rows import NodeDifference, NodeMoment
-    from fleet.selectors.nodes.gpu_rows import Reading, SlotDrawing
+    from fleet.selectors.nodes.gpu_rows import MigRow, Reading, SlotDrawing
     from fleet.selectors.nodes.pods import OnGpu
     from fleet.selectors.nodes.views import NodeView
 
@@ -140,6 +141,15 @@ _MEASURED_WORDS: dict[drawing.State, str] = {
     "broken": "without a sample",
     "squatter": "used without a slot",
 }
+
+
+@register.filter
+def mig_words(instances: Sequence[MigRow]) -> str:
+    """Returns `7 × 1g.10gb, 5 with a pod`; the part about pods only where one is named."""
+    counts = Counter(instance.profile for instance in instances)
+    text = ", ".join(f"{formats.number(count)} \N{MULTIPLICATION SIGN} {profile}" for profile, count in sorted(counts.items()))
+    held = sum(1 for instance in instances if instance.pods)
+    return f"{text}; {formats.number(held)} with a pod" if held else text
 
 
 @register.simple_tag

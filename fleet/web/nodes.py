@@ -18,7 +18,7 @@ from fleet.selectors import clusters, decisions, people
 from fleet.selectors.findings import worst as worst_findings
 from fleet.selectors.history import node_history as history
 from fleet.selectors.nodes import affected as node_affected
-from fleet.selectors.nodes import gpus, headline, ladder, model_servers, nodes, telemetry
+from fleet.selectors.nodes import drawings, gpus, headline, ladder, model_servers, nodes, telemetry
 from fleet.selectors.nodes import pods as node_pods
 from fleet.selectors.nodes import views as node_views
 from fleet.selectors.nodes.facets import node_facets
@@ -86,7 +86,7 @@ def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     """One node: live, at a moment (`?at=`), or compared between two (`?from=&to=`).
 
     Context, live: node (NodeView), pools ([Pool]), freshness, stale, ladder (list of LadderRow), table (gpus.GpuTable),
-    drawings (list of gpus.SlotDrawing), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), window,
+    drawings ([SlotDrawing]), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), window,
     windows, findings (list of FindingRow), inspected (findings on devices that are not shown elsewhere), pods
     (node_pods.NodePods), labels, key_labels, revisions (newest 20), decisions (decisions.NodeDecisions), may_decide, before,
     now. At a moment: see node_time.moment_context. A comparison: difference (history_rows.NodeDifference).
@@ -132,6 +132,7 @@ def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) ->
     labels = nodes.explained_labels(node.labels)
     incident = node_affected.incident_of_node(row, now)
     head = headline.node_headline(node, rungs, findings, pods_by_use.stack, stale, incident)
+    head = headline.with_gpu_and_effect(head, node.figures, {gpu.uuid: gpu.index for gpu in table.rows if gpu.uuid})
     return {
         "headline": head,
         "incident": incident,
@@ -141,7 +142,7 @@ def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) ->
         "stale": stale,
         "ladder": rungs,
         "table": table,
-        "drawings": gpus.slot_drawings(row, table),
+        "drawings": drawings.slot_drawings(row, table),
         "curves": telemetry.card_curves(row, ("gpu_util",), day_ago, now),
         "day_ago": day_ago,
         "servers": model_servers.server_rows(row, table.rows, now),

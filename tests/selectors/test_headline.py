@@ -9,7 +9,7 @@ import pytest
 
 from fleet.domain.readiness.remedies import parse_steps
 from fleet.selectors.findings.worst import of_node
-from fleet.selectors.nodes.headline import LONGEST_TITLE, REMOVED, Cause, main_cause, node_headline
+from fleet.selectors.nodes.headline import LONGEST_TITLE, REMOVED, Cause, main_cause, node_headline, with_gpu_and_effect
 from fleet.selectors.nodes.ladder import node_ladder
 from fleet.selectors.nodes.views import view_of
 from tests.factories import a_finding_saying, a_ladder, a_node
@@ -119,3 +119,17 @@ def a_cause(text: str, severity: str, rung: str = "", since: datetime = SEEN) ->
 def test_the_cause_is_the_most_severe_then_the_rungs_own_then_the_oldest(causes: list[Cause], chosen: str | None) -> None:
     cause = main_cause(causes, "not_ready", "driver_loaded")
     assert (cause.text if cause else None) == chosen
+
+
+def test_the_title_names_the_gpu_by_index_and_uuid_and_what_is_left() -> None:
+    uuid = "GPU-4d890504-fdce-446b-a135-aee508a8e11c"
+    node = a_broken_node(slots_capacity=8, slots_allocatable=7)
+    a_finding_saying(node, f"Xid 79 (GPU has fallen off the bus) on {uuid[:12]}.", SEEN, severity="fatal")
+    view = view_of(node)
+    headline = with_gpu_and_effect(node_headline(view, (), of_node(node, NOW)), view.figures, {uuid: "5"})
+    assert headline.title == "Xid 79 (GPU has fallen off the bus) on GPU 5 (4d890504): 7 of 8 GPUs allocatable"
+
+
+def test_a_title_that_states_the_effect_itself_does_not_state_it_twice() -> None:
+    view = view_of(a_broken_node(slots_capacity=8, slots_allocatable=7))
+    assert with_gpu_and_effect(node_headline(view), view.figures, {}).title == "7 of 8 slots are allocatable"

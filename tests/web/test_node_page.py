@@ -300,3 +300,34 @@ def test_the_number_of_queries_does_not_grow_with_the_cards(reader: Any) -> None
 
     few = asked(node_with(1))
     assert asked(node_with(16)) == few
+
+
+def test_a_gpu_of_which_only_the_last_xid_is_left_is_lost_and_crossed_in_its_place(reader: Any) -> None:
+    node = a_node(physical=2, expected=2, info={"resources": [
+        {"name": "nvidia.com/gpu", "kind": "gpu", "profile": "", "replicas": 1, "capacity": 2, "allocatable": 2, "requested": 0},
+    ]})  # fmt: skip
+    an_exporter(node)
+    lost = a_sample(node, 0)
+    lost.sample["values"] = {"xid": 79}
+    lost.save()
+    a_sample(node, 1)
+    html = reader.get(f"/nodes/east/{node.name}/").content.decode()
+    assert "the exporter reports only its last Xid" in html
+    assert 'aria-label="2 GPUs: 1 without a pod, 1 without a sample"' in html
+    assert html.index("cell--broken") < html.index("cell--free"), "the cross is on GPU 0"
+
+
+def test_mig_instances_fold_under_their_gpu(reader: Any) -> None:
+    node = a_node(mode="MIG 2×3g.40gb")
+    an_exporter(node)
+    a_pod(node, "a", namespace="inference")
+    for instance in ("1", "2"):
+        part = a_sample(node, 0, pods=("a",) if instance == "1" else ())
+        part.gi_id = instance
+        part.sample |= {"gi_id": instance, "profile": "3g.40gb"}
+        part.save()
+    a_sample(node, 0)
+    html = reader.get(f"/nodes/east/{node.name}/").content.decode()
+    folded = re.search(r'<details class="more" id="migs-[^"]+">(.*?)</summary>', html, re.S)
+    assert folded is not None
+    assert "2 × 3g.40gb; 1 with a pod" in folded[1]

@@ -38,7 +38,13 @@ def test_it_uses_every_component() -> None:
         "_bar_stack": "{% bar_stack",
         "_spark": "{% spark",
     }
-    nested = {"_term": "_kv.html", "_gpu_silent": "_gpu_row.html", "_steps": "_headline.html"}
+    nested = {
+        "_card_number": "_cards.html",
+        "_gpu_silent": "_gpu_row.html",
+        "_mig_rows": "_gpu_row.html",
+        "_steps": "_headline.html",
+        "_term": "_kv.html",
+    }
     for path in COMPONENTS:
         wanted = tags.get(path.stem) or nested.get(path.stem) or path.name
         assert path.stem in _FRAME or wanted in used, f"{path.name} is not on the pattern page"

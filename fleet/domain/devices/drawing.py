@@ -44,6 +44,13 @@ class Card(msgspec.Struct, frozen=True):
 
     slices: tuple[Slice, ...] = ()
     shares: tuple[Cell, ...] = ()
+    number: str = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """Returns whether every slot of it is broken."""
+        states = {part.state for part in self.slices} | {share.state for share in self.shares}
+        return states - {"unused"} == {"broken"}
 
 
 class Drawing(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +255,12 @@ def _drawn(card: Sequence[_Slice], width: int) -> tuple[Slice, ...]:
     drawn = [Slice(item.profile, _short(item.profile), min(width, item.compute), item.state) for item in card]
     unused = max(0, width - sum(entry.span for entry in drawn))
     return (*drawn, *[Slice("unused", "", 1, "unused")] * unused)
+
+
+def mig_card(instances: Iterable[tuple[str, State]], width: int, number: str) -> Card:
+    """Returns a GPU of `width` compute slices with these instances, each a profile and its state."""
+    card = [_Slice(profile, parse_profile(profile), state) for profile, state in instances]
+    return Card(slices=_drawn(card, width), number=number)
 
 
 def _short(profile: str) -> str:

@@ -65,7 +65,7 @@ class GpuRow:
     silent: bool
     """It was measured before and is not any more: everything about it is unmeasured."""
     gone: bool
-    """Silent, while the node's other cards still report: the card itself is lost."""
+    """Silent, or with nothing but its last Xid, while the node's other cards still report: the card itself is lost."""
     xids: tuple[Xid, ...]
     pods: tuple[PodOn, ...]
     unclaimed: bool

@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fleet.domain.catalog import metrics
-from fleet.domain.devices import drawing
 from fleet.domain.devices.attribution import is_computing
 from fleet.domain.health.measurements import measure
 from fleet.domain.history.staleness import is_recent
 from fleet.domain.snapshot.telemetry import DeviceSample
 from fleet.models import DeviceTelemetry, FindingRow, Node, Pod, XidBurstRow
 from fleet.selectors.nodes import telemetry
-from fleet.selectors.nodes.gpu_rows import GpuRow, GpuTable, MigRow, PodOn, Reading, SlotDrawing, Xid
+from fleet.selectors.nodes.gpu_rows import GpuRow, GpuTable, MigRow, PodOn, Reading, Xid
 
 SHOWN = ("gpu_util", "fb_used", "gpu_temp", "power", "ecc_dbe_volatile")
 """Metrics of the table, in its order."""
@@ -40,12 +39,14 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
     for uuid, parts in instances.items():
         seen.setdefault(uuid, _Sampled(uuid, "", parts[0].at, "", None))
     named = list(dict.fromkeys([*seen, *by_uuid, *node.known_uuids]))
-    talking = any(context.fresh(result.at) for result in samples)
+    talking = any(context.fresh(item.at) and (item.sample is None or item.sample.is_measured) for item in samples)
     rows = []
     for place, uuid in enumerate(named):
         newest, gpu = seen.get(uuid), by_uuid.get(uuid)
         sample = newest.sample if newest else None
         silent = bool(samples) and (newest is None or not context.fresh(newest.at))
+        # Of a GPU that fell off the bus the exporter keeps one series, its last Xid.
+        bare = sample is not None and not sample.is_measured and uuid not in instances
         pods_on = context.pods(uuid, sample)
         migs = tuple(context.mig(instance) for instance in instances.get(uuid, ()))
         rows.append(
@@ -57,10 +58,10 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
                 readings=context.readings(sample, SHOWN),
                 at=newest.at if newest else None,
                 silent=silent,
-                gone=silent and talking,
+                gone=talking and (silent or bare),
                 xids=bursts.get(uuid, ()),
                 pods=pods_on,
-                unclaimed=not silent and not pods_on and not migs and context.names_pods and _computes(sample),
+                unclaimed=not silent and not bare and not pods_on and not migs and context.names_pods and _computes(sample),
                 migs=migs,
                 findings=tuple(by_card.get(uuid, ())),
             )
@@ -183,20 +184,6 @@ def _memory(sample: DeviceSample | None) -> float | None:
 
 def _computes(sample: DeviceSample | None) -> bool:
     return sample is not None and bool(is_computing(sample))
-
-
-def slot_drawings(node: Node, table: GpuTable) -> list[SlotDrawing]:
-    """Returns the node's slots drawn; whole GPUs that telemetry identifies each with its use."""
-    drawn = drawing.drawings(node.info or {})
-    rows = table.rows if table.measured else ()
-    if len(drawn) == 1 and drawn[0].kind == "full" and len(rows) == len(drawn[0].cells) and any(row.pods for row in rows):
-        cells = tuple(drawing.Cell(_use(row), row.index) for row in rows)
-        return [SlotDrawing(msgspec.structs.replace(drawn[0], cells=cells, numbered=True), is_measured=True)]
-    return [SlotDrawing(item) for item in drawn]
-
-
-def _use(row: GpuRow) -> drawing.State:
-    return "broken" if row.gone else "squatter" if row.squatted else "requested" if row.pods else "free"
 
 
 def _bursts(node: Node, now: datetime) -> dict[str, tuple[Xid, ...]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
+from fleet.domain.evaluation.figures import NodeFigures
 from fleet.domain.findings import Evidence, Severity
 from fleet.domain.incidents.commands import steps_in_context
 from fleet.domain.readiness.remedies import Step, node_steps, parse_steps
@@ -207,3 +208,29 @@ def _notes(ladder: Sequence[Rung], flapping: bool, stale: bool) -> tuple[str, ..
     if stale:
         notes.append("Last known: the cluster is unreachable.")
     return tuple(notes)
+
+
+def with_gpu_and_effect(headline: Headline, figures: NodeFigures, gpus: Mapping[str, str]) -> Headline:
+    """Returns the headline with the index beside the UUID of a GPU that its title names, and with what is left to the scheduler.
+
+    `gpus` is UUID to index. The index is DCGM's and may change at a reboot; the UUID identifies the GPU.
+    """
+    if headline.verdict not in ("not_ready", "degraded"):
+        return headline
+    title = headline.title
+    for uuid, index in gpus.items():
+        short = uuid[:12]
+        if uuid.startswith("GPU-") and short in title:
+            title = title.replace(short, f"GPU {index} ({short.removeprefix('GPU-')})")
+    return replace(headline, title=title + _effect(title, figures))
+
+
+def _effect(title: str, figures: NodeFigures) -> str:
+    """Returns `: 7 of 8 GPUs allocatable` where slots are missing and the title does not say so itself."""
+    slots = figures.slots
+    if slots.capacity is None or slots.allocatable is None or slots.allocatable >= slots.capacity:
+        return ""
+    if any(word in title for word in ("allocatable", "advertise", "schedulable")):
+        return ""
+    unit = "GPUs" if figures.partitioning == "none" and figures.sharing == "exclusive" else "slots"
+    return f"{';' if ': ' in title else ':'} {slots.allocatable} of {slots.capacity} {unit} allocatable"
