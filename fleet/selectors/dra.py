@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
 
+from fleet.domain.devices.detection import is_gpu_device
 from fleet.domain.devices.slots import add
+from fleet.domain.devices.sources.dra_claims import key_of
 from fleet.domain.dra.pods import ClusterDevices
 from fleet.domain.dra.resource_pools import Inventory
 from fleet.domain.dra.status import PoolStatus
+from fleet.domain.labels import is_gpu_driver
 from fleet.domain.placement.scheduler.devices import ClusterClaims
 from fleet.domain.snapshot import DraAllocation, DraDevice, IncompletePool, ResourceSlices
 from fleet.domain.snapshot.dra import CounterSet, DeviceClass, DeviceTaintRule, DraClaim
@@ -82,6 +85,29 @@ def cluster_claims(cluster: Cluster) -> ClusterClaims:
     rules = _convert(cluster.dra.get("taint_rules"), DeviceTaintRule)
     known = ClusterDevices(Inventory(slices, rules, classes), classes, allocations)
     return ClusterClaims(known, _convert(cluster.dra.get("claims"), DraClaim), classes=classes)
+
+
+ClaimKey = tuple[int, str, str]
+"""Primary key of the cluster, namespace and name of a ResourceClaim."""
+Held = tuple[str, str, str, str]
+"""Driver, pool and device that a claim holds, and the id of its share of the device where it holds a share only."""
+
+
+def gpus_held_by_claims(node_ids: Collection[int]) -> dict[ClaimKey, set[Held]]:
+    """Returns the GPU devices that each claim holds on these nodes. One query; none without nodes.
+
+    Other drivers' devices (network cards) and admin access, which only watches, are left out.
+    """
+    result: dict[ClaimKey, set[Held]] = {}
+    rows = Node.objects.filter(pk__in=node_ids).exclude(dra={}) if node_ids else Node.objects.none()
+    for cluster_id, dra in rows.values_list("cluster_id", "dra"):
+        gpus = {key_of(device) for device in _convert(dra.get("devices"), DraDevice) if is_gpu_device(device)}
+        for held in _convert(dra.get("allocations"), DraAllocation):
+            is_gpu = is_gpu_driver(held.driver) or (held.driver, held.pool, held.device) in gpus
+            if is_gpu and not held.admin_access:
+                devices = result.setdefault((cluster_id, held.namespace, held.claim), set())
+                devices.add((held.driver, held.pool, held.device, held.share_id))
+    return result
 
 
 def _convert(rows: Iterable[object] | None, struct: type[T]) -> tuple[T, ...]:

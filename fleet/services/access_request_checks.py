@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -15,6 +15,7 @@ from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
 from fleet.models import AccessRequest, Pod
 from fleet.selectors.access_requests.access_requests import requested_spec
+from fleet.selectors.dra import ClaimKey, Held, gpus_held_by_claims
 from fleet.selectors.placement import headroom as rooms
 from fleet.services import access_requests
 
@@ -30,10 +31,10 @@ class Used:
 
     pods: int
     slots: int
-    claims: int
-    """Resource claims of pods without slots of a resource name."""
+    devices: int
+    """GPU devices, or shares of them, that resource claims of pods without slots of a resource name hold."""
     unknown: int
-    """Pods of which neither slots nor claims are known."""
+    """Pods of which neither slots nor devices are known."""
     since: datetime | None
     """When the first of them was created."""
 
@@ -91,24 +92,57 @@ def _keep(row: AccessRequest, item: dict[str, Any], now: datetime) -> None:
 
 
 def uses() -> dict[Use, Used]:
-    """Returns what pods that hold devices use, by the class and workload that their labels name. One query."""
-    result: dict[Use, list[tuple[int | None, int, datetime | None]]] = defaultdict(list)
+    """Returns what pods that hold devices use, by the class and workload that their labels name. Two queries."""
     rows = Pod.objects.filter(removed_at__isnull=True, holds=True, snapshot__labels__has_key=CLASS_LABEL)
-    fields = ("namespace", "snapshot__labels", "slots", "snapshot__claims", "created_at")
-    for namespace, labels, slots, claims, created_at in rows.values_list(*fields):
-        # A pod of a DRA class holds no slots of a resource name: what its claims hold is counted instead.
-        counted = None if not slots and claims else slots
-        result[namespace, labels[CLASS_LABEL], labels.get(NAME_LABEL, "")].append((counted, len(claims or ()), created_at))
-    return {
-        use: Used(
-            pods=len(pods),
-            slots=sum(slots or 0 for slots, _, _ in pods),
-            claims=sum(claims for slots, claims, _ in pods if slots is None),
-            unknown=sum(1 for slots, claims, _ in pods if slots is None and not claims),
-            since=min((made for _, _, made in pods if made is not None), default=None),
-        )
-        for use, pods in result.items()
-    }
+    pods = [_HoldingPod(*row) for row in rows.values_list(*_FIELDS)]
+    held = gpus_held_by_claims({pod.node_id for pod in pods if pod.by_claims and pod.node_id is not None})
+    result: dict[Use, list[_HoldingPod]] = defaultdict(list)
+    for pod in pods:
+        result[pod.namespace, pod.labels[CLASS_LABEL], pod.labels.get(NAME_LABEL, "")].append(pod)
+    return {use: _used(of_use, held) for use, of_use in result.items()}
+
+
+class _HoldingPod(NamedTuple):
+    cluster_id: int
+    node_id: int | None
+    namespace: str
+    labels: dict[str, str]
+    slots: int | None
+    claims: list[str] | None
+    created_at: datetime | None
+
+    @property
+    def by_claims(self) -> bool:
+        """Whether it holds no slots of a resource name: what its claims hold is counted instead."""
+        return not self.slots and bool(self.claims)
+
+
+_FIELDS = ("cluster_id", "node_id", "namespace", "snapshot__labels", "slots", "snapshot__claims", "created_at")
+
+
+def _used(pods: Sequence[_HoldingPod], held: Mapping[ClaimKey, set[Held]]) -> Used:
+    """Adds up the pods of one workload. A claim that several of them share counts once."""
+    devices: set[tuple[int, Held]] = set()
+    unknown = 0
+    for pod in pods:
+        if not pod.by_claims:
+            unknown += pod.slots is None
+            continue
+        # Claims of network cards hold no GPU. Where none of its claims is known to hold one, what the pod uses is unknown.
+        own = {
+            (pod.cluster_id, device)
+            for name in pod.claims or ()
+            for device in held.get((pod.cluster_id, pod.namespace, name), ())
+        }
+        devices |= own
+        unknown += not own
+    return Used(
+        pods=len(pods),
+        slots=sum(pod.slots or 0 for pod in pods),
+        devices=len(devices),
+        unknown=unknown,
+        since=min((pod.created_at for pod in pods if pod.created_at is not None), default=None),
+    )
 
 
 def _check(row: AccessRequest, class_spec: ClassSpec, use: Used, stock: rooms.Stock) -> dict[str, Any]:
@@ -116,7 +150,7 @@ def _check(row: AccessRequest, class_spec: ClassSpec, use: Used, stock: rooms.St
     asked = rooms.class_in_pools(class_spec, stock)
     room = rooms.room_of_workload(class_spec, row.namespace, row.name, stock)
     running = use.pods // class_spec.nodes
-    used = None if use.unknown else use.slots + use.claims * class_spec.slots_per_pod
+    used = None if use.unknown else use.slots + use.devices
     missing = max(0, row.replicas - running)
     reasons = _reasons(class_spec, asked, missing, room.replicas, room.back)
     return {

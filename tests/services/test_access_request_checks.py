@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.snapshot import ResourceSlices
 from fleet.models import AccessRequest, Cluster, CollectionRun, Node, Notice, Role
 from fleet.selectors.access_requests.numbers import numbers
 from fleet.services import access_request_checks, access_requests, classes, pools
 from fleet.services.collection import absorb
+from tests.builders import make_allocation, make_dra_device
 from tests.factories import a_team, a_user
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 from tests.services.test_pools import a_spec, at
@@ -29,9 +31,9 @@ def granted(replicas: int = 2, gpus: int = 4) -> AccessRequest:
     return access_requests.submit(member, ask.pk, at(10))
 
 
-def look(*pods: Any, after_s: float = 0) -> None:
+def look(*pods: Any, after_s: float = 0, **fields: Any) -> None:
     cluster, _ = Cluster.objects.get_or_create(name="east")
-    seen = a_snapshot(a_node("n1"), a_node("n2"), pods=pods, after_s=after_s)
+    seen = a_snapshot(a_node("n1"), a_node("n2"), pods=pods, after_s=after_s, **fields)
     absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
     Node.objects.update(verdict="ready")
 
@@ -142,3 +144,44 @@ def test_a_request_is_judged_in_the_size_it_was_granted() -> None:
     access_request_checks.check_all(at(20))
     ask.refresh_from_db()
     assert (ask.latest_check["requested_slots"], ask.latest_check["could_land"]) == (6, 8)
+
+
+def through_claims(name: str, *claims: str, node: str = "n1") -> Any:
+    labels = {"muster.dev/class": "full", "app.kubernetes.io/name": "llama"}
+    return a_pod(name, node, gpus=0, namespace="research", labels=labels, claims=claims, created_at=at(30))
+
+
+def test_what_the_claims_of_its_pods_hold_is_used() -> None:
+    """GPU devices and shares of them, each once; a network card, a watching claim and one of another namespace are not."""
+    ask = granted(replicas=2, gpus=4)
+    devices = [make_dra_device(index, node=node) for node in ("n1", "n2") for index in range(4)]
+    card = make_dra_device(0, node="n1", driver="dra.net", type="nic", name="nic-0")
+
+    def held(number: int, claim: str, **fields: Any) -> Any:
+        return make_allocation(devices[number], claim=claim, **{"namespace": "research", **fields})
+
+    allocations = (
+        held(0, "a"),
+        held(1, "a"),
+        held(4, "b"),
+        held(2, "both"),
+        held(3, "shares", share_id="1", consumed={"memory": "10Gi"}),
+        held(3, "shares", share_id="2", consumed={"memory": "10Gi"}),
+        held(5, "b", admin_access=True),
+        held(6, "a", namespace="another"),
+        make_allocation(card, claim="nic", namespace="research"),
+    )
+    pods = (
+        through_claims("p1", "a", "nic", "both"),
+        through_claims("p2", "b", "both", node="n2"),  # the claim "both" is one of the node n1
+        through_claims("p3", "shares"),
+    )
+    slices = ResourceSlices(devices=(*devices, card))
+    look(*pods, after_s=60, slices=slices, allocations=allocations)
+    access_request_checks.check_all(at(61))
+    ask.refresh_from_db()
+    assert (ask.latest_check["used_slots"], ask.latest_check["unused_slots"]) == (2 + 1 + 1 + 2, 8 - 6)
+    look(*pods, through_claims("p4", "nic"), after_s=120, slices=slices, allocations=allocations)
+    access_request_checks.check_all(at(121))
+    ask.refresh_from_db()
+    assert ask.latest_check["used_slots"] is None, "none of its claims is known to hold a GPU: unknown, never 0"
