@@ -36,6 +36,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     server: str = ""
     authority: str = ""
     """Digest of the certificate authority and of the way to the server (proxy, TLS server name); empty in a cluster."""
+    own_authority: str = ""
+    """Digest of the certificate authority alone, which the server must prove; empty where the public ones or none are asked."""
     user: str = ""
     """Name of the kubeconfig's user entry; empty in a cluster."""
     namespace: str = ""
@@ -127,6 +129,7 @@ def _connection(merged: _Merged, paths: tuple[str, ...], name: str) -> Connectio
         context=name,
         server=str(cluster.get("server") or "").rstrip("/"),
         authority=_authority(cluster),
+        own_authority=_own_authority(cluster),
         user=str(context.get("user") or ""),
         namespace=str(context.get("namespace") or ""),
     )
@@ -134,16 +137,29 @@ def _connection(merged: _Merged, paths: tuple[str, ...], name: str) -> Connectio
 
 def _authority(cluster: Entry) -> str:
     """Returns a digest of what decides which server answers at an address. A CA in a file and the same inline are equal."""
-    certificate = b""
+    way = tuple(str(cluster.get(key) or "") for key in ("proxy-url", "tls-server-name", "insecure-skip-tls-verify"))
+    return _digest(_certificate(cluster) + repr(way).encode())
+
+
+def _own_authority(cluster: Entry) -> str:
+    certificate = _certificate(cluster)
+    is_proved = str(cluster.get("server") or "").startswith("https://") and not cluster.get("insecure-skip-tls-verify")
+    return _digest(certificate) if certificate and is_proved else ""
+
+
+def _certificate(cluster: Entry) -> bytes:
     try:
         if data := cluster.get("certificate-authority-data"):
-            certificate = base64.b64decode(str(data))
-        elif path := cluster.get("certificate-authority"):
-            certificate = Path(str(path)).read_bytes()
+            return base64.b64decode(str(data)).strip()
+        if path := cluster.get("certificate-authority"):
+            return Path(str(path)).read_bytes().strip()
     except (OSError, ValueError):
-        certificate = repr((cluster.get("certificate-authority-data"), cluster.get("certificate-authority"))).encode()
-    way = tuple(str(cluster.get(key) or "") for key in ("proxy-url", "tls-server-name", "insecure-skip-tls-verify"))
-    return hashlib.blake2b(certificate.strip() + repr(way).encode(), digest_size=16).hexdigest()
+        return repr((cluster.get("certificate-authority-data"), cluster.get("certificate-authority"))).encode()
+    return b""
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def _files(paths: Sequence[str]) -> str:

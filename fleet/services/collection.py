@@ -57,6 +57,9 @@ def run_steps(cluster: Cluster, run: CollectionRun, collect: Callable[[], Cluste
     """Collects, evaluates and records one cluster. Called again, with a part of the snapshot, where an object is refused."""
     # 1. Collect: the cluster's API and exporters -> a snapshot of what was read now.
     collected = collect()
+    if sentence := same_cluster.refuse_other(cluster, collected, clusters.connections()):
+        collection_runs.fail(run, sentence)
+        return
     if "nodes" in collected.sections and (sentence := same_cluster.settle(cluster, collected)):
         collection_runs.end_unrecorded(run, collected, sentence)
         return

@@ -26,8 +26,11 @@ _NODE_SAMPLE = 50
 _TOGETHER = timedelta(hours=1)
 """Two contexts first read within this time are new together: the first one of the configuration keeps the cluster."""
 _UNREAD = 100
+_DOWN = 99
 _FORGOTTEN_S = 3600
-"""A context that was refused everything is tried again after this time: tokens are renewed."""
+"""A context that was refused everything, or did not answer, is tried again after this time: tokens are renewed."""
+_ANSWERS = (Outcome.INCOMPLETE, Outcome.EXPIRED, Outcome.THROTTLED, Outcome.TOO_LARGE)
+"""Outcomes of a list of nodes that is not complete although the server answers."""
 
 
 def group_by_address(
@@ -138,30 +141,80 @@ def source_of(cluster: Cluster, contexts: Mapping[str, Connection]) -> Connectio
 def note_context(cluster: Cluster, collected: ClusterSnapshot, contexts: Mapping[str, Connection]) -> None:
     """Chooses the context for the next run: of those of one address, the one that was refused least.
 
-    Each is tried once, and only where the one in use was refused something or lists no nodes. Contexts at other addresses are
-    never used: a server that repeats a UID must not be recorded under the name of another.
+    Each is tried once, and only where the one in use was refused something or lists no nodes. Where the one in use does not
+    answer, the next at another address stands in (`_stand_ins`).
     """
     others = cluster.other_contexts.filter(same_by=SameBy.ADDRESS).order_by("pk").values_list("name", flat=True)
     names = [cluster.name, *(name for name in others if name in contexts)]
+    stand_ins = _stand_ins(cluster, contexts)
     before = (cluster.read_through, cluster.context_tries)
-    if len(names) == 1:
+    if len(names) == 1 and not stand_ins:
         cluster.read_through, cluster.context_tries = "", {}
     else:
-        current = cluster.read_through if cluster.read_through in names else cluster.name
+        every = [*names, *stand_ins]
+        current = cluster.read_through if cluster.read_through in every else cluster.name
         now = collected.taken_at.timestamp()
         tries = {
             name: (refused, at)
             for name, (refused, at) in cluster.context_tries.items()
-            if name in names and (refused < _UNREAD or now - at < _FORGOTTEN_S)
+            if name in every and (refused < _DOWN or now - at < _FORGOTTEN_S)
         }
+        turn = every[every.index(current) :] + every[: every.index(current)]
         if (refused := _refused(collected)) is not None:
             tries[current] = (refused, now)
             if refused:  # the next in turn that was not tried, or else the one that was refused least
-                turn = names[names.index(current) :] + names[: names.index(current)]
-                current = min(turn, key=lambda name: tries.get(name, (-1, 0))[0])
+                usable = [name for name in turn if name in names or name == current]
+                current = min(usable, key=lambda name: tries.get(name, (-1, 0))[0])
+        elif _is_down(collected):
+            tries[current] = (_DOWN, now)
+            elsewhere = [name for name in turn if not _share_address(contexts, name, current)]
+            current = elsewhere[0] if elsewhere else current
         cluster.read_through, cluster.context_tries = "" if current == cluster.name else current, tries
     if before != (cluster.read_through, cluster.context_tries):
         cluster.save(update_fields=["read_through", "context_tries"])
+
+
+def _share_address(contexts: Mapping[str, Connection], name: str, another: str) -> bool:
+    return name in contexts and another in contexts and contexts[name].address == contexts[another].address
+
+
+def _stand_ins(cluster: Cluster, contexts: Mapping[str, Connection]) -> list[str]:
+    """Returns the contexts of the cluster at other addresses whose server proves the same certificate authority.
+
+    A UID can be repeated by any server that may read it; a certificate of the cluster's own authority cannot.
+    """
+    own = contexts.get(cluster.name)
+    if own is None or not own.own_authority:
+        return []
+    others = cluster.other_contexts.exclude(same_by=SameBy.ADDRESS).order_by("pk").values_list("name", flat=True)
+    return [name for name in others if name in contexts and contexts[name].own_authority == own.own_authority]
+
+
+def refuse_other(cluster: Cluster, collected: ClusterSnapshot, contexts: Mapping[str, Connection]) -> str:
+    """Returns a sentence where what a stand-in returned is of another cluster and must not be recorded; else "".
+
+    One authority may sign for several clusters. The next run goes back to the cluster's own context.
+    """
+    name = cluster.read_through
+    if not name or not (collected.uid or collected.nodes) or _share_address(contexts, name, cluster.name):
+        return ""
+    if collected.uid and cluster.kube_system_uid:
+        is_same = collected.uid == cluster.kube_system_uid
+    else:
+        uids = [node.uid for node in collected.nodes if node.uid]
+        is_same = Node.objects.filter(cluster=cluster, removed_at__isnull=True, uid__in=uids).exists()
+    if is_same:
+        return ""
+    cluster.read_through = ""
+    cluster.context_tries = {**cluster.context_tries, name: (_UNREAD, collected.taken_at.timestamp())}
+    cluster.save(update_fields=["read_through", "context_tries"])
+    return f"Context {name}, which stood in for {cluster.name}, leads to another cluster now. Nothing was recorded."
+
+
+def _is_down(collected: ClusterSnapshot) -> bool:
+    """Returns whether no list of nodes could be had, for another reason than rights or its size."""
+    nodes = collected.section("nodes")
+    return not nodes.complete and nodes.outcome not in _ANSWERS
 
 
 def _refused(collected: ClusterSnapshot) -> int | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import select
+import socket
+import socketserver
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +18,15 @@ import yaml
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
+from msgspec.structs import replace
 
+from fleet.collectors import kube
+from fleet.collectors.connections import _own_authority
+from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot.sections import Outcome, SectionReport
 from fleet.models import Cluster, Node, RunOutcome, SameBy
 from fleet.selectors.clusters import cluster_rows, other_contexts
+from fleet.services import clusters, same_cluster
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.simulator.server import Simulation
@@ -218,3 +228,110 @@ def test_page_api_and_command_name_the_other_context(
     assert client.get("/api/v1/fleet/summary/").json()["clusters"] == 1
     missing = client.get("/api/v1/clusters/green/")
     assert (missing.status_code, "same cluster as blue" in missing.json()["detail"]) == (404, True)
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """A second address of a server, which can be taken away while the server answers at its first one."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        self.target = ("127.0.0.1", port)
+        super().__init__(("127.0.0.1", 0), _Relayed)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.server_address[1]}"
+
+
+class _Relayed(socketserver.BaseRequestHandler):
+    server: Relay
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.target) as away:
+            ends = {self.request: away, away: self.request}
+            while True:
+                for end in select.select(list(ends), [], [])[0]:
+                    if not (content := end.recv(65_536)):
+                        return
+                    ends[end].sendall(content)
+
+
+@pytest.fixture
+def two_addresses(configure: Configure, simulation: Simulation, tokens: dict[str, str]) -> Iterator[Relay]:
+    """The contexts blue and green lead to one cluster by two addresses, and both were read."""
+    url = simulation.server_url(NAME)
+    with Relay(int(url.rpartition(":")[2])) as relay:
+        configure(("blue", relay.url, tokens["reader"]), ("green", url, tokens["reader"]))
+        collect("blue", "green")
+        assert kept() == {"green": ("blue", SameBy.UID)}
+        yield relay
+        relay.shutdown()
+
+
+def test_while_the_context_in_use_does_not_answer_the_one_at_another_address_stands_in(two_addresses: Relay) -> None:
+    nodes = counted()
+    two_addresses.shutdown()
+    two_addresses.server_close()
+    kube.close_clients()
+    collect("blue")
+    row = Cluster.objects.get(name="blue")
+    assert (row.outcome, row.read_through) == (RunOutcome.FAILED, "green")
+    read_at = row.read_at
+    for _ in range(3):
+        collect("blue")
+        row.refresh_from_db()
+        assert (row.outcome, row.failing_since, row.read_through) == (RunOutcome.OK, None, "green")
+    assert read_at is not None
+    assert row.read_at is not None
+    assert row.read_at > read_at
+    assert [(context.name, context.is_used) for context in other_contexts(row)] == [("green", True)]
+    assert {node.cluster.name for node in Node.objects.select_related("cluster")} == {"blue"}
+    assert (counted(), [item.name for item in register_clusters()]) == (nodes, ["blue"])
+
+
+def test_where_neither_answers_they_take_turns_until_one_does(two_addresses: Relay) -> None:
+    contexts = clusters.connections()
+    row = Cluster.objects.get(name="blue")
+    down = {name: SectionReport(name=name, outcome=Outcome.UNREACHABLE) for name in ("version", "nodes")}
+    turns = []
+    for minute in range(4):
+        turns.append(row.read_through or "blue")
+        snapshot = ClusterSnapshot(name="blue", taken_at=timezone.now() + timedelta(minutes=minute), sections=down)
+        same_cluster.note_context(row, snapshot, contexts)
+    assert turns == ["blue", "green", "blue", "green"]
+
+
+def test_another_cluster_of_the_same_authority_is_never_recorded_under_the_name(
+    configure: Configure, simulation: Simulation, two_addresses: Relay, tokens: dict[str, str]
+) -> None:
+    """The other address leads to another cluster since; its certificate is of the same authority."""
+    other = other_of(simulation)
+    configure(("blue", two_addresses.url, tokens["reader"]), ("green", simulation.server_url(other), simulation.token(other)))
+    Cluster.objects.filter(name="blue").update(read_through="green")
+    before = set(Node.objects.filter(cluster__name="blue").values_list("uid", flat=True))
+    collect("blue")
+    row = Cluster.objects.get(name="blue")
+    run = row.runs.order_by("-pk")[0]
+    assert run.error == "Context green, which stood in for blue, leads to another cluster now. Nothing was recorded."
+    assert (run.outcome, row.read_through) == (RunOutcome.FAILED, "")
+    assert set(Node.objects.filter(cluster__name="blue").values_list("uid", flat=True)) == before
+
+
+@pytest.mark.parametrize("change", ["another authority", "no authority", "not verified"])
+def test_an_address_that_proves_no_common_authority_never_stands_in(two_addresses: Relay, change: str) -> None:
+    contexts = clusters.connections()
+    row = Cluster.objects.get(name="blue")
+    entry: dict[str, Any] = {"server": contexts["green"].server, "certificate-authority-data": "aGVsbG8="}
+    if change == "no authority":
+        entry.pop("certificate-authority-data")
+    entry |= {"insecure-skip-tls-verify": True} if change == "not verified" else {}
+    green = replace(contexts["green"], own_authority=_own_authority(entry))
+    down = {"nodes": SectionReport(name="nodes", outcome=Outcome.TIMEOUT)}
+    snapshot = ClusterSnapshot(name="blue", taken_at=timezone.now(), sections=down)
+    same_cluster.note_context(row, snapshot, contexts | {"green": green})
+    assert row.read_through == ""
+    same_cluster.note_context(row, snapshot, contexts)
+    assert row.read_through == "green"
