@@ -31,7 +31,8 @@ from fleet.services import tokens as service
 class UserSerializer(serializers.ModelSerializer):
     """An account. `role` and `active` of people with `sso` follow the groups of the identity provider.
 
-    `limits` are the only places it sees, as `cluster:NAME` and `pool:SLUG`; null is no limit.
+    `limits` are the only places it sees, as `cluster:NAME` and `pool:SLUG`, and the only workloads, as `namespace:NAME` or
+    `namespace:CLUSTER/NAME`; null is no limit.
     """
 
     active = serializers.BooleanField(source="is_active")

@@ -9,11 +9,14 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 from django.core.exceptions import ImproperlyConfigured
 
 from fleet.config import env
+from fleet.domain.people.scopes import check_limits
 
 _LIKE = "https://login.example.com/realms/company"
+_LIMITS_LIKE = '{"ml-eu": ["cluster:prod-eu"], "platform": null}'
 _ROLES = ("viewer", "developer", "operator", "admin")
 
 
@@ -35,6 +38,8 @@ class Oidc:
     """How long a session outlives a provider that does not respond."""
     tokens_for: timedelta
     """How long an API token works after the provider last confirmed its user."""
+    limits: Mapping[str, tuple[str, ...] | None] | None = None
+    """Group to what its people are limited to, None for no limit; "*": people in none. None: groups decide no limits."""
     client_secret: str = field(repr=False, default="")
     provider_id: str = "sso"
 
@@ -70,7 +75,23 @@ def read() -> Oidc | None:
         check_every=timedelta(minutes=env.integer("OIDC_CHECK_MINUTES", 15, at_least=1, at_most=1440)),
         keep_for=timedelta(minutes=env.integer("OIDC_KEEP_MINUTES", 60, at_least=0, at_most=1440)),
         tokens_for=timedelta(days=env.integer("OIDC_TOKEN_DAYS", 30, at_least=1, at_most=3650)),
+        limits=_limits(),
     )
+
+
+def _limits() -> dict[str, tuple[str, ...] | None] | None:
+    """Returns OIDC_LIMITS; None where it is not set. A slip stops the start: it must not show people everything."""
+    written = env.text("OIDC_LIMITS")
+    if not written:
+        return None
+    try:
+        rows = msgspec.json.decode(written, type=dict[str, list[str] | None])
+    except msgspec.DecodeError as error:
+        raise ImproperlyConfigured(f"OIDC_LIMITS is not a JSON object of lists: {error}. Write it as {_LIMITS_LIKE}.") from None
+    for group, entries in rows.items():
+        if problem := check_limits(entries or ()):
+            raise ImproperlyConfigured(f"OIDC_LIMITS, group {group}: {problem}")
+    return {group: None if entries is None else tuple(entries) for group, entries in rows.items()}
 
 
 def providers(oidc: Oidc | None) -> dict[str, Any]:

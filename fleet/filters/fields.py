@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 from django.utils.dateparse import parse_datetime
 from django_filters.fields import IsoDateTimeField
+from django_filters.utils import get_model_field
 
 from fleet.domain import label_selectors
 from fleet.domain.refusals import FieldError
@@ -35,14 +37,24 @@ class _Values(forms.SelectMultiple):
 class ValuesField(forms.Field):
     widget = _Values
 
+    def __init__(self, *, known: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.known = known
+        """The only values there are; empty where any text may be one."""
+
     def clean(self, value: Any) -> list[str]:
-        return [item for item in value or [] if item]
+        values = [item for item in value or [] if item]
+        wrong = [part for item in values for part in item.split(",") if part not in self.known] if self.known else []
+        if wrong:
+            raise ValidationError(f"“{wrong[0][:40]}” is not one of {', '.join(self.known)}.")
+        return values
 
 
 class AnyOf(filters.Filter):
     """Any of these values: `?product=a&product=b`, or with a comma between them unless `split` is off (for sentences).
 
-    `unknown` also matches rows without a value, stored as empty text.
+    `unknown` also matches rows without a value, stored as empty text. A column with choices has no other values: a misspelt
+    one is an error, not an empty list.
     """
 
     field_class = ValuesField
@@ -50,6 +62,14 @@ class AnyOf(filters.Filter):
     def __init__(self, field_name: str, *, split: bool = True, **kwargs: Any) -> None:
         super().__init__(field_name=field_name, **kwargs)
         self.split = split
+
+    @property
+    def field(self) -> forms.Field:
+        """Returns the form's field, which knows the choices of the model's."""
+        column = get_model_field(self.model, self.field_name)
+        if column is not None and column.choices:
+            self.extra["known"] = [str(choice) for choice, _ in column.flatchoices]
+        return super().field
 
     def filter(self, qs: QuerySet, value: list[str] | None) -> QuerySet:
         wanted = {part for item in value or [] for part in (item.split(",") if self.split else [item])}

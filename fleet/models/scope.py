@@ -16,9 +16,11 @@ from django.db.backends.postgresql.features import DatabaseFeatures
 from django.db.backends.signals import connection_created
 from django.db.models import Model
 
-from fleet.domain.people.scopes import Scope
+from fleet.domain.people.scopes import Scope, namespace_of
 
 SCHEMA = "muster_limited"
+SCHEMA_OF_NAMESPACES = "muster_namespaces"
+"""Of people who are limited to namespaces: namespace_views.py."""
 _CURRENT: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
 
@@ -63,7 +65,13 @@ def leave() -> None:
 def key_of(cluster: str) -> str:
     """The same, of what is cached of one cluster: who sees the whole cluster shares it with all others who do."""
     scope = _CURRENT.get()
-    return "" if scope is None or cluster in scope.clusters else scope.key
+    return "" if scope is None or (cluster in scope.clusters and not scope.namespaces) else scope.key
+
+
+def hides_pods() -> bool:
+    """Whether pods of nodes that are seen are hidden: what counts what they hold has to read them unscoped."""
+    scope = _CURRENT.get()
+    return scope is not None and bool(scope.namespaces)
 
 
 @contextmanager
@@ -84,24 +92,39 @@ def unscoped() -> Any:
 
 def _apply(scope: Scope) -> None:
     """One statement. Names become ids while the tables are still seen."""
+    parts = [namespace_of(entry) for entry in sorted(scope.namespaces)]
+    of_one = [part for part in parts if part[0]]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT set_config('muster.clusters', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_cluster"
             " WHERE name = ANY(%s)), false),"
             " set_config('muster.pools', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_pool"
             " WHERE slug = ANY(%s)), false),"
+            " set_config('muster.whole_pools', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_pool"
+            " WHERE slug = ANY(%s)), false),"
             " set_config('muster.within', (SELECT coalesce(array_agg(id), '{}')::text FROM fleet_cluster"
             " WHERE %s OR name = ANY(%s)), false),"
             " set_config('muster.user', %s, false),"
+            " set_config('muster.namespaces', (SELECT coalesce(array_agg(entry), '{}')::text FROM (SELECT unnest(%s::text[])"
+            " UNION SELECT cluster.id || '/' || named.namespace FROM unnest(%s::text[], %s::text[]) AS named(cluster, namespace)"
+            " JOIN fleet_cluster cluster ON cluster.name = named.cluster) AS entries(entry)), false),"
+            " set_config('muster.namespace_names', %s::text[]::text, false),"
+            " set_config('muster.by_pods', %s, false),"
             # Nothing but the views: a table without one does not exist, rather than being open.
             " set_config('search_path', %s, false)",
             [
                 list(scope.clusters),
                 list(scope.pools),
+                list(scope.pools) if scope.within is None else [],
                 scope.within is None,
                 list(scope.within or ()),
                 str(scope.user),
-                SCHEMA,
+                [name for cluster, name in parts if not cluster],
+                [cluster for cluster, _ in of_one],
+                [name for _, name in of_one],
+                sorted(scope.namespace_names),
+                str(scope.by_pods),
+                SCHEMA_OF_NAMESPACES if scope.namespaces else SCHEMA,
             ],
         )
 

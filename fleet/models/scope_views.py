@@ -1,13 +1,15 @@
 """What a limited person reads of each table: the one place that decides, for the ORM, raw SQL, counts and writes alike.
 
-Each table has a view of the same name in the schema `muster_limited`, and a limited request sees no other schema (scope.py). The
-views are made after each migration and dropped before one. docs/adr/0032-limits.md says why, docs/access.md the same in words.
+Each table has a view of the same name in the schema `muster_limited`, and a limited request sees no other schema (scope.py). Who
+is limited to namespaces sees `muster_namespaces` instead: namespace_views.py says what differs. The views are made after each
+migration and dropped before one. docs/adr/0032-limits.md says why, docs/access.md the same in words.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.apps import apps
@@ -17,11 +19,11 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.db.utils import ProgrammingError
 from psycopg import sql
 
-from fleet.models.scope import SCHEMA
+from fleet.models import namespace_views
+from fleet.models.scope import SCHEMA, SCHEMA_OF_NAMESPACES
 
 log = logging.getLogger(__name__)
 
-_SETTING = "((SELECT current_setting('muster.{}'))::bigint[])"
 # A node that was removed is seen where it belonged to the pool when it was.
 _SEEN_NODES = """
 SELECT n.id, n.cluster_id, n.name, n.machine_type FROM {base}.fleet_node n
@@ -43,6 +45,14 @@ WHERE EXISTS (SELECT FROM jsonb_array_elements_text(v.spec -> 'pools') slug WHER
   AND v.number = (SELECT max(o.number) FROM {base}.fleet_classversion o WHERE o.workload_class_id = v.workload_class_id)
 """
 _HELPERS = {"seen_node": _SEEN_NODES, "seen_pool": _SEEN_POOLS, "seen_class": _SEEN_CLASSES}
+_SETTINGS = {
+    name: f"((SELECT current_setting('muster.{name}'))::bigint[])" for name in ("clusters", "pools", "within", "whole_pools")
+}
+_SETTINGS |= {name: f"((SELECT current_setting('muster.{name}'))::text[])" for name in ("namespaces", "namespace_names")}
+_SETTINGS |= {
+    "user": "(SELECT current_setting('muster.user'))::bigint",
+    "by_pods": "(SELECT current_setting('muster.by_pods'))::boolean",
+}
 _PARTS = {
     "of_node": "t.node_id IN (SELECT id FROM {views}.seen_node)",
     "of_cluster": "t.cluster_id = ANY {clusters}",
@@ -89,8 +99,8 @@ ROWS: dict[str, str] = {
     "fleet_pool": "t.id IN (SELECT id FROM {views}.seen_pool)",
     "fleet_workloadclass": "t.id IN (SELECT id FROM {views}.seen_class)",
     "fleet_classversion": "t.workload_class_id IN (SELECT id FROM {views}.seen_class)",
-    # Over all members of a pool, also those that are not seen.
-    "fleet_complianceperiod": NOTHING,
+    # Over all members of a pool, so of pools that are seen as a whole. A class rests on pools that may be hidden, or become so.
+    "fleet_complianceperiod": "t.kind = 'pool' AND t.slug IN (SELECT slug FROM {base}.fleet_pool WHERE id = ANY {whole_pools})",
     "fleet_team": "t.id IN {own_teams}",
     "fleet_teammember": "t.team_id IN {own_teams}",
     "fleet_accessrequest": "t.team_id IN {own_teams} AND t.class_version_id IN (SELECT v.id FROM {base}.fleet_classversion v"
@@ -118,6 +128,7 @@ ROWS: dict[str, str] = {
     "usersessions_usersession": _OWN,
 }
 """Table to the condition of the rows that are seen. A table of Muster that is missing here fails a test."""
+_DROP = f"DROP SCHEMA IF EXISTS {SCHEMA}, {SCHEMA_OF_NAMESPACES} CASCADE"
 _WRITTEN_FOR_OTHERS = frozenset({"fleet_auditentry", "fleet_notice"})
 """What people do may be on record where they do not read it."""
 
@@ -190,7 +201,7 @@ def create_views() -> bool:
         if not may:
             log.warning("The database's user may not create a schema, so no account can be limited.")
             return False
-        cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
+        cursor.execute(_DROP)
         cursor.execute(text)
         cursor.execute(sql.SQL("COMMENT ON SCHEMA {} IS {}").format(sql.Identifier(SCHEMA), sql.Literal(digest)))
         return True
@@ -199,7 +210,7 @@ def create_views() -> bool:
 def are_there() -> bool:
     """Whether accounts can be limited."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{SCHEMA}.fleet_node"])
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{SCHEMA_OF_NAMESPACES}.fleet_node"])
         return bool(cursor.fetchone()[0])
 
 
@@ -212,47 +223,61 @@ def _columns(model: type[Model]) -> list[str]:
 
 
 def _statements(base: str, columns: dict[str, list[str]]) -> sql.Composable:
-    names: dict[str, sql.Composable] = {"base": sql.Identifier(base), "views": sql.Identifier(SCHEMA)}
-    names |= {setting: sql.SQL(_SETTING.format(setting)) for setting in ("clusters", "pools", "within")}
-    names["user"] = sql.SQL("(SELECT current_setting('muster.user'))::bigint")
-    names |= {part: sql.SQL(text).format(**names) for part, text in _PARTS.items()}
-    rows: list[sql.Composable] = [sql.SQL("CREATE SCHEMA {views}").format(**names)]
-    for name, query in _HELPERS.items():
-        rows.append(
-            sql.SQL("CREATE VIEW {}.{} AS ").format(names["views"], sql.Identifier(name)) + sql.SQL(query).format(**names)
-        )
+    of_namespaces = {**_HELPERS, "seen_node": namespace_views.SEEN_NODES}
+    seen = {**ROWS, **namespace_views.ROWS}, {**HIDDEN, **namespace_views.HIDDEN}
+    return sql.SQL(";\n").join(
+        [
+            *_schema(base, SCHEMA, columns, _HELPERS, (ROWS, HIDDEN)),
+            *_schema(base, SCHEMA_OF_NAMESPACES, columns, of_namespaces, seen),
+        ]
+    )
+
+
+def _schema(
+    base: str,
+    schema: str,
+    columns: Mapping[str, list[str]],
+    helpers: Mapping[str, str],
+    seen: tuple[Mapping[str, str], Mapping[str, Mapping[str, str]]],
+) -> Iterator[sql.Composable]:
+    """Yields the statements that make one schema; `seen` are the conditions of rows, and what stands for columns."""
+    conditions, instead = seen
+    names: dict[str, sql.Composable] = {"base": sql.Identifier(base), "views": sql.Identifier(schema)}
+    names |= {name: sql.SQL(text) for name, text in _SETTINGS.items()}
+    for part, text in {**_PARTS, **namespace_views.PARTS}.items():
+        names[part] = sql.SQL(text).format(**names)
+    yield sql.SQL("CREATE SCHEMA {views}").format(**names)
+    for name, query in helpers.items():
+        yield sql.SQL("CREATE VIEW {}.{} AS ").format(names["views"], sql.Identifier(name)) + sql.SQL(query).format(**names)
     for table in _in_order():
-        hidden = HIDDEN.get(table, {})
+        hidden = instead.get(table, {})
         chosen = [
             sql.SQL("{} AS {}").format(sql.SQL(hidden[name]).format(**names), sql.Identifier(name))
             if name in hidden
             else sql.SQL("t.{}").format(sql.Identifier(name))
             for name in columns[table]
         ]
-        rows.append(
-            sql.SQL("CREATE VIEW {views}.{table} AS SELECT {columns} FROM {base}.{table} AS t WHERE {condition}{check}").format(
-                views=names["views"],
-                base=names["base"],
-                table=sql.Identifier(table),
-                columns=sql.SQL(", ").join(chosen),
-                condition=sql.SQL(ROWS.get(table, EVERYTHING)).format(**names),
-                check=sql.SQL("" if table in _WRITTEN_FOR_OTHERS else " WITH CASCADED CHECK OPTION"),
-            )
+        yield sql.SQL("CREATE VIEW {views}.{table} AS SELECT {columns} FROM {base}.{table} AS t WHERE {condition}{check}").format(
+            views=names["views"],
+            base=names["base"],
+            table=sql.Identifier(table),
+            columns=sql.SQL(", ").join(chosen),
+            condition=sql.SQL(conditions.get(table, EVERYTHING)).format(**names),
+            check=sql.SQL("" if table in _WRITTEN_FOR_OTHERS else " WITH CASCADED CHECK OPTION"),
         )
-    return sql.SQL(";\n").join(rows)
 
 
 def _in_order() -> list[str]:
     """Tables, those first whose views other views read."""
     tables = [model._meta.db_table for model in _models()]
-    first = [table for table in ("fleet_cluster", "fleet_accessrequest") if table in tables]
+    first = [table for table in ("fleet_pod", "fleet_cluster", "fleet_accessrequest") if table in tables]
     return first + [table for table in tables if table not in first]
 
 
 def _before(plan: Any = (), **_: Any) -> None:
     if plan:  # a view would keep its columns from being changed
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(SCHEMA)))
+            cursor.execute(_DROP)
 
 
 def _after(plan: Any = None, **_: Any) -> None:

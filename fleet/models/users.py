@@ -24,7 +24,7 @@ class User(AbstractUser):
 
     role = models.CharField(max_length=20, choices=Role.choices, default=Role.VIEWER)
     limits = models.JSONField(null=True, blank=True)
-    """The only places the user sees, as cluster:NAME and pool:SLUG (domain/people/scopes.py); null: no limit."""
+    """The only clusters, pools and namespaces the user sees (domain/people/scopes.py); null: no limit."""
     service = models.BooleanField(default=False)
     """A machine account: it has tokens, and never signs in to the pages."""
     sso = models.BooleanField(default=False)

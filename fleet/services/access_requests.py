@@ -242,6 +242,9 @@ def _must_belong(actor: User, team: Team) -> None:
 
 def _check(row: AccessRequest) -> None:
     """Checks every field of a request, for page and API alike. Raises FieldError."""
+    limit = scope.current()
+    if limit is not None and limit.namespaces and row.namespace not in limit.namespace_names:
+        raise FieldError("namespace", f"You are limited to {', '.join(sorted(limit.namespace_names))}.")
     requested = workflow.RequestedAccess(
         namespace=row.namespace, name=row.name, replicas=row.replicas, image=row.image, hours=row.hours, gpus=row.gpus
     )

@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.auth.password_validation import password_changed, validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from fleet.domain.people.scopes import check_limits, named
+from fleet.domain.people.scopes import check_limits, named, namespace_of
 from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.models import Cluster, Pool, Role, User, scope, scope_views
 from fleet.services import sessions, sign_in
@@ -82,9 +83,11 @@ def change(
 
 @transaction.atomic
 def limit(actor: User | None, username: str, limits: Sequence[str] | None, now: datetime, reason: str = "") -> User:
-    """Limits what an account sees to entries cluster:NAME and pool:SLUG; None: no limit. Raises FieldError, NotNow, NotYours."""
+    """Limits what an account sees to entries as check_limits reads them; None: no limit. Raises FieldError, NotNow, NotYours."""
     _must_administer(actor)
     user = _locked(username)
+    if user.sso and limits_come_from_groups():
+        raise NotNow(f"The limit of {username} comes from groups of the identity provider: see OIDC_LIMITS.")
     before, user.limits = user.limits, None if limits is None else sorted({limit.strip() for limit in limits})
     if user.limits is not None:
         if problem := check_limits(user.limits) or _unknown(user.limits):
@@ -99,9 +102,15 @@ def limit(actor: User | None, username: str, limits: Sequence[str] | None, now: 
     return user
 
 
+def limits_come_from_groups() -> bool:
+    """Whether groups of the identity provider decide the limits of people who sign in through it."""
+    return settings.OIDC is not None and settings.OIDC.limits is not None
+
+
 def _unknown(limits: Sequence[str]) -> str:
     """Returns which of the entries names nothing: a slip must not leave an account with nothing to see."""
     clusters, pools = named(limits, "cluster"), named(limits, "pool")
+    clusters |= {cluster for cluster, _ in map(namespace_of, named(limits, "namespace")) if cluster}
     missing = clusters - set(Cluster.objects.filter(name__in=clusters).values_list("name", flat=True))
     if missing:
         return f"Cluster {min(missing)[:80]} not found."

@@ -60,6 +60,22 @@ WRITE = frozenset(
     }
 )
 """Those they may write to, by their role, of what they see."""
+_NOT_FOR_NAMESPACES = frozenset(
+    {
+        # Answers that simulate the scheduler over the pods of all namespaces, and name them.
+        *("explain", "what-if", "topology", "pending", "stranded", "api-explain", "api-what-if", "api-topology"),
+        *("api-topology-groups", "api-pending", "api-pending-facets", "api-stranded"),
+    }
+)
+_NOTHING_OF_NODES = frozenset(
+    {
+        *("incident-silence", "finding-silence", "silence-end", "cluster-collect", "node-maintenance-begin"),
+        *("node-maintenance-end", "node-expected-declare", "node-expected-withdraw", "waiver-grant", "waiver-withdraw"),
+        *("api-findings-silence", "api-findings-unsilence", "api-clusters-collect", "api-node-maintenance", "api-node-expected"),
+        *("api-cluster-waivers", "api-cluster-waiver"),
+    }
+)
+"""Acts on nodes: who is limited to namespaces shares them with others."""
 _UNLIMITED_PREFIXES = ("mfa_", "account_")
 """Addresses of one's own account that django-allauth names."""
 
@@ -70,7 +86,10 @@ def of_user(user: User, token: ApiToken | None = None) -> Scope | None:
 
 
 def is_open(name: str, method: str) -> bool:
-    """Whether a limited person may call the address of this name."""
+    """Whether the limited person of this request may call the address of this name."""
     if name.startswith(_UNLIMITED_PREFIXES):
         return True
-    return name in (READ if method in ("GET", "HEAD", "OPTIONS") else WRITE)
+    reads = method in ("GET", "HEAD", "OPTIONS")
+    if scope.hides_pods() and (name in _NOT_FOR_NAMESPACES or (not reads and name in _NOTHING_OF_NODES)):
+        return False
+    return name in (READ if reads else WRITE)

@@ -1,4 +1,4 @@
-"""Applies what an identity provider says of a person: access, role and teams follow its groups."""
+"""Applies what an identity provider says of a person: access, role, limits and teams follow its groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from fleet.domain.people.group_roles import groups_of, is_in, role_of
+from fleet.domain.people.group_roles import groups_of, is_in, limits_of, role_of
 from fleet.models import Role, Team, TeamMember, User
 from fleet.services import sessions
 from fleet.services.audit import audit
@@ -29,7 +29,7 @@ def states_groups(claims: Mapping[str, object]) -> bool:
 
 @transaction.atomic
 def apply_claims(user: User, claims: Mapping[str, object], now: datetime) -> bool:
-    """Brings role, teams, name and access of a user in line with the claims. Returns whether they may sign in.
+    """Brings role, limits, teams, name and access of a user in line with the claims. Returns whether they may sign in.
 
     Without a group that gives access the account is switched off and its sessions end, which takes its tokens with it. Who was
     switched off by an administrator stays so.
@@ -40,6 +40,9 @@ def apply_claims(user: User, claims: Mapping[str, object], now: datetime) -> boo
     new = not user.sso
     before = {"role": user.role, "active": user.is_active}
     user.sso, user.sso_checked_at = True, now
+    limited, by_group = user.limits, provider().limits
+    if by_group is not None:
+        user.limits = limits_of(groups, by_group)
     if role:
         user.role = Role(role)
         if user.sso_refused:
@@ -56,6 +59,8 @@ def apply_claims(user: User, claims: Mapping[str, object], now: datetime) -> boo
         audit(None, "user.create", user.username, _REASON, {"after": after}, now)
     elif before != after:
         audit(None, "user.change", user.username, _REASON, {"before": before, "after": after}, now)
+    if user.limits != limited:
+        audit(None, "user.limit", user.username, _REASON, {"before": {"limits": limited}, "after": {"limits": user.limits}}, now)
     _join_teams(user, groups if role else frozenset(), now)
     if not user.is_active:
         sessions.end_all(user)

@@ -22,7 +22,7 @@ from fleet.models import scope as current_scope
 from fleet.selectors.placement import explain, headroom, pending, stranded
 from fleet.services import accounts, limits, tokens
 from tests.access.addresses import addresses, filled
-from tests.access.world import MARK, NOW, Half, half, roll_up, share
+from tests.access.world import MARK, NOW, Half, half, name_in_rungs, roll_up, share, share_nodes
 from tests.factories import a_user
 
 pytestmark = pytest.mark.django_db
@@ -85,9 +85,11 @@ def forget() -> None:
         kept.clear()
 
 
-def paths(values: Half) -> list[str]:
-    """Those that are open to limited people: of the others tests/access/test_roles.py says that they are refused."""
-    return [filled(route, values.values(name)) for name, route in addresses() if limits.is_open(name, "GET")]
+def paths(values: Half, reader: User) -> list[str]:
+    """Those that are open to `reader`: of the others tests/access/test_roles.py says that they are refused."""
+    reader.refresh_from_db()
+    with current_scope.entered(limits.of_user(reader)):
+        return [filled(route, values.values(name)) for name, route in addresses() if limits.is_open(name, "GET")]
 
 
 def body(answer: Any) -> str:
@@ -113,20 +115,30 @@ def answers(user: User, asked: list[str]) -> dict[str, str]:
     return result
 
 
-@pytest.mark.parametrize("limit", ["cluster:seen-cluster", "pool:seen-pool"])
-def test_a_limited_person_sees_as_if_nothing_else_existed(limit: str) -> None:
-    reader = a_user("reader", Role.ADMIN)
+@pytest.mark.parametrize(
+    ("limit", "role"),
+    [
+        ("cluster:seen-cluster", Role.ADMIN),
+        ("pool:seen-pool", Role.OPERATOR),
+        ("namespace:seen-space", Role.DEVELOPER),
+    ],
+)
+def test_a_limited_person_sees_as_if_nothing_else_existed(limit: str, role: Role) -> None:
+    reader = a_user("reader", role)
     User.objects.filter(pk=reader.pk).update(limits=[limit])
     chief = a_user("chief", Role.ADMIN)
     seen = half("seen", 4, reader)
+    name_in_rungs(seen, "seen")
     roll_up()
     forget()
-    before = answers(reader, paths(seen))
+    before = answers(reader, paths(seen, reader))
     failed = [path for path, text in before.items() if text.startswith("5") and not path.startswith("/readyz")]
 
     hidden = half(MARK, 5)
     if limit.startswith("cluster"):
         share(seen.pool, *hidden.nodes[:2])
+    elif limit.startswith("namespace"):
+        share_nodes(seen, MARK)
     else:
         Node.objects.filter(pk__in=[node.pk for node in hidden.nodes[3:]]).update(cluster=seen.cluster)
         Pod.objects.filter(node__in=hidden.nodes[3:]).update(cluster=seen.cluster)
@@ -138,7 +150,7 @@ def test_a_limited_person_sees_as_if_nothing_else_existed(limit: str) -> None:
     fills = client_of(chief)
     for path in FILLS:
         assert fills.get(path).status_code == 200, path
-    after = answers(reader, paths(seen))
+    after = answers(reader, paths(seen, reader))
     assert_same(before, after)
     assert not failed, failed
     for path in ("/nodes/", "/api/v1/nodes/?format=csv", "/search/?q=node", "/incidents/", "/api/v1/findings/"):

@@ -9,8 +9,9 @@ from django.db.utils import DatabaseError
 from psycopg.errors import WithCheckOptionViolation
 
 from fleet.domain.people.scopes import Scope, check_limits, scope_of
-from fleet.models import Cluster, Node, Pod, Silence, scope, scope_views
-from tests.factories import NOON, a_cluster, a_node, a_pod, a_pool
+from fleet.models import Cluster, CompliancePeriod, FindingRow, Node, Pod, Silence, scope, scope_views
+from fleet.selectors.placement import placement_nodes
+from tests.factories import NOON, a_cluster, a_finding, a_node, a_pod, a_pool
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +61,56 @@ def test_a_limit_to_a_pool_shows_its_nodes_only_and_nothing_that_is_counted_over
         assert not Node.objects.exists()
 
 
+def test_a_limit_to_a_namespace_shows_its_pods_and_the_nodes_under_them() -> None:
+    east, west = a_cluster("east", error="A pod of vision is odd."), a_cluster("west")
+    a_pod(a_node("node-1", east), "own", namespace="ml")
+    shared = a_node("node-2", east)
+    a_pod(shared, "other", namespace="vision")
+    a_pod(a_node("node-3", west), "namesake", namespace="ml")
+    a_pool("training", shared)
+    a_finding(shared, "many_shares", subject="pod", key="vision/Pod/other", text="other asks for 4")
+
+    def seen(*limits: str) -> tuple[list[str], list[str]]:
+        with scope.entered(scope_of(limits)):
+            nodes = [row.name for row in Node.objects.order_by("name")]
+            return nodes, [row.name for row in Pod.objects.order_by("name")]
+
+    assert seen("namespace:ml") == (["node-1", "node-3"], ["namesake", "own"])
+    assert seen("namespace:east/ml") == (["node-1"], ["own"])
+    assert seen("namespace:ml", "pool:training") == (["node-2"], [])
+    assert seen("namespace:ml", "cluster:east") == (["node-1", "node-2"], ["own"])
+    assert seen("namespace:") == ([], [])
+    with scope.entered(scope_of(["namespace:ml", "cluster:east"])):
+        assert [row.error for row in Cluster.objects.all()] == [""]
+        assert not FindingRow.objects.exists()
+        assert scope.key_of("east") != ""
+    with scope.entered(scope_of(["namespace:ml"], ["west"])):
+        assert [row.name for row in Node.objects.all()] == ["node-3"]
+
+
+def test_compliance_is_seen_of_pools_that_are_seen_as_a_whole() -> None:
+    a_pool("training", a_node("node-1", a_cluster("east")))
+    for kind, slug in (("pool", "training"), ("pool", "serving"), ("class", "training")):
+        CompliancePeriod.objects.create(kind=kind, slug=slug, period=(NOON, None), state="met")
+    for limits, clusters, seen in (
+        (["pool:training"], None, [("pool", "training")]),
+        (["pool:training"], ["east"], []),
+        (["cluster:east"], None, []),
+        (["pool:training", "namespace:ml"], None, []),
+    ):
+        with scope.entered(scope_of(limits, clusters)):
+            assert list(CompliancePeriod.objects.values_list("kind", "slug")) == seen, limits
+
+
+def test_what_pods_of_other_namespaces_hold_is_not_free() -> None:
+    node = a_node("node-1", a_cluster("east"), snapshot={"allocatable": {"pods": "10"}})
+    a_pod(node, "own", namespace="ml")
+    a_pod(node, "other", namespace="vision")
+    with scope.entered(scope_of(["namespace:ml"])):
+        assert [row.pods_free for row in placement_nodes(NOON)] == [8]
+        assert Pod.objects.count() == 1
+
+
 def test_nothing_can_be_written_outside() -> None:
     east, west = a_cluster("east"), a_cluster("west")
     node = a_node("west-1", west)
@@ -89,6 +140,8 @@ def test_the_views_are_made_once_and_again_when_they_were_dropped() -> None:
         (None, ["a"], Scope(frozenset("a"), within=frozenset("a"))),
         (["cluster:a", "pool:p"], ["b"], Scope(frozenset(), frozenset("p"), frozenset("b"))),
         (["nonsense", "team:x"], None, Scope()),
+        (["namespace:a", "namespace:c/b"], None, Scope(namespaces=frozenset({"a", "c/b"}), by_pods=True)),
+        (["pool:p", "namespace:a"], ["c"], Scope(frozenset(), frozenset("p"), frozenset("c"), namespaces=frozenset("a"))),
     ],
 )
 def test_the_scope_of_a_person_and_a_token(limits: list[str] | None, clusters: list[str] | None, expected: Scope | None) -> None:
@@ -96,6 +149,7 @@ def test_the_scope_of_a_person_and_a_token(limits: list[str] | None, clusters: l
 
 
 def test_what_is_no_limit_is_named() -> None:
-    assert check_limits(["cluster:a", "pool:b"]) == ""
+    assert check_limits(["cluster:a", "pool:b", "namespace:c", "namespace:arn:aws:eks:cluster/prod/c"]) == ""
+    assert "names no namespace" in check_limits(["namespace:Not_One"])
     assert "“team:x” is not a limit" in check_limits(["team:x"])
     assert "at most" in check_limits([f"pool:{number}" for number in range(201)])

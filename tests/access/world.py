@@ -6,26 +6,40 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
+from allauth.usersessions.models import UserSession
+from django.db import connection
 
 from fleet.domain.snapshot.sections import SectionReport
 from fleet.models import (
     AccessRequest,
     ApiToken,
     AuditEntry,
+    AuditStream,
+    ClassVersion,
     Cluster,
     CompliancePeriod,
+    DataCheck,
+    DeviceTelemetry,
     ExpectedGpus,
     FindingRow,
+    IdempotencyKey,
     Maintenance,
     Node,
     NodeRevision,
+    Pod,
+    Pool,
     PoolMembership,
     Role,
+    RungPeriod,
+    SavedView,
     SchedulingRow,
     Silence,
+    TelemetryFrame,
     User,
+    VerdictPeriod,
     WaiverRow,
     WorkloadClass,
+    XidBurstRow,
 )
 from fleet.services import rollups
 from tests.factories import (
@@ -55,6 +69,7 @@ from tests.factories import (
 
 MARK = "zzhidden"
 NOW = NOON + timedelta(hours=3)
+BURST_PODS = ["seen-space/seen-pod"]
 CHANGES = [{"section": "labels", "key": "team", "before": "a", "after": "b"}]
 
 
@@ -188,3 +203,72 @@ def share(pool: str, *nodes: Node) -> None:
     row = Pool.objects.get(slug=pool)
     for node in nodes:
         PoolMembership.objects.create(pool=row, node=node, period=(NOON, None))
+
+
+def name_in_rungs(seen: Half, prefix: str) -> None:
+    """Lets a rung of every node rest on a pod of this prefix."""
+    evidence = [{"source": "pod", "key": f"{prefix}-space/{prefix}-pod", "value": "runs"}]
+    for node in seen.nodes:
+        for row in node.rungs:
+            if row["id"] == "cuda_works":
+                row.update(reason="Proved by a pod.", evidence=evidence)
+        node.save(update_fields=["rungs"])
+
+
+def share_nodes(seen: Half, prefix: str) -> None:
+    """Puts workloads of another namespace, and what names them, on the nodes of `seen`; its team has one there as well."""
+    space, evidence = f"{prefix}-space", [{"source": "pod", "key": f"{prefix}-space/{prefix}-pod", "value": "runs"}]
+    for number, node in enumerate(seen.nodes):
+        a_pod(node, f"{prefix}-there-{number}", namespace=space, uid=f"{prefix}-there-{number}")
+        a_model_server(node, f"{prefix}-server", at=NOW, node_name=node.name, namespace=space, kind="vllm")
+        a_finding(node, f"{prefix}_pods", text=f"{prefix}-pod holds it", evidence=evidence)
+        a_finding(node, "many_shares", key=f"{space}/Pod/x", subject="pod", text=f"{prefix}-pod asks for 4")
+        XidBurstRow.objects.filter(node=node).update(pods=[*BURST_PODS, f"{space}/{prefix}-pod"])
+    name_in_rungs(seen, prefix)
+    waiting = f"{prefix}-waits-too"
+    snapshot = {"uid": waiting, "namespace": space, "name": waiting, "phase": "Pending"}
+    pod = a_pod(seen.nodes[0], waiting, namespace=space, uid=waiting, phase="Pending", holds=False, snapshot=snapshot)
+    Pod.objects.filter(pk=pod.pk).update(node=None)
+    named_by = FindingRow.objects.get(node=seen.nodes[0], rule=f"{prefix}_pods")
+    FindingRow.objects.filter(pk=seen.finding.pk).update(incident=named_by)
+    Silence.objects.create(
+        cluster=seen.cluster, rule="many_shares", key=f"{space}/Pod/x", reason=f"{prefix}-known", by=seen.user, created_at=NOON,
+        until=NOW + timedelta(days=1),
+    )  # fmt: skip
+    AccessRequest.objects.create(
+        team=seen.request.team, class_version=seen.request.class_version, namespace=space, name=f"{prefix}-ask", replicas=1,
+        state="submitted", requested_by=seen.user, created_at=NOON, submitted_at=NOON, purpose=f"{prefix}-why",
+    )  # fmt: skip
+    Cluster.objects.filter(pk=seen.cluster.pk).update(error=f"{prefix}-space is not readable")
+
+
+def rest_of_the_tables(seen: Half, hidden: Half) -> None:
+    """A row of every table that no half has, and of what is neutral in a view of a cluster that is seen in part."""
+    user, name = hidden.user, hidden.cluster.name
+    SavedView.objects.create(user=user, page="nodes", name=f"{MARK}-view")
+    IdempotencyKey.objects.create(user=user, key=MARK, path="/", digest="0" * 64, at=NOON)
+    UserSession.objects.create(user=user, session_key=MARK, ip="192.0.2.1", user_agent=MARK)
+    DataCheck.objects.create(at=NOON, took_ms=1, count=0)
+    AuditStream.objects.create(sink=MARK)
+    ExpectedGpus.objects.create(machine_type=f"{MARK}-machine", count=8, reason=f"{MARK}-count", by=user, at=NOON)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE frames_of_an_hour PARTITION OF fleet_telemetryframe DEFAULT")
+    TelemetryFrame.objects.create(node_id=hidden.nodes[0].pk, at=NOON, values={})
+    Cluster.objects.filter(name__startswith="seen").update(
+        same_as=hidden.cluster, read_through=name, context_tries={name: [1, 1]}, dra={"claims": []}, incomplete_pools=[MARK],
+        readiness_rules=[{"name": MARK}], events=[{"note": MARK}], pending_fingerprint=MARK,
+    )  # fmt: skip
+    Pool.objects.filter(slug="seen-pool").update(spec={"selector": {"clusters": ["seen-cluster", name]}})
+    FindingRow.objects.filter(node=seen.nodes[1], rule="driver_loaded").update(incident=hidden.finding)
+    evidence = [{"source": "pod", "key": f"{MARK}-space/{MARK}", "value": "runs"}]
+    Node.objects.filter(pk=seen.nodes[1].pk).update(
+        reason=MARK, info={"evidence": evidence, "findings": [{"evidence": evidence}]}, pods_fingerprint=MARK,
+        pending={MARK: "1"}, dra={"allocations": [MARK]}, broken_rung="cuda_works", verdict_reason=MARK, verdict_remedy=MARK,
+    )  # fmt: skip
+    RungPeriod.objects.filter(node=seen.nodes[1]).update(reason=MARK, evidence=evidence)
+    VerdictPeriod.objects.filter(node=seen.nodes[1]).update(reason=MARK, remedy=MARK)
+    DeviceTelemetry.objects.filter(node=seen.nodes[1]).update(sample={"pods": [{"namespace": f"{MARK}-space", "pod": MARK}]})
+    XidBurstRow.objects.filter(node=seen.nodes[1]).update(job=f"Job/{MARK}-space/{MARK}")
+    version = ClassVersion.objects.get(workload_class__slug="seen-class")
+    version.spec["pools"].append(hidden.pool)
+    version.save()

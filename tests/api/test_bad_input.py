@@ -95,3 +95,28 @@ def test_a_mistyped_address_is_not_found(reader: Any, operator: User, path: str)
     for method in (stranger.get, stranger.post, stranger.delete, reader.get):
         answer = method(path, HTTP_AUTHORIZATION="Bearer muster_whatever")
         assert (answer.status_code, answer["Content-Type"]) == (404, PROBLEM), path
+
+
+@pytest.mark.parametrize(
+    ("path", "good"),
+    [
+        ("deliveries/?state=AAA", "sent"),
+        ("requests/?state=draft,AAA", "submitted"),
+        ("collection-runs/?outcome=AAA", "ok"),
+        ("tokens/?role=AAA", "admin"),
+        ("users/?role=AAA", "viewer"),
+    ],
+)
+def test_a_value_that_a_column_with_choices_does_not_have_is_refused(reader: Any, path: str, good: str) -> None:
+    answer = reader.get(f"/api/v1/{path}")
+    assert answer.status_code == 400
+    assert "“AAA” is not one of" in str(answer.json()["errors"])
+    assert reader.get(f"/api/v1/{path.replace('AAA', good)}").status_code == 200
+
+
+def test_every_writing_operation_documents_a_conflict_and_the_type_of_its_body(reader: Any) -> None:
+    paths = reader.get("/api/v1/schema/?format=json").json()["paths"]
+    writing = {f"{method} {path}": row for path, rows in paths.items() for method, row in rows.items() if method != "get"}
+    assert len(writing) > 30
+    assert {name for name, row in writing.items() if "409" not in row["responses"]} == set()
+    assert {name for name, row in writing.items() if "requestBody" in row and "415" not in row["responses"]} == set()

@@ -14,9 +14,10 @@ from django.test import Client
 from django.utils import timezone
 
 from fleet.config.oidc import Oidc, providers
+from fleet.domain.refusals import NotNow
 from fleet.models import AuditEntry, Role, TeamMember, User
-from fleet.services import tokens
-from tests.factories import a_team, a_user
+from fleet.services import accounts, tokens
+from tests.factories import a_cluster, a_node, a_team, a_user
 from tests.oidc_provider import Provider, provider
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +113,38 @@ def test_a_removed_group_takes_role_and_team_away_at_the_sessions_refresh(
     mia = User.objects.get(username="mia")
     assert (mia.role, TeamMember.objects.filter(user=mia).count()) == (Role.DEVELOPER, 0)
     assert client.get("/nodes/").status_code == 200, "the session goes on with the lower role"
+
+
+def test_limits_follow_the_groups_at_sign_in_and_at_the_sessions_refresh(
+    client: Client, idp: Provider, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.OIDC = oidc(idp.url, limits={"eu": ("cluster:eu",), "ml": ("namespace:ml",), "ops": None, "*": ()})
+    a_node("eu-1", a_cluster("eu"))
+    a_node("us-1", a_cluster("us"))
+    idp.put("mia", groups=["devs", "eu"])
+    sign_in(client, idp, "mia")
+    assert [row["name"] for row in client.get("/api/v1/nodes/").json()["results"]] == ["eu-1"]
+    entry = AuditEntry.objects.get(action="user.limit")
+    assert entry.detail == {"before": {"limits": None}, "after": {"limits": ["cluster:eu"]}}
+    with pytest.raises(NotNow, match="OIDC_LIMITS"):
+        accounts.limit(None, "mia", None, timezone.now())
+
+    idp.put("mia", groups=["devs"])
+    later(monkeypatch, minutes=15)
+    assert client.get("/api/v1/nodes/").json()["results"] == [], "in none of the groups that see something"
+    idp.put("mia", groups=["devs", "eu", "ops"])
+    later(monkeypatch, minutes=30)
+    assert len(client.get("/api/v1/nodes/").json()["results"]) == 2, "one group without a limit lifts it"
+
+
+def test_where_groups_decide_no_limits_those_set_by_hand_stay(client: Client, idp: Provider) -> None:
+    a_cluster("eu")
+    idp.put("mia", groups=["devs"])
+    sign_in(client, idp, "mia")
+    a_user("chief", Role.ADMIN)
+    accounts.limit(None, "mia", ["cluster:eu"], timezone.now())
+    sign_in(Client(), idp, "mia")
+    assert User.objects.get(username="mia").limits == ["cluster:eu"]
 
 
 def test_without_any_group_sessions_end_and_tokens_stop(client: Client, idp: Provider, monkeypatch: pytest.MonkeyPatch) -> None:

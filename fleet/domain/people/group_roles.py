@@ -1,4 +1,4 @@
-"""Reads groups from the claims of an identity provider and maps them to a role."""
+"""Reads groups from the claims of an identity provider and maps them to a role and to limits."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 MOST_GROUPS = 2_000
 LONGEST_GROUP = 200
+EVERY_OTHER = "*"
 ROLES = ("viewer", "developer", "operator", "admin")
 """Weakest first."""
 
@@ -33,6 +34,20 @@ def role_of(groups: Iterable[str], by_role: Mapping[str, Sequence[str]], default
         if held & {_plain(group) for group in by_role.get(role, ())}:
             return role
     return default
+
+
+def limits_of(groups: Iterable[str], by_group: Mapping[str, Sequence[str] | None]) -> list[str] | None:
+    """Returns what people in `groups` are limited to: all that any of their groups names; None for no limit.
+
+    One group without a limit (None) lifts it. EVERY_OTHER is for people in none of the groups; without it they have no limit.
+    """
+    held = set(groups)
+    own = [limits for group, limits in by_group.items() if group != EVERY_OTHER and _plain(group) in held]
+    if not own:
+        own = [by_group.get(EVERY_OTHER)]
+    if any(limits is None for limits in own):
+        return None
+    return sorted({entry.strip() for limits in own for entry in limits or ()})
 
 
 def is_in(group: str, groups: Iterable[str]) -> bool:

@@ -1,20 +1,24 @@
-"""Limits of people and tokens: the clusters and pools they are limited to."""
+"""Limits of people and tokens: the clusters, pools and namespaces they are limited to."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-KINDS = ("cluster", "pool")
+KINDS = ("cluster", "pool", "namespace")
 MOST_LIMITS = 200
-LONGEST_LIMIT = 300
+LONGEST_LIMIT = 400
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+"""RFC 1123 label, as Kubernetes demands of a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a limited person may see: nodes of these clusters and of these pools, and what belongs to them.
 
-    People without a limit have no Scope: None stands for everything.
+    Namespaces narrow that to the workloads in them; alone, they show the nodes that a pod of them is on. People without a limit
+    have no Scope: None stands for everything.
     """
 
     clusters: frozenset[str] = frozenset()
@@ -25,18 +29,31 @@ class Scope:
     """Names of the only clusters of which anything is seen, as a token may be limited; None: of any."""
     user: int = 0
     """Id of the person, who sees their own teams and acts."""
+    namespaces: frozenset[str] = frozenset()
+    """NAME, or CLUSTER/NAME, of the only namespaces whose workloads are seen; empty for those of all."""
+    by_pods: bool = False
+    """Whether nodes are seen by the pods on them, as neither a cluster nor a pool was named."""
+
+    @property
+    def namespace_names(self) -> frozenset[str]:
+        """Returns the namespaces without their clusters."""
+        return frozenset(namespace_of(entry)[1] for entry in self.namespaces)
 
     @property
     def text(self) -> str:
         """What the pages say: "Limited to prod-eu, pool training"."""
         places = [*sorted(self.clusters), *(f"pool {slug}" for slug in sorted(self.pools))]
-        inside = "" if self.within is None or not self.pools else f", within {', '.join(sorted(self.within)) or 'no cluster'}"
+        places += [f"namespace {name}" for name in sorted(self.namespaces)]
+        inside = ""
+        if self.within is not None and (self.pools or self.by_pods):
+            inside = f", within {', '.join(sorted(self.within)) or 'no cluster'}"
         return f"Limited to {', '.join(places) or 'nothing'}{inside}"
 
     @property
     def key(self) -> str:
         """Tells what is cached for this scope from what is cached for others."""
-        return repr((sorted(self.clusters), sorted(self.pools), None if self.within is None else sorted(self.within), self.user))
+        within = None if self.within is None else sorted(self.within)
+        return repr((sorted(self.clusters), sorted(self.pools), within, self.user, sorted(self.namespaces), self.by_pods))
 
 
 def scope_of(limits: Sequence[str] | None, clusters: Sequence[str] | None = None, user: int = 0) -> Scope | None:
@@ -48,9 +65,13 @@ def scope_of(limits: Sequence[str] | None, clusters: Sequence[str] | None = None
         return None
     if limits is None:
         return Scope(frozenset(clusters or ()), within=frozenset(clusters or ()), user=user)
-    if clusters is None:
-        return Scope(named(limits, "cluster"), named(limits, "pool"), user=user)
-    return Scope(named(limits, "cluster") & frozenset(clusters), named(limits, "pool"), frozenset(clusters), user)
+    namespaces = named(limits, "namespace")
+    by_pods = bool(namespaces) and not any(_split(row)[0] in ("cluster", "pool") for row in limits)
+    seen = named(limits, "cluster")
+    if clusters is not None:
+        seen &= frozenset(clusters)
+    within = None if clusters is None else frozenset(clusters)
+    return Scope(seen, named(limits, "pool"), within, user, namespaces, by_pods)
 
 
 def named(limits: Iterable[str], kind: str) -> frozenset[str]:
@@ -59,15 +80,26 @@ def named(limits: Iterable[str], kind: str) -> frozenset[str]:
 
 
 def check_limits(limits: Iterable[str]) -> str:
-    """Returns what is wrong with entries written as cluster:NAME or pool:SLUG; empty where nothing is."""
+    """Returns what is wrong with entries; empty where nothing is.
+
+    They are cluster:NAME, pool:SLUG, namespace:NAME or namespace:CLUSTER/NAME.
+    """
     rows = list(limits)
     if len(rows) > MOST_LIMITS:
-        return f"Give at most {MOST_LIMITS} clusters and pools."
+        return f"Give at most {MOST_LIMITS} clusters, pools and namespaces."
     for row in rows:
         kind, name = _split(row)
         if kind not in KINDS or not name or len(row) > LONGEST_LIMIT or "\0" in row:
-            return f"“{row[:60]}” is not a limit: write cluster:NAME or pool:SLUG."
+            return f"“{row[:60]}” is not a limit: write cluster:NAME, pool:SLUG or namespace:NAME."
+        if kind == "namespace" and not _NAMESPACE.fullmatch(namespace_of(name)[1]):
+            return f"“{row[:60]}” names no namespace: write namespace:NAME or namespace:CLUSTER/NAME."
     return ""
+
+
+def namespace_of(entry: str) -> tuple[str, str]:
+    """Returns cluster and name of a namespace's entry; the cluster is empty where it holds for all. Contexts may have slashes."""
+    cluster, _, name = entry.rpartition("/")
+    return cluster, name
 
 
 def _split(limit: str) -> tuple[str, str]:

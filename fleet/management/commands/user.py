@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from fleet.domain.people.scopes import KINDS
 from fleet.domain.refusals import Refused
 from fleet.management.commands._database import running_database
 from fleet.models import Role, User
@@ -37,10 +38,13 @@ class Command(BaseCommand):
         role = actions.add_parser("role", help="change the role of an account")
         role.add_argument("name")
         role.add_argument("role", choices=Role.values)
-        limit = actions.add_parser("limit", help="limit an account to clusters and pools, or lift its limit")
+        limit = actions.add_parser("limit", help="limit an account to clusters, pools and namespaces, or lift its limit")
         limit.add_argument("name")
         limit.add_argument("--cluster", action="append", default=[], help="a cluster it sees; may be given again")
         limit.add_argument("--pool", action="append", default=[], help="a pool whose nodes it sees; may be given again")
+        limit.add_argument(
+            "--namespace", action="append", default=[], help="NAME or CLUSTER/NAME: only workloads in it; may be given again"
+        )
         limit.add_argument("--none", action="store_true", help="lift the limit: it sees everything")
         actions.add_parser("list", help="list accounts")
         for word, subparser in actions.choices.items():
@@ -80,9 +84,9 @@ class Command(BaseCommand):
                 self.stdout.write(f"{user.username:<30} {user.role:<10} {kind:<15} {'active' if user.is_active else 'off'}")
 
     def _limit(self, name: str, options: dict[str, Any]) -> None:
-        limits = [f"cluster:{each}" for each in options["cluster"]] + [f"pool:{each}" for each in options["pool"]]
+        limits = [f"{kind}:{each}" for kind in KINDS for each in options[kind]]
         if bool(limits) == options["none"]:
-            raise CommandError("Give --cluster and --pool, or --none to lift the limit.")
+            raise CommandError("Give --cluster, --pool and --namespace, or --none to lift the limit.")
         user = accounts.limit(None, name, None if options["none"] else limits, timezone.now())
         self.stdout.write(f"{user.username} {'sees ' + ', '.join(user.limits) if user.limits is not None else 'has no limit'}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from datetime import datetime
 
 from django.db.models import Case, Count, DateTimeField, F, Max, Q, QuerySet, Sum, When
@@ -13,7 +14,7 @@ from fleet.domain.classes.workload import ClassSpec, sized
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import Document, Kind
 from fleet.filters import RequestFilters
-from fleet.models import AccessRequest, ClassVersion, Role, Team, User
+from fleet.models import AccessRequest, ClassVersion, Role, Team, User, scope
 from fleet.selectors import classes
 from fleet.selectors.declarations import spec_of
 from fleet.selectors.facets import Facet, facets
@@ -60,7 +61,9 @@ def limits_of(version: ClassVersion, team: Team) -> Limits:
 def granted_replicas(team: Team, version: ClassVersion) -> int:
     """Replicas of the class, in any version, that the team may use now."""
     granted = AccessRequest.objects.filter(team=team, class_version__workload_class=version.workload_class_id, state__in=GRANTED)
-    return granted.aggregate(total=Sum("replicas"))["total"] or 0
+    # In all namespaces of the team, or a limit to one would give more than the team may have.
+    with scope.unscoped() if scope.hides_pods() else nullcontext():
+        return granted.aggregate(total=Sum("replicas"))["total"] or 0
 
 
 def get_request(user: User, pk: int) -> AccessRequest | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -18,7 +19,7 @@ from fleet.domain.pod_resources import amount_of
 from fleet.domain.quantities import parse_units
 from fleet.domain.snapshot import Taint
 from fleet.domain.snapshot.scheduling import PodTerm
-from fleet.models import MigInstance, Node, Pod, PoolMembership, VerdictPeriod
+from fleet.models import MigInstance, Node, Pod, PoolMembership, VerdictPeriod, scope
 from fleet.selectors.clusters import stale_cluster_ids
 
 _FIELDS = (
@@ -84,12 +85,28 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, other
 def _bearers(rows: QuerySet[Node]) -> list[Bearer]:
     """Returns the running pods with required anti-affinity; one query, over few pods."""
     terms = KeyTransform("anti_affinity", KeyTransform("scheduling", "snapshot"))
-    held = Pod.objects.filter(node__in=rows.order_by(), removed_at__isnull=True, holds=True).annotate(terms=terms)
-    with_terms = held.filter(snapshot__scheduling__has_key="anti_affinity").order_by("pk")
+    with _held(rows) as pods:
+        with_terms = pods.annotate(terms=terms).filter(snapshot__scheduling__has_key="anti_affinity").order_by("pk")
+        terms_of = list(with_terms.values_list("node__cluster__name", "node__name", "namespace", "terms"))
     return [
         Bearer(cluster, node, namespace, msgspec.convert(written or [], tuple[PodTerm, ...], strict=False))
-        for cluster, node, namespace, written in with_terms.values_list("node__cluster__name", "node__name", "namespace", "terms")
+        for cluster, node, namespace, written in terms_of
     ]
+
+
+@contextmanager
+def _held(rows: QuerySet[Node]) -> Iterator[QuerySet[Pod]]:
+    """Yields the pods that hold a place on these nodes, to be read within.
+
+    Those that a limit to namespaces hides are among them: what they hold is not free, and no name of them gets further.
+    """
+    held = Pod.objects.filter(removed_at__isnull=True, holds=True)
+    if not scope.hides_pods():
+        yield held.filter(node__in=rows.order_by())
+        return
+    seen = list(rows.order_by().values_list("pk", flat=True))
+    with scope.unscoped():
+        yield held.filter(node__in=seen)
 
 
 def _last_verdicts(rows: QuerySet[Node], stale: Collection[int]) -> dict[int, str]:
@@ -111,13 +128,12 @@ def _pools(rows: QuerySet[Node]) -> dict[int, list[str]]:
 
 def _pods(rows: QuerySet[Node]) -> dict[int, int]:
     """Pods that hold a place on each node: bound and not finished, of every kind."""
-    held = Pod.objects.filter(node__in=rows.order_by(), removed_at__isnull=True, holds=True)
-    return dict(held.order_by().values_list("node_id").annotate(number=Count("pk")))
+    with _held(rows) as held:
+        return dict(held.order_by().values_list("node_id").annotate(number=Count("pk")))
 
 
 def _requested(rows: QuerySet[Node]) -> dict[int, dict[str, int | None]]:
     """Node to what its pods request of OTHER_RESOURCES, as the scheduler counts; None where a pod's request is unknown."""
-    held = Pod.objects.filter(node__in=rows.order_by(), removed_at__isnull=True, holds=True)
     path = "snapshot__scheduling__requests__"
     not_read = Q(snapshot__scheduling=None) | Q(snapshot__scheduling__isnull=True)
     columns: dict[str, Aggregate] = {"unread": Count("pk", filter=not_read)}
@@ -125,8 +141,10 @@ def _requested(rows: QuerySet[Node]) -> dict[int, dict[str, int | None]]:
         requests = KeyTransform("requests", KeyTransform("scheduling", "snapshot"))
         columns[f"sum{position}"] = Sum(_Number(KeyTextTransform(name, requests)))
         columns[f"odd{position}"] = Count("pk", filter=Q(**{f"{path}{name}": None}))
+    with _held(rows) as held:
+        counted = list(held.order_by().values("node_id").annotate(**columns).values_list("node_id", *columns))
     result: dict[int, dict[str, int | None]] = {}
-    for node_id, unread, *sums in held.order_by().values("node_id").annotate(**columns).values_list("node_id", *columns):
+    for node_id, unread, *sums in counted:
         amounts = zip(OTHER_RESOURCES, sums[::2], sums[1::2], strict=True)
         result[node_id] = {name: None if unread or odd else int(total or 0) for name, total, odd in amounts}
     return result

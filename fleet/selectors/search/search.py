@@ -29,6 +29,7 @@ from fleet.models import (
     Team,
     User,
     WorkloadClass,
+    scope,
 )
 from fleet.selectors.access_requests import access_requests
 from fleet.selectors.incidents import incidents
@@ -195,7 +196,10 @@ def _pods(question: Question, user: User, now: datetime, limit: int) -> Group:
 def _pod(row: Pod) -> Hit:
     where = row.node.name if row.node else "not on a GPU node"
     pod = f"{row.cluster.name}/{row.namespace}/{row.name}"
-    url = _node_url(row.cluster.name, row.node.name) if row.node else f"{reverse('explain')}?{urlencode({'pod': pod})}"
+    waits = f"{reverse('explain')}?{urlencode({'pod': pod})}"
+    if scope.hides_pods():  # to whom explanations are closed
+        waits = reverse("cluster", args=(row.cluster.name,))
+    url = _node_url(row.cluster.name, row.node.name) if row.node else waits
     return Hit(
         "pod", f"{row.namespace}/{row.name}", f"{row.reason or row.phase} · {row.cluster.name} / {where}", url, str(row.pk)
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fleet.domain.people.group_roles import MOST_GROUPS, groups_of, is_in, role_of
+from fleet.domain.people.group_roles import MOST_GROUPS, groups_of, is_in, limits_of, role_of
 
 BY_ROLE = {"viewer": ("staff",), "operator": ("/ops", "sre"), "admin": ("admins",)}
 
@@ -50,3 +50,25 @@ def test_a_default_is_for_people_in_none_of_the_groups() -> None:
 def test_a_team_without_a_group_has_no_members_by_it() -> None:
     assert not is_in("", {""})
     assert is_in("/gpu", {"gpu"})
+
+
+LIMITS = {"eu": ["cluster:eu"], "/ml": ["namespace:ml"], "platform": None, "*": ["pool:shared"]}
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits"),
+    [
+        ({"eu"}, ["cluster:eu"]),
+        ({"eu", "ml"}, ["cluster:eu", "namespace:ml"]),
+        ({"eu", "platform"}, None),
+        ({"other"}, ["pool:shared"]),
+        (set(), ["pool:shared"]),
+    ],
+)
+def test_limits_are_those_of_all_groups(groups: set[str], limits: list[str] | None) -> None:
+    assert limits_of(groups, LIMITS) == limits
+
+
+def test_without_an_entry_for_others_they_have_no_limit() -> None:
+    assert limits_of({"other"}, {"eu": ["cluster:eu"]}) is None
+    assert limits_of({"*"}, {"eu": ["cluster:eu"], "*": []}) == []
