@@ -7,11 +7,9 @@ then exporters and model servers, which are found among the pods; last Events, o
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from fleet.collectors import telemetry
@@ -25,6 +23,7 @@ from fleet.collectors.sections import HIDES, SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.session import Limits, Session
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
 from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.trees import no_cycles
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def collect(  # noqa: PLR0913 what a run depends on, given by name
     session = Session(open_client(connection), Deadline(deadline_s), limits)
     reader = telemetry.Reader(session.client, plan or telemetry.Plan(), session.deadline, now)
     read = SectionReaders(session, reader, known_gpu_nodes, known_pods, stack_namespaces)
-    with _gc_paused():
+    with no_cycles():
         _Run(session, read).read(sections)
     read.name_what_was_forbidden()
     snapshot = ClusterSnapshot(
@@ -90,19 +89,6 @@ def collect(  # noqa: PLR0913 what a run depends on, given by name
         sections=read.reports,
     )
     return bound_snapshot(snapshot)
-
-
-@contextlib.contextmanager
-def _gc_paused() -> Iterator[None]:
-    """Wires and snapshots are trees: the cyclic collector finds nothing in them, and looking costs a tenth of a run."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 class _Run:

@@ -28,6 +28,7 @@ from fleet.domain.lint.rules import RULES as LINT_RULES
 from fleet.domain.readiness.ladder import evaluate_ladder
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot.trees import no_cycles
 
 T = TypeVar("T")
 
@@ -67,6 +68,7 @@ class ClusterEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Results of the rules over the whole cluster."""
 
 
+@no_cycles()
 def evaluate(snapshot: ClusterSnapshot, history: ClusterHistory | None = None) -> ClusterEvaluation:
     """Returns the evaluation of every GPU node of the snapshot, in its order.
 
