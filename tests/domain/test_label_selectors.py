@@ -108,6 +108,7 @@ REQUIREMENTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(REQUIREMENTS).map(tuple))
 def test_both_ways_of_writing_a_selector_come_back_as_they_were(requirements: tuple[Requirement, ...]) -> None:
     assert parse(to_text(requirements)) == requirements

@@ -65,6 +65,7 @@ def world(pool: PoolSpec, nodes: list[PlacementNode]) -> Fleet:
     return Fleet(with_pools([pool], nodes), label_keys([pool]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", [BY_PRODUCT, BY_LABEL], ids=["by product", "by label"])
 @pytest.mark.parametrize("seed", range(12))
 def test_a_manifest_of_day_one_lands_in_the_class_or_a_finding_comes_first(pool: PoolSpec, seed: int) -> None:

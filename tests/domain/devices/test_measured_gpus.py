@@ -94,6 +94,7 @@ def test_what_is_learned(
     assert learn_uuids(known, present, expected) == learned
 
 
+@pytest.mark.slow
 @given(st.lists(st.sets(st.sampled_from("abcdef"), max_size=6), max_size=6))
 def test_no_look_makes_a_node_poorer(looks: list[set[str]]) -> None:
     known: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ def test_full_cards_of_one_profile_are_counted_exactly(cards: int, model, data) 
     assert fewest_cards({profile: cards * most}, model) == cards
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), st.integers(-5, 100)))
 def test_never_raises(instances: dict[str, int]) -> None:
     assert fewest_cards(instances, None) >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,6 +186,7 @@ def look(
     return inspect(NodeInputs(node=node, pods=its_pods, plugin=plugin, devices=devices, allocations=claims))
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given_all
 def test_never_raises_and_always_answers_the_same(
@@ -201,6 +203,7 @@ def test_never_raises_and_always_answers_the_same(
     gpu_evidence(node, devices or ())
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given_all
 def test_free_is_allocatable_minus_requested_and_negative_is_reported(
@@ -226,6 +229,7 @@ def test_free_is_allocatable_minus_requested_and_negative_is_reported(
     assert len(names) == len(set(names))
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given_all
 def test_what_was_not_read_is_unknown_and_never_zero(
@@ -243,6 +247,7 @@ def test_what_was_not_read_is_unknown_and_never_zero(
     assert {counted.requested for counted in unclaimed.resources if counted.kind.startswith("dra")} <= {None}
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given_all
 def test_gpus_and_instances_match_their_counts(
@@ -275,6 +280,7 @@ def test_gpus_and_instances_match_their_counts(
         assert number is None or 0 <= number <= 1_000_000
 
 
+@pytest.mark.slow
 @given(
     gpus=st.integers(1, 16),
     replicas=st.integers(2, 48),
@@ -293,6 +299,7 @@ def test_physical_never_counts_replicas(gpus: int, replicas: int, sharing: str, 
     assert not seen.physical_is_lower_bound
 
 
+@pytest.mark.slow
 @given(
     gpus=st.integers(1, 16),
     replicas=st.integers(1, 8),

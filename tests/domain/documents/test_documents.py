@@ -258,6 +258,7 @@ POLICIES = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.builds(PoolSpec, slug=st.just("p"), title=TEXTS, description=TEXTS, selector=SELECTORS, policy=POLICIES))
 def test_any_pool_survives_the_way_out_and_back(pool: PoolSpec) -> None:
     declared = read(write([pool]))
@@ -268,6 +269,7 @@ def test_any_pool_survives_the_way_out_and_back(pool: PoolSpec) -> None:
     assert set(declared.pools[0].selector.labels) == set(pool.selector.labels)
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         ClassSpec,
@@ -289,6 +291,7 @@ def test_any_class_survives_the_way_out_and_back(class_spec: ClassSpec) -> None:
     assert read(write(classes=[class_spec])).problems == ()
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.one_of(st.text(max_size=80), st.text("ab:-[]{}&*!|>'\"\n #?,%@`", max_size=60)))
 def test_any_text_is_read_or_refused(text: str) -> None:
@@ -315,6 +318,7 @@ def test_a_version_beyond_all_numbers_is_a_problem() -> None:
     assert read(f"%YAML 1.{'9' * 5000}\n---\na: b\n").problems
 
 
+@pytest.mark.slow
 def test_a_stream_is_bounded() -> None:
     assert [problem.text for problem in read("# " + "a" * 200_000).problems] == ["It is longer than 200,000 characters."]
     assert "it holds more than 20,000 values" in read("[" + "a," * 60_000).problems[0].text

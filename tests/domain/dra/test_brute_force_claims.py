@@ -254,6 +254,7 @@ def compare(seed: int) -> bool | None:
     return answer
 
 
+@pytest.mark.slow
 def test_two_hundred_worlds() -> None:
     assert {True, False} <= {compare(seed) for seed in range(200)}
 

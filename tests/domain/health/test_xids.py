@@ -245,6 +245,7 @@ def test_a_gauge_without_a_value_is_not_a_code() -> None:
 CODES = st.sampled_from([0, 13, 43, 79])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(CODES, CODES), min_size=1, max_size=4), st.booleans())
 def test_the_same_look_again_adds_nothing_in_whatever_order(pairs: list[tuple[int, int]], bad: bool) -> None:
     before = [reports(was, -60, index=index) for index, (was, _) in enumerate(pairs)]

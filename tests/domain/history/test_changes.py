@@ -113,6 +113,7 @@ a_change: Any = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(a_change, max_size=8))
 def test_no_change_is_lost_and_every_title_is_a_line(changes: list[dict[str, str | None]]) -> None:
     result = steps(changes)
@@ -120,6 +121,7 @@ def test_no_change_is_lost_and_every_title_is_a_line(changes: list[dict[str, str
     assert all(step.title for step in result)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 500), st.sampled_from(["n1", "n2", "n3"]), st.sampled_from(["east", "west"])), max_size=20)
 )

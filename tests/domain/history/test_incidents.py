@@ -103,6 +103,7 @@ lives = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(lives, st.integers(-3000, 3000), st.integers(1, 4000))
 def test_seconds_add_up_however_a_stretch_is_cut(life: list[tuple[int, str, int]], start: int, length: int) -> None:
     spans = lived(life)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ nodes = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(nodes)
 def test_a_node_made_of_its_facts_has_the_same_facts(node: NodeSnapshot) -> None:
     facts = node_facts(node, (), {})

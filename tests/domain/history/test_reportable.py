@@ -74,6 +74,7 @@ def test_a_gap_in_the_record_ends_a_run() -> None:
 VERDICTS = st.sampled_from(["ready", "degraded", "not_ready", "unknown", "starting", "excluded"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(VERDICTS, st.integers(1, 1000)), max_size=12), st.integers(0, 400))
 def test_whatever_happens(parts: list[tuple[str, int]], grace: int) -> None:
     """News begins where a bad period begins, and where nothing is bad for longer than the grace there is none."""

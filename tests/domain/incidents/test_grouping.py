@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,7 @@ def fleets(draw: st.DrawFn) -> list[IncidentFinding]:
     return rows
 
 
+@pytest.mark.slow
 @given(fleets())
 def test_every_finding_is_in_exactly_one_incident_which_is_in_itself(findings: list[IncidentFinding]) -> None:
     incidents = group(findings)
@@ -62,6 +64,7 @@ def test_every_finding_is_in_exactly_one_incident_which_is_in_itself(findings: l
     assert set(incidents.values()) <= named
 
 
+@pytest.mark.slow
 @given(fleets(), st.randoms())
 def test_the_order_of_the_input_does_not_matter(findings: list[IncidentFinding], chance: object) -> None:
     shuffled = list(findings)
@@ -69,12 +72,14 @@ def test_the_order_of_the_input_does_not_matter(findings: list[IncidentFinding],
     assert group(shuffled) == group(findings)
 
 
+@pytest.mark.slow
 @given(fleets())
 def test_grouping_again_changes_nothing(findings: list[IncidentFinding]) -> None:
     incidents = group(findings)
     assert group(again(findings, incidents)) == incidents
 
 
+@pytest.mark.slow
 @given(fleets())
 def test_a_node_has_one_incident_beside_those_of_the_set_up(findings: list[IncidentFinding]) -> None:
     incidents = group(findings)
@@ -83,6 +88,7 @@ def test_a_node_has_one_incident_beside_those_of_the_set_up(findings: list[Incid
         assert len({incidents[row.id] for row in rows}) <= 1
 
 
+@pytest.mark.slow
 @given(fleets(), st.integers(1, 3), st.integers(0, 60))
 def test_a_symptom_changes_no_name_and_hides_no_cause(findings: list[IncidentFinding], node: int, minutes: int) -> None:
     before = group(findings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -126,6 +127,7 @@ SOURCES = ["gfd", "telemetry", "nodes", "pods", "device_plugin_config", "resourc
 WITHOUT_A_SECOND_OPINION = {"cloud labels": {"expected_not_met", "labels_disagree"}}
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(subject=subjects(), source=st.sampled_from([*SOURCES, "cloud labels"]))
 def test_less_evidence_never_makes_a_rule_pass(subject: NodeSubject, source: str) -> None:
@@ -136,6 +138,7 @@ def test_less_evidence_never_makes_a_rule_pass(subject: NodeSubject, source: str
     assert improved <= WITHOUT_A_SECOND_OPINION.get(source, set()), f"without {source}"
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(subject=subjects())
 def test_every_finding_is_whole_and_stands_once(subject: NodeSubject) -> None:

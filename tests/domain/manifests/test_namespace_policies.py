@@ -28,6 +28,7 @@ def rules(*slugs: str) -> dict[str, Any]:
     return first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("granted", PAIRS, ids="+".join)
 def test_pods_of_two_granted_classes_pass_and_of_every_other_class_do_not(granted: tuple[str, str]) -> None:
     rule = rules(*granted)

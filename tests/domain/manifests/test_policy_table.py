@@ -96,6 +96,7 @@ def expected(slug: str, name: str, granted: tuple[str, ...]) -> bool:
     return slug in granted or any((slug, other) in NESTED for other in granted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("granted", [entry for entry in GRANTS if entry], ids="+".join)
 @pytest.mark.parametrize("slug", SINGLE_POOL)
 def test_every_pod_against_what_is_granted(slug: str, granted: tuple[str, ...]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -30,9 +29,12 @@ def documents(slug: str, kind: str, given: Parameters = GIVEN) -> list[dict[str,
 
 
 def valid(document: dict[str, Any]) -> None:
+    import kubernetes_validate  # two seconds: only the tests that use it wait
+
     kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slug", "kind"), EVERY)
 def test_kubernetes_would_read_every_field(slug: str, kind: str) -> None:
     made = documents(slug, kind)
@@ -44,10 +46,11 @@ def test_kubernetes_would_read_every_field(slug: str, kind: str) -> None:
             valid(document)
 
 
+@pytest.mark.slow
 def test_the_check_itself_can_fail() -> None:
     (made,) = documents("full", "pod")
     made["spec"]["tolerationz"] = []
-    with pytest.raises(kubernetes_validate.ValidationError):
+    with pytest.raises(Exception, match="tolerationz"):
         valid(made)
 
 

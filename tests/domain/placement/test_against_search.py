@@ -9,6 +9,7 @@ from collections import Counter
 from functools import cache
 from itertools import combinations_with_replacement
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -111,12 +112,14 @@ def most(asked: PodRequirement, fleet: tuple[PlacementNode, ...]) -> int:
     return best(free)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(FLEETS, requirements())
 def test_headroom_is_exactly_what_a_search_finds(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
     assert headroom([asked], Fleet(fleet, asked.label_keys())).replicas == most(asked, fleet)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(FLEETS, requirements("a"), requirements("b"))
 def test_every_placement_can_be_carried_out(
@@ -143,6 +146,7 @@ def test_every_placement_can_be_carried_out(
     assert all((left[at] or 0) >= 0 for at in touched), "no slot is handed out twice"
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(FLEETS, requirements())
 def test_each_count_believes_more_and_every_node_has_a_reason(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
@@ -160,6 +164,7 @@ def test_each_count_believes_more_and_every_node_has_a_reason(fleet: tuple[Place
             assert bool(reasons(asked, node, when)) == (pods_that_fit(asked, node, when) == 0)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(FLEETS, st.lists(requirements(), max_size=3))
 def test_grouping_changes_no_answer(fleet: tuple[PlacementNode, ...], asked: list[PodRequirement]) -> None:
@@ -170,6 +175,7 @@ def test_grouping_changes_no_answer(fleet: tuple[PlacementNode, ...], asked: lis
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(FLEETS, requirements("a"))
 def test_overlapping_pools_of_one_pod_replicas_miss_nothing(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:

@@ -215,6 +215,7 @@ def check(name: str, faults: list[str], removal: str, *, partial: bool) -> None:
     assert after.verdict != "ready" or before.verdict == "ready", f"{name} with {faults}, without {removal}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("removal", sorted(REMOVALS))
 @pytest.mark.parametrize("name", STACKS)
 def test_with_one_fault(name: str, removal: str) -> None:
@@ -227,6 +228,7 @@ def test_devices_that_dra_no_longer_publishes_are_not_counted_by_others_instead(
     check("dra", [other, "slices lost"], "ResourceSlices", partial=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     name=st.sampled_from(STACKS),

@@ -234,6 +234,7 @@ def check(
     return verdicts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_a_fault_that_can_no_longer_be_seen_is_not_over(fault: str, loss: str) -> None:
@@ -259,6 +260,7 @@ LOST = st.dictionaries(st.sampled_from(sorted(LOSSES)), st.integers(0, 6), min_s
 """What is lost, to how many looks later."""
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     name=st.sampled_from(["operator", "plain", "gke", "dra"]),

@@ -74,6 +74,7 @@ def test_the_floor_counts_memory_alone_and_never_exceeds_a_layout() -> None:
     assert answer.minimum_gpus == {H100.name: 4}
 
 
+@pytest.mark.slow
 @given(
     model=st.sampled_from([model.id for model in models.load().model]),
     context=st.integers(1, 200_000),

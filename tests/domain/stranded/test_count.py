@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from tests.domain.placement.fleets import GPU, bare, slots
 SMALL = st.tuples(st.integers(1, 4), st.tuples(st.integers(0, 3), st.integers(0, 3)))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 8), st.sets(SMALL, max_size=3), st.tuples(st.integers(0, 8), st.integers(0, 8)))
 def test_best_use_is_what_trying_every_combination_finds(free: int, demand: set[Any], others: tuple[int, int]) -> None:

@@ -107,6 +107,7 @@ def fewest(wanted: WantedShape, nodes: list[FreeNode], most: int) -> int | None:
     return None
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(fleets(), st.integers(2, SIZE), st.sampled_from([1, 1, 2]), st.integers(0, 2))
 def test_no_smaller_set_of_moves_makes_room(nodes: list[FreeNode], gpus: int, pods: int, cpu: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -30,6 +31,7 @@ def pool_row(nodes: list[FreeNode], *sizes: int) -> Row:
     return row
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(fleets(), st.sets(st.integers(1, 4), max_size=3))
 def test_reasons_add_up_and_every_row_agrees(nodes: list[FreeNode], sizes: set[int]) -> None:
@@ -41,6 +43,7 @@ def test_reasons_add_up_and_every_row_agrees(nodes: list[FreeNode], sizes: set[i
     assert bool(row.note) != bool(row.proposal and row.proposal.moves)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(fleets(), st.sets(st.integers(2, 4), min_size=1, max_size=2))
 def test_the_move_of_a_pool_strands_less(nodes: list[FreeNode], sizes: set[int]) -> None:

@@ -73,6 +73,7 @@ def fewest(nodes: list[FreeNode], gpus: int, shape: str) -> dict[Any, int]:
     return best
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(fleets(), st.integers(1, 20), st.sampled_from(["nvlink_domain", "rack"]))
 def test_each_domain_gives_its_fewest_nodes(nodes: list[FreeNode], gpus: int, shape: str) -> None:
@@ -84,6 +85,7 @@ def test_each_domain_gives_its_fewest_nodes(nodes: list[FreeNode], gpus: int, sh
         assert all((node.gpus or 0) >= group.gpus_per_node for node in group.nodes)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(fleets(), st.integers(1, 20))
 def test_any_finds_a_group_wherever_a_cluster_has_room(nodes: list[FreeNode], gpus: int) -> None:

@@ -160,6 +160,7 @@ CASES: dict[str, tuple[Callable[[ClusterSnapshot], list[dict[str, Any]]], Change
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_forecast_is_the_outcome(simulation: Simulation, connection: Connection, case: str) -> None:
     changes, tell = CASES[case]
@@ -175,6 +176,7 @@ def test_the_forecast_is_the_outcome(simulation: Simulation, connection: Connect
     assert outcome.nodes == ()
 
 
+@pytest.mark.slow
 def test_nodes_that_join_are_like_their_model(simulation: Simulation, connection: Connection) -> None:
     before = look(connection)
     answer = ask(before, {"kind": "add_nodes", "like": "whole-h100", "count": 2})

@@ -96,6 +96,7 @@ FIELDS = (
 KINDS = ("ConfigMap", "labels", "taints", "cordon", "add_nodes", "mig", "driver", "quota", "NodeReadinessRule")
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=5))
 def test_whatever_is_written_is_read_or_refused(kind: str, fields: dict[str, Any]) -> None:

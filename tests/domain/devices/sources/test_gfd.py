@@ -66,6 +66,7 @@ def test_nothing_of_gfd() -> None:
     assert gfd.strategy is None
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.one_of(

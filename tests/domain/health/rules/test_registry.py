@@ -160,6 +160,7 @@ TAKEN_AWAY = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(_values(), WATCHED), min_size=2, max_size=3),
     CONDITIONS,
