@@ -10,6 +10,9 @@ from django.conf import settings as django_settings
 
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import Simulation, serve
+from tests.services.period_runs import east, see
+
+__all__ = ["east", "see", "simulation"]
 
 
 @pytest.fixture
