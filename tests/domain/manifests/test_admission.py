@@ -24,7 +24,7 @@ Pod = dict[str, Any]
 
 
 compiled = cache(cel.compile)
-"""A program for each expression: classes share most of theirs."""
+"""A program for each expression: most are the same for several classes."""
 
 
 @cache
