@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from fleet.embedded import fitness
 from fleet.embedded.processes import StartError
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +36,38 @@ def test_a_database_without_tables_of_muster_is_accepted() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'fleet'")
     fitness.refuse_unfit(connection)
+
+
+class _Older:
+    """A cursor of a server with another version number; all else is asked of the database of the tests."""
+
+    def __init__(self, cursor: CursorWrapper, number: int) -> None:
+        self.asked: list[str] = []
+        self._cursor, self._number = cursor, number
+
+    def cursor(self) -> AbstractContextManager[_Older]:
+        return nullcontext(self)
+
+    def execute(self, query: str) -> None:
+        self.asked.append(query)
+        self._cursor.execute(query.replace("current_setting('server_version_num')", f"'{self._number}'"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
+
+
+@pytest.mark.parametrize(("number", "version"), [(140_022, 14), (130_018, 13), (90_624, 9), (150_000, None)])
+def test_postgres_14_and_older_are_refused_before_anything_else_is_asked(number: int, version: int | None) -> None:
+    """No such server can be had here: the numbers are `server_version_num` of Postgres 14.22, 13.18, 9.6.24 and 15.0."""
+    with connection.cursor() as cursor:
+        older = _Older(cursor, number)
+        if version is None:
+            fitness.refuse_unfit(cast("BaseDatabaseWrapper", older))
+            return
+        with pytest.raises(StartError) as refused:
+            fitness.refuse_unfit(cast("BaseDatabaseWrapper", older))
+    assert str(refused.value) == f"The database is Postgres {version}. Muster needs Postgres 15 or newer: upgrade the server."
+    assert len(older.asked) == 1
 
 
 def test_an_old_postgres_is_refused(monkeypatch: Any) -> None:

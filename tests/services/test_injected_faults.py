@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from django.utils import timezone
 
@@ -96,3 +98,62 @@ def test_a_full_broker_loses_wake_ups_and_nothing_else(tmp_path: Path, settings:
         assert client.llen("collect") == 1
     finally:
         broker.stop()
+
+
+_ASK = """
+import django
+django.setup()
+from django.conf import settings
+from django.test import Client
+client = Client(raise_request_exception=False, headers={"authorization": "Bearer a-token"})
+client.cookies[settings.SESSION_COOKIE_NAME] = "a" * 32
+for path in ("/readyz", "/healthz", "/nodes/", "/api/v1/nodes/"):
+    answer = client.get(path, headers={"host": "localhost"})
+    print(path, answer.status_code, answer.headers.get("Retry-After", "-"), answer.content.decode().replace("\\n", " "))
+"""
+
+
+def _hold_all(server: Postgres, held: list[psycopg.Connection[Any]]) -> None:
+    """Connects until the server refuses, which raises."""
+    while len(held) < 100:
+        held.append(psycopg.connect(host=str(server.sockets), user=paths.ROLE, dbname=paths.DATABASE))
+
+
+def test_at_its_connection_limit_the_database_is_why_muster_is_not_ready(tmp_path: Path) -> None:
+    """All connections are held, those for superusers too, as by other programs of the same server."""
+    home = tmp_path / "database"
+    home.mkdir()
+    server = Postgres(home, forgetful=True)
+    server.prepare()
+    with (server.data / "postgresql.conf").open("a") as file:
+        file.write("max_connections = 8\nmax_wal_senders = 0\n")
+    server.start()
+    held: list[psycopg.Connection[Any]] = []
+    try:
+        server.wait()
+        address = paths.database_url(home)
+        settings = {"DATABASE_URL": address, "MUSTER_HOME": str(tmp_path / "home"), "MUSTER_METRICS_TOKEN": "a-token"}
+        more = {"DJANGO_SETTINGS_MODULE": "fleet.config.settings", "MUSTER_NO_BOOTSTRAP": "1", "ALLOWED_HOSTS": "localhost"}
+
+        def ask() -> dict[str, list[str]]:
+            command = [sys.executable, "-c", _ASK]
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment(**settings, **more), capture_output=True, text=True, check=True, timeout=60
+            )
+            return {row[0]: row[1:] for row in (line.split(" ", 3) for line in done.stdout.splitlines())}
+
+        before = ask()
+        with pytest.raises(psycopg.OperationalError, match="too many clients"):
+            _hold_all(server, held)
+        limited = ask()
+    finally:
+        for connection in held:
+            connection.close()
+        server.stop()
+    assert "too many clients" not in before["/readyz"][2], "the fault is the limit, nothing else"
+    status, _, body = limited["/readyz"]
+    assert (status, "sorry, too many clients already" in body) == ("503", True)
+    assert limited["/healthz"][0] == "200"
+    for path in ("/nodes/", "/api/v1/nodes/"):
+        assert limited[path][:2] == ["503", "10"], limited[path]
+        assert "database" in limited[path][2], "it says what cannot be used"
