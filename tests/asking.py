@@ -12,7 +12,7 @@ from django.utils import timezone
 from fleet.domain.classes.workload import ClassSpec
 from fleet.models import AccessRequest, ClassVersion, Cluster, CollectionRun, Node, Role, Team, User
 from fleet.services import access_request_checks, access_requests, classes, pools
-from fleet.services.collection import absorb
+from tests.absorbing import absorb
 from tests.factories import a_team, a_user
 from tests.services.snapshots import a_node, a_pod, a_snapshot
 from tests.services.test_pools import a_spec

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from fleet.api.protocol.fields import Body
 from fleet.domain.placement.manifest_files import LARGEST
+from fleet.domain.refusals import FieldError
 from fleet.models import Role
 from fleet.selectors.placement import explain as select
 
@@ -116,6 +117,6 @@ class Explain(APIView):
                 answer = select.explain_pod(given["pod"], now)
             else:
                 answer = select.explain_class(given["workload_class"], given["replicas"], now, given.get("cluster", ""))
-        except select.ExplainError as error:
+        except FieldError as error:
             raise ValidationError({error.field: [str(error)]}) from error
         return Response(select.as_json(answer))

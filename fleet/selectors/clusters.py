@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Count, F, OuterRef, Prefetch, QuerySet, Subquery, Value
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from fleet.domain.devices.slots import Slots
 from fleet.domain.evaluation.fleet_figures import FleetFigures, sum_nodes
@@ -79,6 +80,18 @@ def freshness(cluster: Cluster, now: datetime) -> Freshness:
     else:
         level = "live"
     return Freshness(level, cluster.read_at, cluster.read_at + settings.STALE_AFTER)
+
+
+_SAME_RUN_S = 5.0
+
+
+def older_section(cluster: Cluster, section: str) -> datetime | None:
+    """Returns when a section was last complete, if that is older than the cluster's list of nodes; else None."""
+    text = (cluster.section_read_at or {}).get(section)
+    at = parse_datetime(text) if text else None
+    if at is None or cluster.read_at is None:
+        return None
+    return at if (cluster.read_at - at).total_seconds() > _SAME_RUN_S or cluster.failing_since else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,3 @@ def run_steps(cluster: Cluster, run: CollectionRun, collect: Callable[[], Cluste
             same_cluster.note_context(cluster, collected, clusters.connections())
         # 6. Notify: periods that began or ended at these moments -> events in the outbox; services/notifications sends them.
         run_events.record_run(cluster, collected, recorded.moments, failing_before)
-
-
-def absorb(cluster: Cluster, collected: ClusterSnapshot, run: CollectionRun) -> None:
-    """Evaluates and records a snapshot that was collected before, without the objects that cannot be recorded."""
-    refused_objects.leave_out(cluster, run, lambda: collected, run_steps)

@@ -11,12 +11,12 @@ from django.conf import settings
 from django.template import Context
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide as render_icon
 
 from fleet.domain.readiness.wording import rung_title
+from fleet.selectors.clusters import older_section
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
@@ -133,17 +133,10 @@ def freshness(context: Context, fresh: Freshness) -> dict[str, object]:
     return {"at": fresh.read_at, "level": fresh.level, "now": _now(context), **limits}
 
 
-@register.simple_tag
-def older_than_page(cluster: Cluster, section: str) -> datetime | None:
-    """Returns when a section was last complete, if that is older than the cluster's list of nodes."""
-    text = (cluster.section_read_at or {}).get(section)
-    at = parse_datetime(text) if text else None
-    if at is None or cluster.read_at is None:
-        return None
-    return at if (cluster.read_at - at).total_seconds() > _SAME_PASS_S or cluster.failing_since else None
-
-
-_SAME_PASS_S = 5.0
+@register.inclusion_tag("components/_section_age.html", takes_context=True)
+def section_age(context: Context, cluster: Cluster, section: str) -> dict[str, object]:
+    """The age of a section of a cluster, where it is older than the cluster's list of nodes; else nothing."""
+    return {"at": older_section(cluster, section), "now": _now(context)}
 
 
 # --- shapes and icons ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fleet.domain.placement.explain import ReasonGroup
 from fleet.domain.placement.manifest_files import LARGEST
+from fleet.domain.refusals import FieldError
 from fleet.selectors import classes, clusters
 from fleet.selectors.placement import explain as select
 from fleet.web.shell.render import render_page
@@ -101,7 +102,7 @@ def _context(form: ExplainForm, mode: str, *, asked: bool) -> dict[str, object]:
         return {**context, "problem": f"{field}: {errors[0]}"}
     try:
         answer = _answer(form)
-    except select.ExplainError as error:
+    except FieldError as error:
         return {**context, "problem": str(error)}
     return {**context, "answer": answer, "pods": [_view(pod) for pod in answer.pods]}
 

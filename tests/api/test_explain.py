@@ -15,7 +15,7 @@ from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.scheduling import SchedulingObjects
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Node
-from fleet.services.collection import absorb
+from tests.absorbing import absorb
 from tests.domain.dra import recorded as dra_recordings
 from tests.domain.placement.scheduler import recordings
 from tests.services.snapshots import a_node, a_snapshot

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleet.models import Cluster, CollectionRun
-from fleet.services.collection import absorb
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 pytestmark = pytest.mark.django_db

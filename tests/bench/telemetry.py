@@ -47,7 +47,7 @@ def passes(kubeconfig: Path) -> dict[str, Any]:
     from fleet.collectors.sections import TELEMETRY_SECTIONS
     from fleet.collectors.telemetry import PORTS
     from fleet.models import Cluster, CollectionRun
-    from fleet.services import collection, collection_runs, last_known
+    from fleet.services import collection_runs, last_known
 
     Cluster.objects.filter(name="bench").delete()
     cluster = Cluster.objects.create(name="bench")
@@ -56,7 +56,7 @@ def passes(kubeconfig: Path) -> dict[str, Any]:
     def absorb(seen: Any, trigger: str) -> None:
         run = CollectionRun.objects.create(cluster=cluster, trigger=trigger, started_at=timezone.now())
         cluster.refresh_from_db()
-        collection.absorb(cluster, seen, run)
+        absorb(cluster, seen, run)
 
     absorb(collect(connection, now=timezone.now, deadline_s=300), "cli")
     figures: dict[str, Any] = {}

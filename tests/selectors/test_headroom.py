@@ -14,7 +14,7 @@ from fleet.domain.snapshot.scheduling import PodScheduling, RuntimeClass, Schedu
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Node, Pod
 from fleet.selectors.placement.placement import placement_nodes
-from fleet.services.collection import absorb
+from tests.absorbing import absorb
 from tests.domain.placement.scheduler import recordings
 from tests.services.snapshots import a_node, a_pod, a_snapshot
 

@@ -18,6 +18,7 @@ from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, RungPeriod, VerdictPeriod
 from fleet.services import collection
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 STALE = django_settings.STALE_AFTER
@@ -71,7 +72,7 @@ def see(east: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | N
         with monkeypatch.context() as patch:
             if die:
                 patch.setattr(collection.recording, "record_reading", _die)
-            collection.absorb(east, snapshot, pass_)
+            absorb(east, snapshot, pass_)
         return pass_.changes
 
     return run

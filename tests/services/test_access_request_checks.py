@@ -11,7 +11,7 @@ from fleet.domain.snapshot import ResourceSlices
 from fleet.models import AccessRequest, Cluster, CollectionRun, Node, Notice, Role
 from fleet.selectors.access_requests.numbers import numbers
 from fleet.services import access_request_checks, access_requests, classes, pools
-from fleet.services.collection import absorb
+from tests.absorbing import absorb
 from tests.builders import make_allocation, make_dra_device
 from tests.factories import a_team, a_user
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot

@@ -96,7 +96,7 @@ def test_pods_without_a_gpu_request_are_reported(east: Cluster, otto: User) -> N
     pools.save(otto, a_spec(), at(1))
     east.refresh_from_db()
     from fleet.models import CollectionRun
-    from fleet.services.collection import absorb
+    from tests.absorbing import absorb
     from tests.services.snapshots import a_snapshot
 
     seen = a_snapshot(a_node("n1"), pods=(a_pod("squatter", "n1", gpus=0, owner_kind="ReplicaSet"),), after_s=60)

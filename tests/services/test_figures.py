@@ -17,7 +17,7 @@ from fleet.selectors import figures as select
 from fleet.selectors.fleet import map as fleet_map
 from fleet.selectors.fleet import past as fleet_past
 from fleet.selectors.nodes import nodes
-from fleet.services import collection
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -76,7 +76,7 @@ def record(east: Cluster, step: dict[str, Any], after_min: float) -> datetime:
         pods = [a_pod(f"{node.name}-{i}", node.name) for node in seen for i in range(step["nodes"][node.name]["pods"])]
     snapshot = a_snapshot(*seen, pods=tuple(pods), after_s=60 * after_min, broken=step["broken"])
     east.refresh_from_db()
-    collection.absorb(east, snapshot, CollectionRun(cluster=east, started_at=snapshot.taken_at))
+    absorb(east, snapshot, CollectionRun(cluster=east, started_at=snapshot.taken_at))
     return snapshot.taken_at
 
 

@@ -11,7 +11,8 @@ from msgspec import structs
 from fleet.domain.snapshot import NodeInfo
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Node
-from fleet.services import collection, evaluation_history
+from fleet.services import evaluation_history
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +26,7 @@ def east() -> Cluster:
 def look(cluster: Cluster, *nodes: Any, after_s: float) -> None:
     cluster.refresh_from_db()
     seen = a_snapshot(*nodes, after_s=after_s)
-    collection.absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
+    absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
 
 
 def node(name: str = "n1") -> Node:

@@ -18,8 +18,8 @@ from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelS
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, FindingRow, Node, NodeRevision, RungPeriod, VerdictPeriod
 from fleet.selectors.muster.invariants import breaches
 from fleet.services import staleness
-from fleet.services.collection import absorb
 from fleet.services.collection_runs import TELEMETRY
+from tests.absorbing import absorb
 from tests.builders import make_node, make_pod
 from tests.domain.readiness import world
 

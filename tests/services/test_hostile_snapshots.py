@@ -20,7 +20,8 @@ from fleet.domain.snapshot import ClusterSnapshot, Condition, NodeSnapshot, Obje
 from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, Telemetry
 from fleet.models import Cluster, CollectionRun, DeviceTelemetry, FindingRow, Node, Pod, RunOutcome
-from fleet.services import collection, recording
+from fleet.services import recording
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +133,7 @@ def record(snapshot: ClusterSnapshot) -> CollectionRun:
     cluster = Cluster.objects.get_or_create(name="east")[0]
     cluster.refresh_from_db()
     run = CollectionRun(cluster=cluster, started_at=snapshot.taken_at)
-    collection.absorb(cluster, snapshot, run)
+    absorb(cluster, snapshot, run)
     return run
 
 

@@ -12,7 +12,7 @@ from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import AuditEntry, Cluster, CollectionRun, PoolMembership, Role, User
 from fleet.services import pools
-from fleet.services.collection import absorb
+from tests.absorbing import absorb
 from tests.factories import a_user
 from tests.services.snapshots import T0, a_node, a_snapshot
 

@@ -15,7 +15,7 @@ from msgspec import structs
 from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, Taint
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
-from fleet.services import collection
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +30,7 @@ def remember(cluster: Cluster, seen: ClusterSnapshot) -> int | None:
     """One pass from the snapshot on, as services.collection does it."""
     cluster.refresh_from_db()
     run = CollectionRun(cluster=cluster, started_at=seen.taken_at)
-    collection.absorb(cluster, seen, run)
+    absorb(cluster, seen, run)
     return run.changes
 
 

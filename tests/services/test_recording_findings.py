@@ -20,9 +20,9 @@ from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Statu
 from fleet.domain.snapshot import Condition, ContainerSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, FindingRow, Node
-from fleet.services import collection
 from fleet.services.recording import findings as recording
 from tests import factories
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -269,7 +269,7 @@ def test_whatever_rules_say_periods_never_overlap_and_are_open_iff_last_seen(eas
 def remember(cluster: Cluster, *nodes: Any, after_s: float = 0, **given: Any) -> None:
     cluster.refresh_from_db()
     seen = a_snapshot(*nodes, after_s=after_s, **given)
-    collection.absorb(cluster, seen, factories.a_run(cluster, started_at=seen.taken_at))
+    absorb(cluster, seen, factories.a_run(cluster, started_at=seen.taken_at))
 
 
 def test_a_pass_opens_and_resolves_in_its_own_transaction(east: Cluster) -> None:

@@ -21,6 +21,7 @@ from fleet.services.clusters import register_clusters
 from fleet.services.recording import frames
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import Simulation, serve
+from tests import absorbing
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 CARDS = tuple(f"GPU-{number}" for number in range(8))
@@ -81,7 +82,7 @@ def look(
 def absorb(cluster: Cluster, seen: ClusterSnapshot) -> CollectionRun:
     run = CollectionRun.objects.create(cluster=cluster, trigger="cli", started_at=seen.taken_at)
     cluster.refresh_from_db()
-    collection.absorb(cluster, seen, run)
+    absorbing.absorb(cluster, seen, run)
     cluster.refresh_from_db()
     return run
 

@@ -17,8 +17,9 @@ from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, PodRef
 from fleet.models import AuditEntry, Cluster, CollectionRun, DeviceTelemetry, Node, XidBurstRow, XidOverride
 from fleet.selectors.xids import xids as select
 from fleet.selectors.xids.bursts import bursts_by_code
-from fleet.services import collection, evaluation_history, last_known, xids
+from fleet.services import evaluation_history, last_known, xids
 from tests import factories
+from tests.absorbing import absorb
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -60,7 +61,7 @@ def look(cluster: Cluster, *samples: DeviceSample, after_s: float, pods: Any = (
 
 def remember(cluster: Cluster, seen: ClusterSnapshot) -> None:
     cluster.refresh_from_db()
-    collection.absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
+    absorb(cluster, seen, CollectionRun(cluster=cluster, started_at=seen.taken_at))
 
 
 def rows() -> list[tuple[str, int, int]]:

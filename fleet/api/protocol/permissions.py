@@ -42,4 +42,7 @@ class ByRole(BasePermission):
 
 
 class PerUser(UserRateThrottle):
-    """Counts per user and process; the rate is a setting (MUSTER_API_RATE)."""
+    """Counts requests per user over all web processes, with a broker that is not Redis or Valkey per process.
+
+    The rate is a setting (MUSTER_API_RATE); CACHES in the settings says where the counts are.
+    """

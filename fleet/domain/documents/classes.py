@@ -7,7 +7,7 @@ from typing import Any
 from fleet.domain.classes.workload import ISOLATIONS, MOST_GPUS, MOST_NODES, TOPOLOGIES, ClassSpec, problems
 from fleet.domain.documents.reader import Fields
 
-_NAMES = {
+FIELD_NAMES = {
     "title": "title",
     "purpose": "purpose",
     "isolation": "isolation",
@@ -63,7 +63,7 @@ def read_class(slug: str, spec: Fields) -> ClassSpec:
     )
     spec.done()
     for field, text in problems(class_spec):
-        spec.wrong(_NAMES[field], text)
+        spec.wrong(FIELD_NAMES[field], text)
     return class_spec
 
 
@@ -71,7 +71,7 @@ def write_class(class_spec: ClassSpec) -> dict[str, Any]:
     """Returns the spec of the document: what is as by default is left out, fields in a fixed order."""
     default = ClassSpec(slug=class_spec.slug)
     fields: dict[str, Any] = {}
-    for field, name in _NAMES.items():
+    for field, name in FIELD_NAMES.items():
         value = getattr(class_spec, field)
         if value != getattr(default, field):
             fields[name] = list(value) if isinstance(value, tuple) else value

@@ -14,7 +14,7 @@ from fleet.domain.devices.sources.plugin_config import Wanted, choose
 from fleet.domain.health.readiness_gates import unmet
 from fleet.domain.label_selectors import matches
 from fleet.domain.pod_resources import gpu_requests, holds
-from fleet.domain.refusals import FieldError
+from fleet.domain.refusals import FieldError, Refused
 from fleet.domain.snapshot import ClusterSnapshot, DevicePluginConfigs, NodeSnapshot, PodSnapshot, Taint
 from fleet.domain.whatif.change_kinds import (
     AddNodes,
@@ -28,7 +28,7 @@ from fleet.domain.whatif.change_kinds import (
     TaintChange,
     profiles_on,
 )
-from fleet.domain.whatif.stack import NotForecastError, advertise
+from fleet.domain.whatif.stack import advertise
 
 STOPPED, MAY_BE_EVICTED, RESTARTED, NOT_BACK = "stopped", "may_be_evicted", "restarted", "not_back"
 _WHY = {
@@ -189,7 +189,7 @@ class _Application:
                 continue
             try:
                 self.nodes[name] = self._advertised(node, wanted)
-            except NotForecastError as error:
+            except Refused as error:
                 self.not_forecast[name] = str(error)
                 self.nodes[name] = self.before[name]
                 self.at_risk = [row for row in self.at_risk if row.node != name]
@@ -197,7 +197,7 @@ class _Application:
     def _advertised(self, node: NodeSnapshot, wanted: Wanted) -> NodeSnapshot:
         if not wanted.known or wanted.problem:
             words = {"missing_key": "names a key that the ConfigMap has not", "ambiguous": "is in several ConfigMaps"}
-            raise NotForecastError(f"Its device-plugin configuration {words.get(wanted.problem, 'is unknown')}.")
+            raise Refused(f"Its device-plugin configuration {words.get(wanted.problem, 'is unknown')}.")
         strategy = next((policy.mig_strategy for policy in self.snapshot.operator.policies if policy.mig_strategy), "")
         made = advertise(node, self.devices[node.name], self.profiles.get(node.name), wanted.config, strategy)
         offered = {name for name, amount in made.allocatable.items() if amount != "0"}

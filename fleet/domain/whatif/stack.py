@@ -12,16 +12,13 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.devices.inspection import NodeDevices
 from fleet.domain.devices.sources.gfd import split_product
+from fleet.domain.refusals import Refused
 from fleet.domain.snapshot import DevicePluginConfig, NodeSnapshot
 
 SINGLE, MIXED = "single", "mixed"
 _COUNTED = ("gpu", "shared", "mig", "mig-shared")
 _OWN_LABELS = (labels.GPU_REPLICAS, labels.GPU_SHARING_STRATEGY, labels.GPU_PRODUCT, labels.GPU_COUNT, labels.GPU_MEMORY)
 _OWN_PREFIXES = ("nvidia.com/gpu.slices.", "nvidia.com/gpu.engines.", "nvidia.com/gpu.multiprocessors")
-
-
-class NotForecastError(ValueError):
-    """What the stack would advertise on this node is not known; the text says why."""
 
 
 def advertise(
@@ -34,7 +31,7 @@ def advertise(
     """Returns the node as it is after the stack has applied MIG profiles per GPU and a device-plugin configuration.
 
     `profiles` None leaves the GPUs cut as they are, {} makes them whole. `strategy` is the cluster's, where no label of the node
-    states one. Raises NotForecastError.
+    states one. Raises Refused, with the reason, where that is not known.
     """
     gpus = _countable(node, devices)
     strategy = (config.mig_strategy if config else "") or node.labels.get(labels.MIG_STRATEGY, "") or strategy or SINGLE
@@ -69,7 +66,7 @@ def _registered(devices: NodeDevices) -> _Registered:
         if slots.kind not in _COUNTED or slots.capacity == 0:
             continue
         if slots.capacity is None or slots.allocatable is None or not slots.replicas or slots.capacity % slots.replicas:
-            raise NotForecastError(f"How many devices are behind {slots.name} is unknown.")
+            raise Refused(f"How many devices are behind {slots.name} is unknown.")
         base = labels.base_resource(slots.name)
         before = registered.get(base, (0, 0))
         registered[base] = before[0] + slots.capacity // slots.replicas, before[1] + slots.allocatable // slots.replicas
@@ -84,31 +81,31 @@ def _lost(devices: NodeDevices) -> int:
 def _cut(profiles: Mapping[str, int], gpus: int, strategy: str, lost: int) -> _Registered:
     """Returns what the plugin registers once every GPU is cut into these profiles."""
     if lost:
-        raise NotForecastError(f"{lost} devices are not allocatable now: what they become is unknown.")
+        raise Refused(f"{lost} devices are not allocatable now: what they become is unknown.")
     if not profiles:
         return {labels.NVIDIA_GPU: (gpus, gpus)}
     if strategy not in (SINGLE, MIXED):
-        raise NotForecastError(f"With the MIG strategy {strategy} the plugin does not hand out MIG instances.")
+        raise Refused(f"With the MIG strategy {strategy} the plugin does not hand out MIG instances.")
     if strategy == MIXED:
         names = {labels.NVIDIA_MIG_PREFIX + name.replace("+", "."): number * gpus for name, number in profiles.items()}
         return {name: (number, number) for name, number in names.items()}
     if len(profiles) > 1:
-        raise NotForecastError("The MIG strategy is single: several profiles on one node are an invalid layout.")
+        raise Refused("The MIG strategy is single: several profiles on one node are an invalid layout.")
     number = sum(profiles.values()) * gpus
     return {labels.NVIDIA_GPU: (number, number)}
 
 
 def _countable(node: NodeSnapshot, devices: NodeDevices) -> int:
     if devices.vendor != "nvidia" or labels.GPU_PRODUCT not in node.labels:
-        raise NotForecastError("Only nodes with labels of GPU feature discovery can be forecast.")
+        raise Refused("Only nodes with labels of GPU feature discovery can be forecast.")
     if any(slots.kind.startswith("dra-") for slots in devices.resources):
-        raise NotForecastError("Its GPUs are handed out through DRA: no device plugin applies a configuration.")
+        raise Refused("Its GPUs are handed out through DRA: no device plugin applies a configuration.")
     if labels.GKE_SHARING_STRATEGY in node.labels or labels.GKE_PARTITION_SIZE in node.labels:
-        raise NotForecastError("GKE manages sharing and partitioning of its nodes.")
+        raise Refused("GKE manages sharing and partitioning of its nodes.")
     if len(devices.products) > 1:
-        raise NotForecastError("It has GPUs of several products, and the labels describe one.")
+        raise Refused("It has GPUs of several products, and the labels describe one.")
     if devices.physical is None or devices.physical_is_lower_bound:
-        raise NotForecastError("The number of its physical GPUs is unknown.")
+        raise Refused("The number of its physical GPUs is unknown.")
     return devices.physical
 
 
@@ -117,7 +114,7 @@ def _instances(devices: NodeDevices, profiles: Mapping[str, int] | None, gpus: i
     if profiles is not None:
         return {name: number * gpus for name, number in profiles.items()}
     if devices.partitioning is None or devices.mig_instances is None:
-        raise NotForecastError("How its GPUs are partitioned is unknown.")
+        raise Refused("How its GPUs are partitioned is unknown.")
     return dict(devices.mig_instances)
 
 

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from fleet.domain.placement.manifest_files import LARGEST
+from fleet.domain.refusals import FieldError
 from fleet.management.commands._database import running_database
 from fleet.selectors.placement import explain as select
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         with running_database():
             try:
                 answer = self._answer(options)
-            except select.ExplainError as error:
+            except FieldError as error:
                 raise CommandError(str(error)) from error
             self._print(answer)
         fits = answer.main.explanation.fits

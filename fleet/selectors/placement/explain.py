@@ -34,14 +34,6 @@ MOST_NAMES = 1_000
 MOST_REPLICAS = 10_000
 
 
-class ExplainError(ValueError):
-    """The question cannot be answered; `field` names the part of it at fault."""
-
-    def __init__(self, field: str, text: str) -> None:
-        super().__init__(text)
-        self.field = field
-
-
 @dataclass(frozen=True, slots=True)
 class SchedulerAnswer:
     message: str
@@ -79,21 +71,21 @@ _states: ProcessCache[ClusterState] = ProcessCache()
 
 
 def explain_manifest(manifest: str, now: datetime, cluster: str = "") -> Answer:
-    """Every pod template of a manifest. Raises ExplainError."""
+    """Every pod template of a manifest. Raises FieldError."""
     try:
         templates = pod_templates(read_documents(manifest))
     except FieldError as error:
-        raise ExplainError("manifest", str(error)) from error
+        raise FieldError("manifest", str(error)) from error
     return explain_templates(templates, now, cluster)
 
 
 def explain_class(slug: str, replicas: int, now: datetime, cluster: str = "", gpus: str | None = None) -> Answer:
-    """The pods of a workload class, as its manifest writes them. Raises ExplainError."""
+    """The pods of a workload class, as its manifest writes them. Raises FieldError."""
     row = classes.get_row(slug, now)
     if row is None:
-        raise ExplainError("workload_class", f"Workload class “{slug[:80]}” not found.")
+        raise FieldError("workload_class", f"Workload class “{slug[:80]}” not found.")
     if not 1 <= replicas <= MOST_REPLICAS:
-        raise ExplainError("replicas", f"Enter a whole number from 1 to {MOST_REPLICAS:,}.")
+        raise FieldError("replicas", f"Enter a whole number from 1 to {MOST_REPLICAS:,}.")
     try:
         class_spec = classes.sized_spec(row.class_spec, gpus)
         kinds = {kind.id for kind in classes.kinds(class_spec, now)}
@@ -102,14 +94,14 @@ def explain_class(slug: str, replicas: int, now: datetime, cluster: str = "", gp
         documents = classes.manifest_of(class_spec, kind, parameters, now)
         return explain_templates(pod_templates(documents), now, cluster)
     except ValueError as error:
-        raise ExplainError("workload_class", str(error)) from error
+        raise FieldError("workload_class", str(error)) from error
 
 
 def explain_pod(name: str, now: datetime) -> Answer:
-    """A pending pod by cluster/namespace/name, with the scheduler's last message. Raises ExplainError."""
+    """A pending pod by cluster/namespace/name, with the scheduler's last message. Raises FieldError."""
     parts = name.rsplit("/", 2)
     if len(parts) != 3 or not all(parts):
-        raise ExplainError("pod", "Write cluster/namespace/name.")
+        raise FieldError("pod", "Write cluster/namespace/name.")
     row = (
         Pod.objects.filter(cluster__name=parts[0], namespace=parts[1], name=parts[2], removed_at__isnull=True)
         .filter(cluster__removed_at__isnull=True)
@@ -117,13 +109,13 @@ def explain_pod(name: str, now: datetime) -> Answer:
         .first()
     )
     if row is None:
-        raise ExplainError("pod", f"Pod {name[:400]} not found among the collected pods.")
+        raise FieldError("pod", f"Pod {name[:400]} not found among the collected pods.")
     pod = msgspec.convert(row.snapshot, PodSnapshot, strict=False)
     if pod.node_name:
-        raise ExplainError("pod", f"The pod is bound to node {pod.node_name}. Only pods that wait for a node are explained.")
+        raise FieldError("pod", f"The pod is bound to node {pod.node_name}. Only pods that wait for a node are explained.")
     views = cluster_views(now, parts[0])
     if not views:
-        raise ExplainError("pod", f"Cluster {parts[0][:200]} has no GPU nodes that were collected.")
+        raise FieldError("pod", f"Cluster {parts[0][:200]} has no GPU nodes that were collected.")
     explanation = domain.explain(pod, 1, views)
     agrees = domain.compare_with_scheduler(pod.message, evaluate(pod, views[0].state), whole=views[0].state.whole)
     spec = {"containers": [{"name": container.name, "image": container.image} for container in pod.containers]}
@@ -142,7 +134,7 @@ def explain_pod(name: str, now: datetime) -> Answer:
 def explain_templates(templates: Sequence[PodTemplate], now: datetime, cluster: str = "") -> Answer:
     views = cluster_views(now, cluster)
     if cluster and not views and not clusters().filter(name=cluster).exists():
-        raise ExplainError("cluster", f"Cluster “{cluster[:200]}” not found.")
+        raise FieldError("cluster", f"Cluster “{cluster[:200]}” not found.")
     return Answer(tuple(_explain_template(template, views) for template in templates), _as_of(views))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django import forms
 
 from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES, ClassSpec
+from fleet.domain.documents.classes import FIELD_NAMES
 from fleet.domain.documents.documents import CLASS
 from fleet.web.forms.documents import DeclaredForm, Lines, Text
 
@@ -13,30 +14,7 @@ ISOLATION_WORDS = {"full": "Full GPU", "mig": "MIG instance", "time-sliced": "Ti
 
 class ClassForm(DeclaredForm):
     KIND = CLASS
-    PATHS = {
-        "title": "title",
-        "purpose": "purpose",
-        "isolation": "isolation",
-        "gpus": "gpus",
-        "sizes": "sizes",
-        "min_memory_mib": "minMemoryMiB",
-        "profile": "profile",
-        "products": "products",
-        "cpu_per_slot": "cpuPerSlot",
-        "memory_per_slot": "memoryPerSlot",
-        "storage_per_slot": "ephemeralStoragePerSlot",
-        "hugepages_2mi_per_slot": "hugepages2MiPerSlot",
-        "hugepages_1gi_per_slot": "hugepages1GiPerSlot",
-        "topology": "topology",
-        "nodes": "nodes",
-        "min_driver": "minDriver",
-        "min_cuda": "minCuda",
-        "priority_class": "priorityClass",
-        "runtime_class": "runtimeClass",
-        "max_replicas": "maxReplicas",
-        "max_hours": "maxHours",
-        "pools": "pools",
-    }
+    PATHS = FIELD_NAMES
 
     title, purpose = Text(), Text()
     isolation = forms.ChoiceField(

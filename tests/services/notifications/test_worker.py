@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Delivery, Notice
-from fleet.services import collection, outbox
+from fleet.services import outbox
 from fleet.services.notifications import send
 from fleet.services.retention import drop_old
+from tests.absorbing import absorb
 from tests.factories import NOON, a_cluster, a_delivery, a_notice, a_rule, a_target
 from tests.services.notifications.receivers import HttpReceiver
 from tests.services.snapshots import a_node, a_snapshot
@@ -28,7 +29,7 @@ def passed(cluster: Cluster, seconds: float, broken: dict[str, Outcome] | None =
     nodes = () if broken else (a_node("n1"),)
     cluster.refresh_from_db()
     run = CollectionRun.objects.create(cluster=cluster, trigger="schedule", started_at=timezone.now())
-    collection.absorb(cluster, a_snapshot(*nodes, after_s=seconds, broken=broken), run)
+    absorb(cluster, a_snapshot(*nodes, after_s=seconds, broken=broken), run)
 
 
 @pytest.mark.django_db

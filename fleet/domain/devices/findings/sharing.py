@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import msgspec
 
 from fleet.domain import labels
 from fleet.domain.devices.claims import NodeClaims
@@ -11,83 +13,134 @@ from fleet.domain.devices.resources import NodeResources
 from fleet.domain.devices.sharing import EffectiveSharing, SharingVerdict, label_strategy
 from fleet.domain.findings import Evidence, Finding, Severity
 
+_CONFIG_PROBLEMS = {
+    "missing_key": "The node requests the device-plugin configuration “{key}”, which does not exist: "
+    "the plugin keeps its previous one.",
+    "ambiguous": "Several ConfigMaps have a device-plugin configuration “{key}” that differ.",
+    "unreadable": "The device-plugin configuration “{key}” cannot be read.",
+}
+
 
 def about_sharing(
     claims: NodeClaims, effective_by_name: dict[str, EffectiveSharing], resources_of_node: NodeResources
 ) -> Iterator[Finding]:
-    """Yields findings where labels, configuration and capacity disagree on replicas."""
+    """Yields findings where labels, configuration and capacity disagree on replicas: one for each resource at most."""
     wanted = claims.wanted
     if wanted.problem:
         yield Finding(
             rule="plugin_config_" + wanted.problem,
             severity=Severity.WARNING,
-            text={
-                "missing_key": f"The node requests the device-plugin configuration “{wanted.key}”, which does not exist: "
-                "the plugin keeps its previous one.",
-                "ambiguous": f"Several ConfigMaps have a device-plugin configuration “{wanted.key}” that differ.",
-                "unreadable": f"The device-plugin configuration “{wanted.key}” cannot be read.",
-            }[wanted.problem],
+            text=_CONFIG_PROBLEMS[wanted.problem].format(key=wanted.key),
             evidence=(Evidence("label", labels.DEVICE_PLUGIN_CONFIG, wanted.key),),
         )
+    for shared in _shared_resources(claims, effective_by_name, resources_of_node):
+        disagreement = next(filter(None, (check(shared) for check in _DISAGREEMENTS)), None)
+        if disagreement is not None:
+            rule, text = disagreement
+            evidence = tuple(_sources(claims, shared.names, shared.effective))
+            yield Finding(rule=rule, severity=Severity.WARNING, text=f"{text} ({', '.join(shared.names)}).", evidence=evidence)
+
+
+class _Shared(msgspec.Struct, frozen=True):
+    """A resource, or several that are handed out together, and how it is shared."""
+
+    claims: NodeClaims
+    names: tuple[str, ...]
+    """The first of them stands for all."""
+    capacity: int
+    """Slots advertised."""
+    effective: EffectiveSharing
+
+    @property
+    def devices(self) -> str:
+        return plural(self.effective.devices or 0, "device")
+
+    @property
+    def slots(self) -> str:
+        return plural(self.capacity, "slot")
+
+    @property
+    def declared(self) -> str:
+        return times(self.effective.label or self.effective.config)
+
+
+def _shared_resources(
+    claims: NodeClaims, effective_by_name: dict[str, EffectiveSharing], resources_of_node: NodeResources
+) -> Iterator[_Shared]:
+    """Yields resources that advertise slots, each group of those handed out together once."""
     for first, effective in effective_by_name.items():
         capacity = claims.resources[first].capacity
         if first in resources_of_node.duplicates or capacity is None or (capacity == 0 and claims.capacity):
             continue
-        if effective.together and first != effective.together[0]:
-            continue
-        names = effective.together or (first,)
-        name = ", ".join(names)
-        capacity = sum(claims.capacity[item] for item in names) if effective.together else capacity
-        evidence = tuple(_sources(claims, names, effective))
-        if effective.label is not None and effective.config is not None and effective.label != effective.config:
-            yield Finding(
-                rule="replicas_disagree",
-                severity=Severity.WARNING,
-                text=f"{_who(claims)} {times(effective.config)}, the labels say {times(effective.label)}; "
-                f"{_effective_words(effective, capacity)} ({name}).",
-                evidence=evidence,
-            )
-        elif (means := _two_means(claims, first, effective)) is not None:
-            yield Finding(
-                rule="replicas_disagree",
-                severity=Severity.WARNING,
-                text=f"{_who(claims)} {means[0]}, the labels say {means[1]}: how slots are kept apart is unknown ({name}).",
-                evidence=evidence,
-            )
-        elif effective.verdict == SharingVerdict.CONTRADICTED:
-            yield Finding(
-                rule="capacity_disagrees_with_labels",
-                severity=Severity.WARNING,
-                text=f"{times(effective.label or effective.config).capitalize()} is declared, but {plural(capacity, 'slot')} "
-                f"on {plural(effective.devices or 0, 'device')} are {effective.replicas} each ({name}).",
-                evidence=evidence,
-            )
-        elif effective.verdict == SharingVerdict.UNCLEAR or (
-            effective.verdict == SharingVerdict.MISSING and len(names) > 1 and labels.NVIDIA_GPU not in names
-        ):
-            yield Finding(
-                rule="replicas_unclear",
-                severity=Severity.WARNING,
-                text=f"{plural(capacity, 'slot')} do not follow from {plural(effective.devices or 0, 'device')} and "
-                f"{times(effective.label or effective.config)}: sharing has changed, or devices are missing ({name}).",
-                evidence=evidence,
-            )
-        elif effective.verdict == SharingVerdict.EXCESS and claims.gfd.mig:
-            yield Finding(
-                rule="labels_disagree_with_resources",
-                severity=Severity.WARNING,
-                text=f"{plural(capacity, 'slot')} of whole GPUs are advertised, but the MIG instances leave at most "
-                f"{effective.devices} of {claims.gfd.count} labelled GPUs whole ({name}).",
-                evidence=evidence,
-            )
-        elif effective.verdict == SharingVerdict.EXCESS:
-            yield Finding(
-                rule="unexplained_slots",
-                severity=Severity.WARNING,
-                text=f"{plural(capacity, 'slot')} are advertised, but the labelled product explains only "
-                f"{_explained(effective)}: a second product, or sharing that the labels do not declare ({name}).",
-                evidence=evidence,
-            )
+        if not effective.together:
+            yield _Shared(claims, (first,), capacity, effective)
+        elif first == effective.together[0]:
+            yield _Shared(claims, effective.together, sum(claims.capacity[name] for name in effective.together), effective)
+
+
+_Disagreement = tuple[str, str]
+"""A rule and its sentence, without the resource's name and the full stop."""
+
+
+def _replicas_differ(shared: _Shared) -> _Disagreement | None:
+    label, config = shared.effective.label, shared.effective.config
+    if label is None or config is None or label == config:
+        return None
+    declared = f"{_who(shared.claims)} {times(config)}, the labels say {times(label)}"
+    return "replicas_disagree", f"{declared}; {_effective_words(shared.effective, shared.capacity)}"
+
+
+def _means_differ(shared: _Shared) -> _Disagreement | None:
+    means = _two_means(shared.claims, shared.names[0], shared.effective)
+    if means is None:
+        return None
+    text = f"{_who(shared.claims)} {means[0]}, the labels say {means[1]}: how slots are kept apart is unknown"
+    return "replicas_disagree", text
+
+
+def _capacity_contradicts(shared: _Shared) -> _Disagreement | None:
+    if shared.effective.verdict != SharingVerdict.CONTRADICTED:
+        return None
+    slots = f"{shared.slots} on {shared.devices} are {shared.effective.replicas} each"
+    return "capacity_disagrees_with_labels", f"{shared.declared.capitalize()} is declared, but {slots}"
+
+
+def _capacity_does_not_follow(shared: _Shared) -> _Disagreement | None:
+    verdict = shared.effective.verdict
+    several_are_short = verdict == SharingVerdict.MISSING and len(shared.names) > 1 and labels.NVIDIA_GPU not in shared.names
+    if verdict != SharingVerdict.UNCLEAR and not several_are_short:
+        return None
+    text = (
+        f"{shared.slots} do not follow from {shared.devices} and {shared.declared}: sharing has changed, or devices are missing"
+    )
+    return "replicas_unclear", text
+
+
+def _more_slots_than_whole_gpus(shared: _Shared) -> _Disagreement | None:
+    gfd = shared.claims.gfd
+    if shared.effective.verdict != SharingVerdict.EXCESS or not gfd.mig:
+        return None
+    left = f"the MIG instances leave at most {shared.effective.devices} of {gfd.count} labelled GPUs whole"
+    return "labels_disagree_with_resources", f"{shared.slots} of whole GPUs are advertised, but {left}"
+
+
+def _more_slots_than_explained(shared: _Shared) -> _Disagreement | None:
+    if shared.effective.verdict != SharingVerdict.EXCESS:
+        return None
+    explained = f"the labelled product explains only {_explained(shared.effective)}"
+    reason = "a second product, or sharing that the labels do not declare"
+    return "unexplained_slots", f"{shared.slots} are advertised, but {explained}: {reason}"
+
+
+_DISAGREEMENTS: tuple[Callable[[_Shared], _Disagreement | None], ...] = (
+    _replicas_differ,
+    _means_differ,
+    _capacity_contradicts,
+    _capacity_does_not_follow,
+    _more_slots_than_whole_gpus,
+    _more_slots_than_explained,
+)
+"""In this order; the first that applies is the finding."""
 
 
 def _two_means(claims: NodeClaims, resource: str, effective: EffectiveSharing) -> tuple[str, str] | None:
