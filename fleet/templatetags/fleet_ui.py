@@ -20,7 +20,7 @@ from fleet.templatetags import bar_ui, words
 if TYPE_CHECKING:
     from django.http import QueryDict
 
-    from fleet.domain.evaluation.fleet_figures import FleetFigures, MissingGpus
+    from fleet.domain.evaluation.fleet_figures import FleetFigures, MissingGpus, ModeFigures
     from fleet.models import FindingRow
     from fleet.selectors.facets import Facet
     from fleet.selectors.history.rows import Change
@@ -36,6 +36,7 @@ FACET_LABELS = {
     "state": "State",
     "product": "Product",
     "mode": "Sharing mode",
+    "workload_class": "Class",
     "zone": "Zone",
     "driver": "Driver",
     "sso": "Single sign-on",
@@ -257,3 +258,17 @@ def section_word(section: str) -> str:
     return {"labels": "label", "taints": "taint", "conditions": "condition", "devices": "device", "stack": "GPU stack"}.get(
         section, section
     )
+
+
+@register.inclusion_tag("components/_bar_stack.html")
+def mode_bar(row: ModeFigures) -> dict[str, object]:
+    """The slots of one sharing mode, stacked: requested, free on usable nodes, free on other nodes, not allocatable."""
+    slots = row.slots
+    lost = max(0, (slots.capacity or 0) - (slots.allocatable or 0)) if slots.allocatable is not None else 0
+    segments = [
+        bar_ui.Segment(slots.requested or 0, "Requested", "is-requested"),
+        bar_ui.Segment(row.free_usable or 0, "Free", "is-free"),
+        bar_ui.Segment(row.free_unusable or 0, "Free, node not usable", "is-unusable"),
+        bar_ui.Segment(lost, "Not allocatable", "v-not_ready"),
+    ]
+    return bar_ui.bar_stack(segments, "Slots")

@@ -12,15 +12,13 @@ from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
+from fleet.selectors.fleet.map import LARGE
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
     from fleet.selectors.fleet.map import Group, Tile
 
 register = template.Library()
-
-
-MOST_LARGE_TILES = 1500
 
 
 @register.simple_tag
@@ -65,7 +63,7 @@ def _glyph(shape: str) -> str:
 @register.simple_tag
 def is_large(groups: Iterable[Group]) -> bool:
     """Whether a map has so many tiles that they shrink."""
-    return sum(len(group.tiles) for group in groups) > MOST_LARGE_TILES
+    return sum(len(group.tiles) for group in groups) > LARGE
 
 
 @register.simple_tag

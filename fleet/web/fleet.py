@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from fleet.selectors import clusters
 from fleet.selectors import figures as select
-from fleet.selectors.findings import worst as worst_findings
 from fleet.selectors.fleet import last_hour
 from fleet.selectors.fleet import map as fleet_map
 from fleet.selectors.fleet import past as fleet_past
+from fleet.selectors.incidents import rows as incident_rows
+from fleet.selectors.incidents import totals
 from fleet.selectors.muster import demo
 from fleet.selectors.nodes import ladder, nodes
 from fleet.selectors.pools import pools
@@ -28,8 +29,9 @@ def fleet(request: HttpRequest) -> HttpResponse:
     """Shows the fleet.
 
     Context: summary (evaluation.figures.FleetFigures), funnel (selectors.nodes.ladder.Funnel), clusters (list of
-    ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, findings (list of FindingRow), findings_total,
-    findings_silenced, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past).
+    ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, incidents (list of
+    IncidentRow, the worst), incidents_total, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at,
+    past (fleet_past.Past).
     """
     now = timezone.now()
     groupings = (("pool", "Pool"), *GROUPS) if pools.any_pool() else GROUPS
@@ -51,7 +53,9 @@ def fleet(request: HttpRequest) -> HttpResponse:
         hour_from = now - timedelta(hours=1)
         groups = fleet_map.groups(present, by, now)
         figures = select.summary(present).figures
-        worst = worst_findings.worst(now, cluster=scope)
+        count = totals.open_count(now, cluster=scope)
+        if not scope:
+            setattr(request, "open_incidents", count)  # noqa: B010 the navigation shows the same number
         events, more = last_hour.events(present, hour_from, now, cluster=scope)
         return {
             "summary": figures,
@@ -61,10 +65,8 @@ def fleet(request: HttpRequest) -> HttpResponse:
             "group_by": by,
             "group_choices": groupings,
             "scope": scope,
-            "findings": worst.rows,
-            "findings_total": worst.total,
-            "findings_silenced": worst.silenced,
-            "findings_url": _page("findings"),
+            "incidents": incident_rows.worst(now, cluster=scope) if count else [],
+            "incidents_total": count,
             "events": events,
             "events_more": more,
             "history_url": _page("history"),

@@ -33,7 +33,7 @@ from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page
 
 PER_PAGE = 50
-FACETS = ("severity", "cluster", "pool", "rule", "rung")
+FACETS = ("severity", "cluster", "pool", "workload_class", "rule", "rung")
 SHOWS = ("open", "notes", "resolved", "silenced")
 """What the list shows: open ones of warning and above; open ones of info; those that ended in the time range; silenced ones."""
 _ACT_ON = ("fatal", "critical", "warning")

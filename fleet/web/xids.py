@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import get_args
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -18,32 +17,42 @@ from fleet.domain.refusals import FieldError
 from fleet.selectors import clusters
 from fleet.selectors.xids import xids as select
 from fleet.services import xids as decide
+from fleet.web.shell import time_range
 from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page
 
-_SHOW = (("", "All"), ("seen", "Seen in 24 h"), ("disagree", "Disputed"), ("decided", "Decided"))
+_SHOW = (("seen", "Seen"), ("disagree", "Disputed"), ("decided", "Decided"), ("all", "All codes"))
 _MOST_BURSTS = 25
 _HIGHEST_CODE = 99_999
 
 
 def xid_list(request: HttpRequest) -> HttpResponse:
-    """Context: rows (list of PolicyRow), total, q, show, segments, sources (name to where it was read), now."""
+    """Shows the codes that were seen in a time range; with a search, or `show`, others too.
+
+    Context: rows (list of PolicyRow), total, seen (how many codes were seen), q, show, range (TimeRange), segments, sources (name
+    to where it was read), now.
+    """
     now = timezone.now()
-    q, show = request.GET.get("q", ""), request.GET.get("show", "")
+    range_ = time_range.read(request, now)
+    q = request.GET.get("q", "")
+    show = request.GET.get("show", "all" if q else "seen")
 
     def context() -> dict[str, object]:
-        everything = select.policies(now)
+        everything = select.policies(now, range_.since, range_.until)
         return {
             "rows": select.matching(everything, q, show=show),
             "total": len(everything),
+            "seen": sum(1 for row in everything if row.bursts),
+            "range": range_,
             "q": q,
             "show": show,
-            "segments": [{"label": label, "url": _query(q, value), "current": value == show} for value, label in _SHOW],
+            "segments": [{"label": label, "url": _query(request, value), "current": value == show} for value, label in _SHOW],
             "sources": select.sources(),
             "now": now,
         }
 
-    etag = f"{clusters.data_version()}:{select.version()}:{request.GET.urlencode()}"
+    # a range moves with the minute, without a change in any cluster
+    etag = f"{clusters.data_version()}:{select.version()}:{int(now.timestamp()) // 60}:{request.GET.urlencode()}"
     return render_page(request, "xids/list.html", "xids/_list.html", context, etag=etag)
 
 
@@ -101,6 +110,7 @@ def withdraw(request: HttpRequest, code: int) -> HttpResponse:
     return redirect("xid", code=code)
 
 
-def _query(q: str, show: str) -> str:
-    query = urlencode({key: value for key, value in (("q", q), ("show", show)) if value})
-    return f"?{query}" if query else "?"
+def _query(request: HttpRequest, show: str) -> str:
+    params = request.GET.copy()
+    params["show"] = show
+    return f"?{params.urlencode()}"

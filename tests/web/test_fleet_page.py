@@ -11,6 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from fleet.models import Node, Silence
+from fleet.selectors.fleet import map as fleet_map
+from fleet.services import incidents
 from tests.factories import a_cluster, a_finding_saying, a_ladder, a_node, a_rung_period, a_verdict_period
 from tests.web.seeding import a_busy_fleet, a_revision
 from tests.web.test_pages import text_of
@@ -86,19 +88,24 @@ def test_after_the_limit_the_verdicts_are_unknown(reader: Any) -> None:
     assert re.search(r"its verdicts are unknown since .*?\d\d:\d\d UTC", text_of(reader, "/"))
 
 
-def test_findings_stand_worst_first_and_silenced_ones_do_not(reader: Any) -> None:
+def test_incidents_come_worst_first_one_row_per_cause_and_the_number_is_that_of_the_navigation(reader: Any) -> None:
     now = datetime.now(UTC)
-    node = a_node()
-    a_finding_saying(node, "It is only odd", now - timedelta(hours=9), severity="info")
-    a_finding_saying(node, "It burns", now - timedelta(hours=1), severity="fatal")
-    a_finding_saying(node, "A silenced finding", now - timedelta(hours=2), rule="loud")
-    a_finding_saying(node, "It is over", now - timedelta(hours=3), now - timedelta(hours=2))
+    a_finding_saying(a_node("warned"), "It only warns", now - timedelta(hours=9), severity="warning")
+    burning = a_node()
+    a_finding_saying(burning, "It burns", now - timedelta(hours=1), severity="fatal")
+    a_finding_saying(burning, "It smokes", now - timedelta(hours=1), severity="warning", rule="smoke")
+    a_finding_saying(a_node(), "A silenced finding", now - timedelta(hours=2), rule="loud")
+    a_finding_saying(a_node(), "A note", now - timedelta(hours=2), severity="info")
+    a_finding_saying(a_node(), "It is over", now - timedelta(hours=3), now - timedelta(hours=2))
     Silence.objects.create(rule="loud", reason="known", created_at=now, until=now + timedelta(hours=1))
-    page = text_of(reader, "/")
-    assert page.index("It burns") < page.index("It is only odd")
-    assert "A silenced finding" not in page
-    assert "1 silenced not shown" in page
-    assert "It is over" not in page
+    incidents.regroup(burning.cluster, now)
+    html = reader.get("/").content.decode()
+    card = html.split("Open incidents</h2>")[1].split("</section>")[0]
+    assert card.index("It burns") < card.index("It only warns")
+    for hidden in ("It smokes", "A silenced finding", "A note", "It is over"):
+        assert hidden not in card
+    assert re.search(r"All 2\s+incidents", card)
+    assert re.search(r'href="/incidents/"[^>]*>.*?nav__count[^>]*>\s*2\s*<', html, re.S)
 
 
 def test_the_last_hour_shows_verdicts_and_folds_equal_changes(reader: Any) -> None:
@@ -203,8 +210,8 @@ def test_the_number_of_queries_does_not_grow_with_the_fleet(reader: Any, django_
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    a_node(verdict="ready", usable=8, rungs=a_ladder())
     now = datetime.now(UTC)
+    a_finding_saying(a_node(verdict="ready", usable=8, rungs=a_ladder()), "It burns", now - timedelta(hours=1), severity="fatal")
 
     def asked(path: str) -> int:
         reader.get(path)
@@ -218,3 +225,14 @@ def test_the_number_of_queries_does_not_grow_with_the_fleet(reader: Any, django_
     few = [asked(path) for path in paths]
     a_busy_fleet(now)
     assert [asked(path) for path in paths] == few
+
+
+def test_a_map_of_many_nodes_shows_counts_and_the_group_that_misses_most_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_node("a1", product="A100", verdict="ready", expected=8, usable=8)
+    for name in ("z1", "z2"):
+        a_node(name, product="H100", verdict="not_ready", expected=8, usable=0)
+    now = datetime.now(UTC)
+    assert [group.name for group in fleet_map.groups(Node.objects.all(), "product", now)] == ["A100", "H100"]
+    monkeypatch.setattr(fleet_map, "LARGE", 2)
+    groups = fleet_map.groups(Node.objects.all(), "product", now)
+    assert [(group.name, group.by_verdict["not_ready"]) for group in groups] == [("H100", 2), ("A100", 0)]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from fleet.models import Silence
+from fleet.models import Node, Silence
 from fleet.services import incidents
 from fleet.web.charts import incidents as incident_chart
 from fleet.web.shell import time_range
-from tests.factories import NOON, a_cluster, a_finding, a_node, a_pod, a_team
+from tests.factories import NOON, a_class_version, a_cluster, a_finding, a_node, a_pod, a_pool, a_team
 from tests.web.test_findings import text_of
 
 pytestmark = pytest.mark.django_db
@@ -113,3 +113,16 @@ def test_the_drawing_has_a_block_for_every_incident_up_to_six_in_an_interval() -
     assert [hatch.label for hatch in drawn.hatches] == ["not observed", "east unreachable"]
     assert drawn.observed_from == NOON - timedelta(hours=20)
     assert "began_since=2026-11-23T11%3A00%3A00Z&until=2026-11-23T12%3A00%3A00Z" in interval.url
+
+
+def test_the_facet_of_classes_counts_what_its_choice_shows(reader: Any, broken: int) -> None:
+    a_pool("h100-serving", Node.objects.get(name="n1"))
+    a_class_version("full-h100", pools=["h100-serving"])
+    a_class_version("nothing", pools=["elsewhere"])
+    html = reader.get("/incidents/").content.decode()
+    facet = html.split('id="menu-workload_class"')[1].split("</details>")[0]
+    assert "full-h100" in facet
+    assert "nothing" not in facet
+    shown = reader.get("/incidents/?workload_class=full-h100").content.decode()
+    assert len(re.findall(r'<details class="incident ', shown)) == 1
+    assert "It fell" in shown

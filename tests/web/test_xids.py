@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -23,7 +23,7 @@ def text_of(client: Any, path: str, status: int = 200) -> str:
 
 
 def test_the_table_holds_every_code_and_is_searched(reader: Any) -> None:
-    assert "134 codes" in text_of(reader, "/xids/")
+    assert "134 codes" in text_of(reader, "/xids/?show=all")
     text = text_of(reader, "/xids/?q=fallen")
     assert "1 code " in text
     assert "GPU has fallen off the bus" in text
@@ -37,6 +37,23 @@ def test_an_unlisted_code_is_shown_where_it_was_seen(reader: Any) -> None:
     shown = text_of(reader, "/xids/?show=seen")
     assert "Not in the catalogue" in shown
     assert "4711" in shown
+
+
+def test_the_page_opens_on_what_was_seen_in_the_time_of_its_address(reader: Any) -> None:
+    now, node = datetime.now(UTC), a_node("n1")
+    for uuid in ("GPU-a", "GPU-b"):
+        a_burst(node, 79, uuid=uuid, started_at=now - timedelta(hours=3), last_at=now - timedelta(hours=3))
+    a_burst(node, 31, started_at=now - timedelta(days=5), last_at=now - timedelta(days=5))
+    day = text_of(reader, "/xids/")
+    assert "1 Xid code seen in 24 h" in day
+    assert "MMU fault" not in day
+    html = reader.get("/xids/").content.decode()
+    assert re.findall(r'data-key="xid-(\d+)"', html) == ["79"]
+    assert re.search(r'data-key="xid-79".*?data-value>2</td>', html, re.S), "two GPUs"
+    week = reader.get("/xids/?window=7d").content.decode()
+    assert re.findall(r'data-key="xid-(\d+)"', week) == ["79", "31"], "the most severe first"
+    assert "No Xid seen in 1 h" in text_of(reader, "/xids/?window=1h")
+    assert re.findall(r'data-key="xid-(\d+)"', reader.get("/xids/?q=48").content.decode()) == ["48"], "a search covers every code"
 
 
 def test_one_code_shows_its_sources_and_bursts(reader: Any) -> None:

@@ -45,6 +45,10 @@ class ModeFigures(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     physical: int | None
     slots: Slots
+    free_usable: int | None = None
+    """Free slots of ready and degraded nodes: a pod can get these. None where `slots.free` is unknown."""
+    free_unusable: int | None = None
+    """Free slots of every other node."""
 
 
 class ResourceFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +81,9 @@ class FleetFigures(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[MissingGpus, ...]
     not_advertised: tuple[NotAdvertised, ...]
     slots: Slots
+    free_usable: int | None
+    free_unusable: int | None
+    """As of each mode."""
     modes: tuple[ModeFigures, ...]
     resources: tuple[ResourceFigures, ...]
     uncounted_nodes: int
@@ -142,12 +149,16 @@ def sum_nodes(nodes: Iterable[NodeFigures]) -> FleetFigures:
             for key, gpus in _largest_first(not_advertised if kept else {})
         ),
         slots=_sum_slots([(row.slots, row.requests_kept) for row in rows]),
+        free_usable=_free(rows, usable=True),
+        free_unusable=_free(rows, usable=False),
         modes=tuple(
             ModeFigures(
                 mode=mode,
                 nodes=len(alike),
                 physical=_total(row.physical for row in alike),
                 slots=_sum_slots([(row.slots, row.requests_kept) for row in alike]),
+                free_usable=_free(alike, usable=True),
+                free_unusable=_free(alike, usable=False),
             )
             for mode, alike in sorted(by_mode.items(), key=lambda pair: -len(pair[1]))
         ),
@@ -198,6 +209,18 @@ def _sum_slots(rows: Iterable[tuple[Slots | ResourceSlots, bool]]) -> Slots:
         requested=_total(slots.requested for slots, _ in listed) if kept else None,
         free=_total(slots.free for slots, _ in listed) if kept else None,
     )
+
+
+def _free(rows: Iterable[NodeFigures], *, usable: bool) -> int | None:
+    """Returns the free slots of the usable nodes, or of the others; None where no node knows its own, or its past was not kept.
+
+    A node on which more is requested than advertised has none, and takes none from another node.
+    """
+    listed = list(rows)
+    if not all(row.requests_kept for row in listed) or all(row.slots.free is None for row in listed):
+        return None
+    alike = [row for row in listed if (row.verdict in (Verdict.READY, Verdict.DEGRADED)) is usable]
+    return sum(max(0, row.slots.free or 0) for row in alike)
 
 
 def _sum_resources(rows: Iterable[NodeFigures]) -> tuple[ResourceFigures, ...]:

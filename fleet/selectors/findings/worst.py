@@ -1,12 +1,11 @@
-"""Open findings for the pages that show only some: the worst of the fleet, those of one node."""
+"""Open findings of one node, pool or workload class, worst first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
-from django.db.models import Case, Q, QuerySet, Value, When
+from django.db.models import Case, QuerySet, Value, When
 
 from fleet.filters import is_silenced
 from fleet.models import FindingRow, Node
@@ -15,14 +14,6 @@ _WORST_FIRST = Case(
     *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(("fatal", "critical", "warning", "info"))),
     default=Value(9),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Worst:
-    rows: tuple[FindingRow, ...]
-    total: int
-    """Open findings that are not silenced."""
-    silenced: int
 
 
 class Ranked(TypedDict):
@@ -40,20 +31,6 @@ if TYPE_CHECKING:
 
 def _open(now: datetime) -> RankedFindings:
     return FindingRow.objects.filter(period__endswith__isnull=True).annotate(silenced=is_silenced(now), badness=_WORST_FIRST)
-
-
-def worst(now: datetime, *, cluster: str = "", limit: int = 5) -> Worst:
-    """The worst open findings of the clusters that are configured, or of one of them. Two queries."""
-    result = _open(now).filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True))
-    if cluster:
-        result = result.filter(cluster__name=cluster)
-    silenced = list(result.values_list("silenced", flat=True))
-    rows = (
-        result.filter(silenced=False)
-        .select_related("cluster", "node", "node__cluster")
-        .order_by("badness", "period__startswith", "pk")
-    )
-    return Worst(tuple(rows[:limit]), silenced.count(False), silenced.count(True))
 
 
 def of_declaration(subject: str, slug: str, now: datetime) -> list[FindingRow]:

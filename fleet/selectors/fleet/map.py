@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import QuerySet
@@ -37,8 +37,12 @@ class Group:
     usable: int
     expected: int
     tiles: tuple[Tile, ...]
+    by_verdict: dict[str, int] = field(default_factory=dict)
+    """Number of nodes of each verdict."""
 
 
+LARGE = 1_500
+"""From more tiles than these on, groups come worst first and tiles are small."""
 _FIELD = {"cluster": "cluster__name", "product": "product", "mode": "mode"}
 NO_POOL = "In no pool"
 
@@ -46,7 +50,8 @@ NO_POOL = "In no pool"
 def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
     """Every node of `nodes` in its group: by is pool, cluster, product or mode. Two queries; three by pool.
 
-    A node in two pools stands in both, so that every group is as large as its pool; nodes in no pool come last.
+    A node in two pools stands in both, so that every group is as large as its pool; nodes in no pool come last. Of more
+    nodes than LARGE, the group that misses most GPUs comes first.
     """
     stale = stale_cluster_ids(now)
     members: dict[str, list[tuple[Tile, NodeFigures]]] = defaultdict(list)
@@ -59,7 +64,10 @@ def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
         tile = tile_of(cluster, node, figures[pk], reason, since, stale=cluster_id in stale)
         for name in slugs.get(key, (NO_POOL,)) if by == "pool" else (key or "Unknown",):
             members[name].append((tile, figures[pk]))
-    return [group_of(name, members[name], by) for name in sorted(members, key=lambda name: (name == NO_POOL, name))]
+    result = [group_of(name, members[name], by) for name in sorted(members, key=lambda name: (name == NO_POOL, name))]
+    if sum(len(group.tiles) for group in result) > LARGE:
+        result.sort(key=lambda group: group.usable - group.expected)
+    return result
 
 
 def tile_of(cluster: str, node: str, figures: NodeFigures, reason: str, since: datetime | None, *, stale: bool) -> Tile:
@@ -88,4 +96,5 @@ def group_of(name: str, members: list[tuple[Tile, NodeFigures]], by: str) -> Gro
         usable=total.usable,
         expected=total.expected,
         tiles=tuple(tile for tile, _ in members),
+        by_verdict=total.by_verdict,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias, TypedDict
 
 from django.db.models import (
@@ -76,6 +77,12 @@ def incidents() -> NamedIncidents:
     `last_ended_at` (of its findings that were resolved), `open` (bool), `gpus` (physical GPUs out of use now) and `badness` (the
     order of the list: severity, then GPUs out of use).
     """
+    return _built().all()
+
+
+@cache
+def _built() -> NamedIncidents:
+    """Builds the query once: its subqueries take Django longer than they take the database, and pages ask a dozen times."""
     members = FindingRow.objects.filter(incident=OuterRef("pk")).order_by().values("incident")
     # What opened up to ten minutes before the cause was seen belongs to its beginning; an older symptom was there without it.
     near = (

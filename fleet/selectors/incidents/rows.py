@@ -9,11 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from fleet.domain.evaluation import registry
+from fleet.domain.findings import Severity
 from fleet.domain.incidents.causes import cause_order
+from fleet.filters import open_member
 from fleet.models import FindingRow, Silence
 from fleet.selectors.findings.findings import Silences
 from fleet.selectors.incidents import affected as incident_affected
 from fleet.selectors.incidents.affected import Affected
+from fleet.selectors.incidents.incidents import incidents, ordered
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,14 @@ def rows(listed: Sequence[Any], now: datetime) -> list[IncidentRow]:
     by_node = incident_affected.by_node(nodes)
     silences = Silences(now)
     return [_row(row, members[row.pk] or [row], by_node, silences) for row in listed]
+
+
+def worst(now: datetime, *, cluster: str = "", limit: int = 6) -> list[IncidentRow]:
+    """Returns the worst open incidents of warning and above that are not silenced, of the fleet or of one cluster."""
+    listed = incidents().filter(open_member(now, silenced=False)).exclude(worst_severity=Severity.INFO)
+    if cluster:
+        listed = listed.filter(cluster__name=cluster)
+    return rows(list(ordered(listed)[:limit]), now)
 
 
 def _row(

@@ -54,11 +54,13 @@ def totals(now: datetime, cluster: str = "") -> Totals:
     )
 
 
-def open_count(now: datetime) -> int:
-    """Returns the number of open incidents of warning and above that are not silenced, for the navigation. One query."""
+def open_count(now: datetime, cluster: str = "") -> int:
+    """Returns the number of open incidents of warning and above that are not silenced, of the fleet or a cluster. One query."""
     severe = [severity for severity in WORST_FIRST if severity != Severity.INFO]
     member = FindingRow.objects.filter(IS_OPEN, incident=OuterRef("pk"), severity__in=severe)
     listed = FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True), incident=F("pk"))
+    if cluster:
+        listed = listed.filter(cluster__name=cluster)
     return listed.filter(Exists(member), open_member(now, silenced=False)).count()
 
 

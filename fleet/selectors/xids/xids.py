@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, CharField, Count, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, Max, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from fleet.domain.catalog import thresholds, xids
@@ -35,7 +35,11 @@ class PolicyRow:
     default_action: str
     override: XidOverride | None
     bursts: int
-    """Bursts within the last 24 hours, over the whole fleet."""
+    """Bursts within the time that was asked for, over the whole fleet; by default the last 24 hours."""
+    gpus: int = 0
+    """GPUs that they were on."""
+    last_at: datetime | None = None
+    """The newest event of them."""
 
     @property
     def action_text(self) -> str:
@@ -69,14 +73,23 @@ def overrides() -> dict[int, XidOverride]:
     return {row.code: row for row in XidOverride.objects.select_related("by")}
 
 
-def policies(now: datetime) -> list[PolicyRow]:
-    """Every code of the catalogue, those that an operator decided about, and those that were seen, by code; two queries."""
+def policies(now: datetime, since: datetime | None = None, until: datetime | None = None) -> list[PolicyRow]:
+    """Returns every code of the catalogue, those that an operator decided about, and those ever seen, by code; three queries.
+
+    Bursts are counted that were going on between `since` (by default 24 hours ago) and `until` (now).
+    """
     decided = overrides()
-    since = now - thresholds.load().xid.memory
-    recent = XidBurstRow.objects.filter(last_at__gte=since, node__cluster__removed_at__isnull=True)
-    counts = dict(recent.order_by().values_list("code").annotate(n=Count("pk")))
-    codes = sorted({*xids.by_code(), *decided, *counts})
-    return [_policy_row(code, decided.get(code), counts.get(code, 0)) for code in codes]
+    every = XidBurstRow.objects.filter(node__cluster__removed_at__isnull=True).order_by()
+    begin = now - thresholds.load().xid.memory if since is None else since
+    recent = every.filter(last_at__gte=begin, started_at__lte=until or now)
+    counts = {
+        code: (bursts, gpus, last_at)
+        for code, bursts, gpus, last_at in recent.values_list("code").annotate(
+            n=Count("pk"), gpus=Count("uuid", distinct=True), last=Max("last_at")
+        )
+    }
+    ever = set(every.values_list("code", flat=True).distinct())
+    return [_policy_row(code, decided.get(code), *counts.get(code, (0,))) for code in sorted({*xids.by_code(), *decided, *ever})]
 
 
 def policy(code: int, now: datetime) -> PolicyRow:
@@ -89,11 +102,15 @@ def policy(code: int, now: datetime) -> PolicyRow:
 def matching(rows: Iterable[PolicyRow], q: str = "", *, show: str = "") -> list[PolicyRow]:
     """Returns the rows with every word of `q` in code, name, family, severity, action or audience.
 
-    show: decided (an operator did), disagree (sources see it otherwise), seen (within 24 hours), or empty for all.
+    show: decided (an operator did), disagree (sources see it otherwise), seen (in the time that was asked for, the most severe
+    first), or anything else for all.
     """
     words = q.lower().replace("xid", " ").split()
     keep = {"decided": lambda row: row.override, "disagree": lambda row: row.disagree, "seen": lambda row: row.bursts}.get(show)
-    return [row for row in rows if (keep is None or keep(row)) and all(_has(row, word) for word in words)]
+    result = [row for row in rows if (keep is None or keep(row)) and all(_has(row, word) for word in words)]
+    if show == "seen":
+        result.sort(key=lambda row: (-Severity(row.severity).rank, -row.bursts, row.code))
+    return result
 
 
 def version() -> str:
@@ -113,7 +130,7 @@ def _has(row: PolicyRow, word: str) -> bool:
     return word in text.lower()
 
 
-def _policy_row(code: int, decided: XidOverride | None, seen: int) -> PolicyRow:
+def _policy_row(code: int, decided: XidOverride | None, seen: int, gpus: int = 0, last_at: datetime | None = None) -> PolicyRow:
     known, entry = xids.meaning(code), xids.by_code().get(code)
     given = {code: XidPolicy(code=code, name="", severity=decided.severity, action=decided.action)} if decided else {}
     policy = xids.policy(code, given)
@@ -133,6 +150,8 @@ def _policy_row(code: int, decided: XidOverride | None, seen: int) -> PolicyRow:
         default_action=known.action,
         override=decided,
         bursts=seen,
+        gpus=gpus,
+        last_at=last_at,
     )
 
 
