@@ -16,6 +16,9 @@ from fleet.domain.resource_names import (
     AMD_GPU as AMD_GPU,
 )
 from fleet.domain.resource_names import (
+    DIRECTX as DIRECTX,
+)
+from fleet.domain.resource_names import (
     GAUDI as GAUDI,
 )
 from fleet.domain.resource_names import (

@@ -1,7 +1,7 @@
 """Names of extended resources that stand for GPUs, their parts, shares and quantities, and what each name means.
 
 Sources: NVIDIA k8s-device-plugin v0.20, NVIDIA Network Operator, the device plugins of AMD, Intel and Habana, nos, Volcano,
-Alibaba Cloud, Tencent Cloud, Elastic GPU and Koordinator.
+Alibaba Cloud, Tencent Cloud, Elastic GPU and Koordinator; AKS (microsoft.com/directx) and TensorWorks' plugins for DirectX.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ AMD_GPU = "amd.com/gpu"
 INTEL_I915 = "gpu.intel.com/i915"
 INTEL_XE = "gpu.intel.com/xe"
 GAUDI = "habana.ai/gaudi"
+DIRECTX = frozenset({"microsoft.com/directx", "directx.microsoft.com/display", "directx.microsoft.com/compute"})
+"""GPUs of Windows nodes, of any vendor. Their plugins may give one GPU to several containers."""
 
 _AMD_PARTITION_RESOURCE = re.compile(r"amd\.com/((?:spx|dpx|tpx|qpx|cpx)(?:_nps\d+)?)", re.ASCII | re.IGNORECASE)
 # Resources under nvidia.com/ that are no GPU: network devices published with this prefix by NVIDIA's Network Operator and SR-IOV
@@ -65,7 +67,7 @@ def resource_kind(name: str) -> str:
         return "gpu"
     if _AMD_PARTITION_RESOURCE.fullmatch(name):
         return "partition"
-    return "gpu" if name in (INTEL_I915, INTEL_XE, GAUDI) else ""
+    return "gpu" if name in (INTEL_I915, INTEL_XE, GAUDI) or name in DIRECTX else ""
 
 
 def _nvidia_kind(name: str) -> str:
@@ -128,7 +130,12 @@ def base_resource(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def vendor_of_resource(name: str) -> str:
-    """Returns nvidia, amd, intel or habana; "" for a resource that is not a GPU. Other schedulers' shares are of NVIDIA GPUs."""
+    """Returns nvidia, amd, intel, habana, or other for DirectX, which does not name a vendor; "" for no GPU.
+
+    Other schedulers' shares are of NVIDIA GPUs.
+    """
+    if name in DIRECTX:
+        return "other"
     if is_share_resource(name) or name in _COUNTS:
         return "nvidia"
     if not resource_kind(name):
@@ -143,7 +150,7 @@ def gpu_name_patterns() -> tuple[str, str, str]:
     Names of GPU resources; names under nvidia.com/ that always are; parts of names under nvidia.com/ that are not, except for
     those.
     """
-    exact = sorted({AMD_GPU, INTEL_I915, INTEL_XE, GAUDI, *_SHARES, *_COUNTS})
+    exact = sorted({AMD_GPU, INTEL_I915, INTEL_XE, GAUDI, *DIRECTX, *_SHARES, *_COUNTS})
     names = "|".join([*(re.escape(name) for name in exact), f"(?i:{_AMD_PARTITION_RESOURCE.pattern})", re.escape(NVIDIA) + ".+"])
     known = f"{re.escape(NVIDIA)}(?:gpu|gpu\\.shared|mig-.*)|{_NOS_SHARE.pattern}|" + "|".join(
         re.escape(name) for name in sorted(_SHARES) if name.startswith(NVIDIA)

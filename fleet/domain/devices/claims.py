@@ -90,6 +90,8 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
     )
     published = dra.view(node.name, devices, claimed, vendor) if devices else None
     resources = {name: resource for name, resource in everything.items() if labels.vendor_of_resource(name) == vendor}
+    if not resources:  # DirectX names no vendor: on a node of a known one it stands for that vendor's GPUs
+        resources = {name: resource for name, resource in everything.items() if name in labels.DIRECTX}
     capacity = {name: amount for name, amount in slots.items() if name in resources}
     return NodeClaims(
         node=node,

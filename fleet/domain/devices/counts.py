@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.devices import intel_drivers
 from fleet.domain.devices.claims import NodeClaims
 from fleet.domain.devices.detection import gpu_evidence
 from fleet.domain.devices.mig import fewest_cards, fit
@@ -23,6 +24,8 @@ class Physical(msgspec.Struct, frozen=True, kw_only=True):
     assumed: str = ""
     """Assumption behind the count; empty without one."""
     why_unknown: str = ""
+    why_least: str = ""
+    """Why it is a lower bound, other than MIG instances that may be spread over more GPUs."""
 
 
 def count(claims: NodeClaims, layout: PartitionLayout, effective_sharing: dict[str, EffectiveSharing]) -> Physical:
@@ -43,9 +46,14 @@ def count(claims: NodeClaims, layout: PartitionLayout, effective_sharing: dict[s
 def _with_telemetry(claims: NodeClaims, counted: Physical) -> Physical:
     """Returns the count with telemetry.
 
-    GPUs that telemetry lists are certain, and may be too few; a count by assumption yields to them.
+    GPUs that telemetry lists are certain, and may be too few. A count by assumption yields to them; where it is larger, they are
+    the least there are.
     """
     named = len(claims.seen)
+    if counted.assumed and named < (counted.count or 0):
+        # More slots than these GPUs make, and nothing says that slots are shares: others may be hidden from the exporter.
+        least = "DCGM lists that many, and nothing explains why more slots are advertised"
+        return Physical(count=named, source="dcgm", lower_bound=True, why_least=least)
     if counted.count is None or counted.assumed or named >= counted.count:
         return Physical(count=named, source="dcgm")
     return counted
@@ -185,6 +193,8 @@ def _by_capacity(claims: NodeClaims, layout: PartitionLayout) -> Physical:
             assumed = "" if counted else "no slot is a share of an instance or card"
             return Physical(count=whole + least, source="capacity", lower_bound=True, assumed=assumed)
         return Physical(count=None, why_unknown="MIG instances are advertised and no source counts the GPUs")
+    if intel_drivers.both(claims.capacity):
+        return Physical(count=None, why_unknown="i915 and xe are advertised, and no label shows whether for the same GPUs")
     cards, source, assumptions = 0, "capacity", []
     for name, slots in capacity.items():
         per_card, taken = _slots_per_card(claims, layout, name)
@@ -203,6 +213,8 @@ def _by_capacity(claims: NodeClaims, layout: PartitionLayout) -> Physical:
 def _slots_per_card(claims: NodeClaims, layout: PartitionLayout, resource: str) -> tuple[int | None, str]:
     """Returns the slots that one GPU makes of a resource, with what that assumes; None, with the reason, where unknown."""
     kind = claims.resources[resource].kind
+    if resource in labels.DIRECTX:
+        return None, "a GPU can be given to several containers through DirectX, and no source counts the GPUs"
     if kind == "vgpu":
         return None, "vGPUs are parts of GPUs, and no source counts the GPUs"
     if kind == "passthrough":

@@ -122,7 +122,9 @@ def inspect(inputs: NodeInputs) -> NodeDevices:
             *about_unread(claims, resources_of_node, pods=pods, allocations=inputs.allocations, sharing=sharing),
         )
     )
-    state = advertised.advertised(claims, resources_of_node, effective_by_name, counted.count)
+    # Of GPUs that telemetry hides, nothing predicts the slots; MIG instances are counted whatever GPUs they are spread over.
+    predicting = None if counted.why_least else counted.count
+    state = advertised.advertised(claims, resources_of_node, effective_by_name, predicting)
     return NodeDevices(
         vendor=claims.vendor,
         product=identity.product,

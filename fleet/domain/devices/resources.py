@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.devices import intel_drivers
 from fleet.domain.devices.claims import NodeClaims, StatusResource, make_resource
 from fleet.domain.devices.partitioning import MIXED, SINGLE, PartitionLayout, devices_behind
 from fleet.domain.devices.sharing import MOST_CARDS, EffectiveSharing, SharingVerdict, effective_sharing
@@ -30,7 +31,7 @@ class NodeResources(msgspec.Struct, frozen=True, kw_only=True):
 def effective_by_name(claims: NodeClaims, layout: PartitionLayout) -> dict[str, EffectiveSharing]:
     """Returns how each resource with a capacity follows from its devices; without one, what is declared."""
     result = {name: _effective(claims, layout, status) for name, status in claims.resources.items()}
-    together = renamed(claims, layout)
+    together = renamed(claims, layout) or intel_drivers.divided(claims)
     if together:
         result |= _together(claims, layout, together)
     if together or any(claims.resources[name].kind == "passthrough" for name in claims.capacity):
@@ -65,7 +66,7 @@ def _together(claims: NodeClaims, layout: PartitionLayout, names: tuple[str, ...
     if len(announced) > 1:
         return {}  # shared in different ways, so that their sum follows from nothing
     slots = sum(claims.capacity[name] for name in names)
-    summed = make_resource(labels.NVIDIA_GPU, slots, slots)
+    summed = make_resource(labels.NVIDIA_GPU if claims.vendor == "nvidia" else names[0], slots, slots)
     effective = _of_cards(layout, summed, devices_behind(claims, layout, summed), *announced.pop())
     return dict.fromkeys(names, msgspec.structs.replace(effective, together=names))
 
@@ -279,6 +280,7 @@ def _expected(claims: NodeClaims, layout: PartitionLayout) -> list[str]:
 def _doubled(claims: NodeClaims) -> frozenset[str]:
     """Returns the stale name of each resource that exists with and without `.shared`."""
     left_over = {name for name in claims.capacity if labels.is_count_resource(name) and labels.NVIDIA_GPU in claims.capacity}
+    left_over |= {intel_drivers.doubled(claims)} - {""}
     for name in claims.capacity:
         base = labels.base_resource(name)
         if name != base and base in claims.capacity:

@@ -151,6 +151,32 @@ def test_pods_with_fractions_share_gpus_although_the_labels_say_none_is_shared()
     assert look(node, pods=[make_pod("whole", gpus=1)]).sharing == "exclusive"
 
 
+def grouped(name: str, group: str, gpus: int = 0, key: str = labels.KAI_GROUP, **fields: object) -> PodSnapshot:
+    pod = make_pod(name, gpus=gpus, labels={key: group}, **fields)
+    return pod if gpus else msgspec.structs.replace(pod, gpu_share="gpu-fraction 0.5")
+
+
+@pytest.mark.parametrize(
+    ("pods", "free"),
+    [
+        ([grouped("r", "a", 1), grouped("f1", "a"), grouped("f2", "a")], 1),
+        ([grouped("r", "a", 1), grouped("f", "a", key=labels.KAI_GROUP + "/a")], 1),
+        ([grouped("r", "a", 1), grouped("f1", "a"), grouped("f2", "b")], None),
+        ([grouped("r", "a", 1), grouped("r2", "b", 1), grouped("f1", "a"), grouped("f2", "b")], 0),
+        ([grouped("f", "a")], None),
+        ([make_pod("whole", gpus=1), grouped("f", "a")], None),
+        ([grouped("r", "a", 1, phase="Succeeded"), grouped("f", "a")], None),
+        ([grouped("f", "a", phase="Succeeded")], 2),
+        ([fraction()], None),
+        ([make_pod("r", gpus=1), fraction()], 1),
+    ],
+)
+def test_a_fraction_without_its_reservation_pod_leaves_what_is_free_unknown(pods: list[PodSnapshot], free: int | None) -> None:
+    """The pod of a fraction requests nothing: without the pod that reserves its GPU, the GPU looks free."""
+    seen = look(make_node(gpus=2, capacity={GPU: 2}), pods=pods)
+    assert (seen.slots.free, seen.slots.requested is None) == (free, free is None)
+
+
 @pytest.mark.parametrize("slots", [1, 4, 10])
 def test_a_jetson_has_one_integrated_gpu(slots: int) -> None:
     node = msgspec.structs.replace(bare({GPU: slots}), node_info=NodeInfo(kernel="5.15.148-tegra"))

@@ -10,7 +10,7 @@ from fleet.domain.devices.detection import gpu_evidence
 from fleet.domain.devices.measured_gpus import MeasuredGpu, SeenInstance
 from fleet.domain.devices.mig import find_same, is_same
 from fleet.domain.snapshot import DevicePluginConfig, DevicePluginConfigs
-from tests.builders import make_node
+from tests.builders import make_node, make_plugin_config, make_pod
 from tests.domain.looks import A100, ids, look
 
 GPU = "nvidia.com/gpu"
@@ -203,3 +203,60 @@ def test_labels_of_a_display_gpu_count_no_gpu() -> None:
 def test_more_amd_gpus_than_a_machine_holds_are_partitions() -> None:
     seen = look(make_node(gpus=0, gfd=False, labels={labels.AMD_PRODUCT: "AMD_Instinct_MI300X"}, capacity={labels.AMD_GPU: 64}))
     assert (seen.physical, seen.mode) == (None, "Partitioned")
+
+
+def listed(gpus: int) -> tuple[MeasuredGpu, ...]:
+    return tuple(MeasuredGpu(uuid=f"GPU-{number}", pci_bus_id=f"0000:{number:02x}:00.0") for number in range(gpus))
+
+
+@pytest.mark.parametrize(
+    ("capacity", "gpus", "physical"),
+    [
+        ({GPU: 8}, 4, (4, True)),
+        ({GPU: 8}, 3, (3, True)),
+        ({GPU: 8}, 8, (8, False)),
+        ({GPU: 8}, 9, (9, False)),
+        ({"nvidia.com/a100": 4}, 2, (2, True)),
+        ({"nvidia.com/gpu.shared": 8}, 4, (4, False)),
+    ],
+)
+def test_gpus_that_dcgm_lists_are_the_least_where_nothing_explains_more_slots(
+    capacity: dict[str, int], gpus: int, physical: tuple[int, bool]
+) -> None:
+    """More slots than listed GPUs are shares, or GPUs that the exporter does not see: the name `.shared` says which."""
+    seen = look(make_node(gpus=0, gfd=False, capacity=capacity), measured_gpus=listed(gpus))
+    assert (seen.physical, seen.physical_is_lower_bound) == physical
+    if physical[1]:
+        assert (seen.advertised, seen.advertised_gpus, seen.sharing) == ("unknown", None, None)
+        (finding,) = [item for item in seen.findings if item.rule == "physical_lower_bound"]
+        assert finding.text == (
+            f"At least {gpus} physical GPUs: DCGM lists that many, and nothing explains why more slots are advertised."
+        )
+
+
+def test_a_configuration_that_explains_the_slots_makes_the_number_of_gpus_exact() -> None:
+    plugin = make_plugin_config(sharing="time-slicing", replicas=2)
+    seen = look(make_node(gpus=0, gfd=False, capacity={GPU: 8}), plugin=plugin, measured_gpus=listed(4))
+    assert (seen.physical, seen.physical_is_lower_bound, seen.replicas, seen.advertised) == (4, False, 2, "full")
+
+
+@pytest.mark.parametrize("name", sorted(labels.DIRECTX))
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"kubernetes.azure.com/accelerator": "nvidia"}, {"feature.node.kubernetes.io/pci-10de.present": "true"}],
+    ids=["bare", "accelerator", "pci"],
+)
+def test_windows_nodes_offer_gpus_of_any_vendor_through_directx(name: str, more: dict[str, str]) -> None:
+    """Its plugins share GPUs without a trace on the node, so that slots are counted and GPUs are not."""
+    node = make_node(gpus=0, gfd=False, capacity={name: 4}, labels={"kubernetes.io/os": "windows", **more})
+    assert gpu_evidence(node)
+    seen = look(node, pods=[make_pod("render", gpus=1, resource=name)])
+    assert (seen.physical, seen.sharing, seen.replicas) == (None, None, None)
+    assert (seen.slots.capacity, seen.slots.requested, seen.slots.free) == (4, 1, 3)
+    assert seen.vendor == ("nvidia" if more else "other")
+    assert "nothing_advertised" not in ids(seen)
+    assert "nothing is shared" not in seen.isolation
+
+
+def test_a_directx_resource_at_zero_proves_no_gpu() -> None:
+    assert not gpu_evidence(make_node(gpus=0, gfd=False, capacity={"microsoft.com/directx": 0}))

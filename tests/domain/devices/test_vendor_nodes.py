@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from fleet.domain.devices.inspection import NodeDevices
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import ResourceSlices
 from tests.builders import make_dra_device, make_node, make_plugin_config, make_pod
@@ -91,3 +93,46 @@ def test_shares_beside_another_vendor_keep_their_replicas() -> None:
 def test_without_pods_what_is_requested_stays_unknown_beside_another_vendor() -> None:
     seen = look(bare(PCI, intel=1).node, None)
     assert (seen.slots.requested, seen.slots.free) == (None, None)
+
+
+XE = "gpu.intel.com/xe"
+
+
+def two_drivers(i915: tuple[int, int], xe: tuple[int, int], gpus: int | None) -> NodeDevices:
+    """A node with (capacity, allocatable) of both of Intel's drivers, and labels that count its GPUs."""
+    node = make_node(gpus=0, gfd=False, labels={"gpu.intel.com/device.count": str(gpus)} if gpus else {})
+    return look(
+        msgspec.structs.replace(
+            node, capacity={I915: str(i915[0]), XE: str(xe[0])}, allocatable={I915: str(i915[1]), XE: str(xe[1])}
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("i915", "xe", "slots", "stale"),
+    [
+        ((2, 2), (2, 2), 2, I915),  # the newer driver's name is believed
+        ((2, 0), (2, 2), 2, I915),
+        ((2, 2), (2, 0), 2, XE),
+        ((20, 20), (20, 20), 20, I915),
+    ],
+)
+def test_intels_two_drivers_advertise_no_gpu_twice(i915: tuple[int, int], xe: tuple[int, int], slots: int, stale: str) -> None:
+    """A GPU is bound to one of the drivers: as many slots as there are GPUs under both names are a name that stayed behind."""
+    seen = two_drivers(i915, xe, 2)
+    assert (seen.physical, seen.slots.capacity, seen.slots.free) == (2, slots, slots)
+    assert (seen.advertised, seen.advertised_gpus) == ("full", 2)
+    (finding,) = [item for item in seen.findings if item.rule == "renamed_twice"]
+    assert stale in finding.text
+
+
+@pytest.mark.parametrize(("i915", "xe", "gpus"), [(1, 2, 3), (10, 20, 3), (1, 1, 2)])
+def test_gpus_divided_between_intels_drivers_are_counted_together(i915: int, xe: int, gpus: int) -> None:
+    seen = two_drivers((i915, i915), (xe, xe), gpus)
+    assert (seen.physical, seen.slots.capacity, seen.advertised, seen.advertised_gpus) == (gpus, i915 + xe, "full", gpus)
+    assert not [item for item in seen.findings if item.rule in ("fewer_slots_than_devices", "renamed_twice")]
+
+
+def test_without_labels_the_gpus_of_two_drivers_are_not_counted() -> None:
+    seen = two_drivers((2, 2), (2, 2), None)
+    assert (seen.physical, seen.slots.capacity, seen.advertised) == (None, 4, "unknown")

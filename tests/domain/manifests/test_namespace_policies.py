@@ -61,6 +61,7 @@ def test_the_same_grants_give_the_same_policy_in_whatever_order() -> None:
         "nvidia.com/gpumem", "nvidia.com/gpucores", "nvidia.com/bf3-p0", "nvidia.com/mlnxnics", "nvidia.com/priority", "cpu",
         "memory", "example.com/fpga", "amd.com/xilinx", "gpu.intel.com/i915_monitoring", "google.com/tpu", "nvidia.com/",
         "xnvidia.com/gpu", "nvidia.com/IB-card", "nvidia.com/tu104gl_tesla_t4",
+        "microsoft.com/directx", "directx.microsoft.com/compute", "directx.microsoft.com/display", "directx.microsoft.com/audio",
     ],
 )  # fmt: skip
 def test_a_policy_knows_the_same_names_of_gpus_as_the_rest_of_muster(name: str) -> None:

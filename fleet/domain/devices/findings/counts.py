@@ -36,8 +36,8 @@ def about_count(claims: NodeClaims, physical: Physical) -> Iterator[Finding]:
         yield Finding(
             rule="physical_lower_bound",
             severity=Severity.WARNING,
-            text=f"At least {plural(physical.count or 0, 'physical GPU')}: the MIG instances need that many, "
-            "but may be spread over more.",
+            text=f"At least {plural(physical.count or 0, 'physical GPU')}: "
+            f"{physical.why_least or 'the MIG instances need that many, but may be spread over more'}.",
         )
     counted_otherwise = claims.vendor == "nvidia" and physical.source not in ("dcgm", "resource_slice")
     if claims.seen and counted_otherwise and len(claims.seen) < (physical.count or 0):

@@ -16,7 +16,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.devices.sources.gfd import PLAUSIBLE, label_form
 from fleet.domain.findings import Evidence
-from fleet.domain.pod_resources import holds
+from fleet.domain.pod_resources import gpu_requests, holds
 from fleet.domain.quantities import parse_count, parse_units
 from fleet.domain.snapshot import NodeSnapshot, PodSnapshot
 
@@ -70,7 +70,7 @@ class Fractions(msgspec.Struct, frozen=True, kw_only=True):
     unnamed_shares: bool = False
     """Pods share GPUs without a request of their own (KAI, Run:ai)."""
     held_unnamed: bool = False
-    """Whether pods use memory or compute of GPUs without a slot: the number of slots in use is unknown."""
+    """Whether pods use GPUs, or memory or compute of them, without a slot: the number of slots in use is unknown."""
     means: str = ""
     """mps where the scheduler declares it."""
     hints: tuple[Evidence, ...] = ()
@@ -111,7 +111,7 @@ def read(node: NodeSnapshot, pods: Sequence[PodSnapshot] | None) -> Fractions:
         is_one_device=node.node_info.is_wsl2,
         names=names,
         unnamed_shares=bool(sharing),
-        held_unnamed=any(_holds_quantity(pod) for pod in pods or ()),
+        held_unnamed=any(_holds_quantity(pod) for pod in pods or ()) or _lacks_reservation(pods or ()),
         means="mps" if partitioned == "mps" else "",
         hints=tuple(hints),
     )
@@ -141,6 +141,22 @@ def _holds_quantity(pod: PodSnapshot) -> bool:
         and not any(labels.is_gpu_resource(name) for name in requested)
         and holds(pod)
     )
+
+
+def _lacks_reservation(pods: Sequence[PodSnapshot]) -> bool:
+    """Returns whether a pod uses a fraction of a GPU that no reservation pod holds: the GPU is in use and looks free.
+
+    KAI and Run:ai label the pods that share a GPU, and the reservation pod that requests it, with the GPU's group.
+    """
+    sharing = [pod for pod in pods if pod.gpu_share and holds(pod)]
+    requesting = [pod for pod in pods if not pod.gpu_share and holds(pod) and gpu_requests(pod)] if sharing else []
+    reserved = {group for pod in requesting for group in _groups(pod)}
+    # Without a label of its own, any pod that requests a GPU may be its reservation.
+    return any(not groups <= reserved if (groups := _groups(pod)) else not requesting for pod in sharing)
+
+
+def _groups(pod: PodSnapshot) -> set[str]:
+    return {value for key, value in pod.labels.items() if key == labels.KAI_GROUP or key.startswith(labels.KAI_GROUP + "/")}
 
 
 def _shares_gpus(pod: PodSnapshot) -> bool:
