@@ -30,6 +30,10 @@ class _Attribute(msgspec.Struct, rename={"integer": "int", "boolean": "bool"}, g
     version: str | None = None
     integer: int | None = None
     boolean: bool | None = None
+    strings: list[str] | None = None
+    versions: list[str] | None = None
+    ints: list[int] | None = None
+    bools: list[bool] | None = None
 
 
 class _Range(msgspec.Struct, gc=False):
@@ -248,6 +252,13 @@ def _attribute(wire: _Attribute) -> DraAttribute:
         return DraAttribute("bool", wire.boolean)
     if wire.integer is not None:
         return DraAttribute("int", wire.integer)
+    for kind, texts in (("string", wire.strings), ("version", wire.versions)):
+        if texts is not None:
+            return DraAttribute("list", of=kind, values=tuple(map(cut, texts[:MOST_ENTRIES])))
+    if wire.ints is not None:
+        return DraAttribute("list", of="int", values=tuple(wire.ints[:MOST_ENTRIES]))
+    if wire.bools is not None:
+        return DraAttribute("list", of="bool", values=tuple(wire.bools[:MOST_ENTRIES]))
     return DraAttribute("list")
 
 

@@ -201,7 +201,11 @@ def test_what_the_scheduler_reads_of_a_device() -> None:
                 "index": {"int": 3},
                 "ecc": {"bool": False},
                 "driverVersion": {"version": "1.2.3"},
-                "a": {"ints": [1]},
+                "numa": {"ints": [0, 1]},
+                "roots": {"strings": ["pci0000:00", "pci0000:40"]},
+                "apis": {"versions": ["1.2.0"]},
+                "flags": {"bools": [True]},
+                "later": {"quantities": ["1Gi"]},
             },
             "capacity": {
                 "memory": {
@@ -220,7 +224,11 @@ def test_what_the_scheduler_reads_of_a_device() -> None:
         "index": DraAttribute("int", 3),
         "ecc": DraAttribute("bool", False),
         "driverVersion": DraAttribute("version", "1.2.3"),
-        "a": DraAttribute("list"),
+        "numa": DraAttribute("list", of="int", values=(0, 1)),
+        "roots": DraAttribute("list", of="string", values=("pci0000:00", "pci0000:40")),
+        "apis": DraAttribute("list", of="version", values=("1.2.0",)),
+        "flags": DraAttribute("list", of="bool", values=(True,)),
+        "later": DraAttribute("list"),
     }
     memory = CapacityPolicy(default="2Gi", minimum="1Gi", maximum="24Gi", step="1Gi", has_range=True)
     assert device.capacity == {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
+from fleet.domain.dra import cel_lists, cel_network
 from fleet.domain.dra.cel_parser import UnsupportedError
 from fleet.domain.dra.cel_values import CelError, Optional, Quantity, Semver, compare, is_number, parse_semver
 from fleet.domain.quantities import parse_quantity
@@ -67,17 +67,37 @@ def _version_part(position: int) -> Callable[[Any], int]:
     return part
 
 
-def _matches(text: Any, pattern: Any) -> bool:
-    """RE2's search. What Python reads otherwise, or might need minutes for, is not evaluated."""
+def _compiled(pattern: Any) -> re.Pattern[str]:
+    """RE2's pattern. What Python reads otherwise, or might need minutes for, is not evaluated."""
     pattern = _string(pattern)
     risky = len(_UNBOUNDED.findall(pattern)) > _MOST_UNBOUNDED or _REPEATED_GROUP.search(pattern)
     if len(pattern) > _LONGEST_PATTERN or risky or _ONLY_PYTHON.search(pattern):
-        raise UnsupportedError("The pattern of matches() is not evaluated here.")
+        raise UnsupportedError("The pattern is not evaluated here.")
     try:
         # RE2 reads \d, \w and \b as ASCII, and $ as the very end.
-        return re.search(re.sub(r"(?<!\\)\$", r"\\Z", pattern), _string(text), re.ASCII) is not None
+        return re.compile(re.sub(r"(?<!\\)\$", r"\\Z", pattern), re.ASCII)
     except re.error:
-        raise UnsupportedError("The pattern of matches() is not understood.") from None
+        raise UnsupportedError("The pattern is not understood.") from None
+
+
+def _matches(text: Any, pattern: Any) -> bool:
+    return _compiled(pattern).search(_string(text)) is not None
+
+
+def _find(text: Any, pattern: Any) -> str:
+    match = _compiled(pattern).search(_string(text))
+    return match[0] if match else ""
+
+
+def _find_all(text: Any, pattern: Any, most: Any = -1) -> list[str]:
+    """Returns what matches, up to `most`. Where nothing may match too, Go and Python differ about what follows a match."""
+    compiled = _compiled(pattern)
+    if not is_number(most):
+        raise CelError("no such overload")
+    if compiled.match("") is not None:
+        raise UnsupportedError("findAll() with a pattern that matches nothing is not evaluated here.")
+    texts = [match[0] for match in compiled.finditer(_string(text))]
+    return texts if most < 0 else texts[: int(most)]
 
 
 def _size(value: Any) -> int:
@@ -127,31 +147,6 @@ def _position(value: Any, part: Any, *, last: bool = False) -> int:
         places = [index for index, item in enumerate(value) if type(item) is type(part) and item == part]
         return (places[-1] if last else places[0]) if places else -1
     return _string(value).rfind(_string(part)) if last else _string(value).find(_string(part))
-
-
-def _extreme(choose: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
-    def of_list(values: Any) -> Any:
-        if not isinstance(values, list) or not values:
-            raise CelError("min and max need a list that is not empty")
-        if not all(is_number(value) for value in values) and not all(isinstance(value, str) for value in values):
-            raise CelError("no such overload")
-        return choose(values)
-
-    return of_list
-
-
-def _sum(values: Any) -> Any:
-    if not isinstance(values, list) or not all(is_number(value) for value in values):
-        raise CelError("no such overload")
-    return sum(values)
-
-
-def _is_sorted(values: Any) -> bool:
-    if not isinstance(values, list):
-        raise CelError("no such overload")
-    if not all(is_number(value) for value in values) and not all(isinstance(value, str) for value in values):
-        raise CelError("no such overload")
-    return all(first <= second for first, second in itertools.pairwise(values))
 
 
 def _or(value: Any, otherwise: Any) -> Any:
@@ -212,6 +207,8 @@ def _to_string(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, str | int):
         return str(value)
+    if isinstance(value, cel_network.Ip | cel_network.Cidr):
+        return cel_network.to_text(value)
     raise UnsupportedError("string() of this value is not known.")
 
 
@@ -236,6 +233,7 @@ FUNCTIONS: dict[tuple[str, int], Callable[..., Any]] = {
     ("string", 1): _to_string,
     ("double", 1): _to_double,
     ("dyn", 1): lambda value: value,
+    **cel_network.FUNCTIONS,
 }
 """By name and number of arguments."""
 
@@ -256,6 +254,9 @@ METHODS: dict[tuple[str, int], Callable[..., Any]] = {
     ("endsWith", 1): lambda text, suffix: _string(text).endswith(_string(suffix)),
     ("contains", 1): lambda text, part: _string(part) in _string(text),
     ("matches", 1): _matches,
+    ("find", 1): _find,
+    ("findAll", 1): _find_all,
+    ("findAll", 2): _find_all,
     ("size", 0): _size,
     ("lowerAscii", 0): _lower,
     ("upperAscii", 0): _upper,
@@ -268,14 +269,12 @@ METHODS: dict[tuple[str, int], Callable[..., Any]] = {
     ("join", 0): _join,
     ("join", 1): _join,
     ("reverse", 0): lambda text: _string(text)[::-1],
-    ("min", 0): _extreme(min),
-    ("max", 0): _extreme(max),
-    ("sum", 0): _sum,
-    ("isSorted", 0): _is_sorted,
     ("or", 1): _or,
     ("substring", 1): _substring,
     ("substring", 2): _substring,
     ("orValue", 1): _or_value,
     ("hasValue", 0): _has_value,
     ("value", 0): _value,
+    **cel_lists.METHODS,
+    **cel_network.METHODS,
 }

@@ -166,6 +166,8 @@ class _Parser:
             return tree
         if self._take("["):
             return ("list", self._arguments("]"))
+        if self._take("{"):
+            return ("map", self._entries())
         if self._position >= len(self._tokens):
             raise UnsupportedError("The expression ends too early.")
         kind, value = self._tokens[self._position]
@@ -178,6 +180,16 @@ class _Parser:
         if self._take("("):
             return ("call", None, name, self._arguments(")"))
         return ("name", name)
+
+    def _entries(self) -> tuple[tuple[Node, Node], ...]:
+        entries: list[tuple[Node, Node]] = []
+        while not self._take("}"):
+            if entries:
+                self._expect(",")
+            key = self._expression()
+            self._expect(":")
+            entries.append((key, self._expression()))
+        return tuple(entries)
 
     def _arguments(self, closing: str) -> tuple[Node, ...]:
         arguments: list[Node] = []

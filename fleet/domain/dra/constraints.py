@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from fleet.domain.dra.selectors import find_attribute
+from fleet.domain.dra.selectors import UnknownSelectorError, find_attribute
 from fleet.domain.snapshot.dra import DeviceConstraint, DraAttribute, DraDevice
+
+
+def _values(attribute: DraAttribute) -> frozenset[tuple[str, str | int | bool]]:
+    """Returns the values of an attribute with their kind: one, or those of a list (KEP-5491); none of a list not understood."""
+    if attribute.kind == "list":
+        return frozenset((attribute.of, value) for value in attribute.values)
+    return frozenset([(attribute.kind, attribute.value)])
 
 
 class ConstraintState:
@@ -21,12 +28,13 @@ class ConstraintState:
         attribute = find_attribute(device, name)
         if attribute is None:
             return False
-        if self._chosen and attribute.kind == "list":
-            return False
+        values = _values(attribute)
+        if not values:
+            raise UnknownSelectorError(f"The attribute {name} is of a kind that is not known.")
         if self._constraint.match_attribute:
-            allowed = all(other == attribute for other in self._chosen[:1])
+            allowed = bool(values.intersection(*map(_values, self._chosen)))
         else:
-            allowed = attribute not in self._chosen
+            allowed = all(values.isdisjoint(_values(other)) for other in self._chosen)
         if allowed:
             self._chosen.append(attribute)
         return allowed

@@ -78,9 +78,16 @@ def _put(domains: _Domains, driver: str, name: str, value: Any) -> None:
 
 
 def _attribute_value(attribute: DraAttribute) -> Any:
-    if attribute.kind == "version":
-        version = parse_semver(str(attribute.value))
+    if attribute.kind != "list":
+        return _scalar(attribute.kind, attribute.value)
+    if not attribute.values:
+        return UnsupportedError("An attribute is of a kind that is not known.")
+    values = [_scalar(attribute.of, value) for value in attribute.values]
+    return next((value for value in values if isinstance(value, UnsupportedError)), values)
+
+
+def _scalar(kind: str, value: str | int | bool) -> Any:
+    if kind == "version":
+        version = parse_semver(str(value))
         return UnsupportedError("An attribute is not a semantic version.") if version is None else version
-    if attribute.kind == "list":
-        return UnsupportedError("Attributes with lists are not evaluated here.")
-    return attribute.value
+    return value

@@ -11,11 +11,14 @@ Terms = tuple[tuple[Requirement, ...], ...]
 """A NodeSelector: one of the terms must hold, with every requirement in it."""
 
 
-class DraAttribute(msgspec.Struct, frozen=True):
-    """One attribute of a device: its kind (string, int, bool, version, or list) and its value (empty for a list)."""
+class DraAttribute(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One attribute of a device: its kind (string, int, bool, version, or list) and its value, or the values of a list."""
 
     kind: str
     value: str | int | bool = ""
+    of: str = ""
+    """Kind of a list's values; empty where what the attribute holds is not known."""
+    values: tuple[str | int | bool, ...] = ()
 
 
 class CapacityPolicy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
