@@ -86,7 +86,10 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
     if not vendor and (shares.gpus or shares.names or shares.integrated):
         vendor = "nvidia"
     claimed = dra.ClaimedDevices(
-        allocations=inputs.allocations, counter_sets=inputs.counter_sets, rules_known=inputs.taint_rules_known
+        allocations=inputs.allocations,
+        counter_sets=inputs.counter_sets,
+        rules_known=inputs.taint_rules_known,
+        set_aside=inputs.set_aside,
     )
     published = dra.view(node.name, devices, claimed, vendor) if devices else None
     resources = {name: resource for name, resource in everything.items() if labels.vendor_of_resource(name) == vendor}

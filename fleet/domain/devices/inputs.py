@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -35,6 +35,8 @@ class NodeInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Shared counters of DRA pools; may contain other nodes' too."""
     taint_rules_known: bool = True
     """Whether DeviceTaintRules were read, whose taints the devices then have; else nothing of DRA is known to be free."""
+    set_aside: Mapping[tuple[str, str, str], str] = {}
+    """DeviceTaintRule by device, for devices that only rules keep from the scheduler (dra.taints.set_aside)."""
     previous: Previous | None = None
     """State of the previous run; replaces GFD's labels while GFD rewrites them."""
     operator: OperatorSnapshot | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from fleet.domain import labels
 from fleet.domain.dra.selectors import DeviceSelectorError, UnknownSelectorError, meets
 from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule, DeviceToleration, DraDevice
 from fleet.domain.snapshot.nodes import Taint
@@ -60,6 +61,23 @@ def join(
         added = tuple(rule.taint for rule in rules_for(device, rules, known) if rule.taint not in device.taints)
         joined.append(msgspec.structs.replace(device, taints=device.taints + added) if added else device)
     return tuple(joined)
+
+
+def set_aside(
+    devices: Iterable[DraDevice], rules: Sequence[DeviceTaintRule], classes: Iterable[DeviceClass] | None = None
+) -> dict[tuple[str, str, str], str]:
+    """Returns the first rule that keeps a device from the scheduler, by driver, pool and name of the device.
+
+    Only for devices that nothing but rules keeps back: an administrator's decision, where the driver's own taint is a fault.
+    """
+    known = None if classes is None else {device_class.name: device_class for device_class in classes}
+    aside = {}
+    for device in devices if rules else ():
+        blocking = [taint for taint in device.taints if taint.effect in BLOCKING and taint.key not in labels.DRA_LAYOUT_TAINTS]
+        of_rules = {rule.taint: rule.name for rule in reversed(rules_for(device, rules, known))} if blocking else {}
+        if blocking and all(taint in of_rules for taint in blocking):
+            aside[device.driver, device.pool, device.name] = of_rules[blocking[0]]
+    return aside
 
 
 def is_blocked(device: DraDevice, tolerations: Sequence[DeviceToleration] = ()) -> bool:

@@ -14,7 +14,7 @@ from fleet.domain import labels
 from fleet.domain.devices.detection import gpu_evidence, machine_type, node_of, zone
 from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
 from fleet.domain.devices.measured_gpus import see
-from fleet.domain.dra.taints import join
+from fleet.domain.dra.taints import join, set_aside
 from fleet.domain.evaluation import expected, rules
 from fleet.domain.evaluation.figures import NodeFigures, node_figures
 from fleet.domain.evaluation.subject import ClusterContext, ClusterHistory, ClusterStack, NodeHistory, NodeReports, NodeSubject
@@ -28,6 +28,7 @@ from fleet.domain.lint.rules import RULES as LINT_RULES
 from fleet.domain.readiness.ladder import evaluate_ladder
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot.dra import DeviceClass
 from fleet.domain.snapshot.trees import no_cycles
 
 T = TypeVar("T")
@@ -147,8 +148,7 @@ def _subjects(snapshot: ClusterSnapshot, history: ClusterHistory) -> Iterator[No
 def _reports(snapshot: ClusterSnapshot) -> dict[str, NodeReports]:
     """Returns what the snapshot says about each of its nodes, by name."""
     pods = _by_node(snapshot.pods, lambda pod: pod.node_name)
-    classes = snapshot.device_classes if snapshot.knows("device_classes") else None
-    devices = _by_node(join(snapshot.slices.devices, snapshot.taint_rules, classes), node_of)
+    devices = _by_node(join(snapshot.slices.devices, snapshot.taint_rules, _classes(snapshot)), node_of)
     allocations = _allocations_by_node(snapshot)
     samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
     exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
@@ -198,6 +198,10 @@ def _allocations_by_node(snapshot: ClusterSnapshot) -> dict[str, list[DraAllocat
     return _by_node(snapshot.allocations, node_of_allocation)
 
 
+def _classes(snapshot: ClusterSnapshot) -> tuple[DeviceClass, ...] | None:
+    return snapshot.device_classes if snapshot.knows("device_classes") else None
+
+
 def _inspect(subject: NodeSubject) -> NodeDevices:
     snapshot, node = subject.snapshot, subject.node
     return inspect(
@@ -209,6 +213,7 @@ def _inspect(subject: NodeSubject) -> NodeDevices:
             allocations=subject.allocations if snapshot.knows("resource_claims") else None,
             counter_sets=snapshot.slices.counter_sets if subject.dra_devices else (),
             taint_rules_known=snapshot.knows("device_taint_rules"),
+            set_aside=set_aside(subject.dra_devices, snapshot.taint_rules, _classes(snapshot)),
             incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if node_of(pool) == node.name],
             previous=subject.history.previous,
             operator=snapshot.operator if snapshot.knows("operator") else None,

@@ -26,6 +26,7 @@ from fleet.domain.snapshot import (
     PodSnapshot,
     ResourceSlices,
 )
+from fleet.domain.snapshot.dra import DeviceTaintRule
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, PodRef, Telemetry
 from tests.builders import NODE, make_container, make_dra_device, make_node, make_pod
@@ -127,6 +128,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[PodSnapshot, ...] = ()
     operator: OperatorSnapshot = OperatorSnapshot()
     slices: ResourceSlices = ResourceSlices()
+    taint_rules: tuple[DeviceTaintRule, ...] = ()
     telemetry: Telemetry = Telemetry()
     history: NodeHistory = NodeHistory(first_seen_at=LONG_AGO, found_at_start=True, most_seen=8)
     cluster: ClusterHistory = ClusterHistory()
@@ -163,6 +165,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
             pods=() if "pods" in gone else self.pods,
             operator=OperatorSnapshot() if "operator" in gone else self.operator,
             slices=ResourceSlices() if "resource_slices" in gone else self.slices,
+            taint_rules=() if "device_taint_rules" in gone else self.taint_rules,
             telemetry=Telemetry() if "telemetry" in gone else self.telemetry,
             sections=reports,
         )

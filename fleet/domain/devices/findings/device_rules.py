@@ -32,6 +32,7 @@ DEVICE_RULES: dict[str, DeviceRule] = {
     "second_vendor": DeviceRule("Devices of a second vendor", Severity.INFO, is_quiet=True),
     "nothing_advertised": DeviceRule("No slot advertised", Severity.CRITICAL),
     "unhealthy_devices": DeviceRule("Slots not allocatable", Severity.CRITICAL),
+    "slots_set_aside": DeviceRule("Slots set aside", Severity.WARNING),
     "fewer_slots_than_devices": DeviceRule("Fewer slots than devices", Severity.CRITICAL),
     "requested_exceeds_allocatable": DeviceRule("More slots requested than allocatable", Severity.WARNING),
     "no_gpu_evidence": DeviceRule("No evidence of GPUs", Severity.WARNING),

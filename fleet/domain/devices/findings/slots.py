@@ -30,6 +30,17 @@ def _offered(claims: NodeClaims, slots: ResourceSlots, *, paused: bool, pods: Se
     should = max(capacity, slots.predicted or 0)
     if allocatable == 0 and should > 0:
         yield _nothing_advertised(claims, slots, should, paused=paused, pods=pods)
+    elif allocatable < capacity and slots.kind.startswith("dra") and claims.dra is not None and claims.dra.set_aside_by:
+        yield Finding(
+            rule="slots_set_aside",
+            severity=Severity.WARNING,
+            text=f"{capacity - allocatable} of {plural(capacity, 'slot')} set aside{_by_rules(claims.dra.set_aside_by)} "
+            f"({slots.name}).",
+            evidence=(
+                Evidence("resource_slice", slots.name, f"{allocatable} of {capacity}"),
+                Evidence("resource_slice", "tainted by a DeviceTaintRule", ", ".join(claims.dra.tainted)),
+            ),
+        )
     elif allocatable < capacity:
         yield Finding(
             rule="unhealthy_devices",
@@ -58,7 +69,10 @@ def _nothing_advertised(
         claims.node.labels.get(labels.GPU_DEPLOY_OPERANDS) == "false"
     )
     plugins = [pod for pod in pods or () if pod.component == "device-plugin"]
-    if opted_out:
+    if slots.kind.startswith("dra") and claims.dra is not None and claims.dra.tainted:
+        by = _by_rules(claims.dra.set_aside_by) if claims.dra.set_aside_by else " by device taints"
+        why = f"every device is kept from the scheduler{by}"
+    elif opted_out:
         why = "the device plugin is disabled on this node by label"
     elif pods is not None and not plugins:
         why = "no device plugin runs on it"
@@ -75,6 +89,10 @@ def _nothing_advertised(
             Evidence("allocatable", slots.name, str(slots.allocatable)),
         ),
     )
+
+
+def _by_rules(names: Sequence[str]) -> str:
+    return f" by DeviceTaintRule{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _as_devices(slots: ResourceSlots, missing: int) -> str:

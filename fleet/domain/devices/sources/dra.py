@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -52,6 +52,8 @@ class DraView(msgspec.Struct, frozen=True, kw_only=True):
     pools: tuple[PoolStatus, ...] = ()
     tainted: tuple[str, ...] = ()
     """Devices excluded from scheduling by a device taint."""
+    set_aside_by: tuple[str, ...] = ()
+    """DeviceTaintRules that exclude them; empty where one is excluded by its driver."""
     products: tuple[str, ...] = ()
     memory_mib: int | None = None
     architecture: str = ""
@@ -72,6 +74,8 @@ class ClaimedDevices(msgspec.Struct, frozen=True, kw_only=True):
     allocations: Sequence[DraAllocation] | None = None
     counter_sets: Sequence[CounterSet] = ()
     rules_known: bool = True
+    set_aside: Mapping[Key, str] = {}
+    """Devices that only DeviceTaintRules keep from the scheduler, and the rule."""
 
 
 def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, vendor: str = "") -> DraView | None:
@@ -125,6 +129,7 @@ def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, 
         resources=slots_of(groups),
         pools=_pools(own, claimed, groups.allocated),
         tainted=tuple(sorted(device.name for device in own if is_kept_back(device))),
+        set_aside_by=_set_aside_by([device for device in own if is_kept_back(device)], claimed.set_aside),
         products=tuple(sorted({label_form(device.product) for device in own if device.product})),
         memory_mib=max((card.memory_mib for card in cards if card.memory_mib), default=None),
         architecture=next((device.architecture for device in own if device.architecture), ""),
@@ -162,6 +167,11 @@ def sort_devices(own: Sequence[DraDevice], claimed: ClaimedDevices, held: set[Ke
         allocated=None if claimed.allocations is None else Allocated(claimed.allocations),
         taints_known=claimed.rules_known,
     )
+
+
+def _set_aside_by(kept_back: Sequence[DraDevice], set_aside: Mapping[Key, str]) -> tuple[str, ...]:
+    rules = [set_aside.get(key_of(device), "") for device in kept_back]
+    return tuple(sorted(set(rules))) if all(rules) else ()
 
 
 def _pools(own: Sequence[DraDevice], claimed: ClaimedDevices, allocated: Allocated | None) -> tuple[PoolStatus, ...]:

@@ -105,6 +105,11 @@ def _lost(subject: NodeSubject, *, nothing: bool) -> RungResult:
         return RUNG.says(Status.WAITING, "The GPU stack is paused for a driver upgrade.", _figures(subject))
     state, pods = part(subject, *DEVICE_PLUGINS, name="device-plugin")
     worst = _worst(subject.devices.findings)
+    aside = next((finding for finding in subject.devices.findings if finding.rule == "slots_set_aside"), None)
+    if aside is not None and worst is None:
+        # an administrator's decision about some devices says nothing against the others
+        text = f"{aside.text.removesuffix('.')}. The node serves with the others."
+        return RUNG.says(Status.WARN, text, (*_figures(subject), *aside.evidence), _REMEDY_SET_ASIDE)
     figures = (*_figures(subject), *(pod_evidence(pod) for pod in pods[:1]))
     if nothing and state == State.STARTING:
         return RUNG.says(Status.WAITING, "The device plugin is starting: nothing is advertised yet.", figures)
@@ -190,6 +195,7 @@ def _mig_remedy(subject: NodeSubject) -> str:
     )
 
 
+_REMEDY_SET_ASIDE = steps("Delete the DeviceTaintRule once the devices may be used again: kubectl get devicetaintrules")
 _REMEDY_PHANTOM = steps(
     "Restart the device plugin of the node, so that it registers the present layout.",
     "The kubelet forgets the old resource when it restarts: systemctl restart kubelet, once no GPU pod runs there.",
