@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from django.http import Http404, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_serializer, extend_schema_view
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -21,6 +21,7 @@ from fleet.selectors import declarations
 from fleet.selectors.pools import pools
 
 
+@extend_schema_serializer(many=False)
 class PoolHistorySerializer(serializers.Serializer):
     """A page of compliance periods, with the availability of the pool; `availability_days` is the address of its days."""
 

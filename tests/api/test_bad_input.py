@@ -120,3 +120,15 @@ def test_every_writing_operation_documents_a_conflict_and_the_type_of_its_body(r
     assert len(writing) > 30
     assert {name for name, row in writing.items() if "409" not in row["responses"]} == set()
     assert {name for name, row in writing.items() if "requestBody" in row and "415" not in row["responses"]} == set()
+
+
+def test_no_answer_is_documented_as_a_page_of_pages(reader: Any) -> None:
+    schemas = reader.get("/api/v1/schema/?format=json").json()["components"]["schemas"]
+    items = {name: schema["properties"]["results"]["items"] for name, schema in schemas.items() if _is_page(schema)}
+    assert len(items) > 20
+    of_pages = {name for name, item in items.items() if _is_page(schemas.get(str(item.get("$ref")).rpartition("/")[2], {}))}
+    assert of_pages == set()
+
+
+def _is_page(schema: dict[str, Any]) -> bool:
+    return {"results", "next", "previous"} <= schema.get("properties", {}).keys()

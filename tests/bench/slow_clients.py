@@ -1,6 +1,7 @@
 """What slow and idle clients cost every other client: a whole `manage.py run`, pages of a signed-in user, and both probes.
 
-`make slow-clients`, about three minutes: prints a line for each load and writes $MUSTER_HOME/bench/slow_clients.json.
+`make slow-clients`, about three minutes: prints a line for each load and writes $MUSTER_HOME/bench/slow_clients.json. Each load
+lies between two rests without other clients: `times` is how many times longer pages take with it, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ PAUSE_S = 0.2
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 BODY = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
 LOADS: dict[str, tuple[int, bytes, bytes]] = {
-    "nobody else": (0, b"", b""),
     "200 idle keep-alives": (200, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b""),
     "200 slow headers": (200, HEAD, b"X-A: a\r\n"),
     "200 slow bodies": (200, BODY, b"a"),
@@ -133,9 +133,15 @@ def main() -> None:
         with installation.running():
             opener = signed_in(installation)
             measure(installation, health, opener, 5)  # the first requests build what later ones find
+            before = measure(installation, health, opener, seconds / 2)
             for name, load in LOADS.items():
                 with clients(installation.port, *load):
-                    rows[name] = measure(installation, health, opener, seconds)
+                    under = measure(installation, health, opener, seconds)
+                after = measure(installation, health, opener, seconds / 2)
+                rest = statistics.mean(each["pages_p95_ms"] for each in (before, after))
+                rows[name] = {**under, "rest_p95_ms": round(rest), "times": round(under["pages_p95_ms"] / rest, 2)}
+                rows[name]["load_average"] = round(os.getloadavg()[0], 1)
+                before = after
                 sys.stdout.write(f"{name:<22} {json.dumps(rows[name])}\n")
                 sys.stdout.flush()
     place = Path(os.environ.get("MUSTER_HOME") or ROOT / "var") / "bench"

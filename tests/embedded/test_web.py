@@ -21,6 +21,7 @@ import pytest
 from waitress.server import create_server
 
 from fleet.embedded import children, hostile_clients, sockets
+from fleet.embedded import web as web_module
 from fleet.embedded.probes import SocketProbe
 from tests.embedded.helpers import wait_until
 
@@ -151,6 +152,20 @@ def test_a_request_that_drips_is_closed_although_it_is_never_silent() -> None:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-A: ")
         wait_until(dripped)
     assert received == b"", "closed without an answer"
+
+
+def test_a_page_that_is_rendered_lends_the_interpreter_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    intervals: list[float] = []
+    monkeypatch.setattr(web_module.sys, "setswitchinterval", intervals.append)
+    monkeypatch.setattr(web_module, "create_server", lambda *_, **__: pytest.fail("started") if not intervals else _ended())
+    with pytest.raises(SystemExit):
+        web_module.serve(lambda *_: [], socket.socket(), socket.socket())
+    assert intervals == [web_module.SWITCH_S]
+    assert sys.getswitchinterval() > web_module.SWITCH_S
+
+
+def _ended() -> Any:
+    raise SystemExit
 
 
 def test_requests_after_each_other_on_one_connection_have_each_their_own_time() -> None:
