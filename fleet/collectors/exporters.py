@@ -23,6 +23,7 @@ from fleet.collectors.bodies import read_body
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure, from_answer, from_transport, shorten, timed_out
 from fleet.collectors.kube import CONNECT_TIMEOUT_S, Answer, Client
+from fleet.collectors.timed_responses import until, use_timed_responses
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.sections import Outcome
 
@@ -160,6 +161,7 @@ class DirectWay:
         # A pod's certificate, where it has one, names no pod address that could be checked.
         urllib3.disable_warnings(http.InsecureRequestWarning)
         self._pools = urllib3.PoolManager(num_pools=max(10, workers * 4), maxsize=1, retries=False, cert_reqs="CERT_NONE")
+        use_timed_responses(self._pools)
 
     def ask(self, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
         if not target.pod.ip:
@@ -171,9 +173,10 @@ class DirectWay:
         try:
             limits = urllib3.Timeout(connect=deadline.at_most(CONNECT_TIMEOUT_S), read=deadline.at_most(started))
             headers = {"Accept": TEXT, "Accept-Encoding": "gzip", "User-Agent": f"muster/{__version__}"}
-            response = self._pools.request(
-                "GET", server + path, headers=headers, timeout=limits, redirect=False, preload_content=False
-            )
+            with until(deadline):
+                response = self._pools.request(
+                    "GET", server + path, headers=headers, timeout=limits, redirect=False, preload_content=False
+                )
             body = read_body(response, target.asked, deadline, MAX_BYTES)
         except (http.HTTPError, OSError) as error:
             if response is not None:

@@ -24,6 +24,7 @@ from fleet.collectors.connections import Connection, Resolved, resolve
 from fleet.collectors.credentials import Credential, ExecPlugin, Source, TokenFile
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, ConfigurationError, Failure, from_transport, shorten, timed_out
+from fleet.collectors.timed_responses import until, use_timed_responses
 from fleet.collectors.tls import Tls, read_pem
 from fleet.domain.snapshot.sections import Outcome
 
@@ -135,6 +136,7 @@ class _Transport:
         self._stamp = _stamp(self._paths)
         self._api = ApiClient(self._configuration)
         self._api.user_agent = USER_AGENT
+        use_timed_responses(self._api.rest_client.pool_manager)
         self._credential = Credential()
         self._use(self._source.current(deadline.remaining(), fresh=fresh) if self._source else self._credential, True)
         self.identity = (self._configuration.api_key.get("BearerToken", ""), self._tls.certificate, self._tls.key)
@@ -173,7 +175,8 @@ class _Transport:
                 method, path, query_params=list(params), header_params=headers, body=body, auth_settings=["BearerToken"]
             )
             limits = (deadline.at_most(CONNECT_TIMEOUT_S), deadline.at_most(timeout_s))
-            response = self._api.call_api(*call, _request_timeout=limits).response
+            with until(deadline):
+                response = self._api.call_api(*call, _request_timeout=limits).response
             content = read_body(response, asked, deadline, max_bytes)
         except self._errors as error:
             if response is not None:

@@ -23,6 +23,7 @@ from fleet.collectors.dcgm import Devices
 from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import Asked, Failure, from_transport, shorten, timed_out
 from fleet.collectors.exposition import moment
+from fleet.collectors.timed_responses import until, use_timed_responses
 from fleet.domain.catalog.metrics import load
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.sections import Outcome
@@ -67,6 +68,7 @@ class Server:
         self._match = match
         self._deadline = deadline
         self._pool = urllib3.PoolManager(retries=False, maxsize=WORKERS)
+        use_timed_responses(self._pool)
 
     def select(self, wires: Sequence[str]) -> str:
         """The selector of all series of these names; empty for none."""
@@ -113,9 +115,10 @@ class Server:
         response = None
         try:
             limits = urllib3.Timeout(connect=its_own.at_most(5.0), read=its_own.at_most(_TIMEOUT_S))
-            response = self._pool.request(
-                method, address, headers=headers, timeout=limits, redirect=False, preload_content=False, **options
-            )
+            with until(its_own):
+                response = self._pool.request(
+                    method, address, headers=headers, timeout=limits, redirect=False, preload_content=False, **options
+                )
             body = read_body(response, asked, its_own, _MAX_BYTES)
         except (http.HTTPError, OSError) as error:
             if response is not None:
