@@ -57,7 +57,7 @@ class Watchers(APIView):
         parameters=[windows.WINDOW, windows.SINCE, windows.UNTIL, windows.CLUSTER],
     )
     def get(self, request: Request) -> Response:
-        """Faults that began in the window, by tool. Reports on one node within half an hour are of one fault."""
+        """Faults that began in the window, by tool. Reports on one node within half an hour count as one fault."""
         windows.only(request, ("window", "since", "until", "cluster"))
         since, until, _ = windows.window(request)
         result = select.watchers(since, until, cluster=request.query_params.get("cluster", ""))

@@ -1,4 +1,4 @@
-"""What if: what a change of labels, taints, sharing, MIG, drivers or quotas would do, before anybody applies it."""
+"""What if: what a change of labels, taints, sharing, MIG, drivers or quotas would do, before it is applied."""
 
 from __future__ import annotations
 

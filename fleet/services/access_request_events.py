@@ -12,14 +12,14 @@ KIND = "request"
 _APPROVERS, _TEAM = "approvers", "team"
 
 _TITLES = {
-    "submit": (_APPROVERS, "{team} asks for {what}"),
+    "submit": (_APPROVERS, "{team} requests {what}"),
     "withdraw": (_APPROVERS, "{team} has withdrawn its request for {what}"),
-    "extend": (_APPROVERS, "{team} asks to keep {what} longer"),
-    "resize": (_APPROVERS, "{team} asks for {wanted} replicas instead of {what}"),
+    "extend": (_APPROVERS, "{team} requests an extension of {what}"),
+    "resize": (_APPROVERS, "{team} requests {wanted} replicas instead of {what}"),
     "approve": (_TEAM, "Approved: {what} for {team}"),
     "reject": (_TEAM, "Rejected: {what} for {team}"),
     "change": (_TEAM, "Changed: {team} has {what}{until}"),
-    "refuse_change": (_TEAM, "The change of {what} for {team} was refused"),
+    "refuse_change": (_TEAM, "The change of {what} for {team} was rejected"),
     "warn": (_TEAM, "{what} for {team} expires soon"),
     "expire": (_TEAM, "{what} for {team} has expired"),
     "no_room": (_TEAM, "{what} for {team} would no longer schedule"),

@@ -42,7 +42,7 @@ def create(actor: User | None, username: str, role: str, now: datetime, *, servi
     if not _NAME.fullmatch(username):
         raise FieldError("username", "Use 1 to 150 letters, digits and . _ @ + -, beginning with a letter or a digit.")
     if User.objects.filter(username__iexact=username).exists():
-        raise FieldError("username", f"User {username} exists already.")
+        raise FieldError("username", f"User {username} already exists.")
     user = User(username=username, role=_role(role), service=service)
     user.set_unusable_password()
     user.save()

@@ -68,7 +68,7 @@ def once(
 def _answered(request: Sent) -> tuple[int, Any]:
     row = IdempotencyKey.objects.get(user=request.user, key=request.key)
     if (row.path, row.digest) != (request.path, request.digest):
-        raise KeyReusedError("This Idempotency-Key was used for another request. Make a new one for each.")
+        raise KeyReusedError("This Idempotency-Key was used for another request. Use a new key for each request.")
     if row.status is None:
         raise NotNow("The first request with this Idempotency-Key is still being answered.")
     return row.status, row.answer

@@ -37,11 +37,11 @@ def save_team(  # noqa: PLR0913 the fields of a team, given by name
     Operators only: a team's namespaces decide whose use counts as its own. Raises FieldError and NotYours.
     """
     if not actor.may(Role.OPERATOR):
-        raise NotYours("Only an operator can make or change a team.")
+        raise NotYours("Only an operator can create or change a team.")
     slug, name, sso_group = slug.strip(), name.strip(), sso_group.strip()
     wrong = [*_wrong(slug, name, namespaces, max_replicas, sso_group)]
     if new and not wrong and Team.objects.filter(slug=slug).exists():
-        wrong.append(("slug", f"There is a team {slug} already."))
+        wrong.append(("slug", f"Team {slug} already exists."))
     if wrong:
         raise FieldError(*wrong[0], *wrong[1:])
     fields = {"name": name, "namespaces": sorted(set(namespaces)), "max_replicas": max_replicas, "sso_group": sso_group}

@@ -40,7 +40,7 @@ def create(  # noqa: PLR0913 the fields of a token, given by name
     further. Raises FieldError, NotNow and NotYours.
     """
     if actor is not None and actor.pk != user.pk and not (actor.may(Role.ADMIN) and user.service):
-        raise NotYours("A token is made by its owner, or by an administrator for a service account.")
+        raise NotYours("Only its owner can create a token, or an administrator for a service account.")
     if not user.is_active:
         raise NotNow(f"{user.username} is switched off.")
     owned = Role(user.role) if actor is None or actor.pk != user.pk else min(Role(user.role), Role(actor.role), key=_rank)

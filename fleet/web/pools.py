@@ -143,7 +143,7 @@ def waive(request: HttpRequest, slug: str) -> HttpResponse:
 
     def grant() -> str:
         waivers.grant(person(request), pool, rung, reason=request.POST.get("reason", ""), now=timezone.now())
-        return f"{rung} need not be proved in pool {slug}. Takes effect with the next collection run."
+        return f"{rung} is not required in pool {slug}. Takes effect with the next collection run."
 
     return _decide(request, slug, grant)
 
@@ -155,7 +155,7 @@ def withdraw_waiver(request: HttpRequest, slug: str, rung: str) -> HttpResponse:
 
     def withdraw() -> str:
         waivers.withdraw(person(request), pool, rung, now=timezone.now())
-        return f"{rung} has to be proved in pool {slug} again. Takes effect with the next collection run."
+        return f"{rung} is required in pool {slug} again. Takes effect with the next collection run."
 
     return _decide(request, slug, withdraw)
 

@@ -48,7 +48,7 @@ def test_a_receiver_that_fails_is_tried_again_and_nothing_is_lost(settings: Any)
         audit(None, "pool.save", "one")
         assert send_new(NOW) == 0
         stream = AuditStream.objects.get()
-        assert (stream.number, stream.failed_at, stream.error) == (0, NOW, "It answers 503.")
+        assert (stream.number, stream.failed_at, stream.error) == (0, NOW, "The receiver answered 503.")
         assert send_new(NOW + timedelta(seconds=29)) == 0
         assert len(receiver.requests) == 1
         audit(None, "pool.save", "two")

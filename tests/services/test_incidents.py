@@ -103,7 +103,7 @@ def test_a_row_says_cause_symptoms_nodes_and_who_is_affected() -> None:
     incidents.regroup(node.cluster, NOON)
     (row,) = incident_rows.rows(select.ordered(select.incidents()), NOW)
     assert (row.id, row.text, row.remedy, row.severity, row.status) == (fault.pk, "It fell", "Reboot.", "fatal", "open")
-    assert row.symptoms == (("Slots do not follow from the devices", 2),)
+    assert row.symptoms == (("Slots do not match the devices", 2),)
     assert (row.gpus, row.node_count, row.affected.pod_count, row.affected.pods_down) == (8, 1, 2, 1)
     assert (row.affected.teams, row.affected.pools, row.affected.pods[0].name) == (("search-ml",), ("h100",), "down")
 

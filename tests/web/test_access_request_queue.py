@@ -83,7 +83,7 @@ def test_every_step_has_one_event_in_its_own_transaction(world: World) -> None:
         ("no_room", "team"),
     }
     titles = set(Notice.objects.filter(kind="request").values_list("title", flat=True))
-    assert "Research asks for 5 × Full H100, production inference" in titles
+    assert "Research requests 5 × Full H100, production inference" in titles
     assert "4 × Full H100, production inference for Research would no longer schedule" in titles
 
 

@@ -43,7 +43,7 @@ def test_a_team_is_made_changed_and_peopled(world: World) -> None:
     ("change", "sentence"),
     [
         ({"slug": "Not One"}, "Use 1 to 63 lowercase letters"),
-        ({"slug": "research"}, "There is a team research already."),
+        ({"slug": "research"}, "Team research already exists."),
         ({"name": ""}, "Give a name"),
         ({"namespaces": "Kube_System"}, "is not a valid namespace"),
         ({"namespaces": "research"}, "research belongs to Research."),

@@ -66,7 +66,7 @@ def test_a_session_ends_without_use(mia: User, monkeypatch: pytest.MonkeyPatch, 
     later(monkeypatch, minutes=179)
     assert not works(client)
     assert UserSession.objects.count() == 0
-    assert AuditEntry.objects.filter(action="session.end", actor_name="mia", reason="Not used for long").count() == 1
+    assert AuditEntry.objects.filter(action="session.end", actor_name="mia", reason="Not used for too long").count() == 1
 
 
 def test_pages_that_refresh_themselves_are_no_use(mia: User, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:

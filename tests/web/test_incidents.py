@@ -75,7 +75,7 @@ def test_no_open_incidents_is_shown_only_where_everything_was_read(reader: Any) 
 def test_an_incident_has_a_page_with_all_of_its_findings(reader: Any, broken: int) -> None:
     page = text_of(reader, f"/incidents/{broken}/")
     assert page.count("It fell") >= 2
-    assert "Slots do not follow from the devices" in page
+    assert "Slots do not match the devices" in page
     assert "No driver, label, taint or GPU stack change on this node" in page
     assert reader.get("/incidents/999999/").status_code == 404
     assert reader.post(f"/incidents/{broken}/").status_code == 405

@@ -112,7 +112,7 @@ def test_a_messenger_is_made(boss: Any) -> None:
         ({"address": "http://10.0.0.1/"}, "10.0.0.1 is a private network."),
         ({"kind": "apprise", "address": "file:///etc/passwd"}, "Known messengers: Discord, E-mail"),
         ({"secret": "short"}, "Give at least 16 characters"),
-        ({"name": "taken"}, "There is a target named taken already."),
+        ({"name": "taken"}, "A target named taken already exists."),
     ],
 )
 def test_what_is_wrong_with_a_target_stands_beside_its_field(boss: Any, given: dict[str, str], sentence: str) -> None:
@@ -220,9 +220,9 @@ def test_the_log_shows_every_state_and_filters(reader: Any) -> None:
     node = a_node("n1")
     states: list[dict[str, Any]] = [
         {"state": "sent", "sent_at": NOON, "tries": 2},
-        {"state": "failed", "error": "It answers 404.", "tries": 1},
+        {"state": "failed", "error": "The receiver answered 404.", "tries": 1},
         {"state": "suppressed", "error": "Its rule was deleted."},
-        {"error": "It answers 503.", "tries": 3},
+        {"error": "The receiver answered 503.", "tries": 3},
         {"held": True},
     ]
     for number, fields in enumerate(states):
@@ -230,7 +230,7 @@ def test_the_log_shows_every_state_and_filters(reader: Any) -> None:
         DeliveryItem.objects.create(delivery=delivery, rule=rule, notice=a_notice(node=node, title=f"T{number}"))
         text(reader.get(f"/notifications/deliveries/{delivery.pk}/"))
     shown = text(reader.get("/notifications/deliveries/"))
-    for words in ("5 messages", "attempt 2", "It answers 404.", "Suppressed", "Retrying", "held: repeat", "T0", "T4"):
+    for words in ("5 messages", "attempt 2", "The receiver answered 404.", "Suppressed", "Retrying", "held: repeat", "T0", "T4"):
         assert words in shown.replace("\xa0", " ")
     failed = text(reader.get("/notifications/deliveries/?state=failed"))
     assert "T1" in failed
@@ -324,11 +324,11 @@ def test_the_api_makes_changes_and_deletes_rules(boss: Any) -> None:
 
 def test_the_api_lists_deliveries(reader: Any) -> None:
     rule = a_rule("R", a_target("Ops"))
-    delivery = a_delivery(rule, state="failed", error="It answers 404.", tries=1)
+    delivery = a_delivery(rule, state="failed", error="The receiver answered 404.", tries=1)
     DeliveryItem.objects.create(delivery=delivery, rule=rule, notice=a_notice("verdict", node=a_node("n1"), title="bad"))
     a_delivery(rule, state="sent")
     (row,) = reader.get("/api/v1/deliveries/?state=failed&target=Ops&test=false").json()["results"]
-    assert (row["uid"], row["error"], row["tries"]) == (str(delivery.uid), "It answers 404.", 1)
+    assert (row["uid"], row["error"], row["tries"]) == (str(delivery.uid), "The receiver answered 404.", 1)
     assert row["notices"][0]["node"] == "n1"
     facets = reader.get("/api/v1/deliveries/facets/").json()["facets"]
     assert facets["state"] == [{"value": "failed", "count": 1}, {"value": "sent", "count": 1}]

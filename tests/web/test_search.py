@@ -24,7 +24,7 @@ def test_the_palette_lists_hits_by_kind_and_actions(reader: Any) -> None:
     assert "<mark>h100</mark>-01" in html
     assert 'role="option"' in html
     assert "Open Fleet" in reader.get("/search/?palette=1&q=").content.decode()
-    assert "Nothing holds" in reader.get("/search/?palette=1&q=zzzz").content.decode()
+    assert "No hit contains" in reader.get("/search/?palette=1&q=zzzz").content.decode()
 
 
 def test_actions_are_those_of_the_role(client: Any) -> None:

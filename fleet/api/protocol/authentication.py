@@ -48,7 +48,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
             checked = user.sso_checked_at
             if checked is None or timezone.now() - checked >= settings.OIDC.tokens_for:
                 raise AuthenticationFailed(
-                    "The identity provider has not confirmed the user for long. Sign in to the pages once."
+                    "The identity provider has not confirmed the user recently. Sign in to the pages once."
                 )
         return user, auth_token
 

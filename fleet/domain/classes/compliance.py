@@ -29,9 +29,9 @@ _WORDS = {
     "profile": "have another MIG profile",
     "product": "have another product",
     "memory": "have too little memory",
-    "driver": "have too old a driver",
-    "cuda": "have a driver with too old a CUDA",
-    "nvlink": "are not known to be joined by NVLink",
+    "driver": "have a driver that is too old",
+    "cuda": "have a driver whose CUDA is too old",
+    "nvlink": "have no known NVLink connection",
     "domain": "are in no known NVLink domain",
 }
 
@@ -127,9 +127,9 @@ def _room(class_spec: ClassSpec, in_pools: Sequence[ClassInPool], fleet: Fleet, 
         text = f"Not even an empty fleet has room for one replica of {class_spec.gpus} slots."
         return [Violation(id="never_fits", state=VIOLATED, text=text)]
     if room.last_truth:
-        text = "No replica is known to fit: the clusters with room have not been read lately."
+        text = "No replica is known to fit: the clusters with room were not read recently."
     elif room.back:
-        text = "No replica fits now; once broken nodes are back, one does."
+        text = "No replica fits now; one will fit once broken nodes are repaired."
     else:
         text = IN_USE
     return [Violation(id="no_room", state=AT_RISK, text=text)]

@@ -108,7 +108,7 @@ def _full_inference(offers: Sequence[_Offer]) -> Iterator[Starter]:
             offers,
             slug="full-gpu-inference",
             title=f"Full {_short(best.product)}, production inference",
-            purpose="Models that answer users: whole cards, yours alone.",
+            purpose="User-facing models on full GPUs, not shared.",
             sizes=tuple(size for size in (2, 4, 8) if size <= largest),
         )
 

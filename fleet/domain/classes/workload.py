@@ -14,7 +14,7 @@ from fleet.domain.pod_resources import amount_of
 ISOLATIONS = {
     FULL: "Whole GPUs for one pod. Memory and faults are isolated.",
     MIG: "A hardware partition of a GPU with its own memory. Memory and faults are isolated.",
-    TIME_SLICED: "A GPU shared by turns. Not isolated: neighbours can fill its memory, slow it down or crash it.",
+    TIME_SLICED: "A time-sliced GPU. Not isolated: neighbours can fill its memory, slow it down or crash it.",
     MPS: "A GPU shared at the same time, with a memory limit per client. Faults are not isolated: one client's crash can crash "
     "the others.",
 }

@@ -143,7 +143,8 @@ def _more_than_labelled(claims: NodeClaims, effective: EffectiveSharing) -> Phys
     if effective.label is not None and effective.label == effective.config:
         return Physical(count=cards, source="config")
     return Physical(
-        count=None, why_unknown=f"the labels describe {effective.devices} of them, and more slots are advertised than those make"
+        count=None,
+        why_unknown=f"the labels describe {effective.devices} of them, and more slots are advertised than those provide",
     )
 
 
@@ -173,7 +174,7 @@ def _by_vendor(claims: NodeClaims) -> Physical | None:
 def _by_capacity(claims: NodeClaims, layout: PartitionLayout) -> Physical:
     capacity, fractions = claims.capacity, claims.fractions
     if claims.pools_missing:
-        return Physical(count=None, why_unknown="their ResourceSlices were not seen whole")
+        return Physical(count=None, why_unknown="their ResourceSlices were not read completely")
     if fractions.integrated:
         return Physical(count=1, source="kernel")
     if fractions.is_one_device and capacity:
@@ -184,7 +185,7 @@ def _by_capacity(claims: NodeClaims, layout: PartitionLayout) -> Physical:
         hint = fractions.hints[0]
         return Physical(count=None, why_unknown=f"slots may be shares ({hint.source} {hint.key}), and no source counts the GPUs")
     if not capacity:
-        return Physical(count=None, why_unknown="no source counts them and nothing is offered")
+        return Physical(count=None, why_unknown="no source counts them and nothing is advertised")
     if layout.partitioning == MIXED:
         least = fewest_cards(layout.mig_instances or {}, layout.model)
         whole = capacity.get(labels.NVIDIA_GPU, 0)

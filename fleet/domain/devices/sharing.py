@@ -171,7 +171,7 @@ def isolation(
             "MPS limits memory and compute per client but isolates no faults: one client's fault can end all others on the card."
         )
     if sharing is None and shared:
-        return "Slots share GPUs in a way that no source names: expect no isolation of memory or faults."
+        return "Slots share GPUs in a way that no source describes: expect no isolation of memory or faults."
     if parts and sharing == "exclusive":
         return _PARTS[parts]
     if mig and sharing == "exclusive":
@@ -194,11 +194,11 @@ def _held_together(devices: int, *, mig: bool) -> str:
 
 
 _PARTS = {
-    "share": "Slots are shares of a GPU: how many claims hold it is limited, not what each uses of it. Count on no isolation of "
+    "share": "Slots are shares of a GPU: how many claims hold it is limited, not what each uses of it. Expect no isolation of "
     "memory or faults.",
-    "memory": "Slots are shares of a GPU's memory: the scheduler counts the MiB that claims take, and keeps no workload to them. "
-    "Count on no isolation of memory or faults.",
-    "cut": "Each slot is a GPU that is cut on demand: what is cut of it has its own memory and belongs to one claim.",
+    "memory": "Slots are shares of a GPU's memory: the scheduler counts the MiB that claims take, but does not enforce them. "
+    "Expect no isolation of memory or faults.",
+    "cut": "Each slot is a GPU that is partitioned on demand: each partition has its own memory and belongs to one claim.",
     "vgpu": "A vGPU is a part of a card with memory of its own; unless a MIG instance stands behind it, it shares the card's "
     "compute and faults with other machines.",
     "guest": "This machine's GPUs are vGPUs, parts of cards on its host: what else runs on those cards cannot be seen from here. "

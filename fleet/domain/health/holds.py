@@ -153,7 +153,7 @@ def _of_cordon(subject: NodeSubject) -> Iterator[Hold]:
         if not cleared:
             return
         holder, cause = f"A cordon by {setters[0].manager}", _any_fault(subject)
-        why = f"{', '.join(condition.type for condition in cleared)} has been well since {cleared[-1].at:%Y-%m-%d %H:%M} UTC"
+        why = f"{', '.join(condition.type for condition in cleared)} has been normal since {cleared[-1].at:%Y-%m-%d %H:%M} UTC"
     yield Hold(holder=holder, place="cordon", key=CORDON, value="true", cause=cause, why=why, setters=setters)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 _BEGINS = "Muster read nothing of this cluster"
-REMEDY = "Open the cluster's page: it says why the cluster could not be read. If Muster itself stood still, its own log says why."
+REMEDY = "Open the cluster's page: it shows why the cluster could not be read. If Muster itself was not running, see its log."
 
 
 def sentence(read_at: datetime, stale_after: timedelta) -> str:

@@ -24,7 +24,7 @@ def answer(rule: str, findings: Iterable[Finding], *, blind: Iterable[str] = ())
     """
     result, unseen = tuple(findings), tuple(blind)
     if not result and unseen:
-        return RuleResult(rule=rule, status=Status.UNKNOWN, reason="Not everything could be seen.", blind=unseen)
+        return RuleResult(rule=rule, status=Status.UNKNOWN, reason="Not all of the evidence could be read.", blind=unseen)
     if not result:
         return RuleResult(rule=rule, status=Status.PASS)
     worst = max(finding.severity.rank for finding in result)

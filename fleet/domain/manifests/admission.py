@@ -111,8 +111,8 @@ def _pod_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
     pools = _words(in_pool.pool.slug for in_pool in in_pools)
     resources = _words("a resource claim" if in_pool.dra else in_pool.resource for in_pool in in_pools)
     steps = {
-        "way": f"{titles} is asked for as {resources}, and nothing else that is a GPU.",
-        "amount": f"One container of the pod, and no init container, asks for {numbers} of it.",
+        "way": f"{titles} must be requested as {resources}, with no other GPU resource.",
+        "amount": f"Exactly one container, and no init container, must request {numbers} of it.",
         "place": f"The pod must select the nodes of pool {pools}: copy the node affinity of the class.",
         "pool": f"The pod must tolerate the taints of pool {pools}, and no others.",
     }
@@ -125,7 +125,7 @@ def _pod_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
         {
             # A bound pod names its node: only a new one must not.
             "expression": 'oldObject != null || !variables.gpu || !has(object.spec.nodeName) || object.spec.nodeName == ""',
-            "message": "The pod must not name its node: that goes past the scheduler.",
+            "message": "The pod must not set nodeName: that bypasses the scheduler.",
             "reason": "Forbidden",
         }
     )

@@ -46,9 +46,7 @@ def _several_pods(in_pool: ClassInPool) -> str:
 
 def _by_name(in_pool: ClassInPool) -> str:
     return (
-        "Kueue counts DRA devices only by a mapping in its own configuration, which is not Muster's to write."
-        if in_pool.dra
-        else ""
+        "Kueue counts DRA devices only by a mapping in its own configuration, which Muster does not write." if in_pool.dra else ""
     )
 
 

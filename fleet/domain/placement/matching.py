@@ -225,7 +225,7 @@ def _verdict(requirement: PodRequirement, node: PlacementNode, when: When) -> It
     if not good:
         yield Reason("verdict", f"Its verdict is {node.verdict.replace('_', ' ')}.")
     if node.stale and when is When.NOW:
-        yield Reason("stale", "Its cluster has not been read lately: this is the last truth.")
+        yield Reason("stale", "Its cluster was not read recently: this is last known data.")
 
 
 _QUESTIONS: tuple[Callable[[PodRequirement, PlacementNode, When], Iterator[Reason]], ...] = (
@@ -244,7 +244,7 @@ _QUESTIONS: tuple[Callable[[PodRequirement, PlacementNode, When], Iterator[Reaso
 
 def _room(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:
     if node.pods_free is not None and node.pods_free < 1:
-        yield Reason("pods", "It runs as many pods as it may.", PODS, 1, 0)
+        yield Reason("pods", "It runs its maximum number of pods.", PODS, 1, 0)
     for name, needed in requirement.resources:
         if needed <= 0:
             continue

@@ -51,7 +51,7 @@ def change_for(pod: PodSnapshot, node: NodeState, refusals: tuple[Refusal, ...])
         return (first.id, f"{text}{missing}."), change
     if first is reasons.POD_AFFINITY:
         change = PodChange(title="Removing the pod affinity", scheduling=msgspec.structs.replace(scheduling, affinity=()))
-        return (first.id, "No pod that the pod affinity asks for is there."), change
+        return (first.id, "No pod that matches the pod affinity runs there."), change
     if first is reasons.POD_ANTI_AFFINITY:
         change = PodChange(
             title="Removing the pod anti-affinity", scheduling=msgspec.structs.replace(scheduling, anti_affinity=())
@@ -121,7 +121,7 @@ def _text(requirements: list[Requirement]) -> str:
 def _resources(scheduling: PodScheduling, refusals: tuple[Refusal, ...]) -> tuple[tuple[str, str], PodChange | None]:
     short = sorted({refusal.resource for refusal in refusals})
     needed = [amount_text(name, scheduling.requests.get(name) or 0) for name in short if name != "pods"]
-    text = "The number of pods is used up." if short == ["pods"] else f"Not enough free: {', '.join(needed)} requested."
+    text = "The maximum number of pods is reached." if short == ["pods"] else f"Not enough free: {', '.join(needed)} requested."
     if "pods" in short:
         return ("resources", text), None
     return ("resources", text), None

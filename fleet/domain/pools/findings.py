@@ -117,7 +117,7 @@ POOL_RULES: dict[str, ComplianceRule] = {
         title="Review of a pool overdue",
         severity=_INFO,
         text="The review of pool {name} is overdue.",
-        remedy="Ask its owner whether purpose and policy still hold, and set the next date (reviewOn).",
+        remedy="Ask its owner whether purpose and policy are still correct, and set the next date (reviewOn).",
     ),
 }
 
@@ -132,13 +132,13 @@ CLASS_RULES: dict[str, ComplianceRule] = {
         title="Class without a pool",
         severity=_CRITICAL,
         text="Class {name} has no pool.",
-        remedy="Name a pool in the class, or take the class out of the catalogue.",
+        remedy="Name a pool in the class, or remove the class from the catalogue.",
     ),
     "pool_gone": ComplianceRule(
-        title="Pool of a class is gone",
+        title="Pool of a class does not exist",
         severity=_WARN,
         text="A pool that class {name} names does not exist.",
-        remedy="Take the pool out of the class, or declare it again.",
+        remedy="Remove the pool from the class, or declare it again.",
     ),
     "pool_cannot": ComplianceRule(
         title="Pool does not offer the class",
@@ -150,7 +150,7 @@ CLASS_RULES: dict[str, ComplianceRule] = {
         title="Nodes do not match the class",
         severity=_WARN,
         text="Nodes in the pools of class {name} do not match the class.",
-        remedy="Narrow the pool to the nodes that are, or change the class.",
+        remedy="Narrow the pool to matching nodes, or change the class.",
     ),
     "nothing_keeps_it": ComplianceRule(
         title="No pool offers the class",
@@ -180,7 +180,7 @@ CLASS_RULES: dict[str, ComplianceRule] = {
         title="Class that never fits",
         severity=_CRITICAL,
         text="Not even an empty fleet has room for one replica of class {name}.",
-        remedy="Ask for fewer GPUs per replica, or give the class a pool with larger nodes.",
+        remedy="Request fewer GPUs per replica, or give the class a pool with larger nodes.",
     ),
     "no_room": ComplianceRule(
         title="No room for a class",

@@ -111,9 +111,7 @@ def _judge(subject: NodeSubject, results: Sequence[RungResult], silent: str) -> 
     if warning is not None:
         return _broken(results, Verdict.DEGRADED, warning)
     waived = [result.id for result in results if result.waiver is not None and result.number <= subject.policy.required_rung]
-    reason = (
-        f"Every required rung is proved, except {', '.join(waived)} (waived)." if waived else "Every required rung is proved."
-    )
+    reason = f"Every required rung passes, except {', '.join(waived)} (waived)." if waived else "Every required rung passes."
     return Readiness(rungs=tuple(results), verdict=Verdict.READY, reason=reason)
 
 

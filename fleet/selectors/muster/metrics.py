@@ -28,10 +28,10 @@ from fleet.selectors.pools.pools import primary_slug
 
 _PLACE = ("cluster", "pool", "product")
 _GPUS = (
-    ("physical", "Physical GPUs that are there."),
-    ("expected", "Physical GPUs that should be there: declared, as ordered, or learned."),
+    ("physical", "Physical GPUs that were detected."),
+    ("expected", "Physical GPUs that are expected: declared, as ordered, or learned."),
     ("usable", "Physical GPUs on nodes whose verdict is ready or degraded."),
-    ("advertised", "Physical GPUs that the scheduler can hand out."),
+    ("advertised", "Physical GPUs that the scheduler can allocate."),
 )
 
 
@@ -67,8 +67,10 @@ def _figures() -> Groups:
 
 
 def _clusters(now: datetime) -> Iterator[Metric]:
-    up = GaugeMetricFamily("muster_cluster_up", "1 where the newest pass read the nodes.", labels=["cluster"])
-    age = GaugeMetricFamily("muster_collection_age_seconds", "Seconds since the nodes were last read whole.", labels=["cluster"])
+    up = GaugeMetricFamily("muster_cluster_up", "1 if the newest collection run read the nodes.", labels=["cluster"])
+    age = GaugeMetricFamily(
+        "muster_collection_age_seconds", "Seconds since the nodes were last read completely.", labels=["cluster"]
+    )
     overdue = GaugeMetricFamily(
         "muster_collection_overdue_seconds",
         "Seconds since a collection run should have begun: whether beat and workers keep up.",
@@ -77,12 +79,16 @@ def _clusters(now: datetime) -> Iterator[Metric]:
     clock = GaugeMetricFamily(
         "muster_cluster_clock_ahead_seconds", "Seconds by which the API server's clock is ahead of Muster's.", labels=["cluster"]
     )
-    took = GaugeMetricFamily("muster_collection_seconds", "Seconds the newest ended pass took.", labels=["cluster"])
+    took = GaugeMetricFamily(
+        "muster_collection_seconds", "Duration of the newest ended collection run in seconds.", labels=["cluster"]
+    )
     section_took = GaugeMetricFamily(
-        "muster_collection_section_seconds", "Seconds the newest pass spent on a section.", labels=["cluster", "section"]
+        "muster_collection_section_seconds",
+        "Seconds that the newest collection run spent on a section.",
+        labels=["cluster", "section"],
     )
     section_ok = GaugeMetricFamily(
-        "muster_collection_section_ok", "1 where the newest pass read a section whole.", labels=["cluster", "section"]
+        "muster_collection_section_ok", "1 if the newest collection run read a section completely.", labels=["cluster", "section"]
     )
     for cluster in clusters():
         if cluster.outcome:
@@ -140,7 +146,7 @@ def _nodes(groups: Groups) -> Iterator[Metric]:
 
 def _rungs() -> Metric:
     rungs = GaugeMetricFamily(
-        "muster_node_rungs", "GPU nodes by rung of the readiness ladder and what it says.", labels=[*_PLACE, "rung", "status"]
+        "muster_node_rungs", "GPU nodes by rung of the readiness ladder and its status.", labels=[*_PLACE, "rung", "status"]
     )
     for cluster, pool, product, rung, status, count in ladder.rungs_by_status():
         rungs.add_metric([cluster, pool, product, rung, status], count)
@@ -194,7 +200,7 @@ def _findings(now: datetime) -> Metric:
 
 def _exporters() -> Metric:
     family = GaugeMetricFamily(
-        "muster_exporters", "Telemetry exporters by how their newest reading went.", labels=["cluster", "answers"]
+        "muster_exporters", "Telemetry exporters by outcome of their newest scrape.", labels=["cluster", "answers"]
     )
     rows = (
         Exporter.objects.filter(cluster__removed_at__isnull=True)
@@ -214,14 +220,14 @@ def _exporters() -> Metric:
 
 def _notifications(now: datetime) -> Iterator[Metric]:
     state = notification_state.state(now)
-    waiting = GaugeMetricFamily("muster_notices_waiting", "Notices that no rule has been asked about yet.")
+    waiting = GaugeMetricFamily("muster_notices_waiting", "Events that are not matched against the rules yet.")
     waiting.add_metric([], state.notices_waiting)
     ended = GaugeMetricFamily(
         "muster_deliveries_last_hour",
-        "Messages that were sent, given up or left out in the last hour.",
+        "Messages that were sent, failed for good or were suppressed in the last hour.",
         labels=["target", "state"],
     )
-    retrying = GaugeMetricFamily("muster_deliveries_retrying", "Messages that failed and are tried again.", labels=["target"])
+    retrying = GaugeMetricFamily("muster_deliveries_retrying", "Messages that failed and will be retried.", labels=["target"])
     overdue = GaugeMetricFamily(
         "muster_delivery_overdue_seconds",
         "Seconds that the oldest message has been due without being taken: whether workers keep up.",

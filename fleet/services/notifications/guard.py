@@ -209,8 +209,8 @@ def _why(address: Address, host: str) -> str:
 
 
 def _sentence(host: str, text: str, why: str) -> str:
-    leads = f"{host} is" if host == text else f"{host} leads to {text}, which is"
-    return f"{leads} {why}. Messages do not go there unless MUSTER_NOTIFY_ALLOW_PRIVATE names it."
+    leads = f"{host} is" if host == text else f"{host} resolves to {text}, which is"
+    return f"{leads} {why}. Messages are not sent there unless MUSTER_NOTIFY_ALLOW_PRIVATE allows it."
 
 
 def parse(text: str) -> Address | None:

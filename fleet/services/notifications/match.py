@@ -135,7 +135,7 @@ class _Desk:
             gone = Delivery.objects.filter(pk=delivery.pk, state=_State.WAITING, tries=0).update(
                 state=_State.SUPPRESSED,
                 ended_at=self.now,
-                error="A repetition that recovered before it was due.",
+                error="A repeat that recovered before it was due.",
             )
             if gone:
                 had.pop()

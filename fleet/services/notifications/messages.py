@@ -54,7 +54,7 @@ def _one(notice: Notice) -> str:
 
 
 def _headline(notices: Sequence[Notice]) -> str:
-    """`3 nodes are not well, 1 finding, 2 recoveries (prod-us-east)`."""
+    """`3 nodes are unhealthy, 1 finding, 2 recoveries (prod-us-east)`."""
     counts = Counter("recovery" if notice.recovery else notice.kind for notice in notices)
     words = [
         _counted(kind, counts[kind]) for kind in (*sorted(set(counts) - {"recovery"}, reverse=True), "recovery") if counts[kind]
@@ -66,10 +66,10 @@ def _headline(notices: Sequence[Notice]) -> str:
 
 def _counted(kind: str, count: int) -> str:
     result, many = {
-        "verdict": ("node is not well", "nodes are not well"),
+        "verdict": ("node is unhealthy", "nodes are unhealthy"),
         "finding": ("finding", "findings"),
         "cluster": ("cluster unreachable", "clusters unreachable"),
-        "request": ("step of a request", "steps of requests"),
+        "request": ("request update", "request updates"),
         "recovery": ("recovery", "recoveries"),
     }.get(kind, (f"notice of {kind}", f"notices of {kind}"))
     return f"{count} {result if count == 1 else many}"

@@ -121,7 +121,7 @@ def send(address: str, message: Message) -> Sent:
         return Sent(True)
     if watch.refused:
         return Sent(False, watch.refused, lasting=True)
-    return Sent(False, _without(address, " ".join(value)) or "The service did not take the message.")
+    return Sent(False, _without(address, " ".join(value)) or "The service did not accept the message.")
 
 
 def _open(address: str) -> tuple[Any, Kind]:
@@ -135,14 +135,14 @@ def _open(address: str) -> tuple[Any, Kind]:
             raise FieldError("address", f"Not the address of a known messenger. Known messengers: {', '.join(known_labels())}.")
         kind = KINDS.get(parsed["schema"])
         if kind is None:
-            raise FieldError("address", f"Addresses of this kind are not taken. Known are: {', '.join(known_labels())}.")
+            raise FieldError("address", f"Addresses of this kind are not supported. Supported: {', '.join(known_labels())}.")
         odd = sorted(_parameters(parsed) - kind.parameters)
         if odd:
             raise FieldError("address", f"{kind.label} addresses may not carry {', '.join(odd)}.")
         try:
             plugin = library.Apprise.instantiate(parsed, asset=_asset(), suppress_exceptions=False)
         except (TypeError, ValueError, AttributeError) as error:
-            raise FieldError("address", f"This is not a whole {kind.label} address. It looks like {kind.example}.") from error
+            raise FieldError("address", f"Incomplete {kind.label} address. Example: {kind.example}") from error
     if plugin is None:
         raise FieldError("address", f"{kind.label} cannot be used here: a library it needs is not installed.")
     return plugin, kind

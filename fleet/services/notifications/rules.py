@@ -36,7 +36,7 @@ def save(actor: User, rule: NotificationRule | None, values: Mapping[str, Any]) 
             with transaction.atomic():
                 changed.save()
         except IntegrityError as error:
-            raise ValidationError({"name": [f"There is a rule named {changed.name} already."]}) from error
+            raise ValidationError({"name": [f"A rule named {changed.name} already exists."]}) from error
         after = _said(changed)
         detail = {"before": before, "after": after} if before else {"after": after}
         audit(actor, "notification_rule.change" if before else "notification_rule.create", changed.name, detail=detail)

@@ -27,7 +27,7 @@ def unseal(sealed: bytes | memoryview) -> str:
         return _fernet(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS).decrypt(bytes(sealed)).decode()
     except InvalidToken as error:
         raise UnreadableError(
-            "What is stored cannot be read: SECRET_KEY is another than when it was saved. Name the earlier key in "
+            "The stored value cannot be decrypted: SECRET_KEY has changed since it was saved. Name the earlier key in "
             "SECRET_KEY_FALLBACKS, or enter the address again."
         ) from error
 

@@ -60,10 +60,10 @@ def claim(now: datetime) -> Delivery | None:
                 delivery.tries, delivery.due_at = delivery.tries + 1, now + LEASE
                 delivery.save(update_fields=["tries", "due_at"])
                 return delivery
-            why = delivery.error or "No try came to an end: the worker died each time."
+            why = delivery.error or "No attempt completed: the worker died each time."
             delivery.state, delivery.ended_at = _State.FAILED, now
             delivery.error = (
-                f"Given up, {delivery.tries} tries in {(now - delivery.created_at).total_seconds() / 60:.0f} min. {why}"
+                f"Given up after {delivery.tries} attempts in {(now - delivery.created_at).total_seconds() / 60:.0f} min. {why}"
             )
             delivery.save(update_fields=["state", "ended_at", "error"])
             _log(delivery, _State.FAILED, delivery.error)
@@ -122,7 +122,7 @@ def pause(tries: int, asked_s: float | None) -> float:
 
 def _deliver(delivery: Delivery, now: datetime) -> Sent:
     if delivery.target is None:
-        return Sent(False, "Its target is gone.", lasting=True)
+        return Sent(False, "The target was deleted.", lasting=True)
     try:
         address, secret = targets.open_address(delivery.target)
     except UnreadableError as error:

@@ -116,7 +116,7 @@ def _save(target: NotificationTarget) -> None:
         with transaction.atomic():
             target.save()
     except IntegrityError as error:
-        raise ValidationError({"name": [f"There is a target named {target.name} already."]}) from error
+        raise ValidationError({"name": [f"A target named {target.name} already exists."]}) from error
 
 
 def _new_secret() -> str:

@@ -38,7 +38,7 @@ def check(address: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ValueError("Remove user and password from the address: the signature identifies the sender.")
     if parts.fragment or any(ord(letter) <= 32 for letter in address):
-        raise ValueError("The address holds a blank or a # part, which no server ever sees.")
+        raise ValueError("The address contains a space or a # part: remove it, it is never sent to the server.")
     port = parts.port  # ValueError outside 0 to 65535
     guard.check_host(parts.hostname)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -86,11 +86,13 @@ def post(address: str, secret: str, body: bytes, delivery: str, now: datetime) -
     if 300 <= status < 400:
         where = urlsplit(to or "").hostname
         return Sent(
-            False, f"It answers {status}, a redirect{f' to {where}' if where else ''}. Enter the final address.", lasting=True
+            False,
+            f"The receiver answered {status}, a redirect{f' to {where}' if where else ''}. Enter the final address.",
+            lasting=True,
         )
     return Sent(
         False,
-        f"It answers {status}.",
+        f"The receiver answered {status}.",
         lasting=status < 500 and status not in _WORTH_ANOTHER_TRY,
         wait_s=_seconds(wait, now),
     )
@@ -119,9 +121,9 @@ def _reason(error: Exception) -> str:
         case urllib3.exceptions.ReadTimeoutError():
             return f"No answer within {READ_S:.0f} s."
         case urllib3.exceptions.SSLError():
-            return "The certificate cannot be trusted, or TLS was not understood."
+            return "The certificate is not trusted, or the TLS handshake failed."
         case _:
-            return f"The connection broke ({type(error).__name__})."
+            return f"The connection was lost ({type(error).__name__})."
 
 
 def _seconds(text: str | None, now: datetime) -> float | None:

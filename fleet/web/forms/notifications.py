@@ -18,7 +18,7 @@ KINDS = (
     ("finding", "A finding is opened or resolved"),
     ("cluster", "A cluster becomes unreachable, and its recovery"),
     ("compliance", "Compliance of a pool or class becomes at risk or violated, and its recovery"),
-    ("request", "A request for a class is made, decided, changed, expires or has no room"),
+    ("request", "A request for a class is created, decided, changed, expires or has no room"),
 )
 VERDICTS = (("not_ready", "Not ready"), ("unknown", "Unknown"))
 SEVERITIES = [

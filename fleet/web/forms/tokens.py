@@ -60,7 +60,7 @@ def token_form(user: User, name: str, scopes: list[str], days: str, errors: Mapp
 def lifetime_of(days: str) -> timedelta | None:
     """Returns how long a token is good for; None for ever. Raises FieldError."""
     if not (days.isascii() and days.isdecimal() and len(days) <= 6 and int(days) <= tokens.MOST_DAYS):
-        raise FieldError("days", f"Enter 1 to {tokens.MOST_DAYS:,} days, or 0 for ever.")
+        raise FieldError("days", f"Enter 1 to {tokens.MOST_DAYS:,} days, or 0 for no expiry.")
     return timedelta(days=int(days)) if int(days) else None
 
 

@@ -276,7 +276,7 @@ def _issues(now: datetime) -> list[SimpleNamespace]:
         node = SimpleNamespace(name="ip-10-40-17-203.ec2.internal", product="NVIDIA-H100-80GB-HBM3", expected=8, removed_at=None)
         fields = {
             "pk": number(), "severity": severity, "text": text, "rule": "slots_mismatch", "key": "nvidia.com/gpu", "node": node,
-            "title": "Slots do not follow from the devices", "subject": "node", "cluster": SimpleNamespace(name="prod-us-east"),
+            "title": "Slots do not match the devices", "subject": "node", "cluster": SimpleNamespace(name="prod-us-east"),
             "rung": "resources_advertised", "evidence": _evidence(),
             "remedy": "Read its log: `kubectl logs -n gpu-operator nvidia-device-plugin-m4x7c`\nThen look at the card.",
             "period": SimpleNamespace(lower=opened, upper=None), "silence": None,

@@ -48,5 +48,5 @@ class MfaAdapter(DefaultMFAAdapter):
             return unseal(encrypted_text.encode())
         except UnreadableError:
             # SECRET_KEY was replaced without its fallback: no code may fit then, least of all that of an empty key.
-            log.warning("A second factor cannot be read: name the earlier key in SECRET_KEY_FALLBACKS, or reset it.")
+            log.warning("A second factor cannot be decrypted: add the previous key to SECRET_KEY_FALLBACKS, or reset it.")
             return base64.b32encode(secrets.token_bytes(20)).decode()

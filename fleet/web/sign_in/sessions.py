@@ -61,7 +61,7 @@ def _over(session: SessionBase, now: datetime) -> str:
     if now.timestamp() - started >= settings.SESSION_COOKIE_AGE:
         return "Lifetime of a session"
     idle = now.timestamp() - session.get("active_at", started)
-    return "Not used for long" if idle >= settings.SESSION_IDLE.total_seconds() else ""
+    return "Not used for too long" if idle >= settings.SESSION_IDLE.total_seconds() else ""
 
 
 def _refused(request: HttpRequest, key: str, now: datetime) -> str:
@@ -70,7 +70,7 @@ def _refused(request: HttpRequest, key: str, now: datetime) -> str:
     if checked is None:
         return ""
     if settings.OIDC is None:
-        return "Single sign-on was taken out of the settings"
+        return "Single sign-on was removed from the settings"
     if now.timestamp() - checked < settings.OIDC.check_every.total_seconds():
         return ""
     answer = sso_sessions.Confirmation.OVER

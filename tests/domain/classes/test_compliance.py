@@ -37,7 +37,7 @@ def test_a_class_with_room_is_kept() -> None:
     ("other", "code", "says"),
     [
         (real("b", sharing="time-slicing", replicas=4), "wrong_mode", "1 of 2 nodes of pool p have another sharing mode."),
-        (bare("b", driver_version="550.1", labels={"agentpool": "gpu"}), "wrong_driver", "too old a driver"),
+        (bare("b", driver_version="550.1", labels={"agentpool": "gpu"}), "wrong_driver", "a driver that is too old"),
     ],
 )
 def test_a_part_of_the_pool_that_no_longer_fits_puts_it_at_risk(other: PlacementNode, code: str, says: str) -> None:
@@ -65,8 +65,8 @@ def test_no_room_is_a_risk_and_says_what_would_help() -> None:
         return result.state, result.violations[-1].text
 
     assert reason(real("a", used=6)) == ("at_risk", "No replica fits now: all capacity of the class is in use.")
-    assert reason(real("a", used=6), real("b", verdict="not_ready"))[1].endswith("once broken nodes are back, one does.")
-    assert "not been read lately" in reason(real("a", used=6), real("b", stale=True))[1]
+    assert reason(real("a", used=6), real("b", verdict="not_ready"))[1].endswith("one will fit once broken nodes are repaired.")
+    assert "were not read recently" in reason(real("a", used=6), real("b", stale=True))[1]
 
 
 def test_a_replica_bigger_than_any_node_is_a_broken_promise() -> None:

@@ -87,7 +87,7 @@ def test_gpus_offered_by_placements_only() -> None:
     assert (seen.physical, slots(seen), seen.advertised) == (2, (2, 2, 1, 1), "full")
     assert [(resource.name, resource.kind) for resource in seen.resources] == [("mig.nvidia.com", "dra-cut")]
     assert cuts(seen)["1g.10gb"] == 13
-    assert seen.isolation.startswith("Each slot is a GPU that is cut on demand")
+    assert seen.isolation.startswith("Each slot is a GPU that is partitioned on demand")
 
 
 def test_a_tainted_part_cannot_be_cut() -> None:

@@ -130,8 +130,8 @@ def init_container(pod: Pod) -> None:
     pod["spec"]["initContainers"] = [{"name": "first", "resources": {"limits": {"nvidia.com/gpu": "4"}}}]
 
 
-OTHER = "is asked for as nvidia.com/gpu"
-COUNT = "asks for 1 or 2 or 4 or 8 of it"
+OTHER = "must be requested as nvidia.com/gpu"
+COUNT = "must request 1 or 2 or 4 or 8 of it"
 WHERE = "must select the nodes of pool h100 or spot"
 TAINTS = "must tolerate the taints"
 
@@ -163,7 +163,7 @@ TAINTS = "must tolerate the taints"
             lambda pod: pod["spec"]["tolerations"].append({"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}),
             TAINTS,
         ),
-        (set_spec(nodeName="h2"), "must not name its node"),
+        (set_spec(nodeName="h2"), "must not set nodeName"),
     ],
 )
 def test_anything_else_is_refused_with_the_message_to_act_on(change: Callable[[Pod], Any], says: str) -> None:
@@ -194,13 +194,13 @@ def test_a_share_is_never_more_than_one(slug: str) -> None:
     pod = written(slug)
     (resource,) = pod["spec"]["containers"][0]["resources"]["limits"]
     set_limits({resource: "2"})(pod)
-    assert refusals(policy(slug), pod)[0].endswith("asks for 1 of it.")
+    assert refusals(policy(slug), pod)[0].endswith("must request 1 of it.")
 
 
 def test_a_gang_asks_per_pod() -> None:
     pod = written("gang")
     set_limits({"nvidia.com/gpu": "8"})(pod)
-    assert "asks for 4 of it" in refusals(policy("gang"), pod)[0]
+    assert "must request 4 of it" in refusals(policy("gang"), pod)[0]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
     assert "as a resource claim" in refusals(policy("dra"), pod)[0]
     pod = written("dra")
     pod["spec"]["resourceClaims"] = [{"name": "gpu", "resourceClaimName": "other"}]
-    assert "asks for 2 of it" in refusals(policy("dra"), pod)[0]
+    assert "must request 2 of it" in refusals(policy("dra"), pod)[0]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ MOVES: dict[str, Change] = {
     "another pool by selector": set_spec(affinity={}, nodeSelector={"pool": "elsewhere"}),
 }
 STEPS = {
-    "is asked for as": {
+    "must be requested as": {
         "also AMD": beside("amd.com/gpu"),
         "also Intel": beside("gpu.intel.com/i915"),
         "also a vGPU": beside("nvidia.com/GRID_A100-10C"),
@@ -120,7 +120,7 @@ STEPS = {
         "only another vendor": set_limits({"habana.ai/gaudi": "1"}),
         "also a claim": set_spec(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "x"}]),
     },
-    "asks for": {
+    "must request": {
         "too many": amount("64"),
         "a thousand": amount("1k"),
         "three": amount("3"),
@@ -137,7 +137,7 @@ STEPS = {
         "tolerates cordons": tolerates_also(key="node.kubernetes.io/unschedulable", operator="Exists", effect="NoSchedule"),
         "tolerates a look-alike": tolerates_also(key="node.kubernetes.io.example.com/x", operator="Exists"),
     },
-    "must not name its node": {"names its node": set_spec(nodeName="h2")},
+    "must not set nodeName": {"names its node": set_spec(nodeName="h2")},
 }
 """Part of the first message that refuses → name of the change → the change."""
 REFUSED = [(slug, name, change, says) for says, changes in STEPS.items() for name, change in changes.items() for slug in SLUGS]
@@ -190,15 +190,15 @@ def claims(*items: dict[str, str]) -> Change:
 
 TEMPLATE = {"resourceClaimTemplateName": "gpu"}
 THROUGH_CLAIMS: dict[str, tuple[Change, str]] = {
-    "a GPU by its resource name": (set_limits({"nvidia.com/gpu": "2"}), "is asked for as a resource claim"),
-    "a share beside the claim": (set_limits({"nvidia.com/gpu.shared": "1"}), "is asked for as a resource claim"),
+    "a GPU by its resource name": (set_limits({"nvidia.com/gpu": "2"}), "must be requested as a resource claim"),
+    "a share beside the claim": (set_limits({"nvidia.com/gpu.shared": "1"}), "must be requested as a resource claim"),
     "a device class by its resource name": (
         set_limits({"deviceclass.resource.kubernetes.io/gpu.nvidia.com": "2"}),
-        "is asked for as a resource claim",
+        "must be requested as a resource claim",
     ),
-    "a claim by name": (claims({"resourceClaimName": "other"}), "asks for 2 of it"),
-    "two claims": (claims(TEMPLATE, TEMPLATE), "asks for 2 of it"),
-    "a claim by name beside its own": (claims(TEMPLATE, {"resourceClaimName": "other"}), "asks for 2 of it"),
+    "a claim by name": (claims({"resourceClaimName": "other"}), "must request 2 of it"),
+    "two claims": (claims(TEMPLATE, TEMPLATE), "must request 2 of it"),
+    "a claim by name beside its own": (claims(TEMPLATE, {"resourceClaimName": "other"}), "must request 2 of it"),
     **{name: (change, "must select the nodes of pool") for name, change in MOVES.items()},
     **{name: (change, says) for says in list(STEPS)[3:] for name, change in STEPS[says].items()},
 }

@@ -72,7 +72,7 @@ def test_a_policy_knows_the_same_names_of_gpus_as_the_rest_of_muster(name: str) 
 def test_other_gpu_names_beside_those_of_the_class_are_refused(name: str) -> None:
     pod = written("full")
     set_limits({name: "1"})(pod)
-    assert "is asked for as nvidia.com/gpu" in refusals(rules("full"), pod)[0]
+    assert "must be requested as nvidia.com/gpu" in refusals(rules("full"), pod)[0]
 
 
 def test_zero_of_a_resource_requests_nothing() -> None:

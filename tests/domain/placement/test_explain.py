@@ -68,7 +68,7 @@ def test_a_change_that_does_not_help_opens_nothing() -> None:
             "Does not match the required node affinity a.",
         ),
         ({"schedulingGates": [{"name": "quota"}]}, "gate", "Scheduling gates: quota."),
-        ({"schedulerName": "volcano"}, "gate", "Scheduler volcano decides"),
+        ({"schedulerName": "volcano"}, "gate", "Scheduler volcano is responsible"),
         ({"runtimeClassName": "kata"}, "admission", "RuntimeClass kata does not exist."),
     ],
 )

@@ -22,7 +22,7 @@ def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
     [
         (ask(4), bare("n", slots(used=6)), "insufficient", "Insufficient nvidia.com/gpu: 4 needed, 2 of 8 free."),
         (ask(4), bare("n", slots(used=10)), "insufficient", "0 of 8 free"),
-        (ask(), bare(pods_free=0), "pods", "as many pods as it may"),
+        (ask(), bare(pods_free=0), "pods", "its maximum number of pods"),
         (ask(1, "nvidia.com/gpu.shared"), bare(), "not_offered", "does not offer nvidia.com/gpu.shared"),
         (ask(), bare("n", slots(used=None)), "unknown_free", "The number of free"),
         (ask(), bare(taints=(TAINT,)), "taint", "taint nvidia.com/gpu=present:NoSchedule is not tolerated"),
@@ -44,7 +44,7 @@ def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
         (ask(domain="nvidia.com/gpu.clique", pods=2), bare(), "domain", "no label nvidia.com/gpu.clique"),
         (ask(clusters=("west",)), bare(), "cluster", "cluster east"),
         (ask(pool="a"), bare(pools=("b",)), "pool", "not in pool a"),
-        (ask(), bare(stale=True), "stale", "last truth"),
+        (ask(), bare(stale=True), "stale", "last known data"),
         (ask(1, "nvidia.com/mig-1g.10gb", profile="2g.20gb"), bare("n", slots("nvidia.com/mig-1g.10gb")), "profile", "1g.10gb"),
     ],
 )

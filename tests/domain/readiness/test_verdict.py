@@ -34,7 +34,7 @@ def broken_driver() -> World:
 def test_a_good_node_is_ready_and_says_so() -> None:
     readiness = stack("operator").evaluate_ladder()
     assert (readiness.verdict, readiness.broken_rung, readiness.usable, readiness.reached) == ("ready", "", 8, 9)
-    assert readiness.reason == "Every required rung is proved."
+    assert readiness.reason == "Every required rung passes."
 
 
 def test_the_first_failing_rung_breaks_the_node_with_reason_and_remedy() -> None:
@@ -73,7 +73,7 @@ def test_a_waiver_stands_in_for_a_proof_that_is_not_there() -> None:
     assert no_exporter().evaluate_ladder().verdict == "unknown"
     readiness = under(no_exporter(), waivers=waived("telemetry_healthy")).evaluate_ladder()
     assert (readiness.verdict, readiness.reached, readiness.usable) == ("ready", 9, 8)
-    assert readiness.reason == "Every required rung is proved, except telemetry_healthy (waived)."
+    assert readiness.reason == "Every required rung passes, except telemetry_healthy (waived)."
     rung = readiness.rungs[7]
     assert (rung.status, rung.waiver and rung.waiver.by) == (Status.NOT_ENABLED, "otto")
 

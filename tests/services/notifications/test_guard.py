@@ -90,7 +90,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *rounds: list[str]) -> list[str]:
 
 def test_one_inside_address_among_many_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     leads_to(monkeypatch, ["93.184.216.34", "10.0.0.5"])
-    with pytest.raises(guard.RefusedError, match=r"hooks\.test leads to 10\.0\.0\.5, which is a private network"):
+    with pytest.raises(guard.RefusedError, match=r"hooks\.test resolves to 10\.0\.0\.5, which is a private network"):
         guard.check_host("hooks.test")
 
 
@@ -125,7 +125,7 @@ def test_a_name_that_changes_its_mind_does_not_get_through(monkeypatch: pytest.M
     guard.check_host("rebind.test")
     with guard.only_outside() as watch, pytest.raises(urllib3.exceptions.HTTPError):
         fetch(f"http://rebind.test:{receiver.port}/")
-    assert watch.refused.startswith("rebind.test leads to 127.0.0.1, which is this machine")
+    assert watch.refused.startswith("rebind.test resolves to 127.0.0.1, which is this machine")
     assert len(asked) >= 2
     assert receiver.requests == []
 

@@ -69,7 +69,7 @@ def test_several_notices_are_one_message(receiver: HttpReceiver, settings: Any) 
     a_message(receiver, "a", "b", "c")
     rounds(0)
     body = json.loads(receiver.requests[0].body)
-    assert body["title"] == "3 nodes are not well (east)"
+    assert body["title"] == "3 nodes are unhealthy (east)"
     assert body["text"].splitlines() == ["• 12:00 a", "• 12:00 b", "• 12:00 c", "https://muster.example.com"]
     assert body["notices"][0]["url"].startswith("https://muster.example.com/nodes/east/")
 
@@ -98,7 +98,7 @@ def test_how_long_the_receiver_asks_to_wait_is_heeded(receiver: HttpReceiver, wa
     assert len(receiver.requests) == 1
     delivery.refresh_from_db()
     assert delivery.due_at == at(120)
-    assert delivery.error == "It answers 429."
+    assert delivery.error == "The receiver answered 429."
     rounds(120)
     assert len(receiver.requests) == 2
 
@@ -118,7 +118,7 @@ def test_what_will_never_work_is_not_tried_again(receiver: HttpReceiver, status:
     rounds(0, 1000)
     assert len(receiver.requests) == 1
     delivery.refresh_from_db()
-    assert (delivery.state, delivery.error) == ("failed", f"It answers {status}.")
+    assert (delivery.state, delivery.error) == ("failed", f"The receiver answered {status}.")
 
 
 def test_a_redirect_is_an_error_and_not_followed(receiver: HttpReceiver) -> None:
@@ -127,7 +127,7 @@ def test_a_redirect_is_an_error_and_not_followed(receiver: HttpReceiver) -> None
     rounds(0)
     assert [request.path for request in receiver.requests] == ["/hook?token=t0ken"]
     delivery.refresh_from_db()
-    assert delivery.error == "It answers 307, a redirect to 127.0.0.1. Enter the final address."
+    assert delivery.error == "The receiver answered 307, a redirect to 127.0.0.1. Enter the final address."
 
 
 def test_it_gives_up_in_the_end_and_says_so(receiver: HttpReceiver) -> None:
@@ -136,7 +136,7 @@ def test_it_gives_up_in_the_end_and_says_so(receiver: HttpReceiver) -> None:
     rounds(*range(0, 3600, 60))
     assert len(receiver.requests) == send.MOST_TRIES
     delivery.refresh_from_db()
-    assert (delivery.state, delivery.tries, delivery.error) == ("failed", 8, "It answers 500.")
+    assert (delivery.state, delivery.tries, delivery.error) == ("failed", 8, "The receiver answered 500.")
     assert delivery.ended_at is not None
     assert timedelta(minutes=25) < delivery.ended_at - NOON < timedelta(minutes=45)
 
@@ -201,7 +201,7 @@ def test_a_test_does_not_wait_and_is_tried_once(receiver: HttpReceiver, operator
     test = targets.send_test(operator, target, at(1))
     rounds(2)
     test.refresh_from_db()
-    assert (test.state, test.error) == ("failed", "It answers 503.")
+    assert (test.state, test.error) == ("failed", "The receiver answered 503.")
     body = json.loads(receiver.requests[1].body)
     assert (body["test"], body["title"], body["notices"]) == (True, "Test from Muster", [])
 
@@ -339,7 +339,7 @@ def test_messages_count_what_they_hold() -> None:
     for kind, recovery in kinds:
         DeliveryItem.objects.create(delivery=delivery, rule=delivery.rule, notice=a_notice(kind, recovery=recovery))
     message = messages.compose(delivery)
-    assert message.title == "2 nodes are not well, 1 step of a request, 1 finding, 1 cluster unreachable, 1 recovery"
+    assert message.title == "2 nodes are unhealthy, 1 request update, 1 finding, 1 cluster unreachable, 1 recovery"
     assert message.tone == "failure"
 
 

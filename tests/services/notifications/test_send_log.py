@@ -42,7 +42,7 @@ def test_each_attempt_is_one_line(receiver: HttpReceiver, caplog: pytest.LogCapt
         send.notify(lambda seconds=seconds: NOON + timedelta(seconds=seconds))  # type: ignore[misc]
     where = f"notification of rule night shift {delivery.uid} to pager"
     assert lines(caplog) == [
-        ("WARNING", f"{where}: attempt 1 of 8 failed, will be repeated: It answers 500."),
+        ("WARNING", f"{where}: attempt 1 of 8 failed, will be repeated: The receiver answered 500."),
         ("INFO", f"{where}: sent, attempt 2"),
     ]
     assert "t0ken" not in caplog.text
@@ -53,7 +53,7 @@ def test_what_is_given_up_is_an_error(receiver: HttpReceiver, caplog: pytest.Log
     receiver.answers = [404]
     send.notify(lambda: NOON)
     where = f"notification of rule night shift {delivery.uid} to pager"
-    assert lines(caplog) == [("ERROR", f"{where}: failed, attempt 1: It answers 404.")]
+    assert lines(caplog) == [("ERROR", f"{where}: failed, attempt 1: The receiver answered 404.")]
 
 
 def test_a_test_is_named_so(receiver: HttpReceiver, operator: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -70,7 +70,7 @@ def test_a_worker_that_died_each_time_is_logged_once(receiver: HttpReceiver, cap
     ((level, line),) = lines(caplog)
     assert (level, line.partition("attempt 8: ")[2]) == (
         "ERROR",
-        "Given up, 8 tries in 0 min. No try came to an end: the worker died each time.",
+        "Given up after 8 attempts in 0 min. No attempt completed: the worker died each time.",
     )
 
 

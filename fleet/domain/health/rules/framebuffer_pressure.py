@@ -45,7 +45,7 @@ def _finding(sample: DeviceSample) -> Finding:
         key=sample.key,
         subject="mig_instance" if sample.gi_id else "gpu",
         evidence=(Evidence("dcgm", "memory used", f"≥ {limits.used_ratio:.0%}"),),
-        remedy="A model server that reserves its KV cache looks like this. Otherwise the next allocation may fail.",
+        remedy="Expected for a model server that reserves its KV cache. Otherwise the next allocation may fail.",
         sustain_s=limits.sustain_s,
     )
 

@@ -57,7 +57,7 @@ def check(subject: NodeSubject) -> RuleResult:
     lack = None
     if unheard:
         watches_missing = not any(sample.watches for gpu in measured for sample in gpu.samples)
-        reason = not_enabled(subject, ("watches",)) if watches_missing else f"DCGM says nothing of: {', '.join(unheard)}."
+        reason = not_enabled(subject, ("watches",)) if watches_missing else f"DCGM does not report: {', '.join(unheard)}."
         lack = unmeasured(subject) or (Status.NOT_ENABLED if watches_missing else Status.UNKNOWN, reason)
     elif reason := short_of(subject, len(measured)):
         lack = (Status.UNKNOWN, reason)

@@ -37,7 +37,7 @@ def _look(gpu: SampledGpu) -> Iterable[Finding] | None:
             subject="gpu",
             evidence=tuple(Evidence("dcgm", title, "grows") for title in titles),
             remedy="Look for Xid 74 or 144 to 150 in the kernel log; run dcgmi nvlink -e on the node.\n"
-            "If it goes on, reset the GPU and its peers, then have the link checked.",
+            "If it continues, reset the GPU and its peers, then have the link checked.",
             rung=RUNG,
         )
     ]

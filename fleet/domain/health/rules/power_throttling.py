@@ -11,5 +11,5 @@ RULE = while_it_grows(
     "power_violation",
     severity=Severity.INFO,
     says="runs against its power limit.",
-    remedy="Normal under full load. Where it costs too much, look at the power limit (nvidia-smi -q -d POWER).",
+    remedy="Normal under full load. If performance suffers, check the power limit (nvidia-smi -q -d POWER).",
 )

@@ -50,8 +50,8 @@ def _finding(subject: NodeSubject, gate: Gate) -> Finding | None:
             f"{'' if rule.continuous else ' unless the node counts as started'}."
         )
     elif rule.continuous:
-        text = f"NodeReadinessRule {rule.name} requires what the node does not meet, but its taint is not there: {why}."
-        remedy = "See whether the Node Readiness Controller runs: it should taint the node within a minute."
+        text = f"NodeReadinessRule {rule.name} is not met, but its taint is missing: {why}."
+        remedy = "Check that the Node Readiness Controller runs: it should taint the node within a minute."
     else:
         return None  # bootstrap-only: the node met the conditions once
     return Finding(

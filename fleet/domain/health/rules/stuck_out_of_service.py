@@ -33,7 +33,7 @@ def check(subject: NodeSubject) -> RuleResult:
     rows = [_finding(subject, hold) for hold in holds if hold.cause is False]
     lack = None
     if unclear:
-        lack = (Status.UNKNOWN, f"Whether the cause of {unclear[0].name} is gone is unknown.")
+        lack = (Status.UNKNOWN, f"It is unknown whether the cause of {unclear[0].name} is resolved.")
     return answer(subject, ID, rows, lack=lack, blind=[hold.name for hold in unclear])
 
 
@@ -67,7 +67,7 @@ def _sentence(hold: Hold) -> str:
     why = hold.why or "reports no fault any more"
     if hold.device:
         return f"{hold.holder} keeps device {hold.device} from the scheduler ({hold.key}), but {why}."
-    return f"{hold.holder} holds the node out of service ({hold.key}), but {why}."
+    return f"{hold.holder} keeps the node out of service ({hold.key}), but {why}."
 
 
 def _set_by(setters: Sequence[FieldManager]) -> str:

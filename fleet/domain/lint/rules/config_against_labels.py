@@ -21,12 +21,12 @@ def check(subject: NodeSubject) -> RuleResult:
         return answer(ID, findings)
     wanted = plugin_config.choose(subject.node.labels, subject.snapshot.device_plugin)
     if wanted.problem:
-        return unknown(ID, f"The configuration “{wanted.key}” cannot be used, so nothing can be held against the labels.")
+        return unknown(ID, f"The configuration “{wanted.key}” cannot be used, so it cannot be compared with the labels.")
     if wanted.config is None:
         return not_applicable(ID, "No device-plugin configuration applies to this node.")
     labels = labels_of(subject)
     if labels.replicas is None and not any(mig.replicas is not None for mig in labels.mig.values()):
-        return unknown(ID, "No label has the sharing of the GPUs.")
+        return unknown(ID, "No label shows how the GPUs are shared.")
     return answer(ID, ())
 
 

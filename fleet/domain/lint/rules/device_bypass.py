@@ -47,13 +47,13 @@ def _finding(pod: PodSnapshot, key: str, evidence: tuple[Evidence, ...]) -> Find
     return Finding(
         rule=ID,
         severity=Severity.WARNING if asked else Severity.INFO,
-        text=f"{name} is given GPUs by NVIDIA_VISIBLE_DEVICES without requesting any: the scheduler does not know."
+        text=f"{name} gets GPUs through NVIDIA_VISIBLE_DEVICES without requesting any: the scheduler does not count them."
         if asked
         else f"{name} is privileged and holds no GPU: it can use every GPU of the node without requesting one.",
         key=key,
         subject="pod",
         evidence=evidence,
-        remedy="Let it request the GPUs it uses, and take NVIDIA_VISIBLE_DEVICES out of its environment.\n"
+        remedy="Request the GPUs it uses, and remove NVIDIA_VISIBLE_DEVICES from its environment.\n"
         "The toolkit can refuse the variable to pods that are not privileged: "
         "accept-nvidia-visible-devices-envvar-when-unprivileged = false, with device lists as volume mounts."
         if asked

@@ -26,7 +26,7 @@ def check(subject: NodeSubject) -> RuleResult:
                 Finding(
                     rule=ID,
                     severity=Severity.WARNING,
-                    text=f"Device {device.name} is kept from the scheduler by a taint: {words}.",
+                    text=f"Device {device.name} is excluded from scheduling by a taint: {words}.",
                     key=f"{device.driver}/{device.name}",
                     subject="mig_instance" if device.type == "mig" else "gpu",
                     evidence=tuple(
@@ -43,6 +43,4 @@ def check(subject: NodeSubject) -> RuleResult:
     return answer(ID, findings)
 
 
-RULE = Rule(
-    id=ID, title="Device kept from the scheduler", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
-)
+RULE = Rule(id=ID, title="Device excluded by a taint", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check)

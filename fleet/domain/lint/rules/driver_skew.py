@@ -67,9 +67,9 @@ def _finding(pool: str, key: str, versions: Counter[str], members: Sequence[Node
         key=key,
         subject="pool" if pool else "cluster",
         evidence=tuple(Evidence("label", f"driver {version}", _nodes(number)) for version, number in ranked),
-        remedy="A driver upgrade is on its way: look again when it has gone through all nodes."
+        remedy="A driver upgrade is in progress: check again when all nodes are done."
         if moving
-        else "Bring all nodes of it to one version: the operator's driver.version, the machine image, or a pool of their own "
+        else "Use one version on all of its nodes: the operator's driver.version, the machine image, or a pool of their own "
         "for the nodes that must differ.",
         rung="driver_loaded",
     )

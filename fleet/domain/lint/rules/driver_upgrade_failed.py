@@ -12,7 +12,7 @@ ID = "driver_upgrade_failed"
 _REMEDIES = {
     "upgrade_failed": "Read the log of the node's driver pod, which this lists: `kubectl get pods -A -o wide "
     "-l app.kubernetes.io/component=nvidia-driver --field-selector spec.nodeName={node}`\n"
-    "When the cause is gone, set the label nvidia.com/gpu-driver-upgrade-state to upgrade-required: the operator tries again."
+    "Once the cause is fixed, set the label nvidia.com/gpu-driver-upgrade-state to upgrade-required: the operator retries."
 }
 
 

@@ -50,7 +50,7 @@ def check(subject: NodeSubject) -> RuleResult:
     if counted is None:
         return unknown(ID, "The number of physical GPUs is unknown.")
     if not counted_one_by_one(subject):
-        return unknown(ID, "The GPUs were not counted: their number is only ordered, advertised or known from before.")
+        return unknown(ID, "The GPUs were not counted: only an ordered, advertised or last known number exists.")
     if history.expected is None:
         return unknown(ID, "The number of GPUs of this machine type is not declared or learned yet.")
     return answer(ID, ())

@@ -25,10 +25,10 @@ def check(subject: NodeSubject) -> RuleResult:
     finding = Finding(
         rule=ID,
         severity=Severity.INFO,
-        text="This node is in no pool: no promise covers it, and no workload class can use it.",
+        text="This node is in no pool: no policy applies to it, and no workload class can use it.",
         evidence=tuple(Evidence("node", name, str(value)) for name, value in fields.items() if value),
-        remedy="Widen the selector of the pool it belongs to, or label the node as that pool's selector asks.\n"
-        "Or adopt a suggested pool for it on the page Pools.",
+        remedy="Widen the selector of the pool it belongs to, or label the node to match that pool's selector.\n"
+        "Or adopt a suggested pool for it on the Pools page.",
         sustain_s=_SUSTAIN_S,
     )
     return answer(ID, [finding])

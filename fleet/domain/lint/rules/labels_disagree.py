@@ -10,10 +10,10 @@ from fleet.domain.lint.results import answer, from_inspection, labels_of, unknow
 ID = "labels_disagree"
 _GFD = "Restart GPU feature discovery on the node: it writes its labels once, when it starts."
 _REMEDIES = {
-    "labels_disagree_with_resources": f"{_GFD}\nIf the resource is the leftover, restart the device plugin, then the kubelet.",
-    "slices_disagree_with_labels": f"{_GFD}\nIf the ResourceSlices are behind, restart the DRA driver's kubelet plugin.",
+    "labels_disagree_with_resources": f"{_GFD}\nIf the resource is stale, restart the device plugin, then the kubelet.",
+    "slices_disagree_with_labels": f"{_GFD}\nIf the ResourceSlices are stale, restart the DRA driver's kubelet plugin.",
     "more_than_ordered": "See which machine type the node really is; a label set by hand or by an image outlives both.",
-    "unreadable_value": "Find out who writes this value: it is none that GPU feature discovery or a device plugin would write.",
+    "unreadable_value": "Find out who writes this value: neither GPU feature discovery nor a device plugin writes it.",
 }
 
 
@@ -25,5 +25,5 @@ def check(subject: NodeSubject) -> RuleResult:
 
 
 RULE = Rule(
-    id=ID, title="Labels contradict what is there", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
+    id=ID, title="Labels contradict other sources", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
 )

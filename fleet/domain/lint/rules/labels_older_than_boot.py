@@ -27,16 +27,16 @@ def check(subject: NodeSubject) -> RuleResult:
     text = subject.node.labels.get(labels.GFD_TIMESTAMP)
     seconds = parse_count(text)
     if seconds is None or seconds > _LATEST:
-        return not_enabled(ID, "GPU feature discovery writes no timestamp (noTimestamp): how old its labels are is not known.")
+        return not_enabled(ID, "GPU feature discovery writes no timestamp (noTimestamp): the age of its labels is unknown.")
     written, booted = datetime.fromtimestamp(seconds, UTC), subject.history.booted_at
     if booted is None:
-        return unknown(ID, "Muster has not seen this node boot.")
+        return unknown(ID, "No boot of this node was observed.")
     if written >= booted:
         return answer(ID, ())
     if subject.now - booted < subject.cluster.history.boot_grace:
         return waiting(ID, "The node has just booted; GPU feature discovery may not have started yet.")
     if written > (subject.history.booted_after or booted - NOTICED_LATE):
-        return unknown(ID, "The labels were written about when the node booted: which came first is not known.")
+        return unknown(ID, "The labels were written at about the time the node booted: which came first is unknown.")
     finding = Finding(
         rule=ID,
         severity=Severity.WARNING,
@@ -46,7 +46,7 @@ def check(subject: NodeSubject) -> RuleResult:
             Evidence("node", "bootID first seen", f"{booted:%Y-%m-%d %H:%M} UTC"),
         ),
         remedy="See why GPU feature discovery did not start after the reboot: `kubectl get pods -A -o wide "
-        f"--field-selector spec.nodeName={subject.node.name}`\nIts labels are true again once it has run.",
+        f"--field-selector spec.nodeName={subject.node.name}`\nIts labels are correct again once it has run.",
         rung="labels_accurate",
     )
     return answer(ID, [finding])

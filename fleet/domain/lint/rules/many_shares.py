@@ -33,7 +33,7 @@ def check(subject: NodeSubject) -> RuleResult:
                 key = f"{owner_of(pod)}:{resource}"
                 findings[key] = _finding(pod.namespace, pod.owner_name or pod.name, key, resource, slots)
     if not findings and not counted_one_by_one(subject):
-        return unknown(ID, "No source that sees the GPUs has their sharing.")
+        return unknown(ID, "No source shows how the GPUs are shared.")
     return answer(ID, [findings[key] for key in sorted(findings)])
 
 
@@ -41,7 +41,7 @@ def _finding(namespace: str, name: str, key: str, resource: str, slots: int) -> 
     return Finding(
         rule=ID,
         severity=Severity.WARNING,
-        text=f"{namespace}/{name} asks for {slots} time-sliced slots: they may be turns on one GPU, without more memory.",
+        text=f"{namespace}/{name} asks for {slots} time-sliced slots: they may share one GPU, without more memory.",
         key=key,
         subject="pod",
         evidence=(Evidence("pod", f"{namespace}/{name} {resource}", str(slots)), Evidence("label", "sharing", "time-slicing")),
@@ -52,7 +52,7 @@ def _finding(namespace: str, name: str, key: str, resource: str, slots: int) -> 
 
 RULE = Rule(
     id=ID,
-    title="Pod asks for several time-sliced slots",
+    title="Pod requests several time-sliced slots",
     severity=Severity.WARNING,
     needs=("nodes", "pods", "device_plugin_config"),
     check=check,

@@ -32,7 +32,7 @@ def check(subject: NodeSubject) -> RuleResult:
 
 RULE = Rule(
     id=ID,
-    title="MIG layout is not what was asked for",
+    title="MIG layout is not as requested",
     severity=Severity.CRITICAL,
     needs=("nodes", "resource_slices"),
     check=check,

@@ -42,7 +42,7 @@ def check(subject: NodeSubject) -> RuleResult:
             Evidence("label", labels.GPU_PRODUCT, subject.node.labels.get(labels.GPU_PRODUCT, "")),
             *(Evidence("DCGM", "modelName", model) for model in models),
         ),
-        remedy="Restart GPU feature discovery on the node, so that it looks again.\n"
+        remedy="Restart GPU feature discovery on the node, so that it detects them again.\n"
         "If the GPUs are of different products, workloads that select by product may run on the wrong one.",
         rung="labels_accurate",
     )

@@ -12,8 +12,8 @@ from fleet.domain.snapshot import ObjectProblem
 
 ID = "objects_left_out"
 _REMEDY = (
-    "Look at the object with `kubectl get -o yaml`. Where the API server itself returns it like this, it is not a conformant "
-    "one; where an exporter does, find out which pod answers as that exporter."
+    "Look at the object with `kubectl get -o yaml`. If the API server itself returns it like this, it is not "
+    "conformant; if an exporter does, find out which pod answers as that exporter."
 )
 
 

@@ -13,7 +13,7 @@ _REMEDIES = {
     "plugin_config_missing_key": "Add the key to the device plugin's ConfigMap, or change the node's label "
     "nvidia.com/device-plugin.config to one that is there.",
     "plugin_config_ambiguous": "Keep one ConfigMap: which of them the plugin of this node reads is unknown.",
-    "plugin_config_unreadable": "Correct the YAML under that key of the ConfigMap; until then the former one stays in force.",
+    "plugin_config_unreadable": "Correct the YAML under that key of the ConfigMap; until then the previous one stays in effect.",
 }
 
 

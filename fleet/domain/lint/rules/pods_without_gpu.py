@@ -44,7 +44,7 @@ def check(subject: NodeSubject) -> RuleResult:
     finding = Finding(
         rule=ID,
         severity=Severity.INFO,
-        text=f"Pods that ask for no GPU run on this GPU node ({about(len(result))}, daemons aside).",
+        text=f"Pods that request no GPU run on this GPU node ({about(len(result))}, daemons aside).",
         evidence=(
             Evidence("pod", "pods without a GPU", about(len(result))),
             *(Evidence("pod", "namespace", namespace) for namespace in namespaces[:_MOST_NAMED]),
@@ -55,7 +55,7 @@ def check(subject: NodeSubject) -> RuleResult:
             ),
         ),
         remedy="Taint the node, so that only pods that tolerate it land there; those that run leave with their next restart.\n"
-        "If one of them does compute on a GPU, it must ask for one.",
+        "If one of them uses a GPU, it must request one.",
         sustain_s=LASTS_S,
     )
     return answer(ID, [finding])

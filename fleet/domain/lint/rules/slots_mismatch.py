@@ -16,16 +16,16 @@ _REMEDIES = {
     "nothing_advertised": f"{_PLUGIN}\nIf none runs there, compare the node's labels and taints with its DaemonSet.",
     "unhealthy_devices": f"{_PLUGIN}\nA device it calls unhealthy has usually logged an Xid: look for NVRM in the kernel log.\n"
     "It stays so until the plugin restarts: restart it when the GPU is healthy.",
-    "fewer_slots_than_devices": f"{_PLUGIN}\nWhat it does not offer, the driver does not see either: `nvidia-smi -L`.",
+    "fewer_slots_than_devices": f"{_PLUGIN}\nCheck whether the driver lists the missing devices: `nvidia-smi -L`.",
     "capacity_disagrees_with_labels": "Restart the device plugin and GPU feature discovery of the node: both must read the same "
     "configuration.\nIf it comes back, compare the label nvidia.com/device-plugin.config with the ConfigMap.",
-    "replicas_unclear": "Restart the device plugin and GPU feature discovery of the node, so that both show the same moment.\n"
-    "If the numbers still do not follow from each other, a device is missing: `nvidia-smi -L` on the node.",
+    "replicas_unclear": "Restart the device plugin and GPU feature discovery of the node, so that both show the same state.\n"
+    "If the numbers still do not match, a device is missing: `nvidia-smi -L` on the node.",
 }
 _TAINTED = (
     "See who taints the device: `kubectl get devicetaintrules`, and the taints in the node's ResourceSlices: "
     "`kubectl get resourceslices -o yaml --field-selector spec.nodeName={node}`\n"
-    "The driver's own taint goes with the fault of the GPU, that of a rule with the rule."
+    "The driver removes its own taint once the GPU is healthy; a rule's taint is removed with the rule."
 )
 
 
@@ -44,7 +44,7 @@ def check(subject: NodeSubject) -> RuleResult:
 
 RULE = Rule(
     id=ID,
-    title="Slots do not follow from the devices",
+    title="Slots do not match the devices",
     severity=Severity.CRITICAL,
     needs=("nodes", "resource_slices", "device_plugin_config"),
     check=check,

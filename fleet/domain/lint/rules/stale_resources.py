@@ -28,7 +28,7 @@ def check(subject: NodeSubject) -> RuleResult:
 
 RULE = Rule(
     id=ID,
-    title="Resources left over from an earlier layout",
+    title="Stale resources of an earlier layout",
     severity=Severity.WARNING,
     needs=("nodes", "resource_slices"),
     check=check,

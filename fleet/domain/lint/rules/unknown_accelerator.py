@@ -15,7 +15,7 @@ ID = "unknown_accelerator"
 def check(subject: NodeSubject) -> RuleResult:
     devices, node = subject.devices, subject.node
     if any(finding.rule == "labels_missing" for finding in devices.findings):
-        return waiting(ID, "GPU feature discovery's labels are away for the moment.")
+        return waiting(ID, "GPU feature discovery's labels are temporarily missing.")
     if not devices.product:
         seen = gpu_evidence(node, subject.dra_devices) or (Evidence("node", "name", node.name),)
         finding = Finding(
@@ -41,5 +41,9 @@ def check(subject: NodeSubject) -> RuleResult:
 
 
 RULE = Rule(
-    id=ID, title="Accelerator not known by its labels", severity=Severity.WARNING, needs=("nodes", "resource_slices"), check=check
+    id=ID,
+    title="Accelerator not identified by labels",
+    severity=Severity.WARNING,
+    needs=("nodes", "resource_slices"),
+    check=check,
 )

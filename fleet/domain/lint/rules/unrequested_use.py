@@ -32,7 +32,7 @@ def check(subject: NodeSubject) -> RuleResult:
     if not subject.exporters and not subject.samples:
         return not_enabled(ID, "No exporter reports the use of this node's GPUs.")
     if not fresh:
-        return unknown(ID, "There is no fresh sample of this node's GPUs.")
+        return unknown(ID, "There is no recent sample of this node's GPUs.")
     kubelet = _named_by_kubelet(subject.pods)
     attributed = _everyone_is_seen(subject, fresh)
     held: dict[str, bool | None] = {card.uuid: card.held for card in subject.devices.cards if card.uuid}
@@ -81,7 +81,7 @@ def _finding(subject: NodeSubject, sample: DeviceSample, used: tuple[str, ...]) 
     return Finding(
         rule=ID,
         severity=Severity.WARNING,
-        text=f"{what} is in use, but no pod has requested it: the scheduler believes it free.",
+        text=f"{what} is in use, but no pod has requested it: the scheduler counts it as free.",
         key=sample.key,
         subject="mig_instance" if sample.gi_id else "gpu",
         evidence=(

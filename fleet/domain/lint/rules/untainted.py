@@ -53,8 +53,8 @@ def check(subject: NodeSubject) -> RuleResult:
         severity=Severity.INFO,
         text="No taint keeps this GPU node free for GPU workloads: pods that need none may take its CPUs and memory.",
         evidence=taints or (Evidence("taint", "taints", "none"),),
-        remedy=f"Taint the node, better its pool's template: `kubectl taint node {node.name} {key}=present:NoSchedule`\n"
-        "First give the tolerations to what must run there; the GPU Operator's parts tolerate nvidia.com/gpu already.",
+        remedy=f"Taint the node, or better its node pool: `kubectl taint node {node.name} {key}=present:NoSchedule`\n"
+        "First add the toleration to the pods that must run there; the GPU Operator's pods already tolerate nvidia.com/gpu.",
     )
     return answer(ID, [finding])
 

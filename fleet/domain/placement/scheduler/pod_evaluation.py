@@ -124,7 +124,7 @@ def _refused(pod: PodSnapshot, scheduling: PodScheduling) -> tuple[str, str] | N
     if scheduling.problem:
         return "admission", scheduling.problem
     if scheduling.scheduler:
-        return "gate", f"Scheduler {scheduling.scheduler} decides about this pod, not the default one."
+        return "gate", f"Scheduler {scheduling.scheduler} is responsible for this pod, not the default one."
     if scheduling.gates:
         return "gate", f"Scheduling gates: {', '.join(scheduling.gates)}."
     return None

@@ -54,7 +54,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if state in (State.VIOLATED, State.MISSING) or step == State.VIOLATED:
         what, remedy = _broken(state, pods, validator)
         if proof and any(is_running(pod) for pod in holders(subject)):
-            return RUNG.says(Status.WARN, f"{what}, though pods go on using GPUs.", (*stack, *noted), remedy, proof)
+            return RUNG.says(Status.WARN, f"{what}, but pods still use GPUs.", (*stack, *noted), remedy, proof)
         return RUNG.says(Status.FAIL, f"{what}.", stack, remedy)
     if State.READY in (state, step):
         return RUNG.says(Status.PASS, "The NVIDIA container toolkit is set up.", stack, remember=proof)
@@ -123,12 +123,12 @@ def _broken(state: State, pods: Sequence[PodSnapshot], validator: PodSnapshot | 
 def _unproved(subject: NodeSubject) -> RungResult:
     ways = subject.cluster.stack.components & {"toolkit", "validator", *EXPORTERS} or subject.cluster.stack.telemetry
     if ways or "container_runtime" in subject.cluster.history.rungs_proved:
-        reason = "No container on this node has been seen using a GPU yet."
+        reason = "No container on this node was observed using a GPU yet."
         return RUNG.says(Status.UNKNOWN, reason, (), _TRY_DRA if in_dra_mode(subject) else _TRY)
     return RUNG.says(Status.NOT_ENABLED, "No component on this cluster can show a container that uses a GPU.", (), _TURN_ON)
 
 
-_TRY = steps("Run a pod that asks for one GPU on this node and computes for a minute.")
+_TRY = steps("Run a pod that requests one GPU on this node and computes for a minute.")
 _TRY_DRA = steps("Run a pod that claims one GPU of this node: with DRA, a container that runs with its claim is enough.")
 _TURN_ON = steps(
     "Run the DCGM exporter with pod attribution: then every pod that uses its GPU shows it.",
@@ -140,7 +140,7 @@ RUNG = Rung(
     id="container_runtime",
     number=3,
     title="Container runtime",
-    broken="The container runtime cannot hand out GPUs",
+    broken="The container runtime cannot provide GPUs",
     needs=("nodes", "pods"),
     check=check,
 )

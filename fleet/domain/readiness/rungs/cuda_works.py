@@ -41,7 +41,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
         return RUNG.says(Status.PASS, "CUDA works: the validator's test ran.", evidence, remember=proof)
     runs = [pod for pod in subject.pods if pod.component == "cuda-validator"]
     if _computes(subject, proof):
-        reason = "CUDA works: a workload that holds a slot here has been seen computing."
+        reason = "CUDA works: a workload that holds a slot here was observed computing."
         return RUNG.says(Status.PASS, reason, (*proof_evidence(proof, _SEEN), *evidence), remember=proof)
     if state != State.ABSENT and _all_busy(subject):
         return _busy(subject, evidence, known=_knew(subject))
@@ -54,7 +54,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if state == State.STARTING:
         return _under_way(subject, evidence, validator)
     if state == State.MISSING:
-        reason = "The operator should run its validator on this node, and it does not: nothing shows that CUDA works."
+        reason = "The operator should run its validator on this node, but it does not: no evidence that CUDA works."
         return RUNG.says(Status.UNKNOWN, reason, evidence, _TRY)
     if proof:
         reason = "CUDA works: a workload computed on this node within the last day."
@@ -98,15 +98,15 @@ def _busy(subject: NodeSubject, evidence: tuple[Evidence, ...], *, known: bool) 
     if known:
         reason = "CUDA worked when the validator last had a GPU; now workloads hold every slot, and it waits for one."
         return RUNG.says(Status.PASS, reason, full)
-    reason = "Workloads hold every slot, so the validator finds no GPU to test; nothing else shows that CUDA works."
+    reason = "Workloads hold every slot, so the validator finds no GPU to test; no other evidence that CUDA works."
     return RUNG.says(Status.UNKNOWN, reason, full, _SEE)
 
 
 def _under_way(subject: NodeSubject, evidence: tuple[Evidence, ...], validator: PodSnapshot | None) -> RungResult:
     begun = (validator.started_at or validator.created_at) if validator else None
     if begun is not None and subject.now - begun > START_GRACE:
-        reason = "The validator has not come through its CUDA test: nothing shows that CUDA works."
-        return RUNG.says(Status.UNKNOWN, reason, evidence, steps(f"Read where it stands: {logs(validator)}"))
+        reason = "The validator has not completed its CUDA test: no evidence that CUDA works."
+        return RUNG.says(Status.UNKNOWN, reason, evidence, steps(f"Read its progress: {logs(validator)}"))
     return RUNG.says(Status.WAITING, "The validator is running.", evidence)
 
 
@@ -116,12 +116,12 @@ def _unproved(subject: NodeSubject) -> RungResult:
         or subject.cluster.stack.telemetry
     )
     if ways or "cuda_works" in subject.cluster.history.rungs_proved:
-        reason = "No workload has been seen computing on this node, and no validator runs on it."
+        reason = "No workload was observed computing on this node, and no validator runs on it."
         return RUNG.says(Status.UNKNOWN, reason, (), _TRY_DRA if in_dra_mode(subject) else _TRY)
     return RUNG.says(Status.NOT_ENABLED, "No component on this cluster can show that CUDA works.", (), _TURN_ON)
 
 
-_TRY = steps("Run a pod that asks for one GPU on this node and computes for a minute, or let the GPU Operator's validator run.")
+_TRY = steps("Run a pod that requests one GPU on this node and computes for a minute, or let the GPU Operator's validator run.")
 _TRY_DRA = steps(
     "Run a pod that claims one GPU of this node and computes for a minute: with a GPUCluster the GPU Operator runs no validator."
 )

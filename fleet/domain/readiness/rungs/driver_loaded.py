@@ -41,7 +41,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if upgrading(subject):
         remember = upgrade_stuck(subject)
         if remember.stuck:
-            reason = "The driver upgrade has not moved on for more than an hour: it is stuck."
+            reason = "The driver upgrade is stuck: no progress for more than an hour."
             return RUNG.says(Status.FAIL, reason, label, _upgrade_remedy(subject, pods), remember.stamps)
         return RUNG.says(Status.WAITING, "The driver is being upgraded.", label, "", remember.stamps)
     if operator_labels_away(subject):
@@ -69,7 +69,7 @@ def _managed(subject: NodeSubject, state: State, pods: Sequence[PodSnapshot], li
         what = f"The driver pod is not ready ({evidence[0].value})"
     remedy = steps(f"Read the driver pod's log: {logs(pods[0])}") if pods else _NO_POD
     if live:
-        return RUNG.says(Status.WARN, f"{what}, though the driver still answers.", (*evidence, *live), remedy)
+        return RUNG.says(Status.WARN, f"{what}, but the driver still responds.", (*evidence, *live), remedy)
     return RUNG.says(Status.FAIL, f"{what}.", evidence, remedy)
 
 
@@ -112,14 +112,14 @@ def _unproved(subject: NodeSubject) -> RungResult:
         return RUNG.says(Status.FAIL, "The validator finds no working driver.", evidence, remedy)
     plugin, plugins = part(subject, *DEVICE_PLUGINS)
     if plugin == State.VIOLATED:
-        reason = "Nothing shows a loaded driver, and the device plugin does not come up."
-        remedy = steps(f"Read why: {logs(plugins[0])}", "On the node, nvidia-smi says whether the driver answers.")
+        reason = "No evidence of a loaded driver, and the device plugin does not start."
+        remedy = steps(f"Read why: {logs(plugins[0])}", "Run nvidia-smi on the node to see whether the driver responds.")
         return RUNG.says(Status.FAIL, reason, tuple(pod_evidence(pod) for pod in plugins), remedy)
     if State.STARTING in (state, plugin):
         return RUNG.says(Status.WAITING, "The GPU stack is starting.", evidence or tuple(pod_evidence(pod) for pod in plugins))
     could = subject.cluster.stack.components & {"driver", *DEVICE_PLUGINS, *EXPORTERS, "validator", "dra-validator"}
     if could or subject.cluster.stack.telemetry or "driver_loaded" in subject.cluster.history.rungs_proved:
-        reason = "Nothing on this node shows a loaded driver: no driver pod, validator, exporter or allocatable GPU."
+        reason = "No evidence of a loaded driver on this node: no driver pod, validator, exporter or allocatable GPU."
         return RUNG.says(Status.UNKNOWN, reason, _version(subject), _NO_POD)
     reason = "No component on this cluster can show whether a driver is loaded."
     return RUNG.says(Status.NOT_ENABLED, reason, _version(subject), _TURN_ON)
@@ -148,7 +148,7 @@ def _upgrade_remedy(subject: NodeSubject, pods: Sequence[PodSnapshot]) -> str:
     return steps(
         f"Read the driver pod's log: {logs(pods[0])}" if pods else "See why no driver pod runs on the node.",
         f"See which pods could not be evicted: kubectl get pods -A -o wide --field-selector spec.nodeName={subject.node.name}",
-        f"After the cause is gone, let the operator try again: kubectl label node {subject.node.name} "
+        f"Once the cause is fixed, let the operator retry: kubectl label node {subject.node.name} "
         f"{labels.DRIVER_UPGRADE_STATE}=upgrade-required --overwrite",
     )
 
@@ -156,7 +156,7 @@ def _upgrade_remedy(subject: NodeSubject, pods: Sequence[PodSnapshot]) -> str:
 _OWNED = "what uses it works"
 _NO_POD = steps(
     "See whether the driver's DaemonSet tolerates the node's taints and selects its labels.",
-    "On the node, nvidia-smi says whether the driver answers.",
+    "Run nvidia-smi on the node to see whether the driver responds.",
 )
 _TURN_ON = steps(
     "Install the NVIDIA GPU Operator: its driver pod and validator show the driver on every node.",

@@ -30,7 +30,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
             return RUNG.says(Status.FAIL, reason, _asked(subject), _REMEDY_GONE)
         return RUNG.says(Status.UNKNOWN, "No evidence of GPUs on this node.", (), _REMEDY_GONE)
     if labels_only_away(subject, RUNG.id):
-        reason = "GPU feature discovery's labels, which count the GPUs, are missing for the moment."
+        reason = "GPU feature discovery's labels, which count the GPUs, are temporarily missing."
         return RUNG.says(Status.UNKNOWN, reason, proof)
     if subject.component("dra-driver") and not subject.dra_devices:
         reason = "The DRA driver runs on this node and publishes no device: the number of its GPUs is unknown."
@@ -102,8 +102,8 @@ _SOURCES = {"declared": "as declared", "ordered": "as ordered"}
 
 
 _REMEDY_LOST = steps(
-    "Look on the node whether the PCI bus still shows every card: lspci -d 10de:",
-    "Search its kernel log for NVRM and Xid 79 (fallen off the bus): such a card needs a reboot, and a repair if it stays away.",
+    "Check on the node whether the PCI bus still lists every GPU: lspci -d 10de:",
+    "Search its kernel log for NVRM and Xid 79 (fallen off the bus): reboot the node, and replace the GPU if it does not return.",
     "If the machine has fewer GPUs, declare their number on its page.",
 )
 _REMEDY_GONE = steps(

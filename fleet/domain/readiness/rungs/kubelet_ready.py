@@ -26,7 +26,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if ready.status != "True":
         result = f"is not ready ({ready.reason})" if ready.reason else "is not ready"
         reason = f"The kubelet {result}." if ready.status == "False" else "The kubelet has stopped reporting."
-        remedy = steps(look, "If it says nothing, look at the machine itself: is it up, and does it reach the API server?")
+        remedy = steps(look, "If it does not explain the cause, check that the machine is up and reaches the API server.")
         return RUNG.says(Status.FAIL, reason, (evidence,), remedy)
     under = [name for name in _PRESSURES if name in conditions and conditions[name].status == "True"]
     if under:

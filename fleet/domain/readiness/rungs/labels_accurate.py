@@ -87,7 +87,7 @@ def _written_since_boot(subject: NodeSubject, shown: tuple[Evidence, ...]) -> Ru
             )
         reason = "The labels are older than the node's last boot: GPU feature discovery has not updated them."
         return RUNG.says(Status.WARN, reason, (*evidence, *shown), _remedy(subject))
-    return RUNG.says(Status.PASS, "The labels agree with each other and with what the node offers.", shown)
+    return RUNG.says(Status.PASS, "The labels agree with each other and with what the node advertises.", shown)
 
 
 def _against_samples(subject: NodeSubject) -> RungResult | None:
@@ -141,7 +141,7 @@ def _history(subject: NodeSubject, samples: Sequence[DeviceSample]) -> RungResul
                 *label_evidence(subject.node.labels, (labels.GPU_MEMORY,)),
                 Evidence("telemetry", "memory (MiB)", f"{read:.0f}"),
             )
-            return RUNG.says(Status.WARN, "The memory on the label is not the card's.", evidence, _remedy(subject))
+            return RUNG.says(Status.WARN, "The memory label does not match the GPU.", evidence, _remedy(subject))
     return None
 
 
@@ -162,9 +162,9 @@ def _without_gfd(subject: NodeSubject) -> RungResult:
     devices, before = subject.devices, subject.history.rungs.get("labels_accurate")
     if subject.history.previous is not None:
         if before == Status.PASS:
-            reason = "GPU feature discovery is rewriting its labels; the node advertises what it did with them."
+            reason = "GPU feature discovery is rewriting its labels; the advertised resources have not changed."
             return RUNG.says(Status.PASS, reason, (Evidence("previous", "product", subject.history.previous.product),))
-        return RUNG.says(Status.WAITING, "GPU feature discovery's labels are gone for the moment.", ())
+        return RUNG.says(Status.WAITING, "GPU feature discovery's labels are temporarily missing.", ())
     gfd, pods = part(subject, "gpu-feature-discovery", name="gpu-feature-discovery")
     pod_told = tuple(pod_evidence(pod) for pod in pods)
     if gfd == State.STARTING or (gfd == State.READY and _young(subject)):
@@ -172,13 +172,13 @@ def _without_gfd(subject: NodeSubject) -> RungResult:
     runs_nowhere = gfd == State.MISSING and "gpu-feature-discovery" not in subject.cluster.stack.components
     if gfd != State.ABSENT and not runs_nowhere:
         remedy = steps(
-            f"Read what GPU feature discovery says: {logs(pods[0])}"
+            f"Read the log of GPU feature discovery: {logs(pods[0])}"
             if pods
             else "See why GPU feature discovery does not run here.",
             "See whether NFD's master runs: it copies what GPU feature discovery finds to the node.",
         )
         return RUNG.says(
-            Status.FAIL, "GPU feature discovery should label this node, and its labels are not there.", pod_told, remedy
+            Status.FAIL, "GPU feature discovery should label this node, but its labels are missing.", pod_told, remedy
         )
     if subject.dra_devices and devices.product:
         shown = Evidence("resource_slice", "productName", devices.product)
@@ -206,7 +206,7 @@ def _remedy(subject: NodeSubject) -> str:
     return steps(
         f"Restart GPU feature discovery: kubectl delete pod -n {pods[0].namespace} {pods[0].name}"
         if pods
-        else "See whether GPU feature discovery runs on the node: its labels stay behind when it does not.",
+        else "See whether GPU feature discovery runs on the node: otherwise its old labels remain.",
         "Compare the device plugin's configuration for this node with what it offers; a plugin reads it when it starts.",
     )
 

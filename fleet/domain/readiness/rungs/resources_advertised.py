@@ -41,11 +41,11 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if changing_mig(subject):
         lasting = mig_change_stuck(subject)
         if lasting.stuck:
-            reason = "The MIG layout has been changing for more than an hour: it is stuck."
+            reason = "The MIG layout change is stuck: in progress for more than an hour."
             return RUNG.says(Status.FAIL, reason, mig_evidence(subject), _mig_remedy(subject), lasting.stamps)
         return RUNG.says(Status.WAITING, "The MIG layout is being changed.", mig_evidence(subject), "", lasting.stamps)
     if subject.node.labels.get(labels.MIG_CONFIG_STATE) == labels.MIG_STATE_FAILED:
-        reason = "The MIG layout that was asked for could not be applied."
+        reason = "The requested MIG layout could not be applied."
         return RUNG.says(Status.FAIL, reason, mig_evidence(subject), _mig_remedy(subject))
     if operator_labels_away(subject):
         reason = "The GPU Operator's labels are missing while its pods run, so it is unknown whether its MIG layout was applied."
@@ -53,7 +53,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     refused = _refused(subject)
     if refused is not None:
         evidence = (Evidence("pod", f"{refused.namespace}/{refused.name}", refused.reason), *_figures(subject))
-        reason = "The kubelet refuses a pod that was promised a slot here: what the node offers, it cannot give."
+        reason = "The kubelet refuses a pod that was scheduled to a slot here: an advertised device cannot be allocated."
         return RUNG.says(Status.FAIL, reason, evidence, _plugin_remedy(subject, (), restart=True))
     advertised = subject.devices.advertised
     if advertised == "full":
@@ -66,7 +66,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
 def _full(subject: NodeSubject) -> RungResult:
     devices, expected = subject.devices, subject.history.expected
     if labels_only_away(subject, RUNG.id):
-        reason = "GPU feature discovery's labels, which say how many slots there should be, are gone for the moment."
+        reason = "GPU feature discovery's labels, which give the expected number of slots, are temporarily missing."
         return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
     if devices.physical_source in ("capacity", "config") and expected and (devices.physical or 0) < expected:
         # the GPUs were counted by the slots themselves: then slots that are missing would not show
@@ -77,9 +77,9 @@ def _full(subject: NodeSubject) -> RungResult:
     predicted = any(resource.predicted is not None for resource in devices.resources)
     if devices.physical_source == "dcgm" and not predicted and devices.physical and (slots or 0) % devices.physical:
         on = plural(devices.physical, "GPU")
-        reason = f"{plural(slots or 0, 'slot')} allocatable on {on}, but how many slots they make is unknown."
+        reason = f"{plural(slots or 0, 'slot')} allocatable on {on}, but the expected number of slots is unknown."
         return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
-    reason = f"{plural(slots or 0, 'slot')} allocatable: as many as the devices make."
+    reason = f"{plural(slots or 0, 'slot')} allocatable: as many as the devices provide."
     return RUNG.says(Status.PASS, reason, _figures(subject))
 
 
@@ -113,7 +113,7 @@ def _lost(subject: NodeSubject, *, nothing: bool) -> RungResult:
     figures = (*_figures(subject), *(pod_evidence(pod) for pod in pods[:1]))
     if nothing and state == State.STARTING:
         return RUNG.says(Status.WAITING, "The device plugin is starting: nothing is advertised yet.", figures)
-    text = worst.text if worst else "Fewer slots are advertised than the devices make."
+    text = worst.text if worst else "Fewer slots are advertised than the devices provide."
     if nothing and state == State.VIOLATED:
         text = f"No slot is advertised: the device plugin is not ready ({pod_word(pods[0])})."
     remedy = _plugin_remedy(subject, pods, restart=not nothing)
@@ -178,8 +178,8 @@ def _plugin_remedy(subject: NodeSubject, pods: Sequence[PodSnapshot], *, restart
         )
     return steps(
         f"Read the device plugin's log: {logs(plugin)}",
-        "A card it calls unhealthy has usually logged an Xid: look for NVRM in the node's kernel log.",
-        f"It never calls a card healthy again by itself. Once the card is: kubectl delete pod -n {plugin.namespace} {plugin.name}"
+        "A GPU it reports as unhealthy has usually logged an Xid: search the node's kernel log for NVRM.",
+        f"It never marks a GPU healthy again by itself. Once it is: kubectl delete pod -n {plugin.namespace} {plugin.name}"
         if restart
         else "",
     )
@@ -197,7 +197,7 @@ def _mig_remedy(subject: NodeSubject) -> str:
 
 _REMEDY_SET_ASIDE = steps("Delete the DeviceTaintRule once the devices may be used again: kubectl get devicetaintrules")
 _REMEDY_PHANTOM = steps(
-    "Restart the device plugin of the node, so that it registers the present layout.",
+    "Restart the device plugin of the node, so that it registers the current layout.",
     "The kubelet forgets the old resource when it restarts: systemctl restart kubelet, once no GPU pod runs there.",
 )
 

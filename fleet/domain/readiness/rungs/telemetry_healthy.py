@@ -190,7 +190,7 @@ _REMEDY_INVALID = steps(
 _REMEDY_UNHELD = steps("Update the DCGM exporter: versions 4.4.1 to 4.5.2 leave out GPUs that no ResourceClaim holds.")
 _REMEDY_EXPORTER = steps(
     "See whether the exporter's pod runs on the node and tolerates its taints.",
-    "See on the cluster's page whether Muster may reach exporters (pods/proxy), and by which way it tries.",
+    "See on the cluster's page whether Muster may reach exporters (pods/proxy), and how it connects.",
 )
 _TURN_ON = steps(
     "Install the DCGM exporter (part of the NVIDIA GPU Operator; AMD: the device metrics exporter) on GPU nodes.",

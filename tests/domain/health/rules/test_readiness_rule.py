@@ -71,7 +71,7 @@ def test_a_dry_run_keeps_no_pod_out() -> None:
 
 def test_a_continuous_rule_without_its_taint_is_not_enforced() -> None:
     (finding,) = ask("readiness_rule", gated(DOWN)).findings
-    assert "its taint is not there" in finding.text
+    assert "its taint is missing" in finding.text
     once = structs.replace(RULE, continuous=False)
     assert ask("readiness_rule", gated(DOWN, rules=(once,))).findings == ()
 

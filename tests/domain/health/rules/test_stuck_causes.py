@@ -198,4 +198,4 @@ def test_who_set_it_and_the_way_out() -> None:
     assert finding.text.startswith("DeviceTaintRule broken-card keeps device gpu-0 from the scheduler (example.com/broken)")
     assert finding.remedy == "kubectl delete devicetaintrule broken-card"
     (finding,) = ask("stuck_out_of_service", CAUSES["a cordon by hand for GKE's Xid condition"](False)).findings
-    assert "XidCriticalError has been well since 2026-11-23 07:00 UTC. Set by kubectl-cordon." in finding.text
+    assert "XidCriticalError has been normal since 2026-11-23 07:00 UTC. Set by kubectl-cordon." in finding.text
