@@ -35,11 +35,17 @@ def with_device_room(fleet: Fleet, requirement: PodRequirement, claim: DraClaim,
     for node in sorted(members, key=lambda node: (node.verdict not in GOOD, not node.schedulable)):
         if node.slots(resource) is not None:
             counted[node.key] = _count(asked, node, held.get(node.cluster))
-    one_profile = requirement.profile
-    nodes = [
-        _with_free(node, resource, counted[node.key], needed, one_profile) if node.key in counted else node
-        for node in fleet.nodes
-    ]
+    of_own_size = any(request.capacity for request in claim.requests)
+    nodes = []
+    for node in fleet.nodes:
+        if node.key not in counted:
+            nodes.append(node)
+            continue
+        pods = counted[node.key]
+        free = None if pods is None else pods * needed
+        slots = node.slots(resource)
+        alike = not of_own_size and (not requirement.profile or bool(slots and slots.profile))
+        nodes.append(_with_free(node, resource, free, alike=alike))
     return Fleet(nodes, fleet.keys)
 
 
@@ -71,14 +77,16 @@ def room_on(asked: PodDevices, place: DraNode, claims: ClusterClaims, most: int)
     return most
 
 
-def _with_free(node: PlacementNode, resource: str, pods: int | None, needed: int, profile: str) -> PlacementNode:
-    free = None if pods is None else pods * needed
+def _with_free(node: PlacementNode, resource: str, free: int | None, *, alike: bool) -> PlacementNode:
     return msgspec.structs.replace(
-        node, resources=tuple(_free(slots, free, profile) if slots.name == resource else slots for slots in node.resources)
+        node, resources=tuple(_free(slots, free, alike=alike) if slots.name == resource else slots for slots in node.resources)
     )
 
 
-def _free(slots: ResourceSlots, free: int | None, profile: str) -> ResourceSlots:
-    """What is requested of slots of several profiles says nothing about one of them: then only what is free counts."""
-    requested = slots.requested if slots.profile or not profile else None
-    return msgspec.structs.replace(slots, free=free, requested=requested)
+def _free(slots: ResourceSlots, free: int | None, *, alike: bool) -> ResourceSlots:
+    """Returns the slots with what is free of them for such pods.
+
+    Where slots are not alike to the pods (they ask for one profile of several, or for shares of their own size), numbers of slots
+    do not show what would be free once all devices are back: then only what is free counts.
+    """
+    return msgspec.structs.replace(slots, free=free, requested=slots.requested if alike else None)

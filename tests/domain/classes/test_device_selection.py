@@ -200,6 +200,14 @@ def test_members_in_and_others_out(
         assert world.replicas(asked) == replicas
 
 
+def test_shares_of_their_own_size_are_no_slots_once_repaired() -> None:
+    world = World(*SHARES)
+    asked = world.ask(isolation="time-sliced", min_memory_mib=20 * 1024)
+    requirement = asked.requirement
+    room = headroom([requirement], with_device_room(world.fleet, requirement, class_claim(asked), world.claims))
+    assert (room.replicas, room.back) == (8, 8), "16 slots of 10 GiB give 8 shares of 20 GiB"
+
+
 def test_a_share_states_its_memory() -> None:
     template, pod = manifest("pod", [World(*SHARES).ask(isolation="time-sliced", min_memory_mib=20_480)], Parameters(name="x"))
     (request,) = template["spec"]["spec"]["devices"]["requests"]
