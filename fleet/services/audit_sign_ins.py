@@ -1,10 +1,11 @@
-"""Puts every sign-in and sign-out on record, whichever way it is made: Django sends these signals for each."""
+"""Puts every sign-in, sign-out and change of a second factor on record, whichever way it is made: signals are sent for each."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Any
 
+from allauth.mfa import signals as second_factors
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.core.cache import cache
 from django.http import HttpRequest
@@ -28,6 +29,10 @@ def connect() -> None:
     user_logged_in.connect(_signed_in, dispatch_uid="audit")
     user_logged_out.connect(_signed_out, dispatch_uid="audit")
     user_login_failed.connect(_failed, dispatch_uid="audit")
+    second_factors.authenticator_added.connect(_added, dispatch_uid="audit")
+    second_factors.authenticator_removed.connect(_removed, dispatch_uid="audit")
+    second_factors.authenticator_reset.connect(_renewed, dispatch_uid="audit")
+    second_factors.authentication_failed.connect(_wrong_code, dispatch_uid="audit")
 
 
 def record_locked(name: str, address: str) -> None:
@@ -55,6 +60,22 @@ def _signed_out(sender: Any, request: HttpRequest | None, user: User | None, **_
 def _failed(sender: Any, credentials: dict[str, Any], request: HttpRequest | None = None, **_: Any) -> None:
     if _is_served(request):
         record(None, str(credentials.get("username") or ""), "session.fail", "", detail={"method": _method(request)})
+
+
+def _added(sender: Any, user: User, authenticator: Any, **_: Any) -> None:
+    audit(user, "user.second_factor_add", user.username, detail={"kind": str(authenticator.type)})
+
+
+def _removed(sender: Any, user: User, authenticator: Any, **_: Any) -> None:
+    audit(user, "user.second_factor_remove", user.username, detail={"kind": str(authenticator.type)})
+
+
+def _renewed(sender: Any, user: User, authenticator: Any, **_: Any) -> None:
+    audit(user, "user.second_factor_renew", user.username, detail={"kind": str(authenticator.type)})
+
+
+def _wrong_code(sender: Any, user: User, **_: Any) -> None:
+    record(None, user.username, "session.fail", "", detail={"method": "second factor"})
 
 
 def _method(request: HttpRequest | None) -> str:

@@ -125,6 +125,37 @@ def test_a_new_password_ends_the_other_sessions(mia: User) -> None:
     assert works(signed_in(password="another good password"))
 
 
+def test_every_change_of_a_second_factor_and_each_wrong_code_is_on_record(
+    mia: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    client = signed_in()
+    client.post(client.get("/account/second-factor/activate/")["Location"], {"password": PASSWORD})
+    page = client.get("/account/second-factor/activate/").content.decode()
+    key = re.search(r'<pre tabindex="0" aria-label="Key">([A-Z2-7]+)</pre>', page)
+    assert key
+    halfway = Client()
+    steps = (
+        (client, "/account/second-factor/activate/", {"code": code_of(key[1])}),
+        (client, "/account/second-factor/codes/new/", {}),
+        (halfway, "/sign-in/", {"username": "mia", "password": PASSWORD}),
+        (halfway, "/sign-in/code/", {"code": "000000"}),
+        (client, "/account/second-factor/deactivate/", {}),
+    )
+    for who, path, data in steps:
+        with django_capture_on_commit_callbacks(execute=True):
+            assert who.post(path, data).status_code in (200, 302), path
+    rows = AuditEntry.objects.order_by("pk").values_list("action", "actor_name", "detail")
+    kinds = {(action, name, str(detail.get("kind") or detail.get("method"))) for action, name, detail in rows}
+    assert {
+        ("user.second_factor_add", "mia", "totp"),
+        ("user.second_factor_add", "mia", "recovery_codes"),
+        ("user.second_factor_renew", "mia", "recovery_codes"),
+        ("session.fail", "mia", "second factor"),
+        ("user.second_factor_remove", "mia", "totp"),
+    } <= kinds
+    assert key[1] not in str(list(rows))
+
+
 def test_the_second_factor_is_asked_for_and_each_recovery_code_works_once(mia: User) -> None:
     client = signed_in()
     confirm = client.get("/account/second-factor/activate/")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from fleet.models import User
-from fleet.services import sign_in_tries
+from fleet.config.logs import WithoutSecrets
+from fleet.models import Role, User
+from fleet.services import sign_in, sign_in_tries
 from tests.factories import NOON, a_user
 
 pytestmark = pytest.mark.django_db
@@ -93,3 +97,27 @@ def test_the_proxys_word_counts_only_where_a_proxy_is_declared(settings: Any) ->
     assert from_many("a") == {200}
     settings.BEHIND_TLS = False
     assert from_many("b") == {200, 429}, "anybody can write such a header"
+
+
+def test_the_secret_of_a_link_reaches_no_log_however_it_is_opened(settings: Any) -> None:
+    """A chat's preview sends HEAD and GET; a second use is refused, which is logged."""
+    user = a_user("mia", Role.VIEWER)
+    path = urlsplit(sign_in.link_for(user, "http://testserver", NOON + timedelta(hours=1))).path
+    secret = path.split("/")[2]
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.addFilter(WithoutSecrets())
+    logging.getLogger("django").addHandler(handler)
+    try:
+        assert [Client().head(path).status_code, Client().get(path).status_code] == [200, 200], "nothing is used up"
+        assert Client().post(path).status_code == 302
+        assert [Client().post(path).status_code, Client().put(path).status_code] == [410, 405]
+        with_query = f"{path}?next={path}"
+        Client().post(with_query)
+        logging.getLogger("django.request").warning("Gone: %s", with_query)
+    finally:
+        logging.getLogger("django").removeHandler(handler)
+    assert "Gone" in written.getvalue()
+    assert secret not in written.getvalue()
+    handlers = settings.LOGGING["handlers"].values()
+    assert all("without_secrets" in each.get("filters", []) for each in handlers), "every handler has the filter"
