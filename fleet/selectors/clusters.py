@@ -15,6 +15,7 @@ from fleet.domain.devices.slots import Slots
 from fleet.domain.evaluation.fleet_figures import FleetFigures, sum_nodes
 from fleet.domain.evaluation.node_capacity import Capacity, capacity_of
 from fleet.models import Cluster, CollectionRun, Node, Pool, SameBy, WorkloadClass
+from fleet.models.joined import joined
 from fleet.selectors.figures import figures_now, grouped
 
 
@@ -161,7 +162,7 @@ def stale_cluster_ids(now: datetime) -> frozenset[int]:
 
 def runs() -> QuerySet[CollectionRun]:
     """Collection runs of every cluster that ever was, newest first."""
-    return CollectionRun.objects.select_related("cluster").order_by("-started_at", "-id")
+    return joined(CollectionRun.objects.order_by("-started_at", "-id"), "cluster")
 
 
 def newest_runs() -> list[tuple[str, float]]:

@@ -21,6 +21,7 @@ from fleet.domain.incidents.causes import (
 from fleet.domain.incidents.first_evidence import DatedBurst, DatedCondition, first_evidence
 from fleet.domain.incidents.grouping import group
 from fleet.models import Cluster, FindingRow, Node, Pod, User, XidBurstRow
+from fleet.models.joined import joined
 from fleet.services import periods
 from fleet.services.silences import silence
 
@@ -161,7 +162,7 @@ def silence_incident(actor: User, incident: int, *, reason: str, until: datetime
 
     Raises FieldError as `silence` does.
     """
-    rows = FindingRow.objects.filter(incident=incident, period__endswith__isnull=True).select_related("cluster", "node")
+    rows = joined(FindingRow.objects.filter(incident=incident, period__endswith__isnull=True), "cluster", "node")
     silenced = list(rows.order_by("pk")[:MOST_SILENCED])
     for row in silenced:
         silence(actor, row, reason=reason, until=until, now=now)

@@ -31,6 +31,7 @@ from fleet.domain.evaluation import registry
 from fleet.domain.findings import Severity
 from fleet.filters import FINDING_STATUSES, FindingFilters, is_silenced
 from fleet.models import FindingRow, Silence
+from fleet.models.joined import joined
 from fleet.selectors.facets import Facet, FacetValue, facets
 
 WORST_FIRST = tuple(severity.value for severity in reversed(Severity))
@@ -62,9 +63,9 @@ def findings() -> RankedFindings:
     """
     ranked: RankedFindings = (
         # the end of a current period is null, which the types of its columns do not show
-        FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True))  # type: ignore[assignment]
-        .select_related("cluster", "node")
-        .annotate(
+        joined(  # type: ignore[assignment]
+            FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True)), "cluster", "node"
+        ).annotate(
             opened_at=Func(F("period"), function="lower", output_field=DateTimeField()),
             resolved_at=Func(F("period"), function="upper", output_field=DateTimeField()),
             rank=_RANK,

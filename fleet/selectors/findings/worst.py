@@ -9,6 +9,7 @@ from django.db.models import Case, QuerySet, Value, When
 
 from fleet.filters import is_silenced
 from fleet.models import FindingRow, Node
+from fleet.models.joined import joined
 
 _WORST_FIRST = Case(
     *(When(severity=severity, then=Value(rank)) for rank, severity in enumerate(("fatal", "critical", "warning", "info"))),
@@ -42,5 +43,5 @@ def of_declaration(subject: str, slug: str, now: datetime) -> list[FindingRow]:
 def of_node(node: Node, now: datetime) -> list[FindingRow]:
     """Open findings of one node, worst first, silenced ones last; each has `silenced`. One query."""
     return list(
-        _open(now).filter(node=node).select_related("cluster", "node").order_by("silenced", "badness", "period__startswith", "pk")
+        joined(_open(now).filter(node=node), "cluster", "node").order_by("silenced", "badness", "period__startswith", "pk")
     )

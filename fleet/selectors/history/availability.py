@@ -14,6 +14,7 @@ from django.db.models.functions import Cast
 
 from fleet.domain.history import intervals
 from fleet.models import Cluster, FindingRow, FleetDay, Node, NodeDay
+from fleet.models.joined import joined
 from fleet.selectors import declarations
 from fleet.selectors.history import period_sums
 from fleet.selectors.history.availability_rows import Cell, HeatMap, HeatRow, Row, Sums
@@ -193,7 +194,7 @@ def _exact(by: str, since: datetime, until: datetime, cluster: str, pool: str | 
         ):
             figures = _read({name: day[name] for name in _FIGURES}, day["first_bad_at"])
             fields[day["node"], day.get("pool", "")].append(figures)
-    nodes = Node.objects.filter(pk__in={pk for pk, _ in fields}, cluster__in=_clusters(cluster)).select_related("cluster")
+    nodes = joined(Node.objects.filter(pk__in={pk for pk, _ in fields}, cluster__in=_clusters(cluster)), "cluster")
     known = nodes.only("name", "product", "machine_type", "cluster__name").in_bulk()
     lived = [(known[pk], its_pool, _sum(rows)) for (pk, its_pool), rows in fields.items() if pk in known]
     if by == "node":

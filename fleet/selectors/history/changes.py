@@ -11,6 +11,7 @@ from django.db.models.fields import DateTimeField
 
 from fleet.domain.history.changes import JOINED, LEFT, Group, NodeChange, group, steps
 from fleet.models import Node, NodeRevision
+from fleet.models.joined import joined
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,9 @@ def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list
     revisions = (
         NodeRevision.objects.annotate(started=started)
         .filter(started__gte=since, started__lt=until, node__cluster__removed_at__isnull=True)
-        .select_related("node", "node__cluster")
         .order_by("-started", "node__name")
     )
+    revisions = joined(revisions, "node", "node__cluster").defer("facts")
     first_readings = _first_readings(revisions)
     rows = [
         Change(
@@ -45,9 +46,8 @@ def recent_changes(since: datetime, until: datetime, *, limit: int = 50) -> list
         for revision in revisions[: limit * 4]
         if revision.changes or revision.started != first_readings.get(revision.node.cluster_id)
     ]
-    left = Node.objects.filter(Q(removed_at__gte=since, removed_at__lt=until), cluster__removed_at__isnull=True).select_related(
-        "cluster"
-    )[:limit]
+    gone = Node.objects.filter(Q(removed_at__gte=since, removed_at__lt=until), cluster__removed_at__isnull=True)
+    left = gone.select_related("cluster").only("name", "removed_at", "cluster__name")[:limit]
     rows += [Change(node.removed_at, "left", node.cluster.name, node.name, ()) for node in left if node.removed_at]
     return sorted(rows, key=lambda change: change.at, reverse=True)[:limit]
 

@@ -30,6 +30,7 @@ from django.db.models.functions import Coalesce, Greatest
 from fleet.domain.findings import Severity
 from fleet.domain.incidents.causes import GATHERED, TOGETHER
 from fleet.models import FindingRow, Node
+from fleet.models.joined import joined
 from fleet.selectors.findings.findings import WORST_FIRST
 
 _RANK = Case(
@@ -94,8 +95,11 @@ def _built() -> NamedIncidents:
     )
     seen_from = ExpressionWrapper(_lower("period") - Value(TOGETHER, output_field=DurationField()), output_field=DateTimeField())
     return (
-        FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True), incident=F("pk"))
-        .select_related("cluster", "node")
+        joined(
+            FindingRow.objects.filter(Q(cluster__isnull=True) | Q(cluster__removed_at__isnull=True), incident=F("pk")),
+            "cluster",
+            "node",
+        )
         .annotate(
             seen_at=_lower("period"),
             seen_from=seen_from,

@@ -13,6 +13,7 @@ from fleet.domain.findings import Severity
 from fleet.domain.incidents.causes import cause_order
 from fleet.filters import open_member
 from fleet.models import FindingRow, Silence
+from fleet.models.joined import joined
 from fleet.selectors.findings.findings import Silences
 from fleet.selectors.incidents import affected as incident_affected
 from fleet.selectors.incidents.affected import Affected
@@ -80,8 +81,8 @@ def rows(listed: Sequence[Any], now: datetime) -> list[IncidentRow]:
     """Returns these incidents (of `incidents()`) with their findings, nodes and who is affected, in eight queries at most."""
     members: dict[int, list[FindingRow]] = defaultdict(list)
     ids = [row.pk for row in listed]
-    every = FindingRow.objects.filter(incident__in=ids).select_related("cluster", "node", "node__cluster")
-    for row in every.defer("node__info", "node__snapshot", "node__dra", "node__labels", "node__rungs").order_by("pk"):
+    every = joined(FindingRow.objects.filter(incident__in=ids), "cluster", "node", "node__cluster")
+    for row in every.order_by("pk"):
         members[row.incident_id or 0].append(row)
     nodes = {row.node_id for of_one in members.values() for row in of_one if row.node_id}
     by_node = incident_affected.by_node(nodes)

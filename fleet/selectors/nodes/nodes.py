@@ -12,6 +12,7 @@ from django.db.models.functions import Cast, Coalesce, Concat, LPad
 
 from fleet.domain.label_meanings import meaning
 from fleet.models import Gpu, MigInstance, Node, NodeResource, NodeRevision, Pod
+from fleet.models.joined import joined
 from fleet.selectors.facets import Facet, FacetValue
 
 VERDICT_SEVERITY = Case(
@@ -27,7 +28,7 @@ VERDICT_SEVERITY = Case(
 
 def nodes() -> QuerySet[Node]:
     """GPU nodes of every configured cluster, with their cluster; gone ones too (NodeFilters leaves them out)."""
-    return Node.objects.filter(cluster__removed_at__isnull=True).select_related("cluster")
+    return joined(Node.objects.filter(cluster__removed_at__isnull=True), "cluster", keep=("cluster__section_read_at",))
 
 
 def with_resources(queryset: QuerySet[Node]) -> QuerySet[Node]:
@@ -76,15 +77,15 @@ def pods_of(node: Node) -> list[Pod]:
 
 def gpus() -> QuerySet[Gpu]:
     """Physical GPUs of the nodes that are there now."""
-    return Gpu.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True).select_related(
-        "node", "node__cluster"
+    return joined(
+        Gpu.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True), "node", "node__cluster"
     )
 
 
 def mig_instances() -> QuerySet[MigInstance]:
     """MIG instances of the nodes that are there now."""
-    return MigInstance.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True).select_related(
-        "node", "node__cluster"
+    return joined(
+        MigInstance.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True), "node", "node__cluster"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from django.db.models import Count, OuterRef, Prefetch, Q, QuerySet, Subquery
 
 from fleet.models import Cluster, Delivery, DeliveryItem, Node, NotificationRule, NotificationTarget
+from fleet.models.joined import joined
 
 
 def targets() -> QuerySet[NotificationTarget]:
@@ -37,7 +38,7 @@ def get_rule(pk: int) -> NotificationRule | None:
 
 def deliveries() -> QuerySet[Delivery]:
     """The log, newest first, each with its notices (in `items`): one query more, whatever their number."""
-    items = DeliveryItem.objects.select_related("notice__cluster", "notice__node").order_by("notice__at", "pk")
+    items = joined(DeliveryItem.objects.order_by("notice__at", "pk"), "notice__cluster", "notice__node")
     return Delivery.objects.prefetch_related(Prefetch("items", items)).order_by("-created_at", "-pk")
 
 

@@ -20,6 +20,7 @@ from fleet.domain.pools.membership import Preview, assign, preview
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.suggest import Suggestion, suggest
 from fleet.models import CompliancePeriod, Node, Pool, PoolMembership, WorkloadClass
+from fleet.models.joined import joined
 from fleet.selectors import declarations
 from fleet.selectors.figures import figures_now
 from fleet.selectors.placement.placement import placement_nodes, present
@@ -144,7 +145,7 @@ def compliance_history(kind: str, slug: str) -> QuerySet[CompliancePeriod]:
 
 def members(pool: Pool) -> QuerySet[Node]:
     """Nodes that are in the pool now."""
-    return present().filter(memberships__pool=pool, memberships__period__endswith__isnull=True).select_related("cluster")
+    return joined(present().filter(memberships__pool=pool, memberships__period__endswith__isnull=True), "cluster")
 
 
 def worst_members(pool: Pool) -> QuerySet[Node]:

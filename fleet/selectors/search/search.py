@@ -31,6 +31,7 @@ from fleet.models import (
     WorkloadClass,
     scope,
 )
+from fleet.models.joined import joined
 from fleet.selectors.access_requests import access_requests
 from fleet.selectors.incidents import incidents
 from fleet.selectors.nodes.nodes import VERDICT_SEVERITY, nodes
@@ -172,8 +173,8 @@ def _cluster(row: Cluster) -> Hit:
 def _gpus(question: Question, user: User, now: datetime, limit: int) -> Group:
     if question.is_short:
         return _nothing("gpu")
-    alive = Gpu.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True).select_related(
-        "node__cluster"
+    alive = joined(
+        Gpu.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True), "node", "node__cluster"
     )
     rows = alive.filter(_all(question, "uuid", "pci_bus_id")).annotate(verdict=F("node__verdict"))
     return _group("gpu", rows.order_by("node__name", "position"), limit, _gpu)
@@ -189,7 +190,7 @@ def _pods(question: Question, user: User, now: datetime, limit: int) -> Group:
     if question.is_short:
         return _nothing("pod")
     alive = Pod.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True, component="")
-    rows = alive.filter(_all(question, "name", "namespace")).select_related("node", "cluster").order_by("namespace", "name", "pk")
+    rows = joined(alive.filter(_all(question, "name", "namespace")), "node", "cluster").order_by("namespace", "name", "pk")
     return _group("pod", rows.defer("snapshot", "requests"), limit, _pod)
 
 

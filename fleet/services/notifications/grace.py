@@ -13,6 +13,7 @@ from django.db.models import Q
 from fleet.domain.history import reportable
 from fleet.domain.history.reportable import Stood
 from fleet.models import Notice, VerdictPeriod
+from fleet.models.joined import joined
 from fleet.services.notifications import wording
 
 _BEFORE = timedelta(days=1)
@@ -34,7 +35,7 @@ def settle(now: datetime) -> list[int]:
     the cluster's verdicts turn unknown after STALE_AFTER. Nodes that are unknown because their cluster is unreachable are
     not notified: the cluster is.
     """
-    waiting = Notice.objects.filter(kind="verdict", recovery=False, matched_at__isnull=True).select_related("cluster")
+    waiting = joined(Notice.objects.filter(kind="verdict", recovery=False, matched_at__isnull=True), "cluster")
     due = [notice for notice in waiting if _is_decided(notice, now)]
     if not due:
         return []

@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from fleet.domain.findings import Severity
 from fleet.models import Delivery, DeliveryItem, Notice, NotificationRule, PoolMembership, Silence
+from fleet.models.joined import joined
 from fleet.services import locks
 from fleet.services.notifications import grace
 
@@ -32,10 +33,9 @@ def match(now: datetime) -> int:
     waiting = (
         Notice.objects.filter(matched_at__isnull=True)
         .filter(~Q(kind="verdict") | Q(recovery=True) | Q(pk__in=news))
-        .select_related("cluster", "node")
-        .order_by("at", "id")[:_BATCH]
+        .order_by("at", "id")
     )
-    notices = list(waiting)
+    notices = list(joined(waiting, "cluster", "node")[:_BATCH])
     rules = list(NotificationRule.objects.filter(enabled=True).select_related("target")) if notices else []
     if rules:
         silences = list(Silence.objects.filter(until__gt=now))

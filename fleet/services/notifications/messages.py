@@ -11,6 +11,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from fleet.models import Delivery, Notice
+from fleet.models.joined import joined
 
 _MOST = 20
 
@@ -34,9 +35,7 @@ def compose(delivery: Delivery) -> Message:
         title = "Test from Muster"
         text = f"This is a test of the target {delivery.target_name}. Nothing has happened."
         return Message(title, text, "info", "", _body(delivery, title, text, []))
-    notices = [
-        item.notice for item in delivery.items.select_related("notice__cluster", "notice__node").order_by("notice__at", "id")
-    ]
+    notices = [item.notice for item in joined(delivery.items.order_by("notice__at", "id"), "notice__cluster", "notice__node")]
     if len(notices) == 1:
         only = notices[0]
         title, text = only.title, _one(only)

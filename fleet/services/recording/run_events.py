@@ -11,6 +11,7 @@ from fleet.domain.findings import Severity
 from fleet.domain.history import reportable
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, FindingRow, Node, Notice, VerdictPeriod
+from fleet.models.joined import joined
 from fleet.services import outbox
 from fleet.services.notifications import grace, wording
 
@@ -56,8 +57,8 @@ def record_reachability(cluster: Cluster, failing_before: datetime | None, at: d
 
 
 def _verdicts(cluster: Cluster, at: datetime) -> Iterable[Notice]:
-    began = VerdictPeriod.objects.filter(node__cluster=cluster, period__startswith=at).select_related("node", "node__cluster")
-    ended = VerdictPeriod.objects.filter(node__cluster=cluster, period__endswith=at).select_related("node", "node__cluster")
+    began = joined(VerdictPeriod.objects.filter(node__cluster=cluster, period__startswith=at), "node", "node__cluster")
+    ended = joined(VerdictPeriod.objects.filter(node__cluster=cluster, period__endswith=at), "node", "node__cluster")
     before = {period.node_id: period for period in ended}
     back: list[tuple[Node, str]] = []
     for period in began:
@@ -75,7 +76,7 @@ def _verdicts(cluster: Cluster, at: datetime) -> Iterable[Notice]:
 
 
 def _findings(cluster: Cluster, at: datetime) -> Iterable[Notice]:
-    result = FindingRow.objects.filter(cluster=cluster).select_related("cluster", "node")
+    result = joined(FindingRow.objects.filter(cluster=cluster), "cluster", "node")
     opened, resolved = result.filter(period__startswith=at), result.filter(period__endswith=at)
     before = {wording.finding_key(row): row for row in resolved}
     for row in opened:
