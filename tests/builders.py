@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from fleet.domain.devices.inspection import NodeDevices
+from fleet.domain.devices.previous import Previous
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import selects
@@ -237,3 +239,21 @@ def with_pools(pools: Sequence[PoolSpec], nodes: Iterable[PlacementNode]) -> lis
     return [
         msgspec.structs.replace(node, pools=tuple(pool.slug for pool in pools if selects(pool.selector, node))) for node in nodes
     ]
+
+
+def previous_of(devices: NodeDevices) -> Previous:
+    """Returns what the next inspection of the same node takes as `previous`: services/last_known.py reads the same from rows."""
+    return Previous(
+        product=devices.product,
+        products=devices.products,
+        family=devices.family,
+        gpu_memory_mib=devices.gpu_memory_mib,
+        physical=devices.physical,
+        physical_is_lower_bound=devices.physical_is_lower_bound,
+        partitioning=devices.partitioning,
+        sharing=devices.sharing,
+        replicas=devices.replicas,
+        mode=devices.mode,
+        mig_instances=devices.mig_instances,
+        capacity={slots.name: slots.capacity for slots in devices.resources if slots.capacity},
+    )

@@ -86,7 +86,6 @@ def a_node(name: str = "", cluster: Cluster | None = None, **fields: Any) -> Nod
         "changed_at": NOON,
         "state_since": NOON,
         "fingerprint": f"{number}",
-        "info": {"findings": [], "evidence": []},
     }
     return Node.objects.create(cluster=cluster or a_cluster(), **{**defaults, **fields})
 

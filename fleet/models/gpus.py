@@ -19,6 +19,8 @@ class Gpu(models.Model):
     pci_bus_id = models.TextField(blank=True)
     mig_enabled = models.BooleanField(null=True, blank=True)
     source = models.TextField(blank=True)
+    held = models.BooleanField(null=True, blank=True)
+    """Whether a claim or pod uses it or a part of it; null where that is not known per GPU."""
 
     class Meta:
         ordering = ["node", "position"]
@@ -39,6 +41,8 @@ class MigInstance(models.Model):
     gi_id = models.TextField(blank=True)
     """DCGM's id of the instance on its card."""
     memory_mib = models.BigIntegerField(null=True, blank=True)
+    held = models.BooleanField(null=True, blank=True)
+    """Whether a claim or pod uses it; null where that is not known."""
 
     class Meta:
         ordering = ["node", "position"]

@@ -66,18 +66,19 @@ HIDDEN: dict[str, dict[str, str]] = {
         "sections": "'[]'::jsonb",
     },
     "fleet_node": {
-        "reason": "CASE WHEN EXISTS (SELECT FROM (SELECT t.info AS x) AS inspected WHERE {element_is}) THEN '' ELSE t.reason END",
+        "reason": "CASE WHEN {row_is} THEN '' ELSE t.reason END",
         "verdict_reason": "CASE WHEN {of_machine} THEN t.verdict_reason ELSE '' END",
         "verdict_remedy": "CASE WHEN {of_machine} THEN t.verdict_remedy ELSE '' END",
         "rungs": "(SELECT coalesce(jsonb_agg(CASE WHEN {element_is} THEN"
         """ x || '{{"reason": "", "remedy": "", "evidence": []}}' ELSE x END ORDER BY number), '[]')"""
         " FROM jsonb_array_elements(t.rungs) WITH ORDINALITY AS listed(x, number))",
         "dra": "'{{}}'::jsonb",
-        "info": "t.info || jsonb_build_object('findings', (SELECT coalesce(jsonb_agg(x ORDER BY number), '[]')"
-        " FROM jsonb_array_elements(coalesce(t.info -> 'findings', '[]')) WITH ORDINALITY AS listed(x, number)"
-        " WHERE NOT {element_is}), 'evidence', (SELECT coalesce(jsonb_agg(e ORDER BY number), '[]')"
-        " FROM jsonb_array_elements(coalesce(t.info -> 'evidence', '[]')) WITH ORDINALITY AS listed(e, number)"
-        " WHERE NOT {about_pods}))",
+        "device_findings": "(SELECT coalesce(jsonb_agg(x ORDER BY number), '[]')"
+        " FROM jsonb_array_elements(t.device_findings) WITH ORDINALITY AS listed(x, number) WHERE NOT {element_is})",
+        "evidence": "(SELECT coalesce(jsonb_agg(e ORDER BY number), '[]')"
+        " FROM jsonb_array_elements(t.evidence) WITH ORDINALITY AS listed(e, number) WHERE NOT {about_pods})",
+        # Left by the version before, and not read any more.
+        "info": "'{{}}'::jsonb",
         "pending": "'{{}}'::jsonb",
         "pods_fingerprint": "''::varchar",
     },

@@ -65,8 +65,15 @@ class Node(models.Model):
     labels = FactsField(default=dict)
     taints = FactsField(default=list)
     conditions = FactsField(default=list)
-    info = FactsField(default=dict)
-    """domain.devices.NodeDevices as it was judged: evidence, findings, per-resource figures."""
+    products = FactsField(default=list, db_default=[])
+    """Names of all its products; `product` is one name for them."""
+    physical_is_lower_bound = models.BooleanField(default=False, db_default=False)
+    device_findings = FactsField(default=list, db_default=[])
+    """Findings of the inspection of its devices (domain.findings.Finding)."""
+    evidence = FactsField(default=list, db_default=[])
+    """What the inspection believed (domain.findings.Evidence)."""
+    dra_pools = FactsField(default=list, db_default=[])
+    """Pools of its DRA drivers (domain.dra.status.PoolStatus)."""
     stack = FactsField(default=dict)
     """Part of the GPU stack to the state of its pod on this node."""
     snapshot = FactsField(default=dict)

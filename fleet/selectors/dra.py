@@ -44,14 +44,14 @@ class DriverRow:
 
 def pools_of_node(node: Node) -> tuple[PoolStatus, ...]:
     """Returns the node's pools; none before they were first read."""
-    return _convert((node.info or {}).get("dra_pools"), PoolStatus)
+    return _convert(node.dra_pools, PoolStatus)
 
 
 def drivers_of_cluster(cluster: Cluster) -> list[DriverRow]:
     """Returns one row per driver, by name."""
     nodes = Node.objects.filter(cluster=cluster, removed_at__isnull=True).exclude(dra={})
     by_driver: dict[str, list[PoolStatus]] = {}
-    for rows in nodes.order_by("name").values_list("info__dra_pools", flat=True):
+    for rows in nodes.order_by("name").values_list("dra_pools", flat=True):
         for pool in _convert(rows, PoolStatus):
             by_driver.setdefault(pool.driver, []).append(pool)
     return [_driver(driver, pools) for driver, pools in sorted(by_driver.items())]

@@ -78,7 +78,7 @@ def summary_at(nodes: QuerySet[Node], at: datetime) -> Summary:
 def figures_now(nodes: QuerySet[Node], *, with_resources: bool = True) -> dict[int, NodeFigures]:
     """Returns node id to figures, in the order of `nodes`. Two queries; one without resources."""
     rows = list(nodes.values_list("pk", *_COLUMNS.values(), *_SLOTS))
-    resources = _resources(nodes) if with_resources else {}
+    resources = resources_of(nodes) if with_resources else {}
     split = 1 + len(_COLUMNS)
     return {
         row[0]: NodeFigures(
@@ -147,7 +147,8 @@ def _bare(verdict: str, rung: str, usable: int | None, expected: int | None) -> 
     return msgspec.structs.replace(NOT_KEPT, verdict=verdict, broken_rung=rung, usable=usable, expected=expected)
 
 
-def _resources(nodes: QuerySet[Node]) -> dict[int, list[ResourceSlots]]:
+def resources_of(nodes: QuerySet[Node]) -> dict[int, list[ResourceSlots]]:
+    """Returns node id to its resources, by name; one query for all nodes."""
     resources: dict[int, list[ResourceSlots]] = defaultdict(list)
     rows = NodeResource.objects.filter(node__in=nodes.order_by()).order_by("name").values_list("node_id", *_RESOURCE)
     for node_id, *values in rows:

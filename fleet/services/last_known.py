@@ -13,7 +13,7 @@ import msgspec
 from django.db.models import Exists, OuterRef, Q
 
 from fleet.collectors.telemetry import Refused
-from fleet.domain.devices.inspection import NodeDevices, Previous, remember
+from fleet.domain.devices.previous import Previous
 from fleet.domain.labels import GPU_PRODUCT
 from fleet.domain.snapshot import (
     ClusterSnapshot,
@@ -57,12 +57,30 @@ def while_labels_are_away(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[s
     """
     bare = [node.uid for node in snapshot.nodes if GPU_PRODUCT not in node.labels]
     had_them = Q(labels__has_key=GPU_PRODUCT) | Q(labels_missing_since__isnull=False)
-    rows = _alive_nodes(cluster).filter(had_them, uid__in=bare).values_list("uid", "info", "labels_missing_since")
+    rows = _alive_nodes(cluster).filter(had_them, uid__in=bare).prefetch_related("resources")
     return {
-        uid: remember(msgspec.convert(info, NodeDevices, strict=False))
-        for uid, info, since in rows
-        if since is None or snapshot.taken_at - since < _LABELS_MAY_BE_AWAY
+        row.uid: _previous(row)
+        for row in rows
+        if row.labels_missing_since is None or snapshot.taken_at - row.labels_missing_since < _LABELS_MAY_BE_AWAY
     }
+
+
+def _previous(row: Node) -> Previous:
+    """Returns what the next inspection of the node takes as previous."""
+    return Previous(
+        product=row.product,
+        products=tuple(row.products),
+        family=row.family,
+        gpu_memory_mib=row.gpu_memory_mib,
+        physical=row.physical,
+        physical_is_lower_bound=row.physical_is_lower_bound,
+        partitioning=row.partitioning or None,
+        sharing=row.sharing or None,
+        replicas=row.replicas,
+        mode=row.mode,
+        mig_instances=row.mig_instances,
+        capacity={resource.name: resource.capacity for resource in row.resources.all() if resource.capacity},
+    )
 
 
 def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:

@@ -10,7 +10,7 @@ from psycopg.errors import WithCheckOptionViolation
 
 from fleet.domain.people.scopes import Scope, check_limits, scope_of
 from fleet.models import Cluster, CompliancePeriod, FindingRow, Node, Pod, Silence, scope, scope_views
-from fleet.selectors.placement import placement_nodes
+from fleet.selectors.placement.placement import placement_nodes
 from tests.factories import NOON, a_cluster, a_finding, a_node, a_pod, a_pool
 
 pytestmark = pytest.mark.django_db

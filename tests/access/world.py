@@ -262,7 +262,7 @@ def rest_of_the_tables(seen: Half, hidden: Half) -> None:
     FindingRow.objects.filter(node=seen.nodes[1], rule="driver_loaded").update(incident=hidden.finding)
     evidence = [{"source": "pod", "key": f"{MARK}-space/{MARK}", "value": "runs"}]
     Node.objects.filter(pk=seen.nodes[1].pk).update(
-        reason=MARK, info={"evidence": evidence, "findings": [{"evidence": evidence}]}, pods_fingerprint=MARK,
+        reason=MARK, evidence=evidence, device_findings=[{"evidence": evidence}], pods_fingerprint=MARK,
         pending={MARK: "1"}, dra={"allocations": [MARK]}, broken_rung="cuda_works", verdict_reason=MARK, verdict_remedy=MARK,
     )  # fmt: skip
     RungPeriod.objects.filter(node=seen.nodes[1]).update(reason=MARK, evidence=evidence)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_node, a_resource
 
 pytestmark = pytest.mark.django_db
 
@@ -25,17 +25,16 @@ def api(viewer: Any) -> APIClient:
 def fleet() -> None:
     cluster = a_cluster("east")
     slots = {"capacity": 8, "allocatable": 8, "requested": 0, "free": 8, "replicas": 1}
-    info = {"resources": [{"name": "nvidia.com/gpu", "kind": "gpu", **slots}]}
     for number in range(2):
-        a_node(
+        node = a_node(
             f"n{number}",
             cluster=cluster,
             product=H100,
             gpu_memory_mib=81_559,
             sharing="exclusive",
             partitioning="none",
-            info=info,
         )
+        a_resource(node, **slots)
 
 
 def asked(api: APIClient, **fields: Any) -> Any:

@@ -16,13 +16,13 @@ import msgspec
 from fleet.collectors.connections import list_connections
 from fleet.collectors.run import collect
 from fleet.domain import labels
-from fleet.domain.devices.inspection import remember
 from fleet.domain.devices.measured_gpus import learn_uuids, present_uuids
 from fleet.domain.evaluation.evaluate import ClusterEvaluation, evaluate
 from fleet.domain.evaluation.subject import ClusterHistory, NodeHistory
 from fleet.domain.findings import Severity
 from fleet.domain.health import model_servers, xids
 from fleet.domain.snapshot import ClusterSnapshot
+from tests.builders import previous_of
 from tests.cases.api import api_of
 from tests.collectors.fake_api import serving, write_kubeconfig
 
@@ -74,7 +74,7 @@ def _history_after(
     for judged in evaluation.nodes:
         before, name = history.of(judged.node.uid), judged.node.name
         nodes[judged.node.uid] = NodeHistory(
-            previous=remember(judged.devices) if labels.GPU_PRODUCT in judged.node.labels else before.previous,
+            previous=previous_of(judged.devices) if labels.GPU_PRODUCT in judged.node.labels else before.previous,
             first_seen_at=before.first_seen_at or snapshot.taken_at,
             found_at_start=(before.first_seen_at or start) <= start,
             boot_id=judged.node.node_info.boot_id,

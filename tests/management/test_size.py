@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_node, a_resource
 
 pytestmark = pytest.mark.django_db
 
@@ -29,8 +29,8 @@ def size(*arguments: str) -> str:
 
 def test_a_model_is_sized_over_the_fleet() -> None:
     slots = {"capacity": 8, "allocatable": 8, "requested": 0, "free": 8, "replicas": 1}
-    info = {"resources": [{"name": "nvidia.com/gpu", "kind": "gpu", **slots}]}
-    a_node("n0", cluster=a_cluster(), info=info, gpu_memory_mib=81_559, sharing="exclusive", partitioning="none")
+    node = a_node("n0", cluster=a_cluster(), gpu_memory_mib=81_559, sharing="exclusive", partitioning="none")
+    a_resource(node, **slots)
     text = size("llama-3.3-70b", "--context", "16384", "--concurrency", "16")
     assert text.startswith("Needs at least 4 × NVIDIA-H100-80GB-HBM3, TP4.\n")
     assert "room for 29 sequences" in text

@@ -23,9 +23,9 @@ def pool(name: str, **changes: Any) -> dict[str, Any]:
 def test_numbers_are_added_up_and_unknown_stays_unknown() -> None:
     cluster = a_cluster("east")
     cuts = (Cut(profile="1g.10gb", more=5), Cut(profile="3g.40gb", more=1))
-    first = a_node("a", cluster, info={"dra_pools": [pool("a", cuts=cuts)]}, dra={"devices": []})
-    a_node("b", cluster, info={"dra_pools": [pool("b", cuts=cuts, available=None, unavailable=None)]}, dra={"devices": []})
-    a_node("c", cluster, info={}, dra={})
+    first = a_node("a", cluster, dra_pools=[pool("a", cuts=cuts)], dra={"devices": []})
+    a_node("b", cluster, dra_pools=[pool("b", cuts=cuts, available=None, unavailable=None)], dra={"devices": []})
+    a_node("c", cluster, dra={})
     (row,) = drivers_of_cluster(cluster)
     assert (row.driver, row.pools, row.total, row.allocated) == ("gpu.nvidia.com", 2, 22, 2)
     assert (row.available, row.unavailable) == (None, None)

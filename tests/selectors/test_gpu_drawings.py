@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleet.models import Node
-from fleet.selectors.nodes.drawings import slot_drawings
+from fleet.domain.devices.drawing import Drawn
+from fleet.domain.devices.slots import ResourceSlots
+from fleet.selectors.nodes.drawings import place_gpus
 from fleet.selectors.nodes.gpu_rows import GpuRow, GpuTable, MigRow, PodOn, Reading
 
 
@@ -32,9 +33,9 @@ def drawn(rows: list[GpuRow], **resource: Any) -> Any:
         **resource,
     }
     facts.setdefault("allocatable", facts["capacity"])
-    node = Node(info={"product": "NVIDIA-H100-80GB-HBM3", "physical": len(rows), "resources": [facts]})
+    node = Drawn(product="NVIDIA-H100-80GB-HBM3", physical=len(rows), resources=(ResourceSlots(**facts),))
     table = GpuTable(rows=tuple(rows), why_none="", off=(), cards=(), newest=None, sources=(), measured=True)
-    (result,) = slot_drawings(node, table)
+    (result,) = place_gpus(node, table)
     return result.drawn
 
 

@@ -12,10 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from fleet.domain import labels
+from fleet.domain.evaluation.evaluate import evaluate
+from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, Taint
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
+from fleet.services import last_known
 from tests.absorbing import absorb
+from tests.builders import previous_of
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +58,16 @@ def test_a_first_pass_remembers_nodes_slots_cards_and_pods(east: Cluster) -> Non
     pod = Pod.objects.get()
     assert (pod.node, pod.slots, pod.holds) == (n1, 3, True)
     assert periods("n1") == [(T0, None)]
+
+
+def test_the_row_keeps_what_the_next_inspection_needs_while_labels_are_away(east: Cluster) -> None:
+    seen = a_snapshot(a_node("n1"), a_node("n2", labels={labels.GPU_PRODUCT: "NVIDIA-L4", labels.GPU_COUNT: "2"}))
+    evaluated = evaluate(seen, ClusterHistory())
+    remember(east, seen)
+    bare = structs.replace(seen, nodes=tuple(structs.replace(item, labels={}) for item in seen.nodes))
+    kept = last_known.while_labels_are_away(east, bare)
+    assert kept == {item.node.uid: previous_of(item.devices) for item in evaluated.nodes}
+    assert kept[evaluated.nodes[0].node.uid].capacity == {"nvidia.com/gpu": 8}
 
 
 def test_the_same_fleet_again_writes_nothing_but_the_clusters_row(east: Cluster) -> None:

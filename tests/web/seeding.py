@@ -152,7 +152,6 @@ def a_broken_node(now: datetime | None = None, **fields: Any) -> Node:
         resources_advertised={"reason": "7 allocatable, 8 predicted", "evidence": evidence},
         telemetry_healthy={"own_status": "fail", "reason": "GPU 5 has a fatal finding."},
     )
-    slots = {"name": "nvidia.com/gpu", "kind": "gpu", "capacity": 8, "allocatable": 7, "requested": 6, "free": 1, "predicted": 8}
     values: dict[str, Any] = {
         "verdict": "not_ready", "broken_rung": "resources_advertised", "verdict_since": since, "usable": 0, "state": "partial",
         "verdict_reason": "7 of 8 slots are allocatable.", "slots_allocatable": 7, "slots_requested": 6, "slots_free": 1,
@@ -164,7 +163,7 @@ def a_broken_node(now: datetime | None = None, **fields: Any) -> Node:
         "isolation": "Each pod has whole cards: memory and faults stay on the card.",
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"},
                        {"type": "GpuNvlinkWatch", "status": "False", "reason": "healthy"}],
-        "info": {"resources": [slots], "evidence": evidence[:3], "findings": []},
+        "evidence": evidence[:3],
     }  # fmt: skip
     node = a_node("ip-10-40-17-203.ec2.internal", a_cluster("prod-us-east"), **{**values, **fields})
     a_resource(node, allocatable=7, requested=6, free=1)

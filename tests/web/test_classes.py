@@ -117,10 +117,6 @@ def test_excluded_nodes_have_a_reason_and_operators_their_names(reader: Client, 
 
 def test_a_class_that_is_used_up_is_full_and_no_fault(dev: Client, full: WorkloadClass) -> None:
     NodeResource.objects.update(requested=8, free=0)
-    for node in Node.objects.all():
-        for slots in node.info["resources"]:
-            slots.update(requested=8, free=0)
-        node.save()
     Cluster.objects.update(changes=98)
     compliance.evaluate(timezone.now())
     page = text_of(dev, "/classes/")

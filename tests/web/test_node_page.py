@@ -11,7 +11,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from tests.factories import a_cluster, a_finding_saying, a_gpu, a_ladder, a_model_server, a_node, a_pod, a_sample, an_exporter
+from tests.factories import (
+    a_cluster,
+    a_finding_saying,
+    a_gpu,
+    a_ladder,
+    a_model_server,
+    a_node,
+    a_pod,
+    a_resource,
+    a_sample,
+    an_exporter,
+)
 from tests.web.seeding import a_broken_node
 from tests.web.test_pages import text_of
 
@@ -303,9 +314,8 @@ def test_the_number_of_queries_does_not_grow_with_the_cards(reader: Any) -> None
 
 
 def test_a_gpu_of_which_only_the_last_xid_is_left_is_lost_and_crossed_in_its_place(reader: Any) -> None:
-    node = a_node(physical=2, expected=2, info={"resources": [
-        {"name": "nvidia.com/gpu", "kind": "gpu", "profile": "", "replicas": 1, "capacity": 2, "allocatable": 2, "requested": 0},
-    ]})  # fmt: skip
+    node = a_node(physical=2, expected=2)
+    a_resource(node, replicas=1, capacity=2, allocatable=2, requested=0, free=2, predicted=None)
     an_exporter(node)
     lost = a_sample(node, 0)
     lost.sample["values"] = {"xid": 79}

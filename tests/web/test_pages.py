@@ -31,7 +31,6 @@ UNKNOWN: dict[str, Any] = {
     "driver_version": "",
     "zone": "",
     "machine_type": "",
-    "info": {},
 }
 
 
@@ -119,7 +118,7 @@ def test_hostile_texts_stay_texts(reader: Any) -> None:
     finding = {"rule": bad, "severity": bad, "text": bad, "evidence": [{"source": bad, "key": bad, "value": bad}]}
     node = a_node(
         cluster=cluster, product=bad, mode=bad, reason=bad, zone=bad, labels={bad: bad}, state="none",
-        info={"findings": [finding], "evidence": finding["evidence"]}, conditions=[{"type": bad, "status": bad}],
+        device_findings=[finding], evidence=finding["evidence"], conditions=[{"type": bad, "status": bad}],
     )  # fmt: skip
     for path in ("/", "/nodes/", f"/nodes/east/{node.name}/", "/clusters/east/", "/?by=product", "/?by=mode"):
         assert "<img" not in reader.get(path).content.decode()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import a_cluster, a_node
+from tests.factories import a_cluster, a_node, a_resource
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +26,8 @@ LLAMA = {
 @pytest.fixture
 def fleet() -> None:
     slots = {"capacity": 8, "allocatable": 8, "requested": 0, "free": 8, "replicas": 1}
-    info = {"resources": [{"name": "nvidia.com/gpu", "kind": "gpu", **slots}]}
     shape = {"gpu_memory_mib": 81_559, "sharing": "exclusive", "partitioning": "none"}
-    a_node("n0", cluster=a_cluster("east"), product=H100, info=info, **shape)
+    a_resource(a_node("n0", cluster=a_cluster("east"), product=H100, **shape), **slots)
 
 
 def test_the_first_line_is_the_answer(reader: Any, fleet: None) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from fleet.domain.catalog.gpus import Geometry, GpuModel, find, geometry_of
+from fleet.domain.devices.gpus import MigDevice
 from fleet.domain.devices.mig import Profile, fit, parse_profile
+from fleet.domain.devices.slots import ResourceSlots
 
 MOST_DRAWN = 192
 """Most slots of one resource in a drawing."""
 
-Resource = Mapping[str, Any]
 State: TypeAlias = Literal["requested", "free", "broken", "unknown", "squatter", "unused"]
 """broken: expected and not allocatable; unused: a part of a GPU in no MIG instance."""
 
@@ -78,24 +79,35 @@ class Drawing(msgspec.Struct, frozen=True, kw_only=True):
         return Counter(states)
 
 
-def drawings(info: Mapping[str, Any]) -> list[Drawing]:
-    """Returns one drawing per advertised or expected resource (all MIG profiles together); `info` is a NodeDevices as a dict."""
-    resources: Sequence[Resource] = [item for item in info.get("resources") or () if _total(item)]
-    cut = [resource for resource in resources if resource["kind"] in ("mig", "mig-shared", "dra-mig")]
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """What is drawn of a node."""
+
+    product: str = ""
+    physical: int | None = None
+    resources: tuple[ResourceSlots, ...] = ()
+    gpus_held: tuple[bool | None, ...] = ()
+    """Of each GPU whether a claim or pod uses it; None where that is not known per GPU."""
+    instances: tuple[MigDevice, ...] = ()
+
+
+def drawings(node: Drawn) -> list[Drawing]:
+    """Returns one drawing per advertised or expected resource (all MIG profiles together)."""
+    resources = [item for item in node.resources if _total(item)]
+    cut = [resource for resource in resources if resource.kind in ("mig", "mig-shared", "dra-mig")]
     drawn: list[Drawing | None] = [
-        _shared(entry) if _is_shared(entry) else _whole(entry, info) for entry in resources if entry not in cut
+        _shared(entry) if _is_shared(entry) else _whole(entry, node) for entry in resources if entry not in cut
     ]
     if cut:
-        drawn.append(_mig(cut, info))
+        drawn.append(_mig(cut, node))
     return [row for row in drawn if row is not None]
 
 
-def _total(resource: Resource) -> int:
-    return max(resource.get("predicted") or 0, resource.get("capacity") or 0, resource.get("allocatable") or 0)
+def _total(resource: ResourceSlots) -> int:
+    return max(resource.predicted or 0, resource.capacity or 0, resource.allocatable or 0)
 
 
-def _is_shared(resource: Resource) -> bool:
-    return resource["kind"] == "shared" or (resource.get("replicas") or 1) > 1
+def _is_shared(resource: ResourceSlots) -> bool:
+    return resource.kind == "shared" or (resource.replicas or 1) > 1
 
 
 def states(total: int, allocatable: int | None, requested: int | None) -> list[State]:
@@ -115,25 +127,25 @@ def _cells(states: Iterable[State]) -> tuple[Cell, ...]:
     return tuple(Cell(state, str(place)) for place, state in enumerate(states))
 
 
-def _whole(resource: Resource, info: Mapping[str, Any]) -> Drawing | None:
+def _whole(resource: ResourceSlots, node: Drawn) -> Drawing | None:
     total = _total(resource)
     if total > MOST_DRAWN:
         return None
-    cells = states(total, resource.get("allocatable"), resource.get("requested"))
-    named = [card for card in info.get("cards") or () if card.get("held") is not None]
-    if resource["kind"] == "dra-gpu" and len(named) == total:
-        cells = ["requested" if card["held"] else "free" for card in named]
-    noun = "devices" if resource["kind"] in ("partition", "dra-partition", "vgpu", "custom", "passthrough") else "GPUs"
-    return Drawing(kind="full", resource=resource["name"], noun=noun, cells=_cells(cells))
+    cells = states(total, resource.allocatable, resource.requested)
+    known = [held for held in node.gpus_held if held is not None]
+    if resource.kind == "dra-gpu" and len(known) == total:
+        cells = ["requested" if held else "free" for held in known]
+    noun = "devices" if resource.kind in ("partition", "dra-partition", "vgpu", "custom", "passthrough") else "GPUs"
+    return Drawing(kind="full", resource=resource.name, noun=noun, cells=_cells(cells))
 
 
-def _shared(resource: Resource) -> Drawing | None:
-    total, replicas = _total(resource), resource.get("replicas")
+def _shared(resource: ResourceSlots) -> Drawing | None:
+    total, replicas = _total(resource), resource.replicas
     if total > MOST_DRAWN or not replicas:
         return None
-    cells = states(total, resource.get("allocatable"), resource.get("requested"))
+    cells = states(total, resource.allocatable, resource.requested)
     cards = tuple(Card(shares=_cells(cells[at : at + replicas])) for at in range(0, total, replicas))
-    return Drawing(kind="shared", resource=resource["name"], noun="shares", cards=cards, shares=replicas)
+    return Drawing(kind="shared", resource=resource.name, noun="shares", cards=cards, shares=replicas)
 
 
 class _Slice(NamedTuple):
@@ -147,21 +159,21 @@ class _Slice(NamedTuple):
         return self.parsed.gpu_slices if self.parsed else 1
 
 
-def _mig(resources: Sequence[Resource], info: Mapping[str, Any]) -> Drawing | None:
-    model = find(info.get("product") or "")
+def _mig(resources: Sequence[ResourceSlots], node: Drawn) -> Drawing | None:
+    model = find(node.product)
     geometry = geometry_of(model)
     width = geometry.compute_slices if geometry else 7
     slices = [resource_slice for resource in resources for resource_slice in _slices(resource)]
     if not slices or len(slices) > MOST_DRAWN:
         return None
-    placed = _named(info) if len(info.get("mig_devices") or ()) == len(slices) else None
+    placed = _named(node) if len(node.instances) == len(slices) else None
     room = _Room(width, geometry, {item.profile: _most(item.profile, model) for item in slices})
-    whole = sum(_total(entry) for entry in info.get("resources") or () if entry["kind"] == "gpu")
-    cards = placed or _lay(slices, room, max(0, (info.get("physical") or 0) - whole))
-    shares = max((resource.get("replicas") or 1) for resource in resources)
+    whole = sum(_total(entry) for entry in node.resources if entry.kind == "gpu")
+    cards = placed or _lay(slices, room, max(0, (node.physical or 0) - whole))
+    shares = max((resource.replicas or 1) for resource in resources)
     return Drawing(
         kind="mig",
-        resource=resources[0]["name"],
+        resource=resources[0].name,
         noun="MIG slices",
         cards=tuple(Card(slices=_drawn(card, width)) for card in cards),
         width=width,
@@ -174,25 +186,25 @@ def _most(profile: str, model: GpuModel | None) -> int:
     return result.most if result else 1
 
 
-def _slices(resource: Resource) -> list[_Slice]:
+def _slices(resource: ResourceSlots) -> list[_Slice]:
     """Returns the MIG instances behind a resource; with replicas one instance makes several slots."""
-    replicas = resource.get("replicas") or 1
-    profile = resource.get("profile") or ""
-    cells = states(_total(resource), resource.get("allocatable"), resource.get("requested"))
+    replicas = resource.replicas or 1
+    profile = resource.profile or ""
+    cells = states(_total(resource), resource.allocatable, resource.requested)
     groups = [cells[at : at + replicas] for at in range(0, len(cells), replicas)]
     worst = ("requested", "broken", "unknown", "free")
     return [_Slice(profile, parse_profile(profile), next(s for s in worst if s in group)) for group in groups]
 
 
-def _named(info: Mapping[str, Any]) -> list[list[_Slice]] | None:
+def _named(node: Drawn) -> list[list[_Slice]] | None:
     """Returns the instances on their GPUs, where each names its GPU."""
     by_card: dict[str, list[_Slice]] = {}
-    for item in info["mig_devices"]:
-        if not item.get("parent_uuid"):
+    for item in node.instances:
+        if not item.parent_uuid:
             return None
         held: dict[bool | None, State] = {True: "requested", False: "free", None: "unknown"}
-        state = held[item.get("held")]
-        by_card.setdefault(item["parent_uuid"], []).append(_Slice(item["profile"], parse_profile(item["profile"]), state))
+        state = held[item.held]
+        by_card.setdefault(item.parent_uuid, []).append(_Slice(item.profile, parse_profile(item.profile), state))
     return list(by_card.values())
 
 

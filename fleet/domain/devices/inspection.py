@@ -40,7 +40,6 @@ __all__ = [
     "ResourceSlots",
     "Slots",
     "inspect",
-    "remember",
 ]
 
 
@@ -162,24 +161,6 @@ def inspect(inputs: NodeInputs) -> NodeDevices:
         reason=findings.reason(sorted_findings),
         evidence=collect_evidence(claims, counted),
         findings=sorted_findings,
-    )
-
-
-def remember(devices: NodeDevices) -> Previous:
-    """Returns what the next inspection of the same node takes as `previous`."""
-    return Previous(
-        product=devices.product,
-        products=devices.products,
-        family=devices.family,
-        gpu_memory_mib=devices.gpu_memory_mib,
-        physical=devices.physical,
-        physical_is_lower_bound=devices.physical_is_lower_bound,
-        partitioning=devices.partitioning,
-        sharing=devices.sharing,
-        replicas=devices.replicas,
-        mode=devices.mode,
-        mig_instances=devices.mig_instances,
-        capacity={slots.name: slots.capacity for slots in devices.resources if slots.capacity},
     )
 
 

@@ -7,13 +7,28 @@ from collections.abc import Sequence
 import msgspec
 
 from fleet.domain.devices import drawing
+from fleet.domain.devices.gpus import MigDevice
 from fleet.models import Node
+from fleet.selectors.figures import figures_of
 from fleet.selectors.nodes.gpu_rows import GpuRow, GpuTable, SlotDrawing
 
 
 def slot_drawings(node: Node, table: GpuTable) -> list[SlotDrawing]:
     """Returns one drawing per resource; where it is the only one and telemetry names every GPU, each GPU in its place."""
-    drawn = drawing.drawings(node.info or {})
+    instances = node.mig_instance_rows.order_by("position")
+    recorded = drawing.Drawn(
+        product=node.product,
+        physical=node.physical,
+        resources=figures_of(node).resources,
+        gpus_held=tuple(node.gpus.order_by("position").values_list("held", flat=True)),
+        instances=tuple(MigDevice(profile=row.profile, parent_uuid=row.gpu_uuid, held=row.held) for row in instances),
+    )
+    return place_gpus(recorded, table)
+
+
+def place_gpus(recorded: drawing.Drawn, table: GpuTable) -> list[SlotDrawing]:
+    """Returns what was recorded of a node, drawn with the GPUs of its table."""
+    drawn = drawing.drawings(recorded)
     if len(drawn) == 1 and table.measured:
         placed = _placed(drawn[0], table.rows)
         if placed is not None:

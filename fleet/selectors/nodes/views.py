@@ -129,7 +129,6 @@ class NodeView:
 def view_of(node: Node, at: datetime | None = None) -> NodeView:
     """The row as a view. Prefetch `resources` (selectors.nodes.nodes.with_resources) for many."""
     snapshot = node.snapshot or {}
-    info = node.info or {}
     return NodeView(
         id=node.pk,
         cluster=node.cluster,
@@ -151,10 +150,10 @@ def view_of(node: Node, at: datetime | None = None) -> NodeView:
         verdict_remedy=node.verdict_remedy,
         verdict_since=node.verdict_since,
         reason=node.reason,
-        device_findings=_structs(info.get("findings") or (), DeviceFinding),
-        evidence=_structs(info.get("evidence") or (), Evidence),
+        device_findings=_structs(node.device_findings, DeviceFinding),
+        evidence=_structs(node.evidence, Evidence),
         dra_pools=dra.pools_of_node(node),
-        physical_is_lower_bound=bool(info.get("physical_is_lower_bound")),
+        physical_is_lower_bound=node.physical_is_lower_bound,
         state_since=node.state_since,
         first_seen_at=node.first_seen_at,
         changed_at=node.changed_at,

@@ -11,7 +11,6 @@ import msgspec
 from django.db.models import Aggregate, Count, DecimalField, Func, Q, QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
-from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.labels import GPU_CLIQUE
 from fleet.domain.placement.anti_affinity import Bearer, with_anti_affinity
 from fleet.domain.placement.nodes import OTHER_RESOURCES, OtherResource, PlacementNode
@@ -21,6 +20,7 @@ from fleet.domain.snapshot import Taint
 from fleet.domain.snapshot.scheduling import PodTerm
 from fleet.models import MigInstance, Node, Pod, PoolMembership, VerdictPeriod, scope
 from fleet.selectors.clusters import stale_cluster_ids
+from fleet.selectors.figures import resources_of
 
 _FIELDS = (
     "pk", "cluster_id", "cluster__name", "name", "labels", "taints", "schedulable", "verdict", "verdict_reason", "product",
@@ -34,22 +34,19 @@ def present() -> QuerySet[Node]:
 
 
 def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, others: bool = False) -> list[PlacementNode]:
-    """Every present GPU node (or those of `nodes`), by cluster and name, with the pools it is in. Six queries.
+    """Every present GPU node (or those of `nodes`), by cluster and name, with the pools it is in. Seven queries.
 
     `others` adds what is free of cpu, memory and ephemeral storage: one query more, over all pods.
     """
     rows = present() if nodes is None else nodes
     stale = stale_cluster_ids(now)
-    pools, memory, pods = _pools(rows), _instance_memory(rows), _pods(rows)
+    pools, memory, pods, resources = _pools(rows), _instance_memory(rows), _pods(rows), resources_of(rows)
     last_verdicts = _last_verdicts(rows, stale)
     requested = _requested(rows) if others else {}
     results = []
-    resources_of = KeyTransform("resources", "info")
     allocatable_of = KeyTransform("allocatable", "snapshot")
-    for pk, cluster_id, cluster, name, labels, taints, schedulable, verdict, reason, *values, resources, allocatable in (
-        rows.order_by("cluster__name", "name")
-        .annotate(slots=resources_of, most=allocatable_of)
-        .values_list(*_FIELDS, "slots", "most")
+    for pk, cluster_id, cluster, name, labels, taints, schedulable, verdict, reason, *values, allocatable in (
+        rows.order_by("cluster__name", "name").annotate(most=allocatable_of).values_list(*_FIELDS, "most")
     ):
         allowed = parse_units((allocatable or {}).get("pods"))
         product, memory_mib, driver, cuda, partitioning, sharing, mode = values
@@ -70,7 +67,7 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, other
                 partitioning=partitioning or None,
                 sharing=sharing or None,
                 mode=mode,
-                resources=tuple(msgspec.convert(resources or [], list[ResourceSlots], strict=False)),
+                resources=tuple(resources.get(pk, ())),
                 device_memory=tuple(sorted(memory[pk].items())),
                 nvlink=True if labels.get(GPU_CLIQUE) else None,
                 pools=tuple(pools[pk]),

@@ -42,6 +42,7 @@ def replace(changed: Sequence[Changed]) -> None:
                 pci_bus_id=card.pci_bus_id,
                 mig_enabled=card.mig_enabled,
                 source=card.source,
+                held=card.held,
             )
             for position, card in enumerate(devices.cards)
         ]
@@ -54,6 +55,7 @@ def replace(changed: Sequence[Changed]) -> None:
                 gpu_uuid=mig_device.parent_uuid,
                 gi_id=mig_device.gi_id,
                 memory_mib=mig_device.memory_mib,
+                held=mig_device.held,
             )
             for position, mig_device in enumerate(devices.mig_devices)
         ]

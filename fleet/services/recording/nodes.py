@@ -161,7 +161,11 @@ def _row(cluster: Cluster, node_evaluation: NodeEvaluation, before: Known | None
         labels=node.labels,
         taints=plain(node.taints),
         conditions=plain(node.conditions),
-        info=plain(devices),
+        products=list(devices.products),
+        physical_is_lower_bound=devices.physical_is_lower_bound,
+        device_findings=plain(devices.findings),
+        evidence=plain(devices.evidence),
+        dra_pools=plain(devices.dra_pools),
         stack=node_evaluation.stack,
         snapshot=plain(node),
         dra={"devices": plain(node_evaluation.dra_devices), "allocations": plain(node_evaluation.allocations)}

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from fleet.domain.devices.inspection import remember
 from fleet.domain.devices.measured_gpus import MeasuredGpu
 from fleet.domain.snapshot import DevicePluginConfigs
-from tests.builders import H100, make_dra_device, make_node, make_plugin_config
+from tests.builders import H100, make_dra_device, make_node, make_plugin_config, previous_of
 from tests.domain.looks import ids, look
 
 
@@ -129,7 +128,7 @@ def test_products_of_slices_are_all_named() -> None:
 def test_labels_a_minute_away_do_not_make_the_node_unknown() -> None:
     before = look(make_node(sharing="time-slicing", replicas=4))
     gone = make_node(gfd=False, sharing="time-slicing", replicas=4, labels={"nvidia.com/gpu.present": "true"})
-    seen = look(gone, previous=remember(before))
+    seen = look(gone, previous=previous_of(before))
     for field in ("physical", "product", "family", "gpu_memory_mib", "mode", "sharing", "replicas", "partitioning", "slots"):
         assert getattr(seen, field) == getattr(before, field), field
     assert seen.physical_source == "previous"
@@ -137,7 +136,7 @@ def test_labels_a_minute_away_do_not_make_the_node_unknown() -> None:
 
 
 def test_an_old_truth_does_not_outlive_its_capacity() -> None:
-    before = remember(look(make_node(sharing="time-slicing", replicas=4)))
+    before = previous_of(look(make_node(sharing="time-slicing", replicas=4)))
     seen = look(make_node(gpus=4, gfd=False), previous=before)
     assert (seen.physical, seen.physical_source, seen.product) == (4, "capacity", "")
 

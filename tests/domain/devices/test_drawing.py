@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.domain.devices import drawing
+from fleet.domain.devices.gpus import MigDevice
+from fleet.domain.devices.slots import ResourceSlots
 
 
-def resource(kind: str = "gpu", **given: Any) -> dict[str, Any]:
+def resource(kind: str = "gpu", **given: Any) -> ResourceSlots:
     facts = {"name": "nvidia.com/gpu", "kind": kind, "profile": "", "replicas": 1, "predicted": None}
-    return {**facts, "capacity": 8, "allocatable": 8, "requested": 0, **given}
+    return ResourceSlots(**{**facts, "capacity": 8, "allocatable": 8, "requested": 0, **given})
 
 
-def drawn(*resources: dict[str, Any], **info: Any) -> list[drawing.Drawing]:
-    return drawing.drawings({"product": "NVIDIA-H100-80GB-HBM3", "resources": resources, **info})
+def drawn(*resources: ResourceSlots, **facts: Any) -> list[drawing.Drawing]:
+    return drawing.drawings(drawing.Drawn(product="NVIDIA-H100-80GB-HBM3", resources=resources, **facts))
 
 
 unknown_or_count = st.none() | st.integers(0, 64)
@@ -60,7 +62,7 @@ def test_slices_lie_on_cards_as_they_fit(profile: str, count: int, per_card: int
 
 
 def test_mixed_slices_share_cards() -> None:
-    def of(profile: str) -> dict[str, Any]:
+    def of(profile: str) -> ResourceSlots:
         return resource("mig", name=f"nvidia.com/mig-{profile}", profile=profile, capacity=1, allocatable=1, requested=1)
 
     (result,) = drawn(of("3g.40gb"), of("2g.20gb"), resource("mig", profile="1g.10gb", capacity=2, allocatable=2))
@@ -68,7 +70,7 @@ def test_mixed_slices_share_cards() -> None:
     assert [piece.short for piece in result.cards[0].slices] == ["3g", "2g", "1g", "1g"]
 
 
-def _mixed(**counts: int) -> list[dict[str, Any]]:
+def _mixed(**counts: int) -> list[ResourceSlots]:
     return [
         resource("mig", name=f"nvidia.com/mig-{profile}", profile=profile, capacity=count, allocatable=count)
         for profile, count in counts.items()
@@ -94,18 +96,18 @@ def test_memory_fills_a_card_before_its_compute_does() -> None:
 
 
 def test_a_card_of_four_slices_is_drawn_in_four() -> None:
-    info = {"product": "NVIDIA-A30", "resources": [resource("mig", profile="1g.6gb", capacity=4, allocatable=4)]}
-    (drawings,) = drawing.drawings(info)
+    slots = resource("mig", profile="1g.6gb", capacity=4, allocatable=4)
+    (drawings,) = drawing.drawings(drawing.Drawn(product="NVIDIA-A30", resources=(slots,)))
     assert drawings.width == 4
     assert [piece.state for piece in drawings.cards[0].slices] == ["free"] * 4
 
 
 def test_named_instances_lie_on_their_own_cards() -> None:
-    devices = [
-        {"profile": "1g.10gb", "parent_uuid": "GPU-a", "held": True},
-        {"profile": "1g.10gb", "parent_uuid": "GPU-b", "held": None},
-    ]
-    (result,) = drawn(resource("dra-mig", profile="1g.10gb", capacity=2, allocatable=2), mig_devices=devices)
+    devices = (
+        MigDevice(profile="1g.10gb", parent_uuid="GPU-a", held=True),
+        MigDevice(profile="1g.10gb", parent_uuid="GPU-b", held=None),
+    )
+    (result,) = drawn(resource("dra-mig", profile="1g.10gb", capacity=2, allocatable=2), instances=devices)
     assert [card.slices[0].state for card in result.cards] == ["requested", "unknown"]
 
 
@@ -114,7 +116,7 @@ def test_too_many_slots_are_left_to_the_figures() -> None:
 
 
 def test_no_data_draws_nothing() -> None:
-    assert drawing.drawings({}) == []
+    assert drawing.drawings(drawing.Drawn()) == []
     assert drawn(resource(capacity=None, allocatable=None, requested=None)) == []
 
 

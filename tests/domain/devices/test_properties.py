@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.domain.devices.detection import gpu_evidence
-from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect, remember
+from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
 from fleet.domain.snapshot import Condition, DevicePluginConfigs, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot, Taint
-from tests.builders import NODE, make_container, make_node, make_plugin_config, make_pod
+from tests.builders import NODE, make_container, make_node, make_plugin_config, make_pod, previous_of
 
 KNOWN_LABELS = [
     "nvidia.com/gpu.product",
@@ -199,7 +199,7 @@ def test_never_raises_and_always_answers_the_same(
     first = look(node, its_pods, plugin, devices, claims)
     assert first == look(node, its_pods, plugin, devices, claims)
     assert msgspec.json.decode(msgspec.json.encode(first), type=NodeDevices) == first
-    inspect(NodeInputs(node=node, pods=its_pods, plugin=plugin, devices=devices, allocations=claims, previous=remember(first)))
+    inspect(NodeInputs(node=node, pods=its_pods, plugin=plugin, devices=devices, allocations=claims, previous=previous_of(first)))
     gpu_evidence(node, devices or ())
 
 

@@ -164,10 +164,10 @@ def test_a_card_that_the_catalogue_does_not_hold() -> None:
 
 
 def test_labels_that_are_away_for_a_minute_make_no_accelerator_unknown() -> None:
-    from fleet.domain.devices.inspection import remember
+    from tests.builders import previous_of
     from tests.domain.looks import look
 
-    before = NodeHistory(previous=remember(look(make_node())))
+    before = NodeHistory(previous=previous_of(look(make_node())))
     assert ask(unknown_accelerator.RULE, node=make_node(gfd=False), history=before).status == Status.WAITING
 
 

@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.domain import labels
-from fleet.domain.devices.inspection import Previous, remember
+from fleet.domain.devices.previous import Previous
 from fleet.domain.evaluation.evaluate import evaluate
 from fleet.domain.evaluation.subject import Policy
 from fleet.domain.findings import Status
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.snapshot import Condition, OperatorSnapshot, ResourceSlices
 from fleet.domain.snapshot.telemetry import Telemetry
-from tests.builders import make_container
+from tests.builders import make_container, previous_of
 from tests.domain.readiness.world import (
     NOW,
     SECTIONS,
@@ -192,7 +192,7 @@ def looked_at(world: World) -> tuple[World, Previous]:
         known_uuids=tuple(sorted({sample.uuid for sample in world.telemetry.samples})),
         verdict=readiness.verdict,
     )
-    return seen.but(cluster=msgspec.structs.replace(world.cluster, rungs_proved=proved)), remember(node.devices)
+    return seen.but(cluster=msgspec.structs.replace(world.cluster, rungs_proved=proved)), previous_of(node.devices)
 
 
 def passing(readiness: Readiness) -> set[str]:
