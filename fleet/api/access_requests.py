@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet.api.access_request_serializers import Comment, Decision, Extension, NewRequest, Reason, RequestSerializer, Size
-from fleet.api.declarations import YAML
+from fleet.api.declarations import DOCUMENTS, YAML
 from fleet.api.protocol import windows
 from fleet.api.protocol.authentication import acting
 from fleet.api.protocol.idempotent import KEY, once
@@ -75,7 +75,11 @@ class Requests(ListViewSet):
 
     @extend_schema(
         operation_id="request_manifest",
-        responses={(200, YAML): OpenApiTypes.ANY, (200, "application/json"): OpenApiTypes.OBJECT},
+        responses={
+            (200, YAML): OpenApiTypes.ANY,
+            (200, "application/json"): DOCUMENTS,
+            (409, "application/problem+json"): {"$ref": "#/components/schemas/Problem"},
+        },
         filters=False,
         parameters=[
             OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),

@@ -27,6 +27,8 @@ from fleet.services import documents
 
 T = TypeVar("T")
 YAML = "application/yaml"
+DOCUMENTS = {"type": "array", "items": {"type": "object", "additionalProperties": {}}}
+"""Schema of the documents of a manifest as JSON."""
 
 
 class AvailabilitySerializer(serializers.Serializer):

@@ -14,7 +14,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet.api.declarations import YAML, AvailabilitySerializer, ComplianceSerializer, refused
+from fleet.api.declarations import DOCUMENTS, YAML, AvailabilitySerializer, ComplianceSerializer, refused
 from fleet.api.pools import OBJECT
 from fleet.api.protocol import windows
 from fleet.api.protocol.authentication import acting
@@ -152,7 +152,7 @@ class Classes(ListViewSet):
 
     @extend_schema(
         operation_id="workload_class_manifest",
-        responses={(200, YAML): OpenApiTypes.ANY, (200, "application/json"): OpenApiTypes.OBJECT},
+        responses={(200, YAML): OpenApiTypes.ANY, (200, "application/json"): DOCUMENTS},
         filters=False,
         parameters=[
             OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),

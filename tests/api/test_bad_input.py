@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from fleet.models import User
-from tests.factories import a_finding, a_node
+from tests.factories import a_class_version, a_finding, a_node, a_pool
 
 pytestmark = pytest.mark.django_db
 PROBLEM = "application/problem+json"
@@ -132,3 +132,16 @@ def test_no_answer_is_documented_as_a_page_of_pages(reader: Any) -> None:
 
 def _is_page(schema: dict[str, Any]) -> bool:
     return {"results", "next", "previous"} <= schema.get("properties", {}).keys()
+
+
+def test_manifests_are_documented_as_lists_and_their_refusal_as_a_conflict(reader: Any) -> None:
+    paths = reader.get("/api/v1/schema/?format=json").json()["paths"]
+    of_request, of_class = (
+        paths[f"/api/v1/{name}/manifest/"]["get"]["responses"] for name in ("requests/{id}", "workload-classes/{slug}")
+    )
+    for answers in (of_request, of_class):
+        assert answers["200"]["content"]["application/json"]["schema"]["type"] == "array"
+    assert "409" in of_request
+    version = a_class_version(pools=[a_pool("h100").slug])
+    listed = reader.get(f"/api/v1/workload-classes/{version.workload_class.slug}/manifest/?format=json").json()
+    assert isinstance(listed, list)
