@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
@@ -14,7 +13,7 @@ from django.utils import timezone
 from fleet.filters import AuditFilters
 from fleet.selectors.audit import audit as select
 from fleet.selectors.facets import facets
-from fleet.web.shell.people import person
+from fleet.web.shell.people import demand
 from fleet.web.shell.render import render_page
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ def audit_list(request: HttpRequest) -> HttpResponse:
     Context: page (Page of AuditEntry), total, facets (list of Facet), errors, filters_on, q, within, withins, export_query,
     streams (list of AuditStream), kept_days, now.
     """
-    if not person(request).may("operator"):
-        raise PermissionDenied
+    demand(request, "operator")
     now = timezone.now()
     params = request.GET
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +14,7 @@ from fleet import tasks
 from fleet.selectors import clusters, decisions, dra
 from fleet.services import schedule
 from fleet.web.decisions import may_decide
-from fleet.web.shell.people import person
+from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
 
@@ -83,8 +82,7 @@ def collect_now(request: HttpRequest, name: str) -> HttpResponse:
     """Queues a collection run and redirects to the cluster."""
     if clusters.get_cluster(name) is None:
         raise Http404
-    if not may_collect(request):
-        raise PermissionDenied
+    demand(request, "operator")
     cluster_id = schedule.take_now(name, timezone.now(), person(request))
     if cluster_id is None:
         messages.info(request, f"A collection run of {name} is already queued.")

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -20,7 +19,7 @@ from fleet.domain.refusals import FieldError
 from fleet.selectors import clusters
 from fleet.selectors.nodes import nodes
 from fleet.services import expected, maintenance, waivers
-from fleet.web.shell.people import person
+from fleet.web.shell.people import demand, person
 
 if TYPE_CHECKING:
     from fleet.models import Cluster, Node
@@ -140,5 +139,4 @@ def _node(request: HttpRequest, cluster: str, name: str) -> Node:
 
 
 def _check(request: HttpRequest) -> None:
-    if not may_decide(request):
-        raise PermissionDenied
+    demand(request, "operator")

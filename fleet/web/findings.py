@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
@@ -20,7 +19,7 @@ from fleet.filters import FindingFilters
 from fleet.selectors import clusters
 from fleet.selectors.findings import findings as select
 from fleet.services import silences
-from fleet.web.shell.people import person
+from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ def silenced_until(request: HttpRequest, now: datetime) -> datetime:
 @require_POST
 def silence_finding(request: HttpRequest, pk: int) -> HttpResponse:
     """POST reason, hours, scope: silences the finding and goes back to the list it came from."""
-    if not person(request).may("operator"):
-        raise PermissionDenied
+    demand(request, "operator")
     finding = select.get_finding(pk)
     if finding is None:
         raise Http404
@@ -120,8 +118,7 @@ def silence_finding(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def unsilence(request: HttpRequest, pk: int) -> HttpResponse:
     """Ends a silence and goes back to the list it came from."""
-    if not person(request).may("operator"):
-        raise PermissionDenied
+    demand(request, "operator")
     held = select.get_silence(pk)
     if held is None:
         raise Http404

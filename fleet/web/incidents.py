@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -29,7 +28,7 @@ from fleet.services import incidents
 from fleet.web.charts import incidents as incident_chart
 from fleet.web.findings import HOURS, silenced_until
 from fleet.web.shell import time_range
-from fleet.web.shell.people import person
+from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
 PER_PAGE = 50
@@ -131,8 +130,7 @@ def incident_changes_part(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def silence_incident(request: HttpRequest, pk: int) -> HttpResponse:
     """POST reason, hours: silences every open finding of an incident and goes back to the page it came from."""
-    if not person(request).may("operator"):
-        raise PermissionDenied
+    demand(request, "operator")
     named = select.incident_of(pk)
     if named is None:
         raise Http404

@@ -37,7 +37,7 @@ MOST_MEMBERS, MOST_CHANGES, MOST_PERIODS, MOST_SQUATTERS = 25, 12, 12, 20
 def pool_list(request: HttpRequest) -> HttpResponse:
     """Shows the list of pools.
 
-    Context: rows (list of PoolRow), alone and clashes (numbers of nodes),
+    Context: rows (list of PoolRow, violated and at risk first), alone and clashes (numbers of nodes),
     nodes_known, suggestions (list of Suggestion), may_operate, now.
     """
     now = timezone.now()
@@ -45,7 +45,7 @@ def pool_list(request: HttpRequest) -> HttpResponse:
     def context() -> dict[str, object]:
         alone, clashes = select.outsiders(now)
         return {
-            "rows": select.pool_rows(now),
+            "rows": sorted(select.pool_rows(now), key=_worst_first),
             "alone": alone,
             "clashes": clashes,
             "nodes_known": nodes.nodes().filter(removed_at__isnull=True).count(),
@@ -56,6 +56,13 @@ def pool_list(request: HttpRequest) -> HttpResponse:
 
     etag = f"{clusters.data_version()}:{select.version()}"
     return render_page(request, "pools/list.html", "pools/_list.html", context, etag=etag)
+
+
+_ORDER = {"violated": 0, "at_risk": 1}
+
+
+def _worst_first(row: select.PoolRow) -> tuple[int, str]:
+    return _ORDER.get(row.compliance.state or "", 2), row.row.slug
 
 
 def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:

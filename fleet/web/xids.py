@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import get_args
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -18,7 +17,7 @@ from fleet.selectors import clusters
 from fleet.selectors.xids import xids as select
 from fleet.services import xids as decide
 from fleet.web.shell import time_range
-from fleet.web.shell.people import person
+from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
 _SHOW = (("seen", "Seen"), ("disagree", "Disputed"), ("decided", "Decided"), ("all", "All codes"))
@@ -89,8 +88,7 @@ def may_decide(request: HttpRequest) -> bool:
 @require_POST
 def override(request: HttpRequest, code: int) -> HttpResponse:
     """POST severity, action, reason: decides, and goes back to the code."""
-    if not may_decide(request):
-        raise PermissionDenied
+    demand(request, "operator")
     words = {name: request.POST.get(name, "") for name in ("severity", "action", "reason")}
     try:
         decide.override(code, severity=words["severity"], action=words["action"], reason=words["reason"], by=person(request))
@@ -103,8 +101,7 @@ def override(request: HttpRequest, code: int) -> HttpResponse:
 @require_POST
 def withdraw(request: HttpRequest, code: int) -> HttpResponse:
     """POST reason: removes the override."""
-    if not may_decide(request):
-        raise PermissionDenied
+    demand(request, "operator")
     if decide.withdraw(code, reason=request.POST.get("reason", ""), by=person(request)):
         messages.success(request, f"Xid {code} uses the catalogue's severity again, from the next collection run on.")
     return redirect("xid", code=code)

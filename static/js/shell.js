@@ -29,6 +29,30 @@
     }
   });
 
+  /* A form is sent once: its button says so until the answer comes, or the page is shown again. */
+  const BUSY_S = 20;
+  function busy(button, word) {
+    const before = [...button.childNodes];
+    button.disabled = true;
+    button.setAttribute("aria-busy", "true");
+    button.replaceChildren(word);
+    const again = () => {
+      button.disabled = false;
+      button.removeAttribute("aria-busy");
+      button.replaceChildren(...before);
+    };
+    window.addEventListener("pageshow", again, { once: true });
+    setTimeout(again, BUSY_S * 1000);
+  }
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    const button = event.submitter || form.querySelector("button:not([type=button])");
+    if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("hx-post") || !button) return;
+    // after this event: a disabled button is not part of what is sent
+    setTimeout(() => busy(button, form.dataset.busy || "Saving\u2026"));
+  });
+
   const typing = (element) => element.matches("input, textarea, select, [contenteditable]");
 
   function segmented(event, group) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from fleet.domain.snapshot import Taint
 from fleet.models import AuditEntry, Cluster, FindingRow, Node, Pool, Role, User, WaiverRow
 from fleet.services import compliance
 from fleet.services import pools as service
+from fleet.web.pools import _worst_first
 from tests.factories import a_user
 from tests.services.snapshots import a_node
 from tests.services.test_pools import H100, a_spec, at, look
@@ -302,3 +304,11 @@ def test_a_pool_that_no_label_identifies_offers_the_label_to_add(reader: Client,
     assert "kubectl label node n1 n2 muster.dev/pool=h100" in page
     for where in ("Kustomize", "GKE", "EKS", "AKS", "Karpenter", "OpenShift"):
         assert where in page
+
+
+def test_pools_that_violate_their_definition_come_first() -> None:
+    def row(slug: str, state: str) -> Any:
+        return SimpleNamespace(row=SimpleNamespace(slug=slug), compliance=SimpleNamespace(state=state))
+
+    rows = [row("a", "met"), row("b", "at_risk"), row("c", "none"), row("d", "violated"), row("e", "at_risk")]
+    assert [item.row.slug for item in sorted(rows, key=_worst_first)] == ["d", "b", "e", "a", "c"]

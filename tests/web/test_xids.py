@@ -85,6 +85,8 @@ def test_without_a_reason_nothing_is_decided(reader: Any) -> None:
 def test_a_viewer_reads_and_decides_nothing(client: Any, viewer: Any) -> None:
     client.force_login(viewer)
     assert "Changing the policy requires the operator role" in text_of(client, "/xids/63/")
+    refused = text_of(client, "/audit/", 403)
+    assert "This needs the operator role; yours is viewer." in refused
     assert client.post("/xids/63/override/", {"severity": "info", "reason": "x"}).status_code == 403
     assert client.post("/xids/63/withdraw/").status_code == 403
 

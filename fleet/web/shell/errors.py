@@ -9,6 +9,8 @@ from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
+from fleet.web.shell.people import RoleRequired
+
 _WORDS = {
     400: ("Bad request", "The URL or the form data is not valid."),
     403: ("Not allowed", "Your role does not allow this, or the page has expired. Go back and try again."),
@@ -21,8 +23,9 @@ _WORDS = {
 }
 
 
-def _answer(request: HttpRequest, status: int) -> HttpResponse:
+def _answer(request: HttpRequest, status: int, why: str = "") -> HttpResponse:
     title, detail = _WORDS[status]
+    detail = why or detail
     if request.path.startswith("/api/"):
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         return JsonResponse(body, status=status, content_type="application/problem+json")
@@ -35,7 +38,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _answer(request, 403)
+    return _answer(request, 403, str(exception) if isinstance(exception, RoleRequired) else "")
 
 
 def not_found(request: HttpRequest, exception: object = None) -> HttpResponse:

@@ -16,7 +16,17 @@ def person(request: HttpRequest) -> User:
     return cast("User", request.user)
 
 
+class RoleRequired(PermissionDenied):
+    """The signed-in user's role is too low."""
+
+    def __init__(self, needed: str, given: str) -> None:
+        super().__init__(
+            f"This needs the {needed} role; yours is {given}. An administrator changes roles under Users. "
+            "If you were not signed in any more, sign in and try again."
+        )
+
+
 def demand(request: HttpRequest, role: str) -> None:
-    """Raises PermissionDenied (403) for users below this role."""
+    """Raises RoleRequired (403) for users below this role."""
     if not person(request).may(role):
-        raise PermissionDenied
+        raise RoleRequired(role, str(person(request).role))
