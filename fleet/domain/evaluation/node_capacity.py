@@ -61,8 +61,19 @@ def node_capacity(figures: NodeFigures) -> Capacity:
     return msgspec.structs.replace(
         capacity_of(figures.physical, figures.expected, figures.slots),
         predicted=add(counted) if counted else None,
-        slot_noun=slot_noun(figures.partitioning, figures.sharing),
+        slot_noun=_noun_of_devices(figures) or slot_noun(figures.partitioning, figures.sharing),
     )
+
+
+def _noun_of_devices(figures: NodeFigures) -> str:
+    """Returns what the slots are called where DRA alone publishes them, all of one sort; empty elsewhere.
+
+    A GPU that is cut on demand is one slot, however the node is partitioned now.
+    """
+    kinds = {resource.kind for resource in figures.resources if resource.capacity or resource.predicted}
+    if kinds and kinds <= {"dra-gpu", "dra-cut", "dra-vfio"}:
+        return "slots"
+    return "shared slots" if kinds == {"dra-share"} else ""
 
 
 def slot_noun(partitioning: str, sharing: str) -> str:

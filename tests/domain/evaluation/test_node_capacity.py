@@ -52,6 +52,21 @@ def test_a_resource_is_short_of_its_prediction() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kinds", "noun"),
+    [
+        (("dra-gpu",), "slots"),
+        (("dra-cut",), "slots"),
+        (("dra-share",), "shared slots"),
+        (("dra-mig",), "MIG slots"),
+        (("dra-gpu", "dra-mig"), "MIG slots"),
+    ],
+)
+def test_slots_of_dra_by_what_is_published(kinds: tuple[str, ...], noun: str) -> None:
+    resources = tuple(ResourceSlots(name=kind, kind=kind, capacity=8, allocatable=8) for kind in kinds)
+    assert node_capacity(NodeFigures(resources=resources, partitioning="mig-mixed")).slot_noun == noun
+
+
+@pytest.mark.parametrize(
     ("partitioning", "sharing", "noun"),
     [
         ("none", "exclusive", "slots"),
