@@ -76,3 +76,27 @@ def test_a_request_without_problems_has_none_and_every_wrong_field_has_one() -> 
     wrong = RequestedAccess(namespace="web", name="Not a name", replicas=0, hours=0, gpus=3)
     fields = [field for field, _ in workflow.problems(wrong, Limits(), "research", ["ml"], (1,))]
     assert fields == ["gpus", "replicas", "namespace", "name", "hours"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "namespaces", "sentence"),
+    [
+        ("", ("a", "b"), "Choose a namespace of Research. Namespaces of the team: a, b."),
+        ("c", ("a",), "c is not a namespace of Research. Namespaces of the team: a."),
+        ("c", (), "c is not a namespace of Research. Namespaces of the team: none."),
+    ],
+)
+def test_a_namespace_of_another_team_is_refused_with_the_teams_own(
+    namespace: str, namespaces: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(FieldError) as caught:
+        workflow.check_place(namespace, "Research", namespaces)
+    assert (caught.value.field, str(caught.value)) == ("namespace", sentence)
+
+
+def test_only_what_is_wrong_is_a_problem() -> None:
+    requested = RequestedAccess(replicas=1, hours=None, gpus=None, namespace="a", name="serve", image="")
+    assert workflow.problems(requested, Limits(), "Research", ("a",), (1, 2)) == ()
+    strange = RequestedAccess(replicas=0, hours=None, gpus=3, namespace="a", name="Serve!", image="not an image")
+    fields = [field for field, _ in workflow.problems(strange, Limits(), "Research", ("a",), (1, 2))]
+    assert fields == ["gpus", "replicas", "name", "image"]

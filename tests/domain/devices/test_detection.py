@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.domain.devices.detection import gpu_evidence, machine_type, zone
+from fleet.domain.devices.detection import gpu_evidence, is_gpu_device, machine_type, zone
 from fleet.domain.devices.sources import cloud
 from tests.builders import make_dra_device, make_node
 
@@ -145,3 +145,18 @@ def test_machines_that_take_any_number_of_gpus_differ_by_it() -> None:
     assert gke("n1-standard-16", accelerator="nvidia-tesla-t4") == "n1-standard-16"
     assert gke("n1-standard-16") == "n1-standard-16"
     assert gke("g2-standard-24", accelerator="nvidia-l4", accelerator_count="2") == "g2-standard-24"
+
+
+@pytest.mark.parametrize(
+    ("driver", "kind", "is_gpu"),
+    [
+        ("gpu.nvidia.com", "gpu", True),
+        ("gpu.nvidia.com", "channel", False),
+        ("gpu.nvidia.com", "daemon", False),
+        ("compute-domain.nvidia.com", "gpu", False),
+        ("gpu.example.com", "mig", True),
+        ("net.example.com", "nic", False),
+    ],
+)
+def test_a_device_of_dra_is_a_gpu_by_driver_and_type(driver: str, kind: str, is_gpu: bool) -> None:
+    assert is_gpu_device(make_dra_device(0, driver=driver, type=kind)) is is_gpu

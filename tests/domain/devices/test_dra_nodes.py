@@ -144,3 +144,22 @@ def test_instances_that_several_pods_use() -> None:
     held = [make_allocation(part, claim=part.name, pod_uids=("a", "b")) for part in parts[:2]]
     seen = look(make_node(gpus=0), devices=parts, allocations=held)
     assert seen.isolation.startswith("2 cards or MIG instances are shared")
+
+
+@pytest.mark.parametrize(
+    ("declared", "stale"),
+    [
+        ({"nvidia.com/gpu.replicas": "4"}, True),
+        ({"nvidia.com/gpu.replicas": "1"}, False),
+        ({"nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.sharing-strategy": "mps"}, True),
+        ({"nvidia.com/gpu.replicas": "1", "nvidia.com/gpu.sharing-strategy": "none"}, False),
+    ],
+)
+def test_gfds_labels_of_before_dra_are_stale_only_where_they_declare_sharing(
+    declared: dict[str, str | None], stale: bool
+) -> None:
+    node = make_node(labels=declared, capacity={"nvidia.com/gpu": None}, allocatable={"nvidia.com/gpu": None})
+    seen = look(node, devices=[make_dra_device(index) for index in range(8)])
+    assert ("gfd_labels_left_behind" in ids(seen)) is stale
+    with_gfd = look(node, [make_pod("gfd", component="gpu-feature-discovery")], devices=[make_dra_device(0)])
+    assert "gfd_labels_left_behind" not in ids(with_gfd)

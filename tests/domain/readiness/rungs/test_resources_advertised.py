@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from fleet.domain import labels
 from fleet.domain.evaluation.subject import Policy
 from fleet.domain.findings import Status
+from fleet.domain.readiness.limits import REFUSED_RECENTLY
 from fleet.domain.snapshot import IncompletePool, ResourceSlices
 from tests.builders import make_node
 from tests.domain.readiness.world import NOW, World, operand, operator, stack, swapped, worker
@@ -97,6 +99,32 @@ def test_a_zombie_node_that_refuses_the_pods_it_was_given_fails() -> None:
     shared = offering(sharing="time-slicing", replicas=4)
     greedy = worker(gpus=2, phase="Failed", ready=False, reason="UnexpectedAdmissionError", started_at=NOW)
     assert shared.but(pods=(*shared.pods, greedy)).says(RUNG) == Status.PASS, "two shares of a card are refused by rule"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"started_at": NOW - REFUSED_RECENTLY}, Status.FAIL),
+        ({"started_at": NOW - REFUSED_RECENTLY - timedelta(seconds=1)}, Status.PASS),
+        ({"created_at": NOW - REFUSED_RECENTLY}, Status.FAIL),
+        ({"created_at": NOW - 2 * REFUSED_RECENTLY, "started_at": NOW}, Status.FAIL),
+        ({}, Status.PASS),
+        ({"started_at": NOW, "gpus": 0}, Status.PASS),
+        ({"started_at": NOW, "component": "dcgm-exporter"}, Status.PASS),
+        ({"started_at": NOW, "reason": "Evicted"}, Status.PASS),
+    ],
+)
+def test_a_refused_pod_counts_for_a_quarter_of_an_hour(fields: dict[str, Any], status: Status) -> None:
+    world = operator()
+    refused: dict[str, Any] = {"phase": "Failed", "ready": False, "reason": "UnexpectedAdmissionError", "created_at": None}
+    pod = worker(**{**refused, "started_at": None, **fields})
+    assert world.but(pods=(*world.pods, pod)).says(RUNG) == status
+
+
+def test_one_share_that_is_refused_counts_also_on_a_shared_node() -> None:
+    shared = offering(sharing="time-slicing", replicas=4)
+    pod = worker(gpus=1, phase="Failed", ready=False, reason="UnexpectedAdmissionError", started_at=NOW)
+    assert shared.but(pods=(*shared.pods, pod)).says(RUNG) == Status.FAIL
 
 
 def test_half_a_generation_of_slices_is_unknown() -> None:
