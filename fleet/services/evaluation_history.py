@@ -38,7 +38,7 @@ from fleet.models import (
     XidOverride,
 )
 from fleet.selectors import declarations
-from fleet.services import expected, last_known
+from fleet.services import expected, missing_labels
 
 
 def load_history(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterHistory:
@@ -103,7 +103,7 @@ def _measured_until(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | N
 
 def _nodes(cluster: Cluster, snapshot: ClusterSnapshot, nodes: list[Node]) -> dict[str, NodeHistory]:
     at, first = snapshot.taken_at, cluster.first_read_at
-    previous = last_known.while_labels_are_away(cluster, snapshot)
+    previous = missing_labels.while_labels_are_away(cluster, snapshot)
     ids = [node.pk for node in nodes]
     samples, servers, bursts, standing = _samples(ids), _servers(ids), _bursts(ids, at), _standing(ids)
     changes = _changes(ids, at)

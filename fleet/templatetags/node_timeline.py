@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from django import template
 from django.template import Context
 
-from fleet.domain.history import intervals
+from fleet.domain.history import intervals, timeline_geometry
+from fleet.domain.history import timeline as shown
 from fleet.domain.readiness.wording import rung_number
 from fleet.templatetags import formats, timeline, words
 
@@ -49,7 +50,7 @@ class TimelineRow(NamedTuple):
 class DrawnNodeTimeline(NamedTuple):
     """What components/_timeline.html takes."""
 
-    drawn: timeline.Drawn
+    drawn: timeline_geometry.DrawnTimeline
     rows: list[TimelineRow]
     sentence: str
     more: int
@@ -65,40 +66,38 @@ def node_timeline(
     """
     now: datetime = context["now"]
     at = at or None  # a template's missing variable is an empty text
-    axis = timeline.Axis(past.since, min(past.until, now))
+    axis = shown.Axis(past.since, min(past.until, now))
     known_since = max(axis.start, born) if born is not None else axis.start
     spans = [intervals.Span(verdict.since, verdict.until, verdict.verdict) for verdict in past.verdicts]
-    findings, more = timeline.pack([_finding(finding) for finding in past.findings], now, MOST_FINDING_ROWS)
+    findings, more = shown.pack([_finding(finding) for finding in past.findings], now, MOST_FINDING_ROWS)
     lanes = [
-        timeline.Lane("Verdict", _verdict_spans(past, intervals.gaps(spans, known_since, axis.end)), tall=True),
+        shown.Lane("Verdict", _verdict_spans(past, intervals.gaps(spans, known_since, axis.end)), tall=True),
         *_rung_lanes(past),
         *(
-            timeline.Lane("Findings" if not place else "", row, words="beside", title="Finding")
+            shown.Lane("Findings" if not place else "", row, words="beside", title="Finding")
             for place, row in enumerate(findings or [[]])
         ),
-        timeline.Lane("Changes", marks=[_mark(change, intervals.precedes_worse(change.at, spans)) for change in past.changes]),
+        shown.Lane("Changes", marks=[_mark(change, intervals.precedes_worse(change.at, spans)) for change in past.changes]),
     ]
-    last = past.verdicts[-1] if past.verdicts else None
-    broke = last.since if last is not None and last.until is None and last.verdict not in ("ready", "excluded") else None
     return DrawnNodeTimeline(
-        drawn=timeline.draw(axis, lanes, now, broke if at is None else None, at),
+        drawn=timeline.draw(axis, lanes, now, past.broken_since if at is None else None, at),
         rows=_rows(past),
         sentence=_sentence(past, intervals.seconds(spans, known_since, axis.end), known_since, axis.end),
         more=more,
     )
 
 
-def _verdict_spans(past: NodeTimeline, gaps: Iterable[tuple[datetime, datetime]]) -> list[timeline.Span]:
-    spans = [timeline.Span(start, end, "unknown", "Not evaluated") for start, end in gaps]
+def _verdict_spans(past: NodeTimeline, gaps: Iterable[tuple[datetime, datetime]]) -> list[shown.LanePeriod]:
+    spans = [shown.LanePeriod(start, end, "unknown", "Not evaluated") for start, end in gaps]
     for verdict in past.verdicts:
         known = words.word("verdict", verdict.verdict)
         detail = f"{verdict.broken_rung}: {verdict.reason}" if verdict.broken_rung else verdict.reason
         quiet = verdict.verdict == "ready"
-        spans.append(timeline.Span(verdict.since, verdict.until, known.look, known.word, detail, quiet=quiet))
+        spans.append(shown.LanePeriod(verdict.since, verdict.until, known.look, known.word, detail, quiet=quiet))
     return sorted(spans, key=lambda span: span.start)
 
 
-def _rung_lanes(past: NodeTimeline) -> list[timeline.Lane]:
+def _rung_lanes(past: NodeTimeline) -> list[shown.Lane]:
     """The rungs that were anything but quiet at some time in the window, highest first, as they are read up the ladder."""
     by_rung: dict[str, list[Rung]] = {}
     for item in past.rungs:
@@ -112,9 +111,9 @@ def _rung_lanes(past: NodeTimeline) -> list[timeline.Lane]:
             known = words.word("status", item.status)
             look = known.look if item.status not in ("not_applicable",) else "unknown"
             spans.append(
-                timeline.Span(item.since, item.until, look, known.word, item.reason, item.status in (*_QUIET, "blocked"))
+                shown.LanePeriod(item.since, item.until, look, known.word, item.reason, item.status in (*_QUIET, "blocked"))
             )
-        lanes.append(timeline.Lane(f"{rung_number(rung)} {_short(rung)}", spans, words="none", title=rung))
+        lanes.append(shown.Lane(f"{rung_number(rung)} {_short(rung)}", spans, words="none", title=rung))
     return lanes
 
 
@@ -137,16 +136,16 @@ def _short(rung: str) -> str:
     return _SHORT.get(rung, formats.middle(rung.replace("_", " "), 12))
 
 
-def _finding(row: Finding) -> timeline.Span:
+def _finding(row: Finding) -> shown.LanePeriod:
     look = _SEVERITY_LOOK.get(row.severity, "unknown")
     result = f"{words.word('severity', row.severity).word}: {row.text}"
-    return timeline.Span(row.since, row.until, look, formats.middle(row.text.rstrip("."), 42), result)
+    return shown.LanePeriod(row.since, row.until, look, formats.middle(row.text.rstrip("."), 42), result)
 
 
-def _mark(change: FactChange, is_before_worse: bool) -> timeline.Mark:
+def _mark(change: FactChange, is_before_worse: bool) -> shown.Mark:
     """One moment of change; amber where a worse verdict follows soon."""
     kind, word = _most_telling(change.changes) if change.changes else ("labels", "first seen")
-    return timeline.Mark(change.at, kind, word, is_before_worse)
+    return shown.Mark(change.at, kind, word, is_before_worse)
 
 
 def _most_telling(changes: Sequence[Change]) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.snapshot import ClusterSnapshot, Condition, ContainerSnapshot, NodeSnapshot, Taint
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, Gpu, Node, NodeResource, NodeRevision, Pod
-from fleet.services import last_known
+from fleet.services import missing_labels
 from tests.absorbing import absorb
 from tests.builders import previous_of
 from tests.services.snapshots import T0, a_node, a_pod, a_snapshot
@@ -65,7 +65,7 @@ def test_the_row_keeps_what_the_next_inspection_needs_while_labels_are_away(east
     evaluated = evaluate(seen, ClusterHistory())
     remember(east, seen)
     bare = structs.replace(seen, nodes=tuple(structs.replace(item, labels={}) for item in seen.nodes))
-    kept = last_known.while_labels_are_away(east, bare)
+    kept = missing_labels.while_labels_are_away(east, bare)
     assert kept == {item.node.uid: previous_of(item.devices) for item in evaluated.nodes}
     assert kept[evaluated.nodes[0].node.uid].capacity == {"nvidia.com/gpu": 8}
 

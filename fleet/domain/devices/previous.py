@@ -6,7 +6,7 @@ import msgspec
 
 
 class Previous(msgspec.Struct, frozen=True, kw_only=True):
-    """Last known devices of a node, for the minute in which GFD rewrites its labels (services/last_known.py).
+    """Last known devices of a node, for the minute in which GFD rewrites its labels (services/missing_labels.py).
 
     The caller decides for how long they replace missing labels.
     """

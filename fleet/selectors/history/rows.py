@@ -112,6 +112,12 @@ class NodeTimeline:
     objects: tuple[NodeObject, ...] = ()
     """The node objects that had the name in the window: several where it was deleted and created again."""
 
+    @property
+    def broken_since(self) -> datetime | None:
+        """Returns since when the current verdict is neither ready nor excluded; None where it is, or where none is current."""
+        last = self.verdicts[-1] if self.verdicts else None
+        return last.since if last is not None and last.until is None and last.verdict not in ("ready", "excluded") else None
+
 
 @dataclass(frozen=True, slots=True)
 class RungDifference:

@@ -15,7 +15,7 @@ from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, Node, NodeRevision
 from fleet.models.statements import statement
 from fleet.services import periods
-from fleet.services.last_known import LABELS_MISSING
+from fleet.services.missing_labels import LABELS_MISSING
 
 BATCH = 500
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from fleet.domain.evaluation.subject import Waiver
 from fleet.domain.findings import Evidence
+from fleet.domain.history.timeline import Axis, Lane, LanePeriod, Mark
 from fleet.selectors.nodes.ladder import LadderRow
 from fleet.selectors.nodes.views import RungView
 from fleet.templatetags import timeline
@@ -120,9 +121,9 @@ def _funnels() -> list[SimpleNamespace]:
 
 
 def _timelines(now: datetime) -> list[tuple[str, DrawnNodeTimeline]]:
-    axis = timeline.Axis(now - timedelta(days=7), now)
+    axis = Axis(now - timedelta(days=7), now)
     broke, warned = now - timedelta(hours=16, minutes=45), now - timedelta(days=3)
-    span, mark = timeline.Span, timeline.Mark
+    span, mark = LanePeriod, Mark
     verdicts = [
         span(axis.start - timedelta(days=9), warned, "ready", "Ready", quiet=True),
         span(warned, warned + timedelta(hours=2), "degraded", "Degraded"),
@@ -142,17 +143,17 @@ def _timelines(now: datetime) -> list[tuple[str, DrawnNodeTimeline]]:
         mark(broke - timedelta(days=2), "taints", "taint added"),
     ]
     lanes = [
-        timeline.Lane("Verdict", verdicts, tall=True),
-        timeline.Lane("5 advertised", rung, words="none"),
-        timeline.Lane("Findings", timelines, words="beside"),
-        timeline.Lane("Changes", marks=marks),
+        Lane("Verdict", verdicts, tall=True),
+        Lane("5 advertised", rung, words="none"),
+        Lane("Findings", timelines, words="beside"),
+        Lane("Changes", marks=marks),
     ]
     many = [
         span(axis.start + timedelta(hours=3 * n), axis.start + timedelta(hours=3 * n + 1), "not_ready", "Not ready")
         for n in range(56)
     ]
-    nothing = [timeline.Lane("Verdict", [span(axis.start, None, "unknown", "Not evaluated")], tall=True)]
-    flapping = [timeline.Lane("Verdict", many, tall=True)]
+    nothing = [Lane("Verdict", [span(axis.start, None, "unknown", "Not evaluated")], tall=True)]
+    flapping = [Lane("Verdict", many, tall=True)]
     rows = [TimelineRow(broke, None, False, "Verdict", "Not ready")]
     drawn = timeline.draw(axis, flapping, now, None, now - timedelta(days=2))
     return [
