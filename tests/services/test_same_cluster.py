@@ -20,7 +20,6 @@ from django.test import Client
 from django.utils import timezone
 from msgspec.structs import replace
 
-from fleet.collectors import kube
 from fleet.collectors.connections import _own_authority
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.snapshot.sections import Outcome, SectionReport
@@ -32,6 +31,7 @@ from fleet.services.collection import collect_cluster
 from fleet.simulator.server import Simulation
 from tests.beside import environment_beside
 from tests.factories import a_user
+from tests.kept_clients import close_clients
 
 pytestmark = pytest.mark.django_db
 Configure = Callable[..., None]
@@ -275,7 +275,7 @@ def test_while_the_context_in_use_does_not_answer_the_one_at_another_address_sta
     nodes = counted()
     two_addresses.shutdown()
     two_addresses.server_close()
-    kube.close_clients()
+    close_clients()
     collect("blue")
     row = Cluster.objects.get(name="blue")
     assert (row.outcome, row.read_through) == (RunOutcome.FAILED, "green")
