@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import hypothesis
@@ -90,6 +91,16 @@ def _slow_clock() -> None:
 def _no_time_has_passed() -> None:
     global _seconds_passed
     _seconds_passed = 0.0
+
+
+@pytest.fixture
+def held_time(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """This moment, which lasts for the whole test: no window of minutes, in which something is counted or kept, ends in it."""
+    from django.utils import timezone
+
+    moment = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: moment)
+    return moment
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ from tests.factories import a_user
 pytestmark = pytest.mark.django_db
 ONLY_OF_THE_DATABASE = ("fleet_auditlink", "fleet_auditday")
 """Which makes their rows when a transaction ends, or refuses them: their conditions are looked at instead."""
+WRITTEN_BY_NO_ONE = ("fleet_node.info",)
+"""Columns that the next release drops: their default is in every row."""
 OF_NAMESPACES = {**scope_views.ROWS, **namespace_views.ROWS}
 HIDDEN_OF_NAMESPACES = {**scope_views.HIDDEN, **namespace_views.HIDDEN}
 
@@ -49,7 +51,7 @@ def test_every_filter_hides_something(reader: User, limit: str) -> None:
 def test_every_neutral_column_differs(reader: User, limit: str, hidden: Mapping[str, Mapping[str, str]]) -> None:
     limited = scope_of([limit], user=reader.pk)
     same = [f"{table}.{column}" for table, columns in hidden.items() for column in columns if not differs(table, column, limited)]
-    assert same == []
+    assert [name for name in same if name not in WRITTEN_BY_NO_ONE] == []
 
 
 def counts(tables: list[str], limited: Scope | None) -> dict[str, int]:

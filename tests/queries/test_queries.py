@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from django.utils import timezone
 
 from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.pools.policy import PoolSpec as PoolSpec
@@ -153,11 +152,10 @@ def costs(client: Any, nodes: int) -> dict[str, int]:
     return {path: cost(client, path) for path in PAGES}
 
 
+@pytest.mark.usefixtures("held_time")
 def test_every_page_costs_what_was_reviewed_whatever_the_size_of_the_fleet(
-    client: Any, request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
+    client: Any, request: pytest.FixtureRequest, settings: Any
 ) -> None:
-    moment = timezone.now()  # what is kept for seconds is kept for all pages
-    monkeypatch.setattr(timezone, "now", lambda: moment)
     settings.METRICS_ARE_PUBLIC = True
     client.force_login(a_user("otto", Role.ADMIN))
     few, many = (costs(client, nodes) for nodes in (3, 27))

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
 from django.test import Client
-from django.utils import timezone
 
 from fleet.embedded.postgres import binaries
 from fleet.models import AuditEntry, Node, Role, User, VerdictPeriod
@@ -62,13 +61,6 @@ def living(simulation: Simulation) -> Iterator[User]:
     writing.join()
 
 
-@pytest.fixture(autouse=True)
-def _moment(monkeypatch: pytest.MonkeyPatch, living: User) -> None:
-    """Both installations are looked at in the same moment: ages and shares of time are equal then."""
-    moment = timezone.now()
-    monkeypatch.setattr(timezone, "now", lambda: moment)
-
-
 def shown(admin: User) -> dict[str, Any]:
     """What pages and API show of what was recorded."""
     client = Client()
@@ -103,6 +95,7 @@ def summary(client: Client) -> dict[str, Any]:
     return {name: body[name] for name in ("clusters", "nodes", "gpus", "slots")}
 
 
+@pytest.mark.usefixtures("held_time")
 def test_a_dump_of_a_living_installation_is_the_same_elsewhere(living: User, tmp_path: Path) -> None:
     before = shown(living)
     number, digest = audit_chain.head()

@@ -41,6 +41,7 @@ def test_sign_in_and_out_are_on_record_with_address_and_request(client: Client, 
     assert first.detail == {"method": "password"}
 
 
+@pytest.mark.usefixtures("held_time")
 def test_failed_tries_are_on_record_and_a_lock_once(client: Client, vera: User) -> None:
     for _ in range(MOST_OF_NAME + 3):
         client.post("/sign-in/", {"username": "vera", "password": "wrong"}, REMOTE_ADDR="192.0.2.7")

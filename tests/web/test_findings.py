@@ -177,6 +177,7 @@ def test_the_list_asks_as_often_for_fifty_as_for_one(reader: Any) -> None:
     assert queries() == before
 
 
+@pytest.mark.usefixtures("held_time")
 def test_htmx_gets_the_region_and_304_until_something_is_silenced(reader: Any, operator: Any) -> None:
     finding = a_finding(a_node("n1"))
     audit(operator, "finding.silence", "x")

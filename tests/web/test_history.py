@@ -273,6 +273,7 @@ def test_the_page_asks_as_often_for_many_nodes(fleet: None, reader: Any, django_
         reader.get("/history/")
 
 
+@pytest.mark.usefixtures("held_time")
 def test_unchanged_it_is_not_sent_again(fleet: None, reader: Any) -> None:
     answer = reader.get("/history/", headers={"HX-Request": "true"})
     assert "<html" not in answer.content.decode()

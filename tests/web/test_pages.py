@@ -124,6 +124,7 @@ def test_hostile_texts_stay_texts(reader: Any) -> None:
         assert "<img" not in reader.get(path).content.decode()
 
 
+@pytest.mark.usefixtures("held_time")
 def test_htmx_gets_the_region_only_and_304_after_that(reader: Any) -> None:
     node = a_node()
     for path in ("/", "/nodes/", f"/nodes/east/{node.name}/", "/clusters/", "/clusters/east/"):

@@ -18,7 +18,7 @@ from fleet.models import Role, User
 from fleet.services import sign_in, sign_in_tries
 from tests.factories import NOON, a_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("held_time")]
 
 
 @pytest.fixture(autouse=True)

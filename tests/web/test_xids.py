@@ -96,6 +96,7 @@ def test_a_number_that_is_no_code_is_not_found(reader: Any) -> None:
     assert reader.get("/xids/100000/").status_code == 404
 
 
+@pytest.mark.usefixtures("held_time")
 def test_a_page_that_did_not_change_is_not_sent_again_and_a_decision_changes_it(reader: Any, operator: Any) -> None:
     first = reader.get("/xids/")
     assert reader.get("/xids/", headers={"If-None-Match": first["ETag"]}).status_code == 304
