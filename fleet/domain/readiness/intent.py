@@ -5,16 +5,14 @@ And when one has lasted so long that it is a failure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from fleet.domain import labels
-from fleet.domain.devices import driver_upgrades
+from fleet.domain.evaluation.node_upgrade import upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence
 from fleet.domain.readiness.limits import CHANGE_STUCK_AFTER
-from fleet.domain.snapshot import OperatorSnapshot, PodSnapshot
 
 _UPGRADE, _MIG = ("driver_loaded", "upgrading"), ("resources_advertised", "mig_change")
 
@@ -24,21 +22,6 @@ class Lasting(NamedTuple):
 
     stuck: bool
     stamps: dict[str, datetime]
-
-
-def upgrading(subject: NodeSubject) -> bool:
-    """Returns whether the GPU Operator is upgrading the driver."""
-    return bool(driver_upgrades.upgrade_state(subject.node, *_of_stack(subject)))
-
-
-def driver_managed(subject: NodeSubject) -> bool | None:
-    """Returns whether the GPU Operator manages the node's driver; None where that was not read."""
-    return driver_upgrades.is_driver_managed(subject.node, *_of_stack(subject))
-
-
-def _of_stack(subject: NodeSubject) -> tuple[Sequence[PodSnapshot] | None, OperatorSnapshot | None]:
-    snapshot = subject.snapshot
-    return subject.pods if snapshot.knows("pods") else None, snapshot.operator if snapshot.knows("operator") else None
 
 
 def changing_mig(subject: NodeSubject) -> bool:

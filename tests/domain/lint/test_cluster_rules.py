@@ -11,7 +11,7 @@ from fleet.domain.findings import Severity, Status
 from fleet.domain.lint.rules import counters_not_enabled, driver_skew
 from fleet.domain.lint.rules.counters_not_enabled import expected_on
 from fleet.domain.snapshot.sections import Outcome
-from tests.builders import H100, make_node
+from tests.builders import H100, make_node, make_pod
 from tests.domain.lint.subjects import ask_all, exporter, keys, subject_of
 
 DRIVER = "nvidia.com/cuda.driver-version.full"
@@ -46,9 +46,18 @@ def test_pools_may_differ_from_each_other_but_not_inside() -> None:
 
 
 def test_an_upgrade_on_its_way_is_information() -> None:
-    moving = {"nvidia.com/gpu-driver-upgrade-state": "drain-required"}
-    result = ask_all(driver_skew.RULE, on("580.95.05"), on("570.172.08", **moving))
-    assert result.findings[0].severity == Severity.INFO
+    for state in ("drain-required", "upgrade-required"):
+        labels = {DRIVER: "570.172.08", "nvidia.com/gpu-driver-upgrade-state": state}
+        driver = make_pod("nvidia-driver", node="n", gpus=0, component="driver")
+        result = ask_all(driver_skew.RULE, on("580.95.05"), subject_of(make_node("n", labels=labels), pods=[driver]))
+        assert result.findings[0].severity == Severity.INFO
+
+
+def test_an_upgrade_state_without_a_managed_driver_excuses_no_skew() -> None:
+    own = {"nvidia.com/gpu.deploy.driver": "pre-installed"}
+    for state in ("pod-restart-required", "upgrade-required"):
+        stale = on("570.172.08", **own, **{"nvidia.com/gpu-driver-upgrade-state": state})
+        assert ask_all(driver_skew.RULE, on("580.95.05"), stale).findings[0].severity == Severity.WARNING
 
 
 def test_an_unreported_driver_is_unknown_and_keeps_open_findings() -> None:

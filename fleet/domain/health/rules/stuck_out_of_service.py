@@ -7,9 +7,11 @@ from collections.abc import Sequence
 
 from fleet.domain import labels
 from fleet.domain.catalog import thresholds
+from fleet.domain.evaluation.node_upgrade import upgrading
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
+from fleet.domain.health.conditions import monitor_conditions
 from fleet.domain.health.holds import CORDON, Hold, holds_of
 from fleet.domain.health.node_measurements import answer
 from fleet.domain.health.signals import meaning
@@ -26,7 +28,7 @@ def check(subject: NodeSubject) -> RuleResult:
     """
     if not subject.node.conditions:
         return RuleResult(rule=ID, status=Status.UNKNOWN, reason="The node has no conditions: causes are unknown.")
-    if subject.policy.maintenance or meaning(subject, "maintenance") or _changes(subject):
+    if subject.policy.maintenance or _is_announced(subject) or _changes(subject):
         return RuleResult(rule=ID, status=Status.NOT_APPLICABLE, reason="The node is in planned maintenance.")
     holds = holds_of(subject)
     unclear = [hold for hold in holds if hold.cause is None]
@@ -37,10 +39,15 @@ def check(subject: NodeSubject) -> RuleResult:
     return answer(subject, ID, rows, lack=lack, blind=[hold.name for hold in unclear])
 
 
+def _is_announced(subject: NodeSubject) -> bool:
+    """Returns whether a provider or tool announces maintenance of the node: by a label, annotation, taint or condition."""
+    if meaning(subject, "maintenance"):
+        return True
+    return any(condition.bad and condition.area == "maintenance" for condition in monitor_conditions(subject.node))
+
+
 def _changes(subject: NodeSubject) -> bool:
-    state = subject.node.labels.get(labels.DRIVER_UPGRADE_STATE, "")
-    mig = subject.node.labels.get(labels.MIG_CONFIG_STATE, "")
-    return state in labels.UPGRADE_IN_PROGRESS or mig in labels.MIG_STATE_CHANGING
+    return upgrading(subject) or subject.node.labels.get(labels.MIG_CONFIG_STATE, "") in labels.MIG_STATE_CHANGING
 
 
 def _finding(subject: NodeSubject, hold: Hold) -> Finding:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from fleet.domain import labels
 from fleet.domain.catalog import thresholds
+from fleet.domain.evaluation.node_upgrade import driver_managed, upgrade_required
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
 from fleet.domain.health.node_measurements import answer
 
 ID = "upgrade_pending"
-_REQUIRED = "upgrade-required"
 
 
 def check(subject: NodeSubject) -> RuleResult:
     """Returns a finding after a week of upgrade-required, the state before an upgrade: the node itself is well."""
     state = subject.node.labels.get(labels.DRIVER_UPGRADE_STATE, "")
-    if not state:
+    if not state or driver_managed(subject) is False:
         return RuleResult(rule=ID, status=Status.NOT_APPLICABLE, reason="The GPU Operator does not upgrade this node's driver.")
-    if state != _REQUIRED:
+    if not upgrade_required(subject):
         return answer(subject, ID, [])
     seconds = thresholds.load().out_of_service.upgrade_pending_s
     finding = Finding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from fleet.domain import labels
+from fleet.domain.evaluation.node_upgrade import upgrade_required, upgrading
 from fleet.domain.evaluation.rules import ClusterRule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
@@ -53,10 +53,7 @@ def _versions(members: Sequence[NodeSubject]) -> tuple[Counter[str], int]:
 
 def _finding(pool: str, key: str, versions: Counter[str], members: Sequence[NodeSubject]) -> Finding:
     ranked = sorted(versions.items(), key=lambda pair: (-pair[1], pair[0]))
-    moving = any(
-        subject.node.labels.get(labels.DRIVER_UPGRADE_STATE, "") in {*labels.UPGRADE_IN_PROGRESS, labels.UPGRADE_PENDING}
-        for subject in members
-    )
+    moving = any(upgrading(subject) or upgrade_required(subject) for subject in members)
     where = f"pool {pool}" if pool else "the cluster"
     words = ", ".join(f"{_nodes(number)} on {version}" for version, number in ranked[:_MOST_VERSIONS])
     more = f" and {len(ranked) - _MOST_VERSIONS} further versions" if len(ranked) > _MOST_VERSIONS else ""

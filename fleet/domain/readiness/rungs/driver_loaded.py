@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet.domain import labels
+from fleet.domain.evaluation.node_upgrade import driver_managed, upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
-from fleet.domain.readiness.intent import driver_managed, upgrade_stuck, upgrading
+from fleet.domain.readiness.intent import upgrade_stuck
 from fleet.domain.readiness.node_evidence import (
     DEVICE_PLUGINS,
     EXPORTERS,

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from fleet.domain import labels
 from fleet.domain.devices.findings.words import plural
 from fleet.domain.devices.slots import ResourceSlots
+from fleet.domain.evaluation.node_upgrade import upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Status
 from fleet.domain.pod_resources import gpu_requests
-from fleet.domain.readiness.intent import changing_mig, mig_change_stuck, mig_evidence, upgrading
+from fleet.domain.readiness.intent import changing_mig, mig_change_stuck, mig_evidence
 from fleet.domain.readiness.limits import REFUSED_RECENTLY
 from fleet.domain.readiness.node_evidence import (
     DEVICE_PLUGINS,

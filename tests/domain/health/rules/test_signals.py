@@ -211,6 +211,12 @@ def test_an_upgrade_is_pending_only_after_a_week() -> None:
     assert (ask("upgrade_pending", done).status, ask("upgrade_pending", done).findings) == (Status.PASS, ())
 
 
+def test_an_upgrade_of_a_driver_that_the_operator_does_not_manage_is_never_pending() -> None:
+    own = {"nvidia.com/gpu-driver-upgrade-state": "upgrade-required", "nvidia.com/gpu.deploy.driver": "pre-installed"}
+    result = ask("upgrade_pending", node(labels=own))
+    assert (result.status, result.findings) == (Status.NOT_APPLICABLE, ())
+
+
 def refused(count: int, seconds: int = 600, reason: str = "UnexpectedAdmissionError") -> NodeSubject:
     at = NOW - timedelta(seconds=seconds)
     pods = tuple(make_pod(f"p{n}", phase="Failed", reason=reason, started_at=at) for n in range(count))

@@ -13,7 +13,7 @@ from fleet.domain.evaluation.subject import NodeSubject, Policy
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import Condition, Taint
 from fleet.domain.snapshot.dra import DeviceTaintRule
-from fleet.domain.snapshot.nodes import FieldManager
+from fleet.domain.snapshot.nodes import FieldManager, NodeInfo
 from fleet.domain.snapshot.readiness_rules import NodeReadinessRule, RequiredCondition
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from tests.builders import make_dra_device, make_node, make_pod
@@ -124,11 +124,18 @@ PLANNED: dict[str, Callable[[NodeSubject], NodeSubject]] = {
     "the autoscaler": lambda made: tainted(made, Taint("ToBeDeletedByClusterAutoscaler", "1796000000", "NoSchedule")),
     "a driver upgrade": lambda made: labelled(made, **{"nvidia.com/gpu-driver-upgrade-state": "drain-required"}),
     "a MIG change": lambda made: labelled(made, **{"nvidia.com/mig.config.state": "pending"}),
+    "Azure's scheduled event": lambda made: conditioned(made, "VMEventScheduled"),
+    "NVSentinel's maintenance of the cloud": lambda made: conditioned(made, "CSPMaintenance"),
 }
 
 
 def labelled(made: NodeSubject, **labels: str) -> NodeSubject:
     return structs.replace(made, node=structs.replace(made.node, labels=made.node.labels | labels))
+
+
+def conditioned(made: NodeSubject, type: str, status: str = "True") -> NodeSubject:
+    announced = Condition(type=type, status=status)
+    return structs.replace(made, node=structs.replace(made.node, conditions=(*made.node.conditions, announced)))
 
 
 def tainted(made: NodeSubject, taint: Taint) -> NodeSubject:
@@ -138,7 +145,25 @@ def tainted(made: NodeSubject, taint: Taint) -> NodeSubject:
 @pytest.mark.parametrize("by", PLANNED)
 @pytest.mark.parametrize("name", CAUSES)
 def test_planned_maintenance_is_never_stuck(name: str, by: str) -> None:
-    assert ask("stuck_out_of_service", PLANNED[by](CAUSES[name](False))).findings == ()
+    result = ask("stuck_out_of_service", PLANNED[by](CAUSES[name](False)))
+    assert (result.status, result.findings) == (Status.NOT_APPLICABLE, ())
+
+
+@pytest.mark.parametrize("type", ["VMEventScheduled", "CSPMaintenance"])
+def test_a_condition_that_announces_no_maintenance_excuses_nothing(type: str) -> None:
+    assert ask("stuck_out_of_service", conditioned(watched(False, labels={STATE: "quarantined"}), type, "False")).findings
+
+
+@pytest.mark.parametrize(
+    "host", [{"node_info": NodeInfo(operating_system="windows")}, {"labels": {"nvidia.com/gpu.deploy.driver": "pre-installed"}}]
+)
+def test_an_upgrade_state_without_a_managed_driver_is_no_planned_work(host: dict[str, Any]) -> None:
+    """The operator leaves pod-restart-required for ever where it runs no driver (NVIDIA/gpu-operator#626)."""
+    made = watched(False, labels={STATE: "quarantined", "nvidia.com/gpu-driver-upgrade-state": "pod-restart-required"})
+    assert ask("stuck_out_of_service", made).findings == ()
+    made = structs.replace(made, node=structs.replace(made.node, **host | {"labels": made.node.labels | host.get("labels", {})}))
+    (finding,) = ask("stuck_out_of_service", made).findings
+    assert finding.key == STATE
 
 
 # --- what states no cause ---
