@@ -241,18 +241,6 @@ NPU_PREFIXES = ("huawei.com/", "cambricon.com/", "enflame.com/", "metax-tech.com
 # --- Taints and DRA drivers -----------------------------------------------------------------------------------------
 
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
-# What the control plane and health monitors put on a node that is in trouble, and take away when it is well again.
-_TRANSIENT_TAINT_PREFIX = "node.kubernetes.io/"
-_TRANSIENT_TAINTS = frozenset(
-    {
-        "node.cloudprovider.kubernetes.io/uninitialized",
-        "karpenter.sh/unregistered",
-        "nvidia.com/gpu-xid-error",
-        "nvidia.com/gpu-nvlink-error",
-        "nvidia.com/syslog-xid-error",
-        "nvidia.com/gpu-error",
-    }
-)
 MUSTER_PLACEMENT = "muster.dev/placement"
 DRA_NVIDIA_GPU = "gpu.nvidia.com"
 DRA_NVIDIA_MIG_CLASS = "mig.nvidia.com"
@@ -274,11 +262,6 @@ def vendor_of_driver(driver: str) -> str:
     """Returns the vendor of a DRA driver; "other" for an unknown GPU driver."""
     known = {DRA_NVIDIA_GPU: "nvidia", "gpu.amd.com": "amd", "gpu.intel.com": "intel", "gaudi.intel.com": "habana"}
     return known.get(driver, "other")
-
-
-def is_transient_taint(key: str) -> bool:
-    """Returns whether this taint is transient and not the node's purpose. A cordon is set on purpose."""
-    return key in _TRANSIENT_TAINTS or (key.startswith(_TRANSIENT_TAINT_PREFIX) and key != TAINT_UNSCHEDULABLE)
 
 
 def names_a_gpu(accelerator: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.device_selection import DeviceSelection, select_devices
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
@@ -183,7 +184,7 @@ def _tolerations(pool: PoolSpec, nodes: Sequence[PlacementNode]) -> tuple[tuple[
         taints = {}
         for node in nodes:
             for taint in node.taints:
-                if taint.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(taint.key):
+                if is_lasting(taint):
                     taints.setdefault(taint, []).append(node)
     kept_out = {taint: carriers for taint, carriers in taints.items() if taint.effect != "PreferNoSchedule"}
     warnings = [
@@ -288,8 +289,7 @@ def _strays(
             continue
         kept_out = any(
             taint.effect in ("NoSchedule", "NoExecute")
-            and not labels.is_transient_taint(taint.key)
-            and taint.key != labels.TAINT_UNSCHEDULABLE
+            and is_lasting(taint)
             and not any(toleration.tolerates(taint) for toleration in tolerations)
             for taint in node.taints
         )

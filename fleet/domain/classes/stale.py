@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from fleet.domain import labels
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.label_selectors import Requirement, matches, to_text
 from fleet.domain.placement.fleet import Fleet
@@ -78,8 +78,7 @@ def _wants(wanted: Iterable[PodRequirement], node: PlacementNode) -> bool:
 def _admits(node: PlacementNode, kept: KeptPlacement) -> bool:
     return not any(
         taint.effect in ("NoSchedule", "NoExecute")
-        and not labels.is_transient_taint(taint.key)
-        and taint.key != labels.TAINT_UNSCHEDULABLE
+        and is_lasting(taint)
         and not any(toleration.tolerates(taint) for toleration in kept.tolerations)
         for taint in node.taints
     )

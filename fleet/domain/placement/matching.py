@@ -8,6 +8,7 @@ from enum import IntEnum
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.catalog.node_taints import is_transient
 from fleet.domain.devices.mig import canonical
 from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.label_selectors import Requirement, holds, to_text
@@ -125,7 +126,7 @@ def _taints(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
     for taint in untolerated(node.taints, with_defaults(requirement.tolerations)):
         if taint.key == labels.TAINT_UNSCHEDULABLE and not node.schedulable:
             continue  # reported by _cordon
-        if when is When.BACK and labels.is_transient_taint(taint.key):
+        if when is When.BACK and is_transient(taint):
             continue
         written = f"{taint.key}={taint.value}" if taint.value else taint.key
         yield Reason("taint", f"Its taint {written}:{taint.effect} is not tolerated.")

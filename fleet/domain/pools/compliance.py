@@ -8,7 +8,7 @@ from datetime import date
 
 import msgspec
 
-from fleet.domain import labels
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.placement.matching import MODE_WORDS
 from fleet.domain.placement.nodes import PlacementNode, slot_mode
 from fleet.domain.placement.requirement import GOOD, version
@@ -146,11 +146,10 @@ def _taints(snapshot: PoolSnapshot) -> Iterator[Violation]:
     extra: dict[Taint, list[PlacementNode]] = {}
     for node in snapshot.members:
         for taint in node.taints:
-            lasting = taint.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(taint.key)
             keeps_out = taint.effect != "PreferNoSchedule" and not any(
                 toleration.tolerates(taint) for toleration in policy.tolerations
             )
-            if taint not in known and lasting and keeps_out:
+            if taint not in known and is_lasting(taint) and keeps_out:
                 extra.setdefault(taint, []).append(node)
     for taint, nodes in extra.items():
         yield Violation(

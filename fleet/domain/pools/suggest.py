@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from fleet.domain import labels
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.nodes import PlacementNode, slot_mode
 from fleet.domain.pools.policy import PoolPolicy, PoolSpec
@@ -125,7 +126,7 @@ def common_taints(members: Sequence[PlacementNode]) -> tuple[Taint, ...]:
     if not members:
         return ()
     shared = set(members[0].taints).intersection(*(node.taints for node in members[1:]))
-    standing = [item for item in shared if item.key != labels.TAINT_UNSCHEDULABLE and not labels.is_transient_taint(item.key)]
+    standing = [item for item in shared if is_lasting(item)]
     return tuple(sorted(standing, key=lambda row: (row.key, row.effect, row.value)))
 
 

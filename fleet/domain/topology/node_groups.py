@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from fleet.domain.labels import TAINT_UNSCHEDULABLE, is_transient_taint
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.placement.requirement import GOOD
 from fleet.domain.snapshot import Taint
 from fleet.domain.stranded.nodes import FreeNode
@@ -128,12 +128,7 @@ def _fewest(members: Sequence[FreeNode], gpus: int) -> list[FreeNode]:
 
 
 def _group(shape: str, domain: Domain | None, nodes: Sequence[FreeNode], part: int) -> NodeGroup:
-    taints = {
-        taint: None
-        for node in nodes
-        for taint in node.node.taints
-        if taint.effect in _KEEPS_OUT and taint.key != TAINT_UNSCHEDULABLE and not is_transient_taint(taint.key)
-    }
+    taints = {taint: None for node in nodes for taint in node.node.taints if taint.effect in _KEEPS_OUT and is_lasting(taint)}
     return NodeGroup(
         shape=shape,
         domain=domain,

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.domain.classes.requirements import class_in_pool, class_in_pools, label_keys
+from fleet.domain.classes.requirements import class_in_pool, class_in_pools, label_keys, tolerate
+from fleet.domain.classes.stale import kept_placement, selected_outside
 from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.label_selectors import to_text
+from fleet.domain.manifests.pods import placement_digest
 from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.headroom import headroom
 from fleet.domain.placement.requirement import Toleration
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import PoolSelector
+from fleet.domain.snapshot import Taint
 from tests.builders import H100, with_pools
 from tests.domain.classes.worlds import CLASSES, L40S, POOLS, ROOM, SPOT, TAINT, asked, fleet
 from tests.domain.placement.fleets import GPU, bare, real, slots
@@ -158,6 +161,68 @@ def test_tolerations_are_the_union_and_a_taint_of_some_members_is_reported() -> 
     result = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, Fleet(nodes, label_keys([pool])))
     assert result.requirement.tolerations == (TOLERATION, Toleration("spot", "Exists", "", "NoExecute"))
     assert result.warnings == ("Only b of pool p has the taint spot:NoExecute: pods tolerate it.",)
+
+
+OUT_FOR_NOW = [
+    Taint("readiness.k8s.io/gpu-ready", "", "NoSchedule"),
+    Taint("karpenter.sh/disrupted", "", "NoSchedule"),
+    Taint("karpenter.sh/disruption", "disrupting", "NoSchedule"),
+    Taint("karpenter.sh/unregistered", "", "NoExecute"),
+    Taint("ToBeDeletedByClusterAutoscaler", "1796100000", "NoSchedule"),
+    Taint("DeletionCandidateOfClusterAutoscaler", "1796100000", "NoSchedule"),
+    Taint("startup-taint.cluster-autoscaler.kubernetes.io/driver", "", "NoSchedule"),
+    Taint("node.cilium.io/agent-not-ready", "true", "NoSchedule"),
+    Taint("ebs.csi.aws.com/agent-not-ready", "", "NoExecute"),
+    Taint("nvsentinel.nvidia.com/validation-pending", "true", "NoSchedule"),
+    Taint("cloud.google.com/impending-node-termination", "", "NoSchedule"),
+    Taint("node.machine.sapcloud.io/not-managed-by-mcm", "1", "NoSchedule"),
+    Taint("node.kubernetes.io/not-ready", "", "NoExecute"),
+]
+
+
+@pytest.mark.parametrize("taint", OUT_FOR_NOW, ids=lambda taint: taint.key)
+def test_a_taint_that_keeps_pods_off_for_now_is_not_tolerated_and_changes_no_digest(taint: Taint) -> None:
+    pool = PoolSpec(slug="p")
+    keys = label_keys([pool])
+    well = Fleet(with_pools([pool], [real("a", taints=(TAINT,)), real("b", taints=(TAINT,))]), keys)
+    out = Fleet(with_pools([pool], [real("a", taints=(TAINT,)), real("b", taints=(TAINT, taint), verdict="not_ready")]), keys)
+    class_spec = ClassSpec(slug="a", gpus=8, pools=("p",))
+    before, after = class_in_pool(class_spec, pool, well), class_in_pool(class_spec, pool, out)
+    assert (after.requirement.tolerations, after.warnings) == ((TOLERATION,), ())
+    assert placement_digest(after) == placement_digest(before)
+    rooms = [headroom([after.requirement], nodes) for nodes in (well, out)]
+    assert [(room.replicas, room.back) for room in rooms] == [(2, 2), (1, 2)]
+
+
+def test_a_ready_member_is_not_counted_while_it_has_such_a_taint_and_a_node_outside_stays_a_stray() -> None:
+    pool = PoolSpec(slug="p", selector=PoolSelector(clusters=("east",)))
+    taint = OUT_FOR_NOW[0]
+    fleet_ = Fleet(with_pools([pool], [real("a"), real("b", taints=(taint,))]), label_keys([pool]))
+    room = headroom([class_in_pool(ClassSpec(slug="a", gpus=8, pools=("p",)), pool, fleet_).requirement], fleet_)
+    assert (room.replicas, room.back) == (1, 2)
+    assert [group.reason.code for group in room.pools[0].excluded] == ["taint"]
+    other = PoolSpec(slug="q")
+    outside = Fleet([real("in", pools=("q",)), real("out", taints=(taint,))], label_keys([other]))
+    result = class_in_pool(ClassSpec(slug="a", pools=("q",)), other, outside)
+    assert [node.name for node in result.strays] == ["out"], "it loses the taint when it is well"
+    kept = kept_placement(result, placement_digest(result))
+    assert [node.name for node in selected_outside(kept, [result], outside)] == ["out"]
+
+
+@pytest.mark.parametrize(
+    "taint",
+    [
+        Taint("cloud.google.com/gke-spot", "true", "NoSchedule"),
+        Taint("sunk.coreweave.com/lock", "true", "NoExecute"),
+        Taint("karpenter.sh/capacity-type", "spot", "NoSchedule"),
+        Taint("dedicated", "not-ready", "NoSchedule"),
+    ],
+    ids=lambda taint: taint.key,
+)
+def test_a_taint_that_states_what_the_node_is_for_is_tolerated(taint: Taint) -> None:
+    pool = PoolSpec(slug="p")
+    nodes = Fleet(with_pools([pool], [real("a", taints=(taint,))]), label_keys([pool]))
+    assert class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, nodes).requirement.tolerations == (tolerate(taint),)
 
 
 def test_a_pool_without_members_selects_its_own_label_and_never_every_node() -> None:

@@ -186,6 +186,8 @@ def test_a_node_open_to_every_pod() -> None:
         (Taint("nvidia.com/gpu", "", "PreferNoSchedule"), Status.WARN),
         (Taint("node.kubernetes.io/unschedulable", "", "NoSchedule"), Status.WARN),
         (Taint("cloud.google.com/gke-spot", "true", "NoSchedule"), Status.WARN),
+        (Taint("readiness.k8s.io/gpu-ready", "", "NoSchedule"), Status.WARN),
+        (Taint("ebs.csi.aws.com/agent-not-ready", "", "NoExecute"), Status.WARN),
     ],
 )
 def test_which_taints_keep_other_pods_out(taint: Taint, status: Status) -> None:

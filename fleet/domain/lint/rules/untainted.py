@@ -5,6 +5,7 @@ No component of the GPU stack sets such a taint; `nvidia.com/gpu` is the convent
 
 from __future__ import annotations
 
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
@@ -13,29 +14,19 @@ from fleet.domain.snapshot import Taint
 
 ID = "untainted"
 _KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
-# Taints that come and go with the node's state, or that sort nodes by price: they dedicate nothing to GPUs.
-_PASSING = (
-    "node.kubernetes.io/",
-    "node.cloudprovider.kubernetes.io/",
-    "node.cilium.io/",
+# Taints that sort nodes by price or by who manages them: they last, and dedicate nothing to GPUs.
+_OF_CLOUDS = (
     "karpenter.sh/",
     "eks.amazonaws.com/",
-    "ToBeDeletedByClusterAutoscaler",
-    "DeletionCandidateOfClusterAutoscaler",
     "cloud.google.com/gke-spot",
     "cloud.google.com/gke-preemptible",
     "kubernetes.azure.com/scalesetpriority",
-    "nvidia.com/gpu-xid-error",
-    "nvidia.com/gpu-nvlink-error",
-    "nvidia.com/syslog-xid-error",
-    "nvidia.com/gpu-error",
-    "nvsentinel.",
 )
 
 
 def dedicates(taint: Taint) -> bool:
     """Returns whether a taint keeps pods out permanently, unless they tolerate it."""
-    return taint.effect in _KEEPS_OUT and not taint.key.startswith(_PASSING)
+    return taint.effect in _KEEPS_OUT and is_lasting(taint) and not taint.key.startswith(_OF_CLOUDS)
 
 
 def check(subject: NodeSubject) -> RuleResult:

@@ -1,0 +1,53 @@
+"""Which taints only say that a node is out of service for now, and which state what the node is for."""
+
+from __future__ import annotations
+
+from fleet.domain import labels
+from fleet.domain.catalog import monitors
+from fleet.domain.snapshot.nodes import Taint
+
+_TRANSIENT = frozenset(
+    {
+        "DeletionCandidateOfClusterAutoscaler",
+        "karpenter.sh/disruption",  # before Karpenter 1.0
+        "nvidia.com/gpu-xid-error",
+        "nvidia.com/gpu-nvlink-error",
+        "nvidia.com/syslog-xid-error",
+        "nvidia.com/gpu-error",
+    }
+)
+_PREFIXES = (
+    "node.kubernetes.io/",
+    "node.cloudprovider.kubernetes.io/",
+    "node.cilium.io/",
+    "karpenter.sh/unregistered",
+    "nvsentinel.",
+    # kubernetes/autoscaler cluster-autoscaler FAQ: until a start-up task is done, or while a status lasts
+    "startup-taint.cluster-autoscaler.kubernetes.io/",
+    "status-taint.cluster-autoscaler.kubernetes.io/",
+    "ignore-taint.cluster-autoscaler.kubernetes.io/",
+)
+_SUFFIX = "not-ready"
+"""As agents of networks and storage write it: `ebs.csi.aws.com/agent-not-ready`, `cni.istio.io/not-ready`."""
+_OUT: frozenset[monitors.Meaning] = monitors.OUT_OF_SERVICE | {"fault", "predicted"}
+
+
+def is_transient(taint: Taint) -> bool:
+    """Returns whether this taint goes when the node is back in service, or when it is removed: pods must not tolerate it.
+
+    The control plane, autoscalers, agents of networks and storage, and the monitors of monitors.toml write such taints. A cordon
+    is set on purpose and is none. A taint that reserves nodes for another scheduler is none either.
+    """
+    return taint.key != labels.TAINT_UNSCHEDULABLE and _is_transient(taint.key, taint.value)
+
+
+def is_lasting(taint: Taint) -> bool:
+    """Returns whether this taint states what the node is for: neither transient nor a cordon."""
+    return taint.key != labels.TAINT_UNSCHEDULABLE and not _is_transient(taint.key, taint.value)
+
+
+def _is_transient(key: str, value: str) -> bool:
+    if key in _TRANSIENT or key.startswith(_PREFIXES) or key.endswith(_SUFFIX):
+        return True
+    signal = monitors.signal_of("taint", key)
+    return signal is not None and signal.meaning(value) in _OUT
