@@ -10,6 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.device_selection import DeviceSelection, select_devices
+from fleet.domain.classes.strays import named, not_told_apart
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
 from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots
@@ -240,20 +241,12 @@ def _affinity(
     warnings = []
     if result.unselected:
         warnings.append(
-            f"{_named(result.unselected)} of pool {pool.slug} cannot be selected by label and "
+            f"{named(result.unselected)} of pool {pool.slug} cannot be selected by label and "
             f"{'is' if len(result.unselected) == 1 else 'are'} not counted. Add the label {POOL_LABEL}={pool.slug}."
         )
     outside = tuple(node for shape in strays for node in shape.nodes)
-    if outside:
-        warnings.append(
-            f"Labels cannot tell {_named(outside)} from pool {pool.slug}: pods of this class may land there. "
-            f"Add the label {POOL_LABEL}={pool.slug} to the nodes of the pool."
-        )
+    warnings += not_told_apart(pool, outside)
     return result.terms or (pool_term(pool.slug),), outside, tuple(warnings)
-
-
-def _named(nodes: Sequence[PlacementNode]) -> str:
-    return nodes[0].name if len(nodes) == 1 else f"{len(nodes)} nodes ({nodes[0].name} and others)"
 
 
 def _minimums(class_spec: ClassSpec, resource: str) -> Term:

@@ -33,6 +33,7 @@ DIALECTS: tuple[tuple[str, ...], ...] = (
     (labels.INSTANCE_TYPE, labels.INSTANCE_TYPE_OLD),
 )
 """Label keys that identify a kind of node, the most specific dialect first: Muster's own label, discovery, cloud, node pool."""
+_KINDS = tuple(key for dialect in DIALECTS[1:] for key in dialect)
 _MOST_NAMES = 20
 SHARING_KEYS = (
     labels.GPU_SHARING_STRATEGY,
@@ -59,7 +60,8 @@ def identify(
     """Returns the terms that select `nodes` of the pool.
 
     `isolation` adds what keeps other sharing modes out, `products` asks for the product even where labels of the pool's selector
-    identify it, `more` are requirements that hold for a term if they hold for all of its nodes (a minimum driver).
+    or Muster's own label identify it (they say which pool, not which of its nodes), `more` are requirements that hold for a term
+    if they hold for all of its nodes (a minimum driver).
     """
     own = pool.selector.labels
     terms: dict[Term, None] = {}
@@ -73,8 +75,8 @@ def identify(
             carriers = [node for node in rest if _carries(node, key, pool.slug)]
             # Pods of one term share its guards: nodes for which other guards hold get a term of their own.
             for group in _by(_guards_of(isolation), carriers):
-                values = tuple(sorted({node.labels[key] for node in group}))
-                terms[_term((*own, Requirement(key, "in", values)), group, isolation, more)] = None
+                for kind in _by_kind(group) if products and key == POOL_LABEL else [(group, ())]:
+                    terms[_term((*own, _one_of(key, kind[0]), *kind[1]), kind[0], isolation, more)] = None
             rest = [node for node in rest if not _carries(node, key, pool.slug)]
     return Identity(terms=tuple(terms), unselected=tuple(rest))
 
@@ -92,6 +94,18 @@ def pool_term(slug: str) -> Term:
 def _carries(node: PlacementNode, key: str, slug: str) -> bool:
     value = node.labels.get(key)
     return value == slug if key == POOL_LABEL else bool(value)
+
+
+def _one_of(key: str, nodes: Sequence[PlacementNode]) -> Requirement:
+    return Requirement(key, "in", tuple(sorted({node.labels[key] for node in nodes})))
+
+
+def _by_kind(nodes: Sequence[PlacementNode]) -> list[tuple[Sequence[PlacementNode], Term]]:
+    """Returns the nodes by their most specific label of a kind of node, with the requirement on it; none where they have none."""
+    groups: dict[str, list[PlacementNode]] = {}
+    for node in nodes:
+        groups.setdefault(next((key for key in _KINDS if node.labels.get(key)), ""), []).append(node)
+    return [(group, (_one_of(key, group),) if key else ()) for key, group in groups.items()]
 
 
 def _term(start: Iterable[Requirement], group: Sequence[PlacementNode], isolation: str, more: Term) -> Term:

@@ -5,16 +5,17 @@ import pytest
 from fleet.domain.classes.requirements import class_in_pool, class_in_pools, label_keys, tolerate
 from fleet.domain.classes.stale import kept_placement, selected_outside
 from fleet.domain.classes.workload import ClassSpec
-from fleet.domain.label_selectors import to_text
+from fleet.domain.label_selectors import Requirement, to_text
 from fleet.domain.manifests.pods import placement_digest
 from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.headroom import headroom
+from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.requirement import Toleration
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.snapshot import Taint
 from tests.builders import H100, with_pools
-from tests.domain.classes.worlds import CLASSES, L40S, POOLS, ROOM, SPOT, TAINT, asked, fleet
+from tests.domain.classes.worlds import A100, CLASSES, L40S, POOLS, ROOM, SPOT, TAINT, asked, fleet
 from tests.domain.placement.fleets import GPU, bare, real, slots
 
 GUARDED_PRODUCT = (
@@ -87,6 +88,56 @@ def test_nodes_that_no_label_distinguishes_are_reported() -> None:
     assert warning.startswith("Labels cannot tell out from pool p: pods of this class may land there.")
     assert "Add the label muster.dev/pool=p" in warning
     assert [node.name for node in result.strays] == ["out"]
+
+
+LABELLED = {"muster.dev/pool": "p"}
+
+
+def test_a_class_narrower_than_its_labelled_pool_selects_the_pool_and_the_product() -> None:
+    pool = PoolSpec(slug="p")
+    gke = bare("gke", slots(GPU), labels={**LABELLED, "cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}, pools=("p",))
+    a100 = real("a100", product=A100, labels=LABELLED, pools=("p",))
+    fleet_ = Fleet([real("h100", labels=LABELLED, pools=("p",)), gke, a100, real("elsewhere")], label_keys([pool]))
+    result = class_in_pool(ClassSpec(slug="a", products=(H100,), pools=("p",)), pool, fleet_)
+    assert [to_text(term).split(",nvidia.com/gpu.sharing")[0] for term in result.terms] == [
+        f"muster.dev/pool=p,nvidia.com/gpu.product={H100}",
+        "muster.dev/pool=p,cloud.google.com/gke-accelerator=nvidia-h100-80gb",
+    ]
+    assert (result.strays, result.warnings) == ((), ())
+    assert headroom([result.requirement], fleet_).replicas == 8 * 2
+    whole = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, fleet_)
+    assert {to_text(term).split(",nvidia.com/gpu.sharing")[0] for term in whole.terms} == {"muster.dev/pool=p"}
+
+
+def test_slices_of_a_labelled_pool_are_selected_by_their_profile_too() -> None:
+    pool = PoolSpec(slug="p")
+    slices = [real(name, product=A100, gpus=1, mig=name, labels=LABELLED, pools=("p",)) for name in ("1g.5gb", "2g.10gb")]
+    result = class_in_pool(
+        ClassSpec(slug="a", isolation="mig", profile="1g.5gb", pools=("p",)), pool, Fleet(slices, label_keys([pool]))
+    )
+    assert [item for item in result.terms[0] if item.key.endswith((".product", "/pool"))] == [
+        Requirement("muster.dev/pool", "in", ("p",)),
+        Requirement("nvidia.com/gpu.product", "in", (f"{A100}-MIG-1g.5gb",)),
+    ]
+    assert (len(result.terms), result.strays, result.warnings) == (1, (), ())
+
+
+def test_the_pools_label_is_not_recommended_where_it_is_there_already() -> None:
+    pool = PoolSpec(slug="p")
+
+    def warnings(*others: PlacementNode) -> list[str]:
+        nodes = Fleet([bare("in", labels=LABELLED, pools=("p",)), *others], label_keys([pool]))
+        return list(class_in_pool(ClassSpec(slug="a", products=(H100,), pools=("p",)), pool, nodes).warnings)
+
+    assert warnings(bare("a100", product=A100, labels=LABELLED, pools=("p",))) == [
+        (
+            "Labels cannot tell a100 of pool p from nodes that match the class: pods of this class may land there. "
+            "Give the nodes that match a pool of their own."
+        )
+    ]
+    assert warnings(bare("guest", labels=LABELLED)) == [
+        "Remove the label muster.dev/pool=p from guest: it is not in the pool, and pods of this class may land there."
+    ]
 
 
 def test_a_minimum_driver_keeps_older_majors_out() -> None:
