@@ -108,6 +108,16 @@ class _OutOfService(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class _OutsideValidation(msgspec.Struct, frozen=True, kw_only=True):
+    lasts_s: int
+    """So long a test by another tool proves that CUDA works, on a node that has not rebooted."""
+    source: str
+
+    @property
+    def lasts(self) -> timedelta:
+        return timedelta(seconds=self.lasts_s)
+
+
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of thresholds.toml, by the rule that reads it."""
 
@@ -123,6 +133,7 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pcie: _Pcie
     exporter: _Exporter
     out_of_service: _OutOfService
+    outside_validation: _OutsideValidation
 
 
 @cache

@@ -1,6 +1,7 @@
 """Rung 4: a program can compute on the node's GPUs.
 
-Evidence: the operator's validator ran its vectorAdd on the node, a workload computes, or a model server generates tokens.
+Evidence: the operator's validator ran its vectorAdd on the node, a workload computes, or a model server generates tokens. Where
+none of that decides: a deep test of the GPUs that another tool ran since the last boot and within 30 days (IBM Autopilot).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from fleet.domain.readiness.node_evidence import (
     steps,
     validation,
 )
+from fleet.domain.readiness.outside_validation import outside_validation
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot import PodSnapshot
 
@@ -59,7 +61,19 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if proof:
         reason = "CUDA works: a workload computed on this node within the last day."
         return RUNG.says(Status.PASS, reason, proof_evidence(proof, _SEEN), remember=proof)
-    return _unproved(subject)
+    return _by_others(subject) or _unproved(subject)
+
+
+def _by_others(subject: NodeSubject) -> RungResult | None:
+    """Returns the result by another tool's test of the GPUs; None where no such test passed."""
+    test = outside_validation(subject)
+    if test is None:
+        return None
+    if test.void:
+        reason = f"{test.monitor}'s test of the GPUs passed, but {test.void}: no evidence that CUDA works."
+        unproved = _unproved(subject)  # a tool that states no time can never show it
+        return RUNG.says(unproved.status if test.at is None else Status.UNKNOWN, reason, (test.evidence,), unproved.remedy)
+    return RUNG.says(Status.PASS, f"CUDA works: {test.monitor}'s test of the GPUs passed.", (test.evidence,))
 
 
 def _computes(subject: NodeSubject, proof: dict[str, datetime]) -> bool:

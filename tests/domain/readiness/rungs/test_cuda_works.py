@@ -105,3 +105,71 @@ def test_one_resource_all_held_is_reason_enough_for_a_validator_to_wait() -> Non
     world = swapped(operator(), validator(cuda="failed")).but(node=node, telemetry=Telemetry())
     assert world.says(RUNG) == Status.FAIL
     assert world.but(pods=(*world.pods, worker(gpus=4))).says(RUNG) == Status.UNKNOWN
+
+
+# --- tests of other tools ---
+
+LEVEL_3, DEEP = "autopilot.ibm.com/dcgm.level.3", "sagemaker.amazonaws.com/deep-health-check-status"
+
+
+def examined(base: World | None = None, **labels: str) -> World:
+    """A node without evidence of Muster's own, on which another tool wrote these labels."""
+    world = base or stack("plain").but(pods=without(stack("plain").pods, ""), telemetry=Telemetry())
+    return world.but(node=msgspec.structs.replace(world.node, labels=world.node.labels | labels))
+
+
+def passed(age: timedelta) -> dict[str, str]:
+    return {LEVEL_3: f"PASS_{NOW - age:%Y-%m-%d_%H.%M.%SUTC}"}
+
+
+def test_a_recent_deep_test_of_another_tool_proves_it_with_its_age() -> None:
+    assert examined().says(RUNG) == Status.UNKNOWN
+    result = examined(**passed(timedelta(days=3))).rung(RUNG)
+    assert (result.own_status or result.status) == Status.PASS
+    assert "IBM Autopilot" in result.reason
+    assert result.evidence[0].value.endswith("UTC (3 days ago)")
+    assert examined(**{LEVEL_3: f"PASS_{NOW - timedelta(days=1):%Y-%m-%d_%H.%M.UTC}"}).says(RUNG) == Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (passed(timedelta(days=31)), "more than 30 days ago"),
+        (passed(-timedelta(days=1)), "at an unknown time"),
+        ({LEVEL_3: "PASS"}, "at an unknown time"),
+        ({LEVEL_3: "PASS_2026-13-45_99.99.UTC"}, "at an unknown time"),
+        ({DEEP: "Passed"}, "at an unknown time"),
+        (passed(timedelta(days=3)) | {"autopilot.ibm.com/gpuhealth": "EVICT"}, "reports a fault"),
+    ],
+)
+def test_an_old_test_or_one_without_an_age_proves_nothing(labels: dict[str, str], why: str) -> None:
+    world = examined(**labels)
+    assert world.says(RUNG) == Status.UNKNOWN
+    result = examined(**labels).rung(RUNG)
+    assert why in result.reason
+    assert result.evidence[0].key in labels
+
+
+def test_a_deep_test_before_the_last_boot_proves_nothing() -> None:
+    world = examined(**passed(timedelta(days=3)))
+    assert world.remembering(booted_at=NOW - timedelta(days=4)).says(RUNG) == Status.PASS
+    rebooted = world.remembering(booted_at=NOW - timedelta(days=2))
+    assert rebooted.says(RUNG) == Status.UNKNOWN
+    assert "before the node's last boot" in rebooted.rung(RUNG).reason
+
+
+def test_a_tool_that_states_no_time_is_no_way_to_prove_it() -> None:
+    bare = World(node=make_node())
+    assert examined(bare, **{DEEP: "Passed"}).says(RUNG) == Status.NOT_ENABLED
+    assert examined(bare, **passed(timedelta(days=31))).says(RUNG) == Status.UNKNOWN
+
+
+def test_a_dated_test_counts_beside_one_without_a_date() -> None:
+    assert examined(**passed(timedelta(days=3)), **{DEEP: "Passed"}).says(RUNG) == Status.PASS
+
+
+def test_a_test_of_another_tool_never_outweighs_the_validator() -> None:
+    failing = swapped(operator(), validator(cuda="failed"))
+    assert examined(failing, **passed(timedelta(days=1))).says(RUNG) == Status.FAIL
+    missing = operator().but(pods=without(operator().pods, "validator"))
+    assert examined(missing, **passed(timedelta(days=1))).says(RUNG) == Status.UNKNOWN
