@@ -36,6 +36,7 @@ class PredictionsSerializer(serializers.Serializer):
     did_not = serializers.IntegerField()
     pending = serializers.IntegerField()
     unknown = serializers.IntegerField()
+    removed = serializers.IntegerField(help_text="The node was removed within the five hours: it cannot be judged.")
 
 
 class WatchersSerializer(serializers.Serializer):

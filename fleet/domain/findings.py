@@ -43,6 +43,10 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
     value: str
 
 
+REPORTED_BY = "reported by"
+"""Key of the evidence that names the tool that a fault was read from."""
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something that a rule found: on a node's devices, its health, its configuration, in a pool or a class.
 

@@ -21,6 +21,8 @@ class XidBurstRow(models.Model):
     source = models.TextField(blank=True)
     pods = models.JSONField(default=list)
     job = models.TextField(blank=True)
+    reported_by = models.TextField(blank=True, db_default="")
+    """The monitor whose condition or Event it is; empty where only telemetry shows it."""
     incident = models.TextField(blank=True, db_index=True)
     """Bursts of one crash over many nodes share it."""
 

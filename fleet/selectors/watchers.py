@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from django.db.models import F, Func, Q
 from django.db.models.fields import DateTimeField
 from django.db.models.fields.json import KeyTransform
 
+from fleet.domain.findings import Evidence
 from fleet.domain.history import watchers as domain
 from fleet.models import Exporter, FindingRow, Node, VerdictPeriod
 
@@ -35,15 +37,15 @@ def watchers(since: datetime, until: datetime, *, cluster: str = "") -> Watchers
     )
     if cluster:
         rows = rows.filter(node__cluster__name=cluster)
-    rules = [*domain.OWN_RULES, "dcgm_watches", "monitors", "predicted_to_fail"]
-    columns = ("rule", "key", "node__cluster__name", "node__name", "started", "ended", "evidence_at")
-    read = list(rows.filter(rule__in=rules).order_by("-started").values_list(*columns)[: MOST + 1])
+    columns = ("rule", "key", "evidence", "node_id", "node__cluster__name", "node__name", "started", "ended", "evidence_at")
+    wanted = rows.filter(rule__in=[*domain.RULES, "predicted_to_fail"]).order_by("-started")
+    read = list(wanted.values_list(*columns)[: MOST + 1])
     reports = [
         domain.FaultReport(watcher=watcher, node=(of, name), at=min(evidence_at or started, started), until=ended)
-        for rule, key, of, name, started, ended, evidence_at in read[:MOST]
-        if (watcher := domain.watcher_of(rule, key)) is not None
+        for rule, key, evidence, _, of, name, started, ended, evidence_at in read[:MOST]
+        for watcher in domain.watchers_of(rule, key, [msgspec.convert(item, Evidence) for item in evidence])
     ]
-    predicted = [((of, name), started) for rule, _, of, name, started, *_ in read[:MOST] if rule == "predicted_to_fail"]
+    predicted = [(row[3], row[6]) for row in read[:MOST] if row[0] == "predicted_to_fail"]
     return Watchers(
         comparison=domain.compare(domain.faults_of(reports), _watched(cluster)),
         predictions=domain.judge(predicted, _stretches({node for node, _ in predicted}, since, until), until),
@@ -52,7 +54,7 @@ def watchers(since: datetime, until: datetime, *, cluster: str = "") -> Watchers
 
 
 def _watched(cluster: str) -> dict[str, set[domain.Node]]:
-    """Returns watcher to the nodes it writes to now. Muster watches every node, DCGM those with an exporter."""
+    """Returns watcher to the nodes about whose GPUs it writes now. Muster watches every node, DCGM those with an exporter."""
     present = Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True)
     exporters = Exporter.objects.filter(cluster__removed_at__isnull=True)
     if cluster:
@@ -71,18 +73,15 @@ def _watched(cluster: str) -> dict[str, set[domain.Node]]:
     return {watcher: on for watcher, on in watched.items() if on}
 
 
-def _stretches(nodes: Iterable[domain.Node], since: datetime, until: datetime) -> dict[domain.Node, list[domain.VerdictTime]]:
-    wanted = set(nodes)
-    if not wanted:
+def _stretches(nodes: Collection[int], since: datetime, until: datetime) -> dict[int, list[domain.VerdictTime]]:
+    if not nodes:
         return {}
     rows = (
         VerdictPeriod.objects.annotate(started=_LOWER, ended=_UPPER)
-        .filter(Q(ended__isnull=True) | Q(ended__gt=since), started__lt=until + domain.PREDICTION)
-        .filter(node__name__in={name for _, name in wanted}, node__cluster__name__in={of for of, _ in wanted})
+        .filter(Q(ended__isnull=True) | Q(ended__gt=since), started__lt=until + domain.PREDICTION, node_id__in=nodes)
         .order_by("started")
     )
-    result: dict[domain.Node, list[domain.VerdictTime]] = defaultdict(list)
-    for of, name, verdict, started, ended in rows.values_list("node__cluster__name", "node__name", "verdict", "started", "ended"):
-        if (of, name) in wanted:
-            result[of, name].append(domain.VerdictTime(verdict, started, ended))
+    result: dict[int, list[domain.VerdictTime]] = defaultdict(list)
+    for node_id, verdict, started, ended in rows.values_list("node_id", "verdict", "started", "ended"):
+        result[node_id].append(domain.VerdictTime(verdict, started, ended))
     return result

@@ -172,7 +172,7 @@ def _bursts(ids: list[int], at: datetime) -> dict[int, list[XidBurst]]:
     rows = (
         XidBurstRow.objects.filter(node_id__in=ids, last_at__gte=since)
         .select_related("node")
-        .only("uuid", "code", "started_at", "last_at", "count", "source", "pods", "job", "node_id", "node__name")
+        .only("uuid", "code", "started_at", "last_at", "count", "source", "pods", "job", "reported_by", "node_id", "node__name")
         .order_by("started_at", "uuid", "code")
     )
     for row in rows:
@@ -187,6 +187,7 @@ def _bursts(ids: list[int], at: datetime) -> dict[int, list[XidBurst]]:
                 source=row.source,
                 pods=tuple(row.pods),
                 job=row.job,
+                reported_by=row.reported_by,
             )
         )
     return bursts

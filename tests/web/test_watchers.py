@@ -52,6 +52,14 @@ def month() -> None:
     key = "gke.google.com/recommended-to-run-large-training-workload"
     add_finding(second, "predicted_to_fail", key, 8, after_min=-240)
     add_finding(second, "predicted_to_fail", key, 6)
+    add_finding(second, "monitors", "KernelDeadlock", 4)  # a fault of the node, not of its GPUs
+    gone, anew = a_node("n3", east, removed_at=NOW - timedelta(days=2)), a_node("n4", east)
+    Node.objects.filter(pk=anew.pk).update(name="n3")  # made again under the same name, and not ready at first
+    for node, verdict, begin, end in ((gone, "ready", 3, 2.9), (anew, "not_ready", 2.85, None)):
+        VerdictPeriod.objects.create(
+            node=node, verdict=verdict, period=(NOW - timedelta(days=begin), NOW - timedelta(days=end) if end else None)
+        )
+    add_finding(gone, "predicted_to_fail", key, 2.95)
 
 
 def test_the_api_counts_the_month_exactly(reader: Any, month: None) -> None:
@@ -59,26 +67,26 @@ def test_the_api_counts_the_month_exactly(reader: Any, month: None) -> None:
     assert (answer["faults"], answer["complete"]) == (4, True)
     rows = {row.pop("watcher"): row for row in answer["watchers"]}
     assert rows == {
-        "Muster": {"nodes": 2, "seen": 2, "first": 1, "later": 1, "alone": 0, "silent": 2},
+        "Muster": {"nodes": 3, "seen": 2, "first": 1, "later": 1, "alone": 0, "silent": 2},
         "NVSentinel": {"nodes": 1, "seen": 2, "first": 1, "later": 0, "alone": 1, "silent": 1},
         "DCGM": {"nodes": 1, "seen": 1, "first": 0, "later": 1, "alone": 0, "silent": 2},
-        "IBM Autopilot": {"nodes": 1, "seen": 1, "first": 0, "later": 0, "alone": 1, "silent": 0},
+        "Autopilot": {"nodes": 1, "seen": 1, "first": 0, "later": 0, "alone": 1, "silent": 0},
     }
     pairs = {tuple(row["watchers"]): row["faults"] for row in answer["both"]}
     assert pairs == {
+        ("Autopilot", "Muster"): 0,
         ("DCGM", "Muster"): 1,
         ("DCGM", "NVSentinel"): 0,
-        ("IBM Autopilot", "Muster"): 0,
         ("Muster", "NVSentinel"): 1,
     }
-    assert answer["predictions"] == {"came_true": 1, "did_not": 1, "pending": 0, "unknown": 0}
+    assert answer["predictions"] == {"came_true": 1, "did_not": 1, "pending": 0, "unknown": 0, "removed": 1}
 
 
 def test_the_page_shows_them_and_an_empty_fleet_says_so(reader: Any, month: None) -> None:
     page = reader.get("/watchers/?window=30d").content.decode()
     assert "Watchers compared" in page
     assert "NVSentinel" in page
-    assert "1 of 2 predictions came true, 1 did not." in " ".join(page.split())
+    assert "1 of 3 predictions came true, 1 did not." in " ".join(page.split())
     assert reader.get("/watchers/?window=7d&cluster=nowhere").status_code == 200
     Node.objects.all().delete()
     assert "No GPU nodes are known." in reader.get("/watchers/").content.decode()

@@ -54,6 +54,8 @@ def _in_any_case(values: dict[str, Meaning], text: str) -> Meaning | None:
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """All of monitors.toml."""
 
+    watchers: dict[str, str]
+    """Monitor to its name where tools are compared."""
     monitor: tuple[Monitor, ...]
     signal: tuple[Signal, ...]
 
@@ -69,6 +71,17 @@ def load() -> Catalog:
 def by_type() -> dict[str, Monitor]:
     """Condition type to the monitor that writes it."""
     return {name: monitor for monitor in load().monitor for name in monitor.types}
+
+
+@cache
+def names() -> frozenset[str]:
+    """Returns every monitor of the catalogue."""
+    return frozenset(entry.name for entry in load().monitor) | frozenset(entry.monitor for entry in load().signal)
+
+
+def watcher(monitor: str) -> str:
+    """Returns the name of a monitor where tools are compared: a provider that writes in several places is one watcher."""
+    return load().watchers.get(monitor, monitor)
 
 
 class _Signals(NamedTuple):

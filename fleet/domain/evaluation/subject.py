@@ -29,6 +29,8 @@ class XidBurst(msgspec.Struct, frozen=True, kw_only=True):
     """namespace/name of the pods that held the device when it began."""
     job: str = ""
     """Owner of those pods (kind/namespace/name): one job that crashes on many nodes is one incident."""
+    reported_by: str = ""
+    """The monitor that reported it first, in a condition or an Event; empty where only telemetry shows it."""
 
 
 class XidPolicy(msgspec.Struct, frozen=True, kw_only=True):

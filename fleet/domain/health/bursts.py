@@ -43,6 +43,8 @@ class XidOccurrence(msgspec.Struct, frozen=True, kw_only=True):
     """Of a measured event: the previous sample, without it. The event lies in between."""
     pods: tuple[str, ...] = ()
     job: str = ""
+    reported_by: str = ""
+    """The monitor whose condition or Event it is; empty for a measured one."""
 
 
 def key(burst: XidBurst) -> Key:
@@ -114,6 +116,7 @@ def _begin(event: XidOccurrence) -> XidBurst:
         source=event.source,
         pods=event.pods,
         job=event.job,
+        reported_by=event.reported_by,
     )
 
 
@@ -139,6 +142,7 @@ def _better(burst: XidBurst, event: XidOccurrence, count: int) -> XidBurst:
         source=max(burst.source, event.source, key=SOURCES.index),
         pods=burst.pods or event.pods,
         job=burst.job or event.job,
+        reported_by=burst.reported_by or event.reported_by,
     )
 
 

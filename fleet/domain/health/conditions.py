@@ -15,6 +15,9 @@ GPU_AREAS = frozenset(
 )
 """Areas of monitors that belong to the GPU itself."""
 
+FAULT_AREAS = GPU_AREAS | {"throttling"}
+"""Areas in which a monitor's report is of a fault of a GPU, not of its driver pods, its telemetry, the node or planned work."""
+
 NAMES_XIDS = frozenset({"xid", "gpu", "count"})
 """Areas in which a monitor's code is an Xid: NVSwitch's SXids are numbered separately."""
 

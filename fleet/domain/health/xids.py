@@ -26,6 +26,7 @@ from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import DeviceSample
 
 METRIC = "xid"
+_LONGEST_NAME = 100
 _MOST = 100_000
 """Highest plausible Xid: some exporters write a larger number for "none"."""
 
@@ -162,7 +163,13 @@ def _told(snapshot: ClusterSnapshot, node: NodeSnapshot, samples: Sequence[Devic
         for code in monitor_condition.codes:
             for uuid in _gpus_named(monitor_condition, gpus):
                 yield XidOccurrence(
-                    node_name=node.name, uuid=uuid, code=code, at=monitor_condition.at, count=1, source="condition"
+                    node_name=node.name,
+                    uuid=uuid,
+                    code=code,
+                    at=monitor_condition.at,
+                    count=1,
+                    source="condition",
+                    reported_by=monitor_condition.monitor,
                 )
 
 
@@ -181,7 +188,7 @@ def _event_xids(
         for code in item.codes:
             for uuid in _gpus_named(item, gpus):
                 voices[item.monitor, item.word, code, uuid].append(item)
-    for (_, _, code, uuid), values in sorted(voices.items()):
+    for (monitor, _, code, uuid), values in sorted(voices.items()):
         for spell in events.spells(values, quiet):
             if not limit < spell.at <= snapshot.taken_at:
                 continue
@@ -198,6 +205,7 @@ def _event_xids(
                 source="event",
                 pods=names,
                 job=jobs.job_of_all(names, pods),
+                reported_by=monitor[:_LONGEST_NAME],
             )
 
 

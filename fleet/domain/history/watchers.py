@@ -10,6 +10,8 @@ from itertools import combinations
 import msgspec
 
 from fleet.domain.catalog import monitors
+from fleet.domain.findings import REPORTED_BY, Evidence
+from fleet.domain.health.conditions import FAULT_AREAS
 
 MUSTER, DCGM = "Muster", "DCGM"
 TOGETHER = timedelta(minutes=30)
@@ -23,8 +25,14 @@ OWN_RULES = frozenset(
     }
 )
 """Health rules by which Muster itself finds a fault of a GPU."""
+RULES = OWN_RULES | {"dcgm_watches", "monitors"}
+"""Rules whose findings are reports of faults."""
+_ELSEWHERE = frozenset({"condition", "event"})
+"""Sources of Xids that another tool saw: Muster only read them."""
 Node = tuple[str, str]
 """Cluster and name."""
+NodeId = int
+"""Primary key of a node."""
 
 
 class FaultReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,31 +85,41 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Pair of watchers, by name, to the faults that both saw; pairs that watch a node in common only."""
 
 
-def watcher_of(rule: str, key: str) -> str | None:
-    """Returns which tool a finding of this rule and key comes from; None where it reports no fault of a GPU."""
+def watchers_of(rule: str, key: str, evidence: Sequence[Evidence] = ()) -> frozenset[str]:
+    """Returns which tools a finding of this rule and key comes from; none where it reports no fault of a GPU.
+
+    An Xid that Muster read in another tool's condition or Event is that tool's, until an exporter shows it as well.
+    """
+    names = {item.value for item in evidence if item.key == REPORTED_BY} & monitors.names()
+    named = frozenset(map(monitors.watcher, names))
+    if rule == "xid" and key.endswith("/last"):
+        return frozenset()  # a code of unknown age
     if rule in OWN_RULES:
-        return MUSTER
+        read = rule == "xid" and bool(evidence) and evidence[0].source in _ELSEWHERE
+        return named if read and named else named | {MUSTER}
     if rule == "dcgm_watches":
-        return DCGM
+        return frozenset({DCGM})
     if rule != "monitors":
-        return None
-    word = key.removeprefix("event/")
-    if word in monitors.by_type():
-        return monitors.by_type()[word].name
+        return frozenset()
+    return named or frozenset(filter(None, [_writer_of(key.removeprefix("event/"))]))
+
+
+def _writer_of(word: str) -> str | None:
+    """Returns who writes a condition type or key about a GPU's faults; None for any other."""
+    monitor = monitors.by_type().get(word)
+    if monitor is not None:
+        return monitors.watcher(monitor.name) if monitor.types[word] in FAULT_AREAS else None
     places: tuple[monitors.Place, ...] = ("label", "annotation", "taint", "pod_condition")
-    return next((signal.monitor for place in places if (signal := monitors.signal_of(place, word)) is not None), None)
+    found = next((signal for place in places if (signal := monitors.signal_of(place, word)) is not None), None)
+    return monitors.watcher(found.monitor) if found is not None and found.area in FAULT_AREAS else None
 
 
 def watchers_on(conditions: Iterable[str], labels: Iterable[str], annotations: Iterable[str]) -> frozenset[str]:
-    """Returns the tools that write to a node, by its condition types and its keys."""
-    by_type = monitors.by_type()
-    names = {by_type[type_].name for type_ in conditions if type_ in by_type}
-    keys = [("label", key) for key in labels] + [("annotation", key) for key in annotations]
-    for place, key in keys:
-        signal = monitors.signal_of("label" if place == "label" else "annotation", key)
-        if signal is not None:
-            names.add(signal.monitor)
-    return frozenset(names)
+    """Returns the tools that write about the GPUs of a node, by its condition types and its keys."""
+    words = [word for word in conditions if word in monitors.by_type()]
+    words += [key for key in labels if monitors.signal_of("label", key) is not None]
+    words += [key for key in annotations if monitors.signal_of("annotation", key) is not None]
+    return frozenset(filter(None, map(_writer_of, words)))
 
 
 def faults_of(reports: Iterable[FaultReport]) -> list[Fault]:
@@ -163,6 +181,8 @@ class Predictions(msgspec.Struct, frozen=True, kw_only=True):
     """Five hours have not passed yet."""
     unknown: int = 0
     """The node was not ready when it was predicted, or its verdict was unknown within the five hours."""
+    removed: int = 0
+    """The node was removed within the five hours, ready until then: whether it would have failed cannot be judged."""
 
 
 class VerdictTime(msgspec.Struct, frozen=True):
@@ -174,9 +194,12 @@ class VerdictTime(msgspec.Struct, frozen=True):
 
 
 def judge(
-    predicted: Iterable[tuple[Node, datetime]], stretches: Mapping[Node, Sequence[VerdictTime]], now: datetime
+    predicted: Iterable[tuple[NodeId, datetime]], stretches: Mapping[NodeId, Sequence[VerdictTime]], now: datetime
 ) -> Predictions:
-    """Returns how many predictions came true, given each node's verdicts in order of time."""
+    """Returns how many predictions came true, given each node's verdicts in order of time.
+
+    Nodes are told apart beyond their names: one that was made anew under the name of another proves nothing about it.
+    """
     counted: Counter[str] = Counter(_judged(at, stretches.get(node, ()), now) for node, at in predicted)
     return Predictions(**counted)
 
@@ -191,4 +214,14 @@ def _judged(at: datetime, stretches: Sequence[VerdictTime], now: datetime) -> st
         return "came_true"
     if any(row.verdict in ("unknown", "excluded") for row in within):
         return "unknown"
+    if _has_gap(within, min(limit, now)):
+        return "removed"
     return "pending" if now < limit else "did_not"
+
+
+def _has_gap(within: Sequence[VerdictTime], until: datetime) -> bool:
+    """Returns whether the verdicts end before `until` or leave a time between them: only a removed node has none."""
+    ends = [row.end for row in within]
+    starts = [row.start for row in within[1:]]
+    broken = any(end is not None and end < start for end, start in zip(ends, starts, strict=False))
+    return broken or (ends[-1] is not None and ends[-1] < until)

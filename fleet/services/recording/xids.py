@@ -10,7 +10,7 @@ from fleet.domain.health import bursts
 from fleet.models import Cluster, XidBurstRow
 
 _BATCH = 500
-_FIELDS = ("last_at", "count", "source", "pods", "job", "incident")
+_FIELDS = ("last_at", "count", "source", "pods", "job", "reported_by", "incident")
 
 
 def record(cluster: Cluster, history: ClusterHistory, ids: Mapping[str, int]) -> None:
@@ -64,6 +64,7 @@ def _row(node_id: int, burst: XidBurst, incident: str) -> XidBurstRow:
         source=burst.source,
         pods=list(burst.pods),
         job=burst.job,
+        reported_by=burst.reported_by,
         incident=incident,
     )
 

@@ -9,6 +9,8 @@ from itertools import combinations
 
 import pytest
 
+from fleet.domain.catalog import monitors
+from fleet.domain.findings import Evidence
 from fleet.domain.history.watchers import (
     PREDICTION,
     TOGETHER,
@@ -18,13 +20,12 @@ from fleet.domain.history.watchers import (
     compare,
     faults_of,
     judge,
-    watcher_of,
+    watchers_of,
     watchers_on,
 )
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-TOOLS = ("DCGM", "NVSentinel", "EKS node monitoring agent", "GKE device plugin", "AKS node problem detector", "HyperPod",
-         "IBM Autopilot", "Muster")  # fmt: skip
+TOOLS = ("DCGM", "NVSentinel", "EKS", "GKE", "AKS", "HyperPod", "Autopilot", "Muster")
 NODES = [("east", f"n{number}") for number in range(6)]
 
 
@@ -98,28 +99,64 @@ def test_a_tool_that_is_not_on_a_node_is_not_silent_there() -> None:
     ("rule", "key", "watcher"),
     [
         ("monitors", "GpuMemWatch", "NVSentinel"),
-        ("monitors", "AcceleratedHardwareReady", "EKS node monitoring agent"),
-        ("monitors", "XidCriticalError", "GKE device plugin"),
-        ("monitors", "GPUMissing", "AKS node problem detector"),
+        ("monitors", "GPUReset", "NVSentinel"),
+        ("monitors", "AcceleratedHardwareReady", "EKS"),
+        ("monitors", "XidCriticalError", "GKE"),
+        ("monitors", "GPUMissing", "AKS"),
+        ("monitors", "GPUClockThrottling", "AKS"),
         ("monitors", "sagemaker.amazonaws.com/fault-type", "HyperPod"),
-        ("monitors", "autopilot.ibm.com/gpuhealth", "IBM Autopilot"),
+        ("monitors", "autopilot.ibm.com/gpuhealth", "Autopilot"),
         ("monitors", "event/GpuMemWatch", "NVSentinel"),
         ("monitors", "event/Unheard", None),
         ("dcgm_watches", "MEM", "DCGM"),
         ("gpu_lost", "", "Muster"),
+        ("xid", "GPU-1/79", "Muster"),
+        ("xid", "GPU-1/last", None),
         ("stuck_out_of_service", "x", None),
         ("predicted_to_fail", "x", None),
+        *[("monitors", type_, None) for type_ in ("VMEventScheduled", "CSPMaintenance", "KernelDeadlock", "KernelReady",
+            "DCGMError", "UnhealthyNvidiaDevicePlugin", "UnhealthyNvidiaDCGMServices", "IBLinkFlapping", "KubeletProblem",
+            "GpuCpusetWatch", "SlurmNodeStateDrain", "cloud.google.com/active-node-maintenance")],
+    ],
+)  # fmt: skip
+def test_whose_a_finding_is(rule: str, key: str, watcher: str | None) -> None:
+    assert watchers_of(rule, key) == ({watcher} if watcher else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("source", "reporter", "watchers"),
+    [
+        ("condition", "GKE device plugin", {"GKE"}),
+        ("event", "EKS node monitoring agent", {"EKS"}),
+        ("event", "kernel-monitor", {"Muster"}),
+        ("dcgm", "", {"Muster"}),
+        ("dcgm", "NVSentinel", {"Muster", "NVSentinel"}),
     ],
 )
-def test_whose_a_finding_is(rule: str, key: str, watcher: str | None) -> None:
-    assert watcher_of(rule, key) == watcher
+def test_an_xid_is_of_who_saw_it(source: str, reporter: str, watchers: set[str]) -> None:
+    """Muster reads other tools' Xids in conditions and Events: it did not see those itself."""
+    named = [Evidence("event", "reported by", reporter)] if reporter else []
+    assert watchers_of("xid", "GPU-1/79", [Evidence(source, "Xid", "79"), *named]) == watchers
 
 
-def test_who_writes_to_a_node() -> None:
-    labels = ["autopilot.ibm.com/gpuhealth", "team"]
-    assert watchers_on(["Ready", "GpuMemWatch"], labels, ["sunk.coreweave.com/drain"]) == {
-        "NVSentinel", "IBM Autopilot", "CoreWeave SUNK",
-    }  # fmt: skip
+def test_a_warning_in_an_event_is_of_who_wrote_the_event() -> None:
+    evidence = [Evidence("event", "NvidiaNVLinkError", "warning"), Evidence("event", "reported by", "EKS node monitoring agent")]
+    assert watchers_of("monitors", "event/NvidiaNVLinkError", evidence) == {"EKS"}
+
+
+def test_who_writes_about_the_gpus_of_a_node() -> None:
+    labels = ["autopilot.ibm.com/gpuhealth", "team", "cloud.google.com/active-node-maintenance"]
+    conditions = ["Ready", "GpuMemWatch", "VMEventScheduled", "KernelDeadlock"]
+    assert watchers_on(conditions, labels, ["sunk.coreweave.com/drain"]) == {"NVSentinel", "Autopilot"}
+    gke = "gke.google.com/recommended-to-run-large-training-workload"
+    assert watchers_on(["XidCriticalError"], [gke], []) == {"GKE"}, "one watcher, wherever it writes"
+
+
+def test_every_provider_is_one_watcher() -> None:
+    words = {type_ for monitor in monitors.load().monitor for type_ in monitor.types}
+    words |= {signal.key for signal in monitors.load().signal}
+    seen_by = {watcher for word in words for watcher in watchers_of("monitors", word)} | {"DCGM", "Muster"}
+    assert seen_by == {*TOOLS, "GCM health checks", "Nebius node checks"}
 
 
 def stretch(verdict: str, start: float, end: float | None = None) -> VerdictTime:
@@ -139,9 +176,16 @@ def stretch(verdict: str, start: float, end: float | None = None) -> VerdictTime
         ([stretch("not_ready", -1)], 9, "unknown"),
         ([stretch("ready", 1)], 9, "unknown"),
         ([], 9, "unknown"),
+        ([stretch("ready", -1, 4)], 9, "removed"),
+        ([stretch("ready", -1, 4)], 4.5, "removed"),
+        ([stretch("ready", -1, 4)], 3.5, "pending"),
+        ([stretch("ready", -1, 5)], 9, "did_not"),
+        ([stretch("ready", -1, 2), stretch("not_ready", 2, 3)], 9, "came_true"),
+        ([stretch("ready", -1, 2), stretch("unknown", 2, 3)], 9, "unknown"),
+        ([stretch("ready", -1, 2), stretch("ready", 3)], 9, "removed"),
     ],
 )
 def test_a_prediction_is_judged_by_whether_the_node_left_ready(stretches: list[VerdictTime], now: float, outcome: str) -> None:
-    result = judge([(("east", "n0"), START)], {("east", "n0"): stretches}, START + timedelta(hours=now))
+    result = judge([(7, START)], {7: stretches}, START + timedelta(hours=now))
     assert result == Predictions(**{outcome: 1})
     assert timedelta(hours=5) == PREDICTION

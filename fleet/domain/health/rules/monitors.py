@@ -13,7 +13,7 @@ import msgspec
 from fleet.domain.catalog import thresholds, xids
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
-from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
+from fleet.domain.findings import REPORTED_BY, Evidence, Finding, RuleResult, Severity, Status
 from fleet.domain.health.conditions import GPU_AREAS, MonitorCondition, monitor_conditions
 from fleet.domain.health.events import MonitorEvent, monitor_events
 from fleet.domain.health.node_measurements import RUNG, answer
@@ -69,7 +69,12 @@ def _warning(monitor_event: MonitorEvent, node: str) -> Finding:
         severity=Severity.INFO,
         text=f"{monitor_event.monitor} warned in an Event: {monitor_event.word}.",
         key=f"event/{monitor_event.word}",
-        evidence=(Evidence("event", monitor_event.word, "warning"), *gpus, *advice),
+        evidence=(
+            Evidence("event", monitor_event.word, "warning"),
+            Evidence("event", REPORTED_BY, monitor_event.monitor),
+            *gpus,
+            *advice,
+        ),
         remedy=f"{monitor_event.monitor} recommends {monitor_event.advice}."
         if monitor_event.advice
         else f"Read the Event's message: kubectl describe node {node}",

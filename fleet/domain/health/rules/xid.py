@@ -9,7 +9,7 @@ import msgspec
 from fleet.domain.catalog import thresholds, xids
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject, XidBurst, XidPolicy
-from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
+from fleet.domain.findings import REPORTED_BY, Evidence, Finding, RuleResult, Severity
 from fleet.domain.health.node_measurements import RUNG, SampledGpu, by_gpu, gpus
 from fleet.domain.health.xids import METRIC, last_code
 
@@ -102,7 +102,10 @@ def _finding(
     policy: XidPolicy, uuid: str, bursts: list[XidBurst], severity: Severity, text: str, action: str, *more: Evidence
 ) -> Finding:
     first = min(bursts, key=lambda burst: burst.started_at)
-    evidence = Evidence(first.source if first.source in ("condition", "event") else "dcgm", "Xid", str(policy.code))
+    source = first.source if first.source in ("condition", "event") else "dcgm"
+    evidence = [Evidence(source, "Xid", str(policy.code))]
+    names = sorted({burst.reported_by for burst in bursts} - {""})
+    evidence += [Evidence("event" if source == "dcgm" else source, REPORTED_BY, name) for name in names]
     jobs = [Evidence("pod", "job", first.job)] if first.job else []
     pods = [Evidence("pod", "held by", name) for name in first.pods[:_SHOWN_PODS]]
     signed = [Evidence("policy", f"Xid {policy.code}", f"{policy.severity}, set by an operator")] if policy.overridden else []
@@ -113,7 +116,7 @@ def _finding(
         text=text,
         key=f"{uuid}/{policy.code}",
         subject="gpu",
-        evidence=(evidence, *more, *jobs, *pods, *signed),
+        evidence=(*evidence, *more, *jobs, *pods, *signed),
         remedy="\n".join(line for line in (xids.ACTIONS.get(action, ""), note) if line),
         rung=RUNG,
     )
