@@ -110,8 +110,8 @@ def _writer_of(word: str) -> str | None:
     if monitor is not None:
         return monitors.watcher(monitor.name) if monitor.types[word] in FAULT_AREAS else None
     places: tuple[monitors.Place, ...] = ("label", "annotation", "taint", "pod_condition")
-    found = next((signal for place in places if (signal := monitors.signal_of(place, word)) is not None), None)
-    return monitors.watcher(found.monitor) if found is not None and found.area in FAULT_AREAS else None
+    entry = next((signal for place in places if (signal := monitors.signal_of(place, word)) is not None), None)
+    return monitors.watcher(entry.monitor) if entry is not None and entry.area in FAULT_AREAS else None
 
 
 def watchers_on(conditions: Iterable[str], labels: Iterable[str], annotations: Iterable[str]) -> frozenset[str]:
@@ -198,7 +198,7 @@ def judge(
 ) -> Predictions:
     """Returns how many predictions came true, given each node's verdicts in order of time.
 
-    Nodes are told apart beyond their names: one that was made anew under the name of another proves nothing about it.
+    Nodes are distinguished by more than their names: one that was created again under the same name proves nothing about it.
     """
     counted: Counter[str] = Counter(_judged(at, stretches.get(node, ()), now) for node, at in predicted)
     return Predictions(**counted)
