@@ -1,7 +1,7 @@
-"""HTTP connections whose answers, headers included, end with the run's deadline.
+"""HTTP connections whose answers, headers included, end with the run's deadline, whatever proxy they go through.
 
 A read time-out bounds each wait for bytes, not their sum: a server that sends a byte a second would hold a run for as long as its
-status line and headers last. Bodies are bounded in bodies.py; here every read from the socket is.
+status line and headers last, and so would a proxy. Bodies are bounded in bodies.py; here every read from the socket is.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from typing import Any
 import urllib3
 from urllib3 import poolmanager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, ProxyError
 
 from fleet.collectors.deadline import Deadline
+from fleet.collectors.socks import SocksProxy
 
 _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+_CONNECT_S = 10.0
+"""For a request that states no time-out for connecting."""
 
 
 @contextmanager
@@ -33,27 +37,29 @@ def until(deadline: Deadline) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-def use_timed_responses(manager: urllib3.PoolManager) -> None:
-    """Makes the connections that a manager opens from now on heed `until`; those through a SOCKS proxy are left as they are."""
+def use_timed_responses(manager: urllib3.PoolManager, proxy: SocksProxy | None = None) -> None:
+    """Makes the connections that a manager opens from now on heed `until`, and go through the SOCKS proxy where one is given."""
     if manager.pool_classes_by_scheme == poolmanager.pool_classes_by_scheme:
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        manager.pool_classes_by_scheme = _pools_through(proxy) if proxy else {"http": _Pool, "https": _TlsPool}
 
 
-class _Reader(socket.SocketIO):
+class _Reader(io.RawIOBase):
     """Reads from a socket, never later than the deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
-        super().__init__(sock, "r")
+        self._raw = sock.makefile("rb", buffering=0)  # counted by the socket, which closes with its last file
         self._socket, self._deadline = sock, deadline
 
+    def readable(self) -> bool:
+        return True
+
     def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline.remaining()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        timeout = self._socket.gettimeout()
-        if timeout is None or timeout > left:
-            self._socket.settimeout(left)
-        return super().readinto(buffer)
+        _shorten_timeout(self._socket, self._deadline)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _Response(HTTPResponse):
@@ -62,9 +68,42 @@ class _Response(HTTPResponse):
         deadline = _CURRENT.get()
         if deadline is not None:
             unbounded = self.fp
-            sock._io_refs += 1  # type: ignore[attr-defined]  # as makefile() counts: the socket closes with its last file
             self.fp = io.BufferedReader(_Reader(sock, deadline))
             unbounded.close()
+            outer = getattr(sock, "socket", None)  # TLS to a server inside TLS to a proxy
+            if isinstance(outer, _ProxySocket):
+                outer.deadline = deadline
+
+
+class _ProxySocket:
+    """The TLS socket to a proxy, in which another TLS runs. Urllib3 reads from it until a whole record is there."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self.wrapped, self.deadline = sock, deadline
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.wrapped, name)
+
+    @property
+    def _io_refs(self) -> int:
+        return int(self.wrapped._io_refs)  # type: ignore[attr-defined]
+
+    @_io_refs.setter
+    def _io_refs(self, count: int) -> None:
+        self.wrapped._io_refs = count  # type: ignore[attr-defined]
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        _shorten_timeout(self.wrapped, self.deadline)
+        return self.wrapped.recv(size, flags)
+
+
+def _shorten_timeout(sock: socket.socket, deadline: Deadline) -> None:
+    left = deadline.remaining()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    timeout = sock.gettimeout()
+    if timeout is None or timeout > left:
+        sock.settimeout(left)
 
 
 class _Connection(HTTPConnection):
@@ -74,6 +113,11 @@ class _Connection(HTTPConnection):
 class _TlsConnection(HTTPSConnection):
     response_class = _Response
 
+    def _connect_tls_proxy(self, hostname: str, sock: socket.socket) -> Any:
+        outer = super()._connect_tls_proxy(hostname, sock)
+        deadline = _CURRENT.get()
+        return outer if deadline is None or not self.proxy_is_tunneling else _ProxySocket(outer, deadline)
+
 
 class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
@@ -81,3 +125,39 @@ class _Pool(urllib3.HTTPConnectionPool):
 
 class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
+
+
+def _pools_through(proxy: SocksProxy) -> dict[str, Any]:
+    """Returns the pools by scheme whose connections are opened by a SOCKS proxy."""
+
+    class Connection(_Connection):
+        def _new_conn(self) -> socket.socket:
+            return _open(self, proxy)
+
+    class TlsConnection(_TlsConnection):
+        def _new_conn(self) -> socket.socket:
+            return _open(self, proxy)
+
+    class Pool(_Pool):
+        ConnectionCls = Connection
+
+    class TlsPool(_TlsPool):
+        ConnectionCls = TlsConnection
+
+    return {"http": Pool, "https": TlsPool}
+
+
+def _open(connection: HTTPConnection, proxy: SocksProxy) -> socket.socket:
+    timeout = connection.timeout if isinstance(connection.timeout, int | float) else _CONNECT_S
+    current = _CURRENT.get()
+    deadline = Deadline(timeout if current is None else current.at_most(timeout))
+    try:
+        sock = proxy.connect(connection.host, connection.port, deadline)
+    except TimeoutError as error:
+        raise ConnectTimeoutError(connection, f"The SOCKS proxy did not connect within {timeout} s") from error
+    except (OSError, UnicodeError) as error:
+        raise ProxyError(f"SOCKS proxy: {error}", error) from error
+    for option in connection.socket_options or ():
+        sock.setsockopt(*option)
+    sock.settimeout(timeout)
+    return sock

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
+from fleet.collectors.errors import shorten
 from fleet.collectors.kube import preload
-from fleet.models import Cluster, CollectionRun
+from fleet.models import Cluster, CollectionRun, RunOutcome
 from fleet.services import schedule
 from fleet.services.collection import collect_cluster
 
@@ -33,27 +35,43 @@ def collect_next(now: datetime) -> bool:
         return turn.is_slow_lane
 
 
-def collect_all(*, trigger: str, timeout_s: float) -> list[CollectionRun]:
-    """Collects every configured cluster at once; clusters that do not answer take `timeout_s` together, not each."""
+class FirstLook(NamedTuple):
+    """How it went to collect every cluster once."""
+
+    runs: list[CollectionRun]
+    troubles: dict[str, str]
+    """A sentence for each cluster that was not read, by its name."""
+
+
+def collect_all(*, trigger: str, timeout_s: float) -> FirstLook:
+    """Collects every configured cluster at once; clusters that do not answer take `timeout_s` together, not each.
+
+    Raises nothing for one cluster: that must not stop the others, nor the start.
+    """
     rows = list(Cluster.objects.filter(removed_at__isnull=True))
+    look = FirstLook([], {})
     if not rows:
-        return []
+        return look
     preload()  # threads that import the client at the same time would see it partly loaded
     pool = ThreadPoolExecutor(max_workers=min(16, len(rows)), thread_name_prefix="collect")
-    futures = [pool.submit(_in_thread, cluster, trigger, timeout_s) for cluster in rows]
+    futures = {pool.submit(_in_thread, cluster, trigger, timeout_s): cluster.name for cluster in rows}
     done, late = wait(futures, timeout=timeout_s + 2)
     pool.shutdown(wait=False, cancel_futures=True)
-    if late:
-        log.warning("%d of %d clusters did not answer in time; they continue in the background", len(late), len(futures))
-    return [run for future in done if (run := _result(future)) is not None]
+    look.troubles.update((futures[future], "no answer in time; it is read in the background") for future in late)
+    for future in done:
+        _note(look, futures[future], future)
+    return look
 
 
-def _result(done: Future[CollectionRun | None]) -> CollectionRun | None:
-    """Returns the run; None where Muster itself failed at one cluster, which must not stop the others nor the start."""
-    if error := done.exception():
-        log.error("a cluster could not be collected", exc_info=error)
-        return None
-    return done.result()
+def _note(look: FirstLook, name: str, future: Future[CollectionRun | None]) -> None:
+    if error := future.exception():
+        log.error("%s could not be collected", name, exc_info=error)
+        reason = (str(error).strip().splitlines() or [""])[0]
+        look.troubles[name] = shorten(f"Muster itself failed ({type(error).__name__}: {reason}); its log has the details")
+    elif run := future.result():
+        look.runs.append(run)
+        if run.outcome == RunOutcome.FAILED:
+            look.troubles[name] = shorten(run.error).rstrip(".")
 
 
 def _in_thread(cluster: Cluster, trigger: str, timeout_s: float) -> CollectionRun | None:

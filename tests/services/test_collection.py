@@ -18,8 +18,10 @@ from django.db import connection
 from msgspec import structs
 
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.embedded.lock import HomeLock
+from fleet.management.commands.run import Start
 from fleet.models import Cluster, CollectionRun, Node, NodeRevision, Pod, RunOutcome
-from fleet.services import collection, collection_runs, snapshot_collection
+from fleet.services import collection, collection_runs, recording, snapshot_collection
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.services.fleet_collection import collect_all
@@ -173,10 +175,36 @@ def test_clusters_that_do_not_answer_do_not_delay_the_others(simulation: Simulat
     deaf = sorted(simulation.servers)[0]
     simulation.faults(deaf).set(unreachable="hang")
     began = time.monotonic()
-    runs = collect_all(trigger="first", timeout_s=3)
+    look = collect_all(trigger="first", timeout_s=3)
     assert time.monotonic() - began < 10
-    outcomes = {run.cluster.name: run.outcome for run in runs}
+    assert list(look.troubles) == [deaf]
+    outcomes = {run.cluster.name: run.outcome for run in look.runs}
     assert {name for name, outcome in outcomes.items() if outcome == RunOutcome.OK} == set(simulation.servers) - {deaf}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cluster_whose_recording_raises_stops_neither_the_others_nor_the_start(
+    simulation: Simulation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that no object of the snapshot explains: Muster's own, such as a bug."""
+    broken, whole = sorted(simulation.servers)[0], recording.record
+
+    def record(cluster: Cluster, *rest: Any) -> Any:
+        if cluster.name == broken:
+            raise ZeroDivisionError("a bug\nin two lines")
+        return whole(cluster, *rest)
+
+    monkeypatch.setattr(recording, "record", record)
+    sentences: list[str] = []
+    Start(settings.MUSTER_HOME, 0, HomeLock(settings.MUSTER_HOME, "run"), sentences.append)._collect()
+    recorded = {run.cluster.name: run.outcome for run in CollectionRun.objects.select_related("cluster")}
+    assert recorded == {name: "failed" if name == broken else "ok" for name in simulation.servers}
+    for cluster in Cluster.objects.all():
+        assert cluster.nodes.exists() is (cluster.name != broken)
+    assert sentences == [
+        f"First look at {len(recorded)} clusters.",
+        f"Not read: {broken}: Muster itself failed (ZeroDivisionError: a bug); its log has the details.",
+    ]
 
 
 # A worker that stops dead in the middle of its transaction: rows are written, nothing is committed.

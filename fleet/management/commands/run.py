@@ -29,6 +29,7 @@ from fleet.embedded.processes import StartError
 from fleet.embedded.supervisor import Child, Stopped, Supervisor, on_end_signals, raise_stopped
 from fleet.selectors.muster import demo, installations
 
+TROUBLES = 5  # so many clusters that were not read are named at the start
 FIRST_COLLECTION_S = 10.0  # what clusters that do not answer may cost before the port opens
 
 
@@ -168,7 +169,11 @@ class Start:
         except ConfigurationError as error:
             raise StartError(str(error)) from error
         self.say(f"First look at {len(known)} cluster{'' if len(known) == 1 else 's'}.")
-        collect_all(trigger="first", timeout_s=FIRST_COLLECTION_S)
+        troubles = sorted(collect_all(trigger="first", timeout_s=FIRST_COLLECTION_S).troubles.items())
+        for name, sentence in troubles[:TROUBLES]:
+            self.say(f"Not read: {name}: {sentence}.")
+        if len(troubles) > TROUBLES:
+            self.say(f"Not read: {len(troubles) - TROUBLES} more; the Clusters page names them.")
 
     def _wait_for_page(self, web: Child, patience: float = 120.0) -> None:
         deadline = time.monotonic() + patience
