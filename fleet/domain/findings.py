@@ -1,4 +1,4 @@
-"""Words shared by everything that judges: evidence, findings, severities, statuses."""
+"""Types that all rules and rungs share: evidence, findings, severities, statuses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Severity(StrEnum):
 
 
 class Status(StrEnum):
-    """What a rung or rule answers. Only evidence can pass; absence of data never does."""
+    """Result of a rung or rule. Only evidence can pass; absence of data never does."""
 
     PASS = "pass"  # noqa: S105 a word, not a password
     WARN = "warn"

@@ -24,7 +24,7 @@ _TERM = re.compile(
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,63}", re.ASCII)
 _LARGEST = 2**63
 OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent", "Gt": "gt", "Lt": "lt"}
-"""Kubernetes' word in a matchExpression to the word here."""
+"""Operator in a matchExpression to Muster's operator."""
 _WORDS = {ours: entry for entry, ours in OPERATORS.items()}
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*", re.ASCII)
@@ -84,7 +84,7 @@ def matches(requirements: Iterable[Requirement], labels: Mapping[str, str]) -> b
 def holds(requirement: Requirement, value: str | None) -> bool:
     """Returns whether one requirement holds for a label's value; None where the object has no such label.
 
-    As the API server and the scheduler read it: what is not there is also not in any list, and neither above nor below anything.
+    As the API server and the scheduler read it: a missing label is in no list, and neither above nor below any number.
     """
     match requirement.operator:
         case "in":
@@ -169,5 +169,5 @@ def key_problem(key: str) -> str:
     """Returns why no label can have this key, as a sentence; empty for a good one."""
     prefix, slash, name = key.rpartition("/")
     if not _NAME.fullmatch(name) or (slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix))):
-        return f"“{key}” can be no label's key: write name or dns.name/name, at most 63 characters after the slash."
+        return f"“{key}” is not a valid label key: write name or dns.name/name, at most 63 characters after the slash."
     return ""

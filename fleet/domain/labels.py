@@ -114,7 +114,7 @@ CUDA_VERSION_FULL = "nvidia.com/cuda.runtime-version.full"
 CUDA_VERSION_PARTS = ("nvidia.com/cuda.runtime-version.major", "nvidia.com/cuda.runtime-version.minor")
 CUDA_VERSION_PARTS_OLD = ("nvidia.com/cuda.runtime.major", "nvidia.com/cuda.runtime.minor")
 
-# --- GPU Operator and MIG manager: what is wanted and what goes on --------------------------------------------------
+# --- GPU Operator and MIG manager: requested state and progress --------------------------------------------------
 
 GPU_PRESENT = "nvidia.com/gpu.present"
 """`true`, or `false` (not removed) after the GPUs were removed."""
@@ -254,7 +254,7 @@ _NO_GPUS = ("tpu", "neuron", "inferentia", "trainium")
 
 
 def is_gpu_driver(driver: str) -> bool:
-    """Returns whether devices of this DRA driver can be GPUs. ComputeDomain channels and daemons are plumbing, never GPUs."""
+    """Returns whether devices of this DRA driver can be GPUs. ComputeDomain channels and daemons are never GPUs."""
     return driver.startswith(("gpu.", "gaudi."))
 
 
@@ -265,7 +265,7 @@ def vendor_of_driver(driver: str) -> str:
 
 
 def names_a_gpu(accelerator: str) -> bool:
-    """Returns whether a cloud's name of an accelerator stands for GPUs.
+    """Returns whether a cloud's name of an accelerator means GPUs.
 
     `nvidia-l4`, and not `tpu-v5-lite-podslice` or `inferentia2`.
     """

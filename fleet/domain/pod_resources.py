@@ -15,7 +15,7 @@ from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
 Amounts = dict[str, int | None]
 """Resource name to slots; None where a quantity could not be read."""
 
-# 16Gi of a GPU resource is meant as memory. Such a pod fits no node; its number would distort every sum.
+# 16Gi of a GPU resource was meant as memory. Such a pod fits on no node; its number would distort every sum.
 _MOST = 10**9
 _FINISHED = frozenset({"Succeeded", "Failed"})
 

@@ -15,7 +15,7 @@ LARGEST_UNITS = 10**12
 """Above these a number is not a count of devices, shares or MiB, nor of units of a resource, and is read as unknown: sums and
 products of them must fit a 64-bit column."""
 # Sign, digits with an optional fraction, then either a suffix or a decimal exponent, as apimachinery's Quantity reads them.
-# The lengths are bounded so that no text, however silly, costs more than a moment.
+# The lengths are bounded so that no text takes long to parse.
 _QUANTITY = re.compile(
     r"([+-]?)([0-9]{1,40})?(?:\.([0-9]{0,40}))?(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,2}))?",
     re.ASCII,
@@ -83,7 +83,7 @@ def to_mib(size: int | Fraction | None) -> int | None:
 def parse_gib_label(text: str | None) -> int | None:
     """MiB of a label such as AMD's vram (`191G`): the labeller writes whole GiB with a bare G; a real unit means itself.
 
-    None for what no card has: nothing, or less.
+    None for 0 or less.
     """
     if text is None:
         return None

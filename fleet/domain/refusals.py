@@ -1,4 +1,4 @@
-"""Refusals with a sentence for users: one base for services and domain, three kinds that callers answer."""
+"""Refusals with a sentence for users: one base for services and domain, three kinds that callers distinguish."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Refused(Exception):  # noqa: N818 the word of the domain
 
     @property
     def field(self) -> str:
-        """Returns the first field that is wrong; empty where none is."""
+        """Returns the first invalid field; empty where none is."""
         return self.fields[0][0] if self.fields else ""
 
 

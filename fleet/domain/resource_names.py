@@ -1,4 +1,4 @@
-"""Names of extended resources that stand for GPUs, their parts, shares and quantities, and what each name means.
+"""Names of extended resources that are GPUs, their parts, shares and quantities, and what each name means.
 
 Sources: NVIDIA k8s-device-plugin v0.20, NVIDIA Network Operator, the device plugins of AMD, Intel and Habana, nos, Volcano,
 Alibaba Cloud, Tencent Cloud, Elastic GPU and Koordinator; AKS (microsoft.com/directx) and TensorWorks' plugins for DirectX.
@@ -36,7 +36,7 @@ _NVIDIA_NO_DEVICE = re.compile(
 _SHARES = frozenset({VOLCANO_VGPU_NUMBER, "nvidia.com/vgpu-number", "k8s.amazonaws.com/vgpu"})
 _COUNTS = frozenset({VOLCANO_GPU_NUMBER, ALIYUN_GPU_COUNT})
 _NOS_SHARE = re.compile(r"nvidia\.com/gpu-[1-9]\d{0,3}gb", re.ASCII)
-# Memory (MiB, GiB, 256 MiB) and compute (per cent) of GPUs, by which schedulers of shares hand them out.
+# Memory (MiB, GiB, 256 MiB) and compute (per cent) of GPUs, by which schedulers of shares allocate them.
 _QUANTITY = re.compile(
     r"volcano\.sh/v?gpu-(?:mem|memory|cores?)(?:-percentage)?"
     r"|nvidia\.com/v?gpu-?(?:mem|memory|cores?|util)(?:-percentage)?"

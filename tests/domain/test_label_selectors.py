@@ -82,8 +82,8 @@ def test_who_is_selected(text: str, labels: dict[str, str], expected: bool) -> N
     ("key", "operator", "values", "says"),
     [
         ("a", "Like", ["b"], "is not an operator"),
-        ("a b", "Exists", [], "can be no label's key"),
-        ("UPPER.example/a", "Exists", [], "can be no label's key"),
+        ("a b", "Exists", [], "is not a valid label key"),
+        ("UPPER.example/a", "Exists", [], "is not a valid label key"),
         ("a", "Exists", ["b"], "takes no values"),
         ("a", "In", [], "at least one value"),
         ("a", "In", ["b c"], "is not a label value"),

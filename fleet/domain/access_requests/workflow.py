@@ -1,7 +1,7 @@
 """Workflow of access requests: steps by state, who may take them, and what needs no approval.
 
-draft → submitted → approved → active → expiring → expired, with rejected and withdrawn as ways out. Pure: rows and moments are
-the caller's.
+draft → submitted → approved → active → expiring → expired, with rejected and withdrawn as ways out. Pure: the caller supplies
+rows and moments.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STEPS: Mapping[str, frozenset[str]] = {
 """Step to the states it may be taken from."""
 
 OF_THE_TEAM = frozenset({"edit", "submit", "withdraw", "extend", "resize", "comment"})
-"""Steps a member of the team may take; the others are an operator's, or time's."""
+"""Steps a member of the team may take; the others are taken by operators or on schedule."""
 
 LONGEST_WARNING = timedelta(days=7)
 LONGEST_HOURS = 10 * 366 * 24
@@ -64,7 +64,7 @@ class RequestedAccess(msgspec.Struct, frozen=True, kw_only=True):
     hours: int | None = None
     """None: as long as the class allows."""
     gpus: int | None = None
-    """Slots per replica, where the class lets one choose; None: as many as the class says."""
+    """Slots per replica, where the class lets one choose; None: as many as the class defines."""
 
 
 def problems(
@@ -96,7 +96,7 @@ def _trouble(check: Callable[[], None]) -> tuple[str, str] | None:
 def check_requested_access(
     requested: RequestedAccess, limits: Limits, team: str, namespaces: Sequence[str], sizes: Sequence[int]
 ) -> None:
-    """Raises FieldError, with every field that is wrong in it."""
+    """Raises FieldError with the problem of every invalid field."""
     if result := problems(requested, limits, team, namespaces, sizes):
         raise FieldError(*result[0], *result[1:])
 

@@ -1,1 +1,1 @@
-"""What an audit entry says in words: its sentence, and what changed."""
+"""Text of an audit entry: its sentence, and what changed."""

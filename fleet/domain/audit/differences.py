@@ -31,7 +31,7 @@ def differences(detail: Mapping[str, object]) -> list[Difference]:
 
 
 def others(detail: Mapping[str, object]) -> dict[str, object]:
-    """Returns what an entry says beside before and after, without empty values."""
+    """Returns the other content of an entry, besides before and after, without empty values."""
     return {key: value for key, value in detail.items() if key not in ("before", "after") and value not in (None, "", [], {})}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MUSTER = "Muster"
-"""Who acts where no person does: workers on their schedule."""
+"""Actor of scheduled work."""
 COMMAND_LINE = "Command line"
 
 # Words before and after the subject, by action. "{x}" is filled from the entry's detail.

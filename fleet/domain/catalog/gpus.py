@@ -1,4 +1,4 @@
-"""The loader of gpus.toml: what is known of a GPU product, found by any of the names it goes by."""
+"""The loader of gpus.toml: what is known of a GPU product, by any of its names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class GpuModel(msgspec.Struct, frozen=True, kw_only=True):
     family: str = ""
     compute: str = ""
     geometry: str = ""
-    """Key of the MIG geometry; empty for a card that MIG cannot cut."""
+    """Key of the MIG geometry; empty for a GPU without MIG."""
     partitions: dict[str, int] = {}
     """AMD compute-partition mode to devices per card."""
     cloud: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ def load() -> Catalog:
 
 @lru_cache(maxsize=2048)
 def find(product: str) -> GpuModel | None:
-    """Returns the model behind a product name in any vendor's spelling; None for one the catalogue does not hold."""
+    """Returns the model behind a product name in any vendor's spelling; None where the catalogue has none."""
     tokens = _tokens(product)
     if not tokens:
         return None
@@ -67,7 +67,7 @@ def find(product: str) -> GpuModel | None:
 
 @lru_cache(maxsize=2048)
 def find_by_cloud_name(name: str, nominal_mib: int | None = None) -> GpuModel | None:
-    """Returns the model behind a cloud's own name for it; `nominal_mib` decides where a name stands for two sizes of a card.
+    """Returns the model behind a cloud's own name for it; `nominal_mib` decides where a name has two memory sizes.
 
     None where the name is not known, or where it is ambiguous and no memory size was given.
     """
@@ -79,7 +79,7 @@ def find_by_cloud_name(name: str, nominal_mib: int | None = None) -> GpuModel | 
 
 
 def geometry_of(model: GpuModel | None) -> Geometry | None:
-    """How MIG cuts this card; None for unknown cards and for cards it cannot cut."""
+    """Returns the MIG geometry of this GPU; None for unknown GPUs and GPUs without MIG."""
     return load().geometry[model.geometry] if model is not None and model.geometry else None
 
 
@@ -90,7 +90,7 @@ def memory_agrees(model: GpuModel, mib: int) -> bool:
 
 
 def is_same_product(first: str, second: str) -> bool:
-    """Returns whether two product names, in any tool's spelling, stand for one model: by the catalogue, else by their words."""
+    """Returns whether two product names, in any tool's spelling, mean the same model: by the catalogue, else by their words."""
     known, other = find(first), find(second)
     if known is not None and other is not None:
         return known.product == other.product

@@ -1,4 +1,4 @@
-"""The loader of metrics.toml: what exporters measure, Muster's name for it, and the line that switches it on."""
+"""The loader of metrics.toml: what exporters measure, Muster's name for it, and the line that enables it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """Of the value as Muster keeps it; empty for a bare number."""
     kind: Literal["gauge", "counter"]
     wires: tuple[str, ...]
-    """Names on the wire whose value stands as it is."""
+    """Names on the wire that need no factor."""
     scaled: dict[str, float] = {}
     """Further names, to the factor that makes their value one of `unit`."""
     amd: dict[str, float] = {}
@@ -26,9 +26,9 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     scope: Literal["card", "instance"]
     """instance: a MIG instance has a value of its own. card: instances repeat their card's value, or have none."""
     default: bool
-    """Whether the exporter's own counters CSV has it switched on."""
+    """Whether the exporter's own counters CSV enables it."""
     csv: str
-    """The line of the counters CSV that switches it on."""
+    """The line of the counters CSV that enables it."""
     health: bool = False
     """Whether its absence blinds a health rule."""
     zero_is_absent: bool = False
@@ -83,7 +83,7 @@ def by_id() -> dict[str, Metric]:
 
 @cache
 def csv_lines() -> dict[str, tuple[str, str]]:
-    """Metric id, or field of the exporter's own series, to its title and the line of the counters CSV that switches it on."""
+    """Metric id, or field of the exporter's own series, to its title and the line of the counters CSV that enables it."""
     lines = {metric.id: (metric.title, metric.csv) for metric in load().metric}
     return lines | {special.field: (special.title, special.csv) for special in load().special}
 

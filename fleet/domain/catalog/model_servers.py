@@ -48,7 +48,7 @@ def by_image(images: Iterable[str]) -> Server | None:
 
 
 def by_labels(labels: Mapping[str, str]) -> Server | None:
-    """Returns the kind that a pod's labels name, or None. Whatever stands in front of a server may carry them as well."""
+    """Returns the kind that a pod's labels name, or None. Proxies in front of a server may have them, too."""
     rows = {labels[key] for key in _LABELS if key in labels}
     return next((server for server in load().server if rows.intersection(server.labels)), None)
 

@@ -12,7 +12,7 @@ Meaning = Literal[
     "fault", "warning", "predicted", "validating", "repair", "drained", "quarantined", "maintenance", "reserved", "good"
 ]
 OUT_OF_SERVICE: frozenset[Meaning] = frozenset({"validating", "repair", "drained", "quarantined", "maintenance"})
-"""Meanings of what keeps work off a node."""
+"""Meanings that keep workloads off a node."""
 Place = Literal["label", "annotation", "taint", "pod_condition"]
 
 
@@ -39,7 +39,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def meaning(self, value: str) -> Meaning | None:
-        """Returns what a value means; None for one that says nothing."""
+        """Returns what a value means; None for a value without a meaning."""
         text = value.replace("_", " ").partition(" ")[0] if self.match == "first_word" else value
         exact = self.values.get(text)
         return exact or _in_any_case(self.values, text) or (self.values.get("*") if text else None)
@@ -101,7 +101,7 @@ def _signals(place: Place) -> _Signals:
 
 
 def signal_of(place: Place, key: str) -> Signal | None:
-    """Returns whose key this is, or None, which nearly all labels of a node are."""
+    """Returns the signal of this key; None for most labels of a node."""
     signals = _signals(place)
     if key in signals.exact:
         return signals.exact[key]

@@ -35,8 +35,8 @@ _OUT: frozenset[monitors.Meaning] = monitors.OUT_OF_SERVICE | {"fault", "predict
 def is_transient(taint: Taint) -> bool:
     """Returns whether this taint goes when the node is back in service, or when it is removed: pods must not tolerate it.
 
-    The control plane, autoscalers, agents of networks and storage, and the monitors of monitors.toml write such taints. A cordon
-    is set on purpose and is none. A taint that reserves nodes for another scheduler is none either.
+    The control plane, autoscalers, agents of networks and storage, and the monitors of monitors.toml write such taints. Cordons
+    and taints that reserve nodes for another scheduler are not transient: they are set on purpose.
     """
     return taint.key != labels.TAINT_UNSCHEDULABLE and _is_transient(taint.key, taint.value)
 

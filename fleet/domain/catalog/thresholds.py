@@ -20,11 +20,11 @@ class _Telemetry(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Xid(msgspec.Struct, frozen=True, kw_only=True):
     quiet_s: int
-    """So long without the code ends a burst."""
+    """Time without the code after which a burst has ended."""
     sticky_s: int
-    """So long a burst counts after its last event."""
+    """Time for which a burst counts after its last event."""
     memory_s: int
-    """So far back bursts are counted for what repeats."""
+    """Time within which bursts count as repeated."""
     repeat: int
     source: str
 
@@ -101,7 +101,7 @@ class _Exporter(msgspec.Struct, frozen=True, kw_only=True):
 
 class _OutOfService(msgspec.Struct, frozen=True, kw_only=True):
     stuck_s: int
-    """So long a node may stay out of service after its stated cause is gone."""
+    """Time that a node may stay out of service after its stated cause is gone."""
     upgrade_pending_s: int
     refused_pods: int
     refused_within_s: int
@@ -110,7 +110,7 @@ class _OutOfService(msgspec.Struct, frozen=True, kw_only=True):
 
 class _OutsideValidation(msgspec.Struct, frozen=True, kw_only=True):
     lasts_s: int
-    """So long a test by another tool proves that CUDA works, on a node that has not rebooted."""
+    """Time for which a test by another tool proves that CUDA works, on a node that has not rebooted."""
     source: str
 
     @property

@@ -1,4 +1,4 @@
-"""The loader of xids.toml: what an Xid code means in Muster, what others say of it, and who of them sees it otherwise."""
+"""The loader of xids.toml: what an Xid code means in Muster, how other sources classify it, and which of them disagree."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Audience = Literal["tenant", "platform", "data-centre"]
 Raised = Literal["once", "repeat", "alone", "never"]
 
 ACTIONS: dict[str, str] = {
-    "none": "Nothing is to be done.",
-    "check_app": "Look for the mistake in the application.",
-    "restart_app": "Restart the application; the GPU is good if it does not come again.",
+    "none": "No action required.",
+    "check_app": "Check the application for the error.",
+    "restart_app": "Restart the application. If the error does not recur, the GPU is healthy.",
     "reset_gpu": "Move the work away, then reset the GPU (nvidia-smi -r, or reboot the node).",
     "reboot": "Move the work away, then reboot the node.",
     "replace": "Replace the GPU.",
-    "contact_support": "Ask the vendor's support.",
+    "contact_support": "Contact the vendor's support.",
     "run_diag": "Move the work away, then run DCGM's diagnostics on the GPU (dcgmi diag -r 3).",
 }
-"""Action to what it asks of people."""
+"""Action to its remedy."""
 
 _HARMLESS = frozenset({"RESTART_APP", "IGNORE", "CHECK_UVM", "event", "ignored", "non-critical", "degraded"})
 _BROKEN = frozenset(
@@ -39,7 +39,7 @@ SOURCES = ("nvidia", "gpud", "eks", "plugin", "gcm", "crusoe", "health_validatio
 
 
 class Meaning(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands for a code that the catalogue does not hold."""
+    """Policy of codes that are not in the catalogue."""
 
     name: str
     severity: Severity
@@ -48,7 +48,7 @@ class Meaning(msgspec.Struct, frozen=True, kw_only=True):
     raised: Raised
     family: str = "other"
     repeat: int = 0
-    """Bursts on one GPU within the memory of Xids that make a finding, with `raised = repeat`; 0 is the threshold's."""
+    """Bursts on one GPU within a day that make a finding, with `raised = repeat`; 0: the default of thresholds.toml."""
     note: str = ""
 
 
@@ -67,7 +67,7 @@ class Xid(Meaning, frozen=True, kw_only=True):
 
     @property
     def says(self) -> dict[str, str]:
-        """Source to its own words, of the sources that say something."""
+        """Source to its classification, without sources that have none."""
         fields = {name: str(getattr(self, name)) for name in SOURCES}
         return {name: words for name, words in fields.items() if words}
 
@@ -94,7 +94,7 @@ def by_code() -> dict[int, Xid]:
 
 
 def meaning(code: int) -> Meaning:
-    """What the catalogue says of a code; its own answer for one it does not hold."""
+    """Returns the catalogue's entry for a code; the policy [unknown] for other codes."""
     return by_code().get(code) or load().unknown
 
 
@@ -117,8 +117,8 @@ def policy(code: int, overrides: Mapping[int, XidPolicy] | None = None) -> XidPo
 def disagreeing(code: int, severity: str) -> tuple[str, ...]:
     """Returns the sources that disagree with `severity` about a code: whether the GPU is broken or not.
 
-    Info and warning leave the GPU in use; critical and fatal do not. Words that say neither (a workflow that depends on a
-    sub-code, "unused") do not disagree.
+    Info and warning leave the GPU in use; critical and fatal do not. Classifications that state neither (a workflow by sub-code,
+    "unused") do not disagree.
     """
     known = by_code().get(code)
     if known is None:
@@ -130,7 +130,7 @@ def disagreeing(code: int, severity: str) -> tuple[str, ...]:
 
 
 def _calls_broken(source: str, words: str) -> bool | None:
-    """Returns whether these words of a source call the GPU broken; None where they take no side."""
+    """Returns whether a source's classification means a broken GPU; None where it states neither."""
     word = words.split(":", 1)[0]
     if source == "gpud":
         return word == "fatal"

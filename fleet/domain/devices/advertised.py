@@ -73,7 +73,7 @@ def advertised_gpus(resources_of_node: NodeResources, state: str, physical: int 
     parts = [slots for slots in counted if slots.kind not in _WHOLE]
     whole_gpus = _share_of(sum(_gpus_of(slots) for slots in whole), whole) if parts else _share_of(physical, whole)
     parted = _share_of(max(0, physical - sum(map(_gpus_of, whole))), parts) if parts else 0
-    # A GPU without an allocatable slot cannot be handed out, whatever is known of its shares.
+    # A GPU without an allocatable slot cannot be handed out, with or without known shares.
     return min(physical, whole_gpus + parted, sum(slots.allocatable or 0 for slots in counted))
 
 

@@ -11,7 +11,7 @@ from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.telemetry import DeviceSample
 
 BUSY_PERCENT, BUSY_RATIO = 1.0, 0.01
-"""Load from which on a GPU counts as computing: drivers and monitors alone stay below."""
+"""Lowest load of a GPU that counts as computing: drivers and monitors alone cause less."""
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):

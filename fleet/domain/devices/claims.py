@@ -77,7 +77,7 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
     everything, unreadable = _resources_of_status(node)
     by_labels = gfd.named_as({resource.profile for resource in everything.values() if resource.profile}, gfd.read(node.labels))
     if node.labels.get(labels.GPU_PRESENT) == "false":
-        by_labels = gfd.Gfd()  # what GFD left behind when the GPUs went
+        by_labels = gfd.Gfd()  # left behind by GFD when the GPUs were removed
     hints = cloud.read(node.labels)
     by_dra = dra.vendors(node.name, devices or ())
     slots = {resource.name: resource.capacity for resource in everything.values() if resource.capacity}
@@ -93,7 +93,7 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
     )
     published = dra.view(node.name, devices, claimed, vendor) if devices else None
     resources = {name: resource for name, resource in everything.items() if labels.vendor_of_resource(name) == vendor}
-    if not resources:  # DirectX names no vendor: on a node of a known one it stands for that vendor's GPUs
+    if not resources:  # DirectX names no vendor: on a node with a known vendor it counts for that vendor
         resources = {name: resource for name, resource in everything.items() if name in labels.DIRECTX}
     capacity = {name: amount for name, amount in slots.items() if name in resources}
     return NodeClaims(

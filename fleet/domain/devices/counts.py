@@ -191,7 +191,7 @@ def _by_capacity(claims: NodeClaims, layout: PartitionLayout) -> Physical:
         whole = capacity.get(labels.NVIDIA_GPU, 0)
         if least and whole + least <= MOST_CARDS:
             counted = claims.wanted.config is not None
-            assumed = "" if counted else "no slot is a share of an instance or card"
+            assumed = "" if counted else "no slot is a share of an instance or GPU"
             return Physical(count=whole + least, source="capacity", lower_bound=True, assumed=assumed)
         return Physical(count=None, why_unknown="MIG instances are advertised and no source counts the GPUs")
     if intel_drivers.both(claims.capacity):
@@ -202,12 +202,12 @@ def _by_capacity(claims: NodeClaims, layout: PartitionLayout) -> Physical:
         if per_card is None:
             return Physical(count=None, why_unknown=taken)
         if slots % per_card:
-            return Physical(count=None, why_unknown=f"{slots} slots of {name} do not divide by {per_card} per card")
+            return Physical(count=None, why_unknown=f"{slots} slots of {name} are not a multiple of {per_card} per GPU")
         cards += slots // per_card
         assumptions += [taken] if taken else []
         source = _source(claims, name, source)
     if cards > MOST_CARDS:
-        return Physical(count=None, why_unknown=f"{cards} slots are more than a machine has cards: they are shares or parts")
+        return Physical(count=None, why_unknown=f"{cards} slots are more than any machine has GPUs: they are shares or parts")
     return Physical(count=cards, source=source, assumed="; ".join(dict.fromkeys(assumptions)))
 
 
@@ -221,13 +221,13 @@ def _slots_per_card(claims: NodeClaims, layout: PartitionLayout, resource: str) 
     if kind == "passthrough":
         return 1, ""
     if claims.vendor in ("amd", "habana"):
-        # Their plugins share nothing; AMD cards may be partitioned.
-        return claims.facts.devices_per_card, "" if claims.facts.devices_per_card else "cards are partitioned in unknown ways"
+        # Their plugins share nothing; AMD GPUs may be partitioned.
+        return claims.facts.devices_per_card, "" if claims.facts.devices_per_card else "GPUs are partitioned in unknown ways"
     if layout.partitioning == SINGLE:
         room = fit(layout.single_profile, layout.model)
         if room is None:
             return None, f"{layout.single_profile} is unknown"
-        return room.most * (claims.cloud.replicas or 1), "" if room.certain else "every card is cut into as many as it can hold"
+        return room.most * (claims.cloud.replicas or 1), "" if room.certain else "every GPU has its maximum number of instances"
     if claims.cloud.gke and not claims.gfd.is_present:
         if not claims.cloud.sharing:
             return 1, ""
@@ -235,10 +235,10 @@ def _slots_per_card(claims: NodeClaims, layout: PartitionLayout, resource: str) 
     config = claims.wanted.config
     replicas = claims.wanted.replicas(resource)
     if config is not None and replicas:
-        return replicas, "no card is cut by MIG" if config.mig_strategy == "single" else ""
+        return replicas, "no GPU is partitioned by MIG" if config.mig_strategy == "single" else ""
     if kind == "shared":
         return None, "the slots are shares, and no source says how many a GPU has"
-    return 1, "each slot is one card"
+    return 1, "each slot is one GPU"
 
 
 def _source(claims: NodeClaims, resource: str, before: str) -> str:

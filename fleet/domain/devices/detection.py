@@ -16,7 +16,7 @@ _CLOUD_NAMES = frozenset({labels.GKE_ACCELERATOR, labels.AWS_ACCELERATOR})
 _VENDOR_NAMES = frozenset({labels.AKS_ACCELERATOR, labels.ACCELERATOR_OLD})
 _CLOUD_COUNTS = frozenset({labels.NVSENTINEL_GPU_COUNT_EXPECTED, labels.NVSENTINEL_GPU_COUNT_CURRENT})
 _DISTRIBUTIONS = frozenset({"k3s", "rke2"})
-# What DMI says in virtual machines, whatever their size (GFD writes it with dashes for blanks).
+# DMI product names of virtual machines of any size (GFD writes it with dashes for blanks).
 _ANY_MACHINE = ("unknown", "Virtual-Machine", "Google-Compute-Engine", "Standard-PC-", "KVM", "VMware", "OpenStack-", "HVM-domU")
 _ANY_NUMBER = ("n1-", "custom-")
 _Proves = Callable[[str], bool]

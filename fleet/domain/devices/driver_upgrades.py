@@ -14,7 +14,7 @@ _DRIVER = "driver"
 def upgrade_state(node: NodeSnapshot, pods: Sequence[PodSnapshot] | None, operator: OperatorSnapshot | None) -> str:
     """Returns the state of the upgrade in progress, as the operator's labels name it; empty for none.
 
-    The operator's label stays at pod-restart-required for ever on Windows, under WSL2 and with driver.enabled=false
+    The operator's label stays at pod-restart-required forever on Windows, under WSL2 and with driver.enabled=false
     (NVIDIA/gpu-operator#626, NVIDIA/k8s-device-plugin#332).
     """
     state = node.labels.get(labels.DRIVER_UPGRADE_STATE, "")

@@ -40,6 +40,6 @@ class NodeInputs(msgspec.Struct, frozen=True, kw_only=True):
     previous: Previous | None = None
     """State of the previous run; replaces GFD's labels while GFD rewrites them."""
     operator: OperatorSnapshot | None = None
-    """The GPU stack's own objects: whether the driver is managed, and an upgrade moves on."""
+    """The GPU stack's own objects: whether the driver is managed, and an upgrade progresses."""
     measured_gpus: Sequence[MeasuredGpu] = ()
     """GPUs that telemetry reports."""

@@ -205,5 +205,5 @@ def _mig(layout: PartitionLayout, shared: NodeSharing, whole: int, cards: int | 
     if not alike:
         text += " in all" + (f" + {whole} full GPU" + ("s" if whole > 1 else "") if whole else "")
     elif whole:
-        text += f" on {cut} of {cards} cards"
+        text += f" on {cut} of {cards} GPUs"
     return text if len(text) <= _LONGEST else f"MIG {sum(instances.values())} instances of {len(instances)} profiles"

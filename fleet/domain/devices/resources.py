@@ -35,7 +35,7 @@ def effective_by_name(claims: NodeClaims, layout: PartitionLayout) -> dict[str, 
     if together:
         result |= _together(claims, layout, together)
     if together or any(claims.resources[name].kind == "passthrough" for name in claims.capacity):
-        # The cards are offered under other names: what stayed behind at 0 should offer none.
+        # The GPUs are advertised under other names: a stale name at 0 should advertise none.
         idle = [name for name in result if labels.base_resource(name) == labels.NVIDIA_GPU and name not in claims.capacity]
         result |= {name: msgspec.structs.replace(result[name], devices=0) for name in idle}
     return result
@@ -64,7 +64,7 @@ def _together(claims: NodeClaims, layout: PartitionLayout, names: tuple[str, ...
     """Returns effective sharing of names that advertise the same GPUs between them, by their sum."""
     announced = {_announced(claims, claims.resources[name]) for name in names}
     if len(announced) > 1:
-        return {}  # shared in different ways, so that their sum follows from nothing
+        return {}  # shared in different ways: their sum has no explanation
     slots = sum(claims.capacity[name] for name in names)
     summed = make_resource(labels.NVIDIA_GPU if claims.vendor == "nvidia" else names[0], slots, slots)
     effective = _of_cards(layout, summed, devices_behind(claims, layout, summed), *announced.pop())
@@ -73,7 +73,7 @@ def _together(claims: NodeClaims, layout: PartitionLayout, names: tuple[str, ...
 
 def _effective(claims: NodeClaims, layout: PartitionLayout, status: StatusResource) -> EffectiveSharing:
     if labels.vendor_of_resource(status.name) != claims.vendor:
-        return _UNKNOWN  # asked for by a pod, and not offered here
+        return _UNKNOWN  # requested by a pod, not advertised here
     if status.kind in ("passthrough", "vgpu"):
         return msgspec.structs.replace(_UNKNOWN, replicas=1)
     devices = devices_behind(claims, layout, status)
@@ -97,7 +97,7 @@ def _of_cards(
     result = effective_sharing(capacity=status.capacity, devices=devices, label=label, config=config)
     cuttable = layout.model is None or layout.model.geometry
     if result.verdict == SharingVerdict.OBSERVED and (result.replicas or 0) > 1 and layout.partitioning is None and cuttable:
-        return msgspec.structs.replace(result, replicas=None)  # several slots per card: shares or MIG instances, who knows
+        return msgspec.structs.replace(result, replicas=None)  # several slots per GPU: shares or MIG instances
     return result
 
 
@@ -105,7 +105,7 @@ def _announced(claims: NodeClaims, status: StatusResource) -> tuple[int | None, 
     """Returns the replicas by label and by configuration."""
     config = claims.wanted.replicas(status.name)
     if claims.cloud.gke and claims.cloud.sharing and claims.wanted.config is None:
-        config = claims.cloud.replicas  # GKE's own plugin shares, which GFD does not know of
+        config = claims.cloud.replicas  # GKE's plugin shares GPUs, and GFD does not know it
     if claims.labels_vanished and claims.previous is not None:
         return claims.previous.replicas, config
     if status.profile in claims.gfd.mig:
@@ -145,7 +145,7 @@ def list_resources(
     by_name = dict(claims.resources)
     reported = bool(claims.node.capacity)
     by_dra = claims.dra is not None
-    # Where DRA serves the cards, a pod that asks for nvidia.com/gpu got a claim for it, which is counted there (KEP-5004).
+    # Where DRA serves the GPUs, a pod that requests nvidia.com/gpu has a claim for it, which is counted there (KEP-5004).
     asked = [name for name in held or () if not (by_dra and labels.vendor_of_resource(name) == claims.vendor)]
     asked = [name for name in asked if name not in claims.others]
     missing = _expected(claims, layout)
@@ -229,7 +229,7 @@ def _predicted(claims: NodeClaims, status: StatusResource, effective: EffectiveS
         return None
     predicted = effective.devices * effective.replicas
     if len(effective.together) > 1:
-        # Only the sum is known: what is missing of it is missed under the usual name, if that is among them.
+        # Only the sum is known: the difference is reported under the standard name, if that is among them.
         if status.name != labels.NVIDIA_GPU:
             return None
         predicted -= sum(claims.capacity[name] for name in effective.together if name != status.name)
@@ -260,7 +260,7 @@ def _expected(claims: NodeClaims, layout: PartitionLayout) -> list[str]:
     if claims.vendor != "nvidia" or claims.dra is not None or claims.pools_missing:
         return []
     if claims.fractions.names or any(labels.is_share_resource(name) for name in claims.capacity):
-        return []  # another scheduler hands them out, under names of its own
+        return []  # advertised by another scheduler under its own names
     if not claims.gfd.is_present:
         return [labels.NVIDIA_GPU] if claims.cloud.count and claims.cloud.gke and not claims.capacity else []
     names = []

@@ -64,7 +64,7 @@ def effective_sharing(*, capacity: int | None, devices: int | None, label: int |
 
     def result(replicas: int | None, verdict: SharingVerdict) -> EffectiveSharing:
         if verdict == SharingVerdict.CONTRADICTED and config is not None and config != replicas:
-            # What the slots make is not what the configuration says, and no label supports it: which holds is open.
+            # The slots do not follow from the configuration, and no label supports either: undecided.
             replicas, verdict = None, SharingVerdict.UNCLEAR
         return EffectiveSharing(replicas=replicas, verdict=verdict, label=label, config=config, devices=devices)
 
@@ -165,46 +165,44 @@ def isolation(
             "are not isolated from each other."
         )
     if sharing == "time-slicing":
-        return "Time-slicing isolates nothing: workloads on a card share its memory, and one that fails can take the others down."
+        return "Time-slicing isolates nothing: workloads on a GPU share its memory, and one that fails can take the others down."
     if sharing == "mps":
-        return (
-            "MPS limits memory and compute per client but isolates no faults: one client's fault can end all others on the card."
-        )
+        return "MPS limits memory and compute per client but no faults: one client's fault can end all others on the GPU."
     if sharing is None and shared:
         return "Slots share GPUs in a way that no source describes: expect no isolation of memory or faults."
     if parts and sharing == "exclusive":
         return _PARTS[parts]
     if mig and sharing == "exclusive":
-        extra = " Whole cards beside them belong to one workload each." if whole_cards_too else ""
-        return f"Each MIG instance has its own memory and faults; other instances of the card are not touched.{extra}"
+        extra = " The whole GPUs belong to one workload each." if whole_cards_too else ""
+        return f"Each MIG instance has its own memory and faults: other instances of the GPU are not affected.{extra}"
     if sharing == "exclusive" and partitioning == "none":
         if sharers is None:
-            return "Each slot is a whole card; whether several pods use one through a claim is unknown: claims could not be read."
-        return "Each slot is a whole card: nothing is shared between workloads."
-    return "Unknown whether slots of this node share GPUs."
+            return "Each slot is a whole GPU. Whether several pods use one through a claim is unknown: claims could not be read."
+        return "Each slot is a whole GPU: nothing is shared between workloads."
+    return "It is unknown whether slots of this node share GPUs."
 
 
 def _held_together(devices: int, *, mig: bool) -> str:
-    noun = "card or MIG instance" if mig else "device"
-    shared = f"1 {noun} is" if devices == 1 else f"{devices} {noun.replace('card', 'cards')}s are"
+    noun = "GPU or MIG instance" if mig else "device"
+    shared = f"1 {noun} is" if devices == 1 else f"{devices} {noun.replace('GPU', 'GPUs')}s are"
     return (
-        f"{shared} shared: several pods or claims hold the same one, and nothing known keeps their memory and faults apart. "
-        "Every other belongs to one workload."
+        f"{shared} shared: several pods or claims use the same one, without known isolation of memory or faults. "
+        "Each of the others belongs to one workload."
     )
 
 
 _PARTS = {
-    "share": "Slots are shares of a GPU: how many claims hold it is limited, not what each uses of it. Expect no isolation of "
+    "share": "Slots are shares of a GPU: the number of claims is limited, not what each of them uses. Expect no isolation of "
     "memory or faults.",
     "memory": "Slots are shares of a GPU's memory: the scheduler counts the MiB that claims take, but does not enforce them. "
     "Expect no isolation of memory or faults.",
     "cut": "Each slot is a GPU that is partitioned on demand: each partition has its own memory and belongs to one claim.",
-    "vgpu": "A vGPU is a part of a card with memory of its own; unless a MIG instance stands behind it, it shares the card's "
+    "vgpu": "A vGPU is a part of a GPU with its own memory. Unless a MIG instance backs it, it shares the GPU's "
     "compute and faults with other machines.",
-    "guest": "This machine's GPUs are vGPUs, parts of cards on its host: what else runs on those cards cannot be seen from here. "
+    "guest": "This machine's GPUs are vGPUs, parts of GPUs on its host: other workloads on those are not visible to Kubernetes. "
     "In this machine each belongs to one workload.",
-    "excess": "Each slot should be a whole card, but there are more of them than counted cards: another product beside them, or "
+    "excess": "Each slot should be a whole GPU, but there are more slots than counted GPUs: a second product, or "
     "shares that no source reports.",
-    "partition": "Each slot is a partition of a card: its compute units are its own, but whether its memory is depends on the "
-    "card's memory mode, and the card's faults are shared.",
+    "partition": "Each slot is a partition of a GPU with its own compute units. Whether its memory is isolated depends on the "
+    "GPU's memory mode; faults of the GPU are shared.",
 }

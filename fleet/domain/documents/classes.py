@@ -68,7 +68,7 @@ def read_class(slug: str, spec: Fields) -> ClassSpec:
 
 
 def write_class(class_spec: ClassSpec) -> dict[str, Any]:
-    """Returns the spec of the document: what is as by default is left out, fields in a fixed order."""
+    """Returns the spec of the document: defaults are left out, fields are in a fixed order."""
     default = ClassSpec(slug=class_spec.slug)
     fields: dict[str, Any] = {}
     for field, name in FIELD_NAMES.items():

@@ -22,7 +22,7 @@ _SLUG = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stream declares. Where there are problems nothing of it is to be applied."""
+    """What a stream declares. With problems, nothing of it may be applied."""
 
     pools: tuple[PoolSpec, ...] = ()
     classes: tuple[ClassSpec, ...] = ()
@@ -82,7 +82,7 @@ def _head(fields: Fields) -> tuple[str, str]:
     """Kind and name of a document; empty where one of them is wrong."""
     version, kind = fields.required("apiVersion"), fields.required("kind")
     if version and version != API:
-        fields.wrong("apiVersion", f"“{version[:60]}” is not read here: write {API}.")
+        fields.wrong("apiVersion", f"“{version[:60]}” is not supported: use {API}.")
     if kind and kind not in KINDS:
         fields.wrong("kind", f"“{kind[:60]}” is none of {', '.join(KINDS)}.")
         kind = ""

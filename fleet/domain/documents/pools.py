@@ -134,7 +134,7 @@ def _toleration(fields: Fields) -> Toleration:
 
 
 def write_pool(pool: PoolSpec) -> dict[str, Any]:
-    """Returns the spec of the document: what is as by default is left out, fields in a fixed order."""
+    """Returns the spec of the document: defaults are left out, fields are in a fixed order."""
     fields = {
         "title": pool.title,
         "description": pool.description,

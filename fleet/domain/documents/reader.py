@@ -19,14 +19,14 @@ _MOST_NODES = 20_000
 MOST_PROBLEMS = 100
 """Problems reported of one stream; reading stops after them."""
 _UNSTORABLE = re.compile("[\\0\ud800-\udfff]")
-"""What YAML's escapes may spell and no database keeps: NUL and halves of a surrogate pair."""
+"""Characters that YAML escapes can produce and Postgres cannot store: NUL and halves of a surrogate pair."""
 _DEEPEST = 40
 _WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 _TAG = "tag:yaml.org,2002:"
 
 
 Plain: TypeAlias = str | bool | Sequence["Plain"] | Mapping[str, "Plain"]
-"""The content of a field as a form has it: texts, truth values, lists and mappings of them."""
+"""The content of a field as a form sends it: texts, booleans, lists and mappings of them."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,30 +41,30 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Loader(yaml.SafeLoader):
-    """Without anchors (a page of them unfolds into gigabytes), bottomless nesting and texts that cannot be kept."""
+    """Without anchors (a page of them unfolds into gigabytes), unbounded nesting and texts that cannot be stored."""
 
     _depth = _nodes = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             event = self.get_event()  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not read; write the value again", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported; repeat the value", event.start_mark)
         self._depth += 1
         self._nodes += 1
         if self._depth > _DEEPEST or self._nodes > _MOST_NODES:
             start_mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            result = "it is nested too deeply" if self._depth > _DEEPEST else f"it holds more than {_MOST_NODES:,} values"
+            result = "it is nested too deeply" if self._depth > _DEEPEST else f"it contains more than {_MOST_NODES:,} values"
             raise yaml.composer.ComposerError(None, None, result, start_mark)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(node, yaml.ScalarNode) and _UNSTORABLE.search(node.value):
-            result = "a text holds NUL or half of a surrogate pair, which cannot be kept"
+            result = "a text contains NUL or half of a surrogate pair, which cannot be stored"
             raise yaml.composer.ComposerError(None, None, result, node.start_mark)
         return node
 
 
 def documents(text: str, problems: list[Problem]) -> Iterator[Fields]:
-    """Yields the mappings of a stream, in order; what is no mapping, or no YAML, becomes a problem."""
+    """Yields the mappings of a stream, in order; anything else becomes a problem."""
     if len(text) > LONGEST:
         problems.append(Problem(line=1, field="", text=f"It is longer than {LONGEST:,} characters."))
         return
@@ -78,7 +78,7 @@ def documents(text: str, problems: list[Problem]) -> Iterator[Fields]:
             if isinstance(node, yaml.MappingNode):
                 yield Fields(node, "", problems)
             else:
-                result = "A document is a mapping: apiVersion, kind, metadata, spec."
+                result = "A document must be a mapping of apiVersion, kind, metadata and spec."
                 _note(problems, Problem(line=_line(node), field="", text=result))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -86,15 +86,15 @@ def documents(text: str, problems: list[Problem]) -> Iterator[Fields]:
     except yaml.reader.ReaderError as error:  # a character YAML does not allow
         line = text.count("\n", 0, error.position) + 1
         _note(problems, Problem(line=line, field="", text=f"This is not valid YAML: {str(error).splitlines()[0]}."))
-    except (ValueError, OverflowError, RecursionError):  # what the library itself stumbles over: "\UFFFFFFFF", %YAML 1.999…
-        result = "This is not valid YAML: it spells a character or a number that does not exist."
+    except (ValueError, OverflowError, RecursionError):  # input on which the library itself raises: "\UFFFFFFFF", %YAML 1.999…
+        result = "This is not valid YAML: it contains an invalid character or number."
         _note(problems, Problem(line=loader.line + 1 if loader else 1, field="", text=result))
 
 
 def fields_of(values: Mapping[str, Plain], path: str, problems: list[Problem]) -> Fields:
     """Returns the fields of a mapping that was not written as YAML. All its problems are at line 1."""
     if _count(values) > _MOST_NODES:
-        _note(problems, Problem(line=1, field=path, text=f"It holds more than {_MOST_NODES:,} values."))
+        _note(problems, Problem(line=1, field=path, text=f"It contains more than {_MOST_NODES:,} values."))
         values = {}
     return Fields(yaml.MappingNode(f"{_TAG}map", _pairs(values), _START), path, problems)
 
@@ -142,7 +142,7 @@ class Fields:
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if not name:
-                _note(problems, Problem(line=_line(key), field=path, text="A field's name is a plain text."))
+                _note(problems, Problem(line=_line(key), field=path, text="A field name must be plain text."))
             elif name in self._values:
                 _note(problems, Problem(line=_line(key), field=self.path(name), text="It is written twice."))
             else:
@@ -187,7 +187,7 @@ class Fields:
             self.wrong(name, "Remove NUL and halves of surrogate pairs: they cannot be stored.")
             return None
         if node.tag == f"{_TAG}bool":
-            self.wrong(name, f"“{node.value}” is a truth value in YAML; as a text, put it in quotes.")
+            self.wrong(name, f"“{node.value}” is a boolean in YAML; put it in quotes to make it text.")
             return None
         return str(node.value)
 
@@ -219,7 +219,7 @@ class Fields:
             return default
         if node.tag == f"{_TAG}bool" and node.value.lower() in ("true", "false"):
             return bool(node.value.lower() == "true")
-        self.wrong(name, "Write true or false.")
+        self.wrong(name, "Enter true or false.")
         return default
 
     def day(self, name: str) -> date | None:

@@ -192,7 +192,7 @@ def _allocations_by_node(snapshot: ClusterSnapshot) -> dict[str, list[DraAllocat
     of_device = {(device.driver, device.pool, device.name): node_of(device) for device in snapshot.slices.devices}
 
     def node_of_allocation(held: DraAllocation) -> str:
-        # a device that is no longer advertised belongs to its pool's node any more is of its pool's node
+        # a device that is no longer advertised belongs to the node of its pool
         return of_device.get((held.driver, held.pool, held.device)) or node_of_pool.get((held.driver, held.pool), "")
 
     return _by_node(snapshot.allocations, node_of_allocation)
@@ -261,7 +261,7 @@ def _evaluate_node(subject: NodeSubject, most_seen: int | None) -> NodeEvaluatio
         readiness=readiness,
         results=results,
         pending=pending | more_pending | readiness.remember,
-        # Findings that have not lasted long enough comes and goes with every look: it is remembered without being a change.
+        # Pending findings come and go with every run: they are stored, but are no change of the node.
         fingerprint=fingerprint(
             facts, inspected, figures, most_seen, reasons, subject.allocations, readiness, rules.findings(results)
         ),

@@ -17,7 +17,7 @@ DECLARED, ORDERED, LEARNED = "declared", "ordered", "learned"
 
 
 def declared_gpus(declarations: Iterable[Declaration], name: str, kind: str, product: str) -> int | None:
-    """Returns the count that an operator declared for a node, the most particular declaration first; None without one.
+    """Returns the count that an operator declared for a node, the most specific declaration first; None without one.
 
     `kind` is its machine type. A node whose product is not known yet matches only declarations without a product.
     """
@@ -57,7 +57,7 @@ def expected_gpus(
     declaration outweighs everything. What the machine was ordered with outweighs other machines of its type, but
     not cards that were seen on this node itself: a cloud's label may be wrong, and a card that was there may be lost.
 
-    Where nothing reliable was ever counted, the present count is expected, so that the node is in the fleet's sums: Intel's
+    Where nothing reliable was ever counted, the current count is expected, so that the node is in the fleet's sums: Intel's
     plugin states nowhere how often it shares a card. Not so where that is stated and could not be read (`sharing_is_known`).
     """
     if history.declared is not None:
@@ -71,7 +71,7 @@ def expected_gpus(
     counts = [n for n in (of_shape, most) if n is not None]
     if not counts and devices.physical is not None and not devices.physical_is_lower_bound:
         unread = devices.physical_source == "capacity" and devices.vendor != "intel" and not sharing_is_known
-        counts = [] if unread else [devices.physical]  # in this run only: it is not remembered (most_seen)
+        counts = [] if unread else [devices.physical]  # in this run only: it is not stored (most_seen)
     return ExpectedGpus(count=max(counts), source=LEARNED) if counts else ExpectedGpus()
 
 

@@ -13,7 +13,7 @@ from fleet.domain.readiness.wording import missing_words
 STATES = ("full", "partial", "none", "not_ready", "cordoned", "unknown")
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 UNBLAMED = (Verdict.EXCLUDED, Verdict.STARTING)
-"""Verdicts of nodes whose GPUs are missing without a fault: no rung is to blame."""
+"""Verdicts of nodes whose GPUs are missing without a fault: no rung is the reason."""
 
 
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ class MissingGpus(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: str
     broken_rung: str
-    """Empty where no rung is to blame: excluded or starting nodes."""
+    """Empty where no rung is the reason: excluded or starting nodes."""
     reason: str
     count: int
     nodes: int

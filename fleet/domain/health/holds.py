@@ -52,7 +52,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     value: str = ""
     cause: bool | None
     why: str = ""
-    """What shows that the cause is gone, where that is more than the holder's own word."""
+    """Evidence that the cause is gone, besides the holder's own statement."""
     device: str = ""
     setters: tuple[FieldManager, ...] = ()
 
@@ -86,7 +86,7 @@ def _of_signal(subject: NodeSubject, signal: NodeSignal) -> Hold:
 
 
 def _slurm_cause(subject: NodeSubject) -> bool | None:
-    """Returns False where every health tool on the node reports that it is well: Slurm keeps the cause of a drain to itself."""
+    """Returns False where every health tool reports the node as healthy: Slurm does not publish the cause of a drain."""
     return False if monitor_conditions(subject.node) and not _any_fault(subject) else None
 
 
@@ -158,7 +158,7 @@ def _of_cordon(subject: NodeSubject) -> Iterator[Hold]:
 
 
 def _cleared(subject: NodeSubject, setter: FieldManager) -> list[MonitorCondition]:
-    """Returns conditions that named a fault when the node was cordoned and turned well afterwards, oldest first.
+    """Returns conditions that named a fault when the node was cordoned and have cleared since, oldest first.
 
     None after a reboot since: monitors then write their conditions again.
     """
@@ -183,7 +183,7 @@ def _of_devices(subject: NodeSubject) -> Iterator[Hold]:
                 continue
             rule = next((rule for rule in rules if rule.taint == taint), None)
             if rule is None and not subject.snapshot.knows("device_taint_rules"):
-                continue  # whose taint it is, is unknown
+                continue  # who set the taint is unknown
             if rule is not None and not _states_fault(taint):
                 continue
             yield Hold(

@@ -82,7 +82,7 @@ def gpus(subject: NodeSubject) -> tuple[SampledGpu, ...]:
 
 
 def exporter_answers(subject: NodeSubject) -> bool:
-    """Returns whether an exporter of this node answered when it was last asked; without any report, series stand for it."""
+    """Returns whether an exporter of this node answered when it was last asked; without any report, by its series."""
     return not subject.exporters or any(report.outcome is Outcome.COLLECTED for report in subject.exporters)
 
 

@@ -1,4 +1,4 @@
-"""Status of a pod in a list of pods: ready and finished pods are well, pending ones wait, failing ones name their reason.
+"""Status of a pod in a list of pods: ready and finished pods pass, pending ones wait, failing ones name their reason.
 
 In: phase, readiness and reason of a pod. Out: a Status and the word beside it. Whether the pod uses GPUs rightly is not judged.
 """

@@ -2,7 +2,7 @@
 
 The gauge is the last code and sticks, so only a change or a counter that grew is an event.
 
-Not an event: a code already set in the first sample of a GPU (it may be weeks old), a gauge that fell to 0 (the exporter
+Not an event: a code already set in the first sample of a GPU (it may be weeks old), a gauge that dropped to 0 (the exporter
 restarted), the same code again, a sample that is not newer than the previous one, a GPU that moved to another node.
 """
 
@@ -192,7 +192,7 @@ def _event_xids(
         for spell in events.spells(values, quiet):
             if not limit < spell.at <= snapshot.taken_at:
                 continue
-            # who holds the card now held it then only if that was just now
+            # the GPU's current pod is the pod of that time only for a recent event
             names = _holders(node, uuid, samples, pods) if snapshot.taken_at - spell.at <= quiet else ()
             yield XidOccurrence(
                 node_name=node.name,

@@ -50,7 +50,7 @@ def availability(by_verdict: dict[str, int]) -> float | None:
 
 
 def gaps(spans: Iterable[Span], since: datetime, until: datetime) -> list[tuple[datetime, datetime]]:
-    """Returns the stretches of [since, until) of more than a second in which no span says anything."""
+    """Returns the stretches of [since, until) of more than a second that no span covers."""
     rows, reached = [], since
     for span in spans:
         if span.start > reached + _SHORT:

@@ -20,7 +20,7 @@ def sentence(read_at: datetime, stale_after: timedelta) -> str:
 def recent_for(interval: timedelta) -> timedelta:
     """Returns the maximum age of a recent sample, for one sample per `interval`.
 
-    Three may be missed, and never less than five minutes, in which an exporter restarts.
+    Three samples may be missed; at least five minutes, the time in which an exporter restarts.
     """
     return max(3 * interval, timedelta(minutes=5))
 

@@ -37,7 +37,7 @@ class Lane:
     tall: bool = False
     """Periods fill the lane, passing ones too: the verdict."""
     words: str = "inside"
-    """Where the words of blocks stand: inside, beside, or none."""
+    """Where the words of blocks are drawn: inside, beside, or none."""
     title: str = ""
 
 
@@ -47,7 +47,7 @@ class Axis:
     end: datetime
 
     def place(self, at: datetime) -> float:
-        """Percent of the axis; what lies outside stands at its edge."""
+        """Percent of the axis; values outside are drawn at its edge."""
         whole = (self.end - self.start).total_seconds()
         share = (at - self.start).total_seconds() / whole if whole > 0 else 0.0
         return round(100 * min(1.0, max(0.0, share)), 3)

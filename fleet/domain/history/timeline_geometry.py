@@ -13,10 +13,10 @@ from typing import Protocol
 from fleet.domain.history.timeline import Axis, Lane, LanePeriod, Mark
 
 PLOT_PX = 1000
-"""How wide a plot usually is; only to guess which words fit."""
+"""Usual width of a plot; only to estimate which words fit."""
 CHAR_PX = 6.4
 NARROWEST = 0.3
-"""Percent: a block of a minute in a month must still be seen."""
+"""Percent: a block of a minute in a month must still be visible."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class DrawnTimeline:
     start: datetime
     end: datetime
     guide: float | None
-    """Where the current trouble began."""
+    """Where the current problem began."""
     guide_word: str
     guide_early: bool
     at: float | None
@@ -105,7 +105,7 @@ class Wording(Protocol):
         """Returns a round moment of the axis: a time of day, or a day."""
 
     def guide(self, since: datetime) -> str:
-        """Returns the moment the current trouble began."""
+        """Returns the moment at which the current problem began."""
 
     def end(self, at: datetime) -> str:
         """Returns the end of the axis."""
@@ -122,7 +122,7 @@ def draw(
 ) -> DrawnTimeline:
     """Draws lanes on one axis.
 
-    `since` is the moment the current trouble began, if any: it gets a guide; `at` is the moment of the past that the page
+    `since` is when the current problem began, if there is one: it gets a guide; `at` is the moment of the past that the page
     shows.
     """
     top, drawn = 24, []

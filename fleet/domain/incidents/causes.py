@@ -51,7 +51,7 @@ KUBELET_RULES = frozenset({"kubelet_not_ready"})
 CRASH_RULES = frozenset({"xid", "xid_incident"})
 
 TOGETHER = timedelta(minutes=10)
-"""Kubelets of one zone that stop within this time of one another stop for one reason."""
+"""Kubelets of one zone that stop within this time of each other have one cause."""
 
 Signature = tuple[str, ...]
 """What causes of one incident have in common."""

@@ -30,7 +30,7 @@ def _part(part: Part, cluster: str) -> Part:
 
 
 class Command(msgspec.Struct, frozen=True):
-    """A command to copy, with what it is for."""
+    """A command to copy, and its purpose."""
 
     label: str
     text: str

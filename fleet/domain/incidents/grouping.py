@@ -1,6 +1,6 @@
 """Groups findings into incidents.
 
-Every node has one cause, its most severe open finding; its other open findings are symptoms and fold into that. Causes that share
+Every node has one cause, its most severe open finding; its other open findings are symptoms of that. Causes that share
 a driver version, exporter image, zone or crash are one incident over their nodes, and findings about how a cluster is set up are
 one incident per cluster and rule. An incident is named by one of its findings and keeps that name for as long as its cause is
 open anywhere: a symptom that opens or is resolved changes neither name nor cause. Resolved findings stay where they were.
@@ -69,14 +69,14 @@ def _incidents(causes: Iterable[IncidentFinding], known: Mapping[int, IncidentFi
 
 
 def _together(rows: Sequence[IncidentFinding], ended: Sequence[IncidentFinding]) -> dict[int, int]:
-    """Returns one incident for causes with one signature: that which one of them is in already, else the oldest."""
+    """Returns one incident for causes with one signature: the current incident of one of them, else the oldest."""
     names = [*(row for row in ended), *(row for row in rows if row.incident == row.id)]
     name = min(names or rows, key=lambda row: (row.opened, row.id)).id
     return {row.id: name for row in rows}
 
 
 def _by_time(rows: Sequence[IncidentFinding], ended: Sequence[IncidentFinding]) -> dict[int, int]:
-    """The same for causes that are one only where they began together; each stays in the incident that it is in."""
+    """The same for causes that are grouped only if they began together; each stays in its current incident."""
     names = {row.id for row in rows if row.incident == row.id} | {row.id for row in ended}
     result: dict[int, int] = {}
     placed: list[IncidentFinding] = [*ended]
@@ -93,7 +93,7 @@ def _by_time(rows: Sequence[IncidentFinding], ended: Sequence[IncidentFinding]) 
 
 
 def _of_resolved(row: IncidentFinding, known: Mapping[int, IncidentFinding], result: Mapping[int, int]) -> int:
-    """Returns the incident of a resolved finding: its own still, or the one that the finding which names it moved to."""
+    """Returns the incident of a resolved finding: still its own, or the one to which the incident's first finding moved."""
     if row.incident is None or row.incident == row.id:
         return row.id
     name = known.get(row.incident)

@@ -16,7 +16,7 @@ _SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What the text says. Everything in it may come from a cluster."""
+    """Content of the text. All of it may come from a cluster."""
 
     cause: str
     severity: str
@@ -28,7 +28,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     seen_at: datetime | None = None
     """When Muster saw it; None where that is the same moment."""
     effect: str = ""
-    """What is out of use, in words."""
+    """What cannot be used, in words."""
     affected: str = ""
     steps: Sequence[Step] = ()
     url: str = ""
@@ -49,7 +49,7 @@ def markdown(summary: Summary) -> str:
         seen = f", seen by Muster {_moment(summary.seen_at)}" if summary.seen_at is not None else ""
         lines.append(f"- Since: {_moment(summary.since)}{seen}")
     if summary.effect:
-        lines.append(f"- Out of use: {_plain(summary.effect)}")
+        lines.append(f"- Not usable: {_plain(summary.effect)}")
     if summary.affected:
         lines.append(f"- Affected: {_plain(summary.affected)}")
     if summary.steps:

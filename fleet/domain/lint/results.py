@@ -1,4 +1,4 @@
-"""Results of lint rules, and findings of rules that judge what the inspection of devices found."""
+"""Results of lint rules, and findings of rules that evaluate the inspected devices."""
 
 from __future__ import annotations
 

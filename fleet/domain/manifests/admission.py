@@ -84,7 +84,7 @@ def _variables(classes: Sequence[Granted]) -> list[dict[str, str]]:
         "class": f"has(object.metadata.labels) && {quoted(CLASS_LABEL)} in object.metadata.labels ? "
         f'object.metadata.labels[{quoted(CLASS_LABEL)}] : ""',
     }
-    # For each pool, each variable holds where the one before it does and one thing more is right.
+    # For each pool, each variable is true where the previous one is and one further condition holds.
     for number, in_pool in enumerate(_all(classes)):
         spec = in_pool.class_spec
         amounts = [count // spec.nodes for count in spec.choices]
@@ -104,7 +104,7 @@ def _words(texts: Iterable[str]) -> str:
 
 
 def _pod_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
-    """One step after the other, so that the first message that comes is the one to act on."""
+    """Checked in order, so that the first message is the one to act on."""
     in_pools = _all(classes)
     titles = _words(item.class_spec.title or item.class_spec.slug for item in in_pools)
     numbers = _words(str(count // entry.class_spec.nodes) for entry in in_pools for count in entry.class_spec.choices)

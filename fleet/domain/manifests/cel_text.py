@@ -1,4 +1,4 @@
-"""Small pieces of CEL over a pod, in the core language only: what they say can be evaluated by any CEL library."""
+"""Small pieces of CEL over a pod, in the core language only, so that any CEL library can evaluate them."""
 
 from __future__ import annotations
 

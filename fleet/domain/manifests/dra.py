@@ -1,4 +1,4 @@
-"""ResourceClaimTemplate: how GPUs of a DRA pool are asked for.
+"""ResourceClaimTemplate: how GPUs of a DRA pool are requested.
 
 Sources: resource.k8s.io/v1 (Kubernetes 1.34 and later); attribute and capacity names of NVIDIA's DRA driver, which are its own
 domain's where written without one (dra-driver-nvidia-gpu cmd/gpu-kubelet-plugin/deviceinfo.go).

@@ -1,4 +1,4 @@
-"""What a person fills in, checked by Kubernetes' own rules for names."""
+"""Parameters that a user enters, checked by Kubernetes' rules for names."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = ""
     """Kueue LocalQueue that the workload goes through; empty for none."""
     granted_slots: int = 0
-    """Slots of the class that other requests in the namespace have; not typed by a person."""
+    """Slots of the class that other requests in the namespace have; not entered by users."""
     class_version: int = 1
-    """Version of the class, for the label of the manifest; not typed by a person."""
+    """Version of the class, for the label of the manifest; not entered by users."""
 
 
 def problems(parameters: Parameters) -> tuple[tuple[str, str], ...]:
-    """What Kubernetes would refuse: field and sentence; empty where all is well."""
+    """What Kubernetes would refuse: field and sentence; empty without problems."""
     rows = []
     for field in ("name", "namespace", "queue"):
         text = getattr(parameters, field)

@@ -62,7 +62,7 @@ def leaderworkerset(in_pool: ClassInPool, parameters: Parameters) -> list[Docume
     """Replicas of several pods that start, live and restart together.
 
     Pods of a replica that must share an NVLink domain follow each other by pod affinity within their group. The annotation
-    exclusive-topology would do so too, but gives each group a whole domain of its own, which is not what is promised.
+    exclusive-topology would do so too, but gives each group a whole domain, which the class does not promise.
     """
     spec = pod_spec(in_pool, parameters)
     domain = in_pool.requirement.domain
@@ -96,7 +96,7 @@ def leaderworkerset(in_pool: ClassInPool, parameters: Parameters) -> list[Docume
 
 
 def pod_spec(in_pool: ClassInPool, parameters: Parameters) -> Document:
-    """Returns the spec of one pod, in the order people read it: where, what it may pass, what it is, what it asks."""
+    """Returns the spec of one pod, in reading order: node selection, tolerations, containers, resources."""
     spec: Document = {}
     affinity: Document = {}
     terms = [{"matchExpressions": [to_expression(item) for item in term]} for term in in_pool.terms]

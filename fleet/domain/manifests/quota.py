@@ -29,7 +29,7 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """Of the workload."""
     replicas: int
     in_pools: tuple[ClassInPool, ...]
-    """The class in its pools, in the granted size. Pods may land in any, so each of their keys needs the whole amount."""
+    """The class in its pools, in the granted size. Pods may run in any, so each key needs the whole amount."""
 
 
 def quota(in_pools: Sequence[ClassInPool], parameters: Parameters) -> list[dict[str, Any]]:
@@ -41,7 +41,7 @@ def quota(in_pools: Sequence[ClassInPool], parameters: Parameters) -> list[dict[
 def namespace_quota(grants: Sequence[Grant], namespace: str) -> list[dict[str, Any]]:
     """Returns the one quota of a namespace: per key the sum over the grants, and an annotation for each grant.
 
-    An annotation names the classes that draw on the same key: what one uses, the others lack.
+    An annotation names the classes that share a key: what one uses is not available to the others.
     """
     hard: dict[str, int] = {}
     classes: dict[str, dict[str, None]] = {}

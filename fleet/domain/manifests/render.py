@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of manifest: data beside a small pure function over the asks of a class, the preferred pool first."""
+    """One kind of manifest: data and a small pure function over the pools of a class, the preferred pool first."""
 
     id: str
     title: str
@@ -52,7 +52,9 @@ def _by_name(in_pool: ClassInPool) -> str:
 
 def _by_claim(in_pool: ClassInPool) -> str:
     return (
-        "" if in_pool.dra else f"Pool {in_pool.pool.slug} offers its GPUs by resource name ({in_pool.resource}), not through DRA."
+        ""
+        if in_pool.dra
+        else f"Pool {in_pool.pool.slug} advertises its GPUs by resource name ({in_pool.resource}), not through DRA."
     )
 
 
@@ -98,7 +100,7 @@ def manifest(kind: str, in_pools: Sequence[ClassInPool], parameters: Parameters)
     for field, text in given.problems(parameters):
         raise FieldError(field, text)
     if not in_pools:
-        raise FieldError("", "The class has no pool: there is nothing to write a manifest for.")
+        raise FieldError("", "The class has no pool, so it has no manifests.")
     if why := result.refuses(in_pools[0]):
         raise FieldError("kind", why)
     return result.build(in_pools, parameters)
@@ -116,11 +118,11 @@ def namespace_manifest(
     counted = [grant for grant in grants if grant.in_pools]
     if kind == "quota" and counted:
         return namespace_quota(counted, parameters.namespace)
-    raise FieldError("", "The class has no pool: there is nothing to write a manifest for.")
+    raise FieldError("", "The class has no pool, so it has no manifests.")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Block style, lists indented under their key, no aliases: as people write manifests."""
+    """Block style, lists indented under their key, no aliases: as manifests are usually written."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

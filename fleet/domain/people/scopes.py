@@ -41,7 +41,7 @@ class Scope:
 
     @property
     def text(self) -> str:
-        """What the pages say: "Limited to prod-eu, pool training"."""
+        """Text on pages: "Limited to prod-eu, pool training"."""
         places = [*sorted(self.clusters), *(f"pool {slug}" for slug in sorted(self.pools))]
         places += [f"namespace {name}" for name in sorted(self.namespaces)]
         inside = ""
@@ -51,7 +51,7 @@ class Scope:
 
     @property
     def key(self) -> str:
-        """Tells what is cached for this scope from what is cached for others."""
+        """Key that separates what is cached for this scope from what is cached for others."""
         within = None if self.within is None else sorted(self.within)
         return repr((sorted(self.clusters), sorted(self.pools), within, self.user, sorted(self.namespaces), self.by_pods))
 

@@ -137,7 +137,7 @@ def _taints(snapshot: PoolSnapshot) -> Iterator[Violation]:
             yield Violation(
                 id="missing_taint",
                 state=VIOLATED,
-                text=f"{_nodes(without)} no taint {_written(wanted)}: pods without a GPU may land there.",
+                text=f"{_nodes(without)} no taint {_written(wanted)}: pods without a GPU may be scheduled there.",
                 nodes=_keys(without),
             )
     if not policy.taints:
@@ -155,7 +155,7 @@ def _taints(snapshot: PoolSnapshot) -> Iterator[Violation]:
         yield Violation(
             id="unexpected_taint",
             state=AT_RISK,
-            text=f"{_nodes(nodes)} the taint {_written(taint)}, which the policy does not name: pods for this pool stay away.",
+            text=f"{_nodes(nodes)} the taint {_written(taint)}, which the policy does not name: pods for this pool avoid them.",
             nodes=_keys(nodes),
         )
 

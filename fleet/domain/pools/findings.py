@@ -56,19 +56,19 @@ POOL_RULES: dict[str, ComplianceRule] = {
         title="Pool's taint is missing",
         severity=_WARN,
         text="Nodes of pool {name} lack a taint that its policy requires.",
-        remedy="Set the taint in the node pool's template, so that new nodes come with it, and on the nodes that are there.",
+        remedy="Set the taint in the node pool's template, so that new nodes have it, and on the existing nodes.",
     ),
     "unexpected_taint": ComplianceRule(
         title="Taint that the pool does not name",
         severity=_WARN,
-        text="Nodes of pool {name} carry a taint that its policy does not name: pods for the pool stay away.",
+        text="Nodes of pool {name} have a taint that its policy does not name: pods for the pool are not scheduled there.",
         remedy="Remove the taint from the nodes, or name it in the policy, so that manifests tolerate it.",
     ),
     "wrong_mode": ComplianceRule(
         title="Sharing mode the pool does not allow",
         severity=_CRITICAL,
         text="Nodes of pool {name} share their GPUs in a way its policy does not allow.",
-        remedy="Set the device plugin's configuration or the MIG layout of these nodes back, or allow the mode in the policy.",
+        remedy="Revert the device plugin's configuration or the MIG layout of these nodes, or allow the mode in the policy.",
     ),
     "unknown_mode": ComplianceRule(
         title="Unknown sharing mode in a pool",
@@ -93,13 +93,13 @@ POOL_RULES: dict[str, ComplianceRule] = {
         title="No node of a pool is ready",
         severity=_WARN,
         text="No node of pool {name} is ready.",
-        remedy="Repair the nodes that are not ready: each node's page names what is broken first.",
+        remedy="Repair the nodes that are not ready: each node's page shows the first broken rung.",
     ),
     "too_few_ready": ComplianceRule(
         title="Too few ready nodes in a pool",
         severity=_CRITICAL,
         text="Fewer nodes of pool {name} are ready than its policy requires.",
-        remedy="Repair the nodes that are not ready: each node's page names what is broken first.",
+        remedy="Repair the nodes that are not ready: each node's page shows the first broken rung.",
     ),
     "availability_violated": ComplianceRule(
         title="Availability target violated",
@@ -111,7 +111,7 @@ POOL_RULES: dict[str, ComplianceRule] = {
         title="Availability target at risk",
         severity=_WARN,
         text="Fewer nodes of pool {name} are ready now than its availability target.",
-        remedy="Repair the nodes that are not ready: each node's page names what is broken first.",
+        remedy="Repair the nodes that are not ready: each node's page shows the first broken rung.",
     ),
     "review_overdue": ComplianceRule(
         title="Review of a pool overdue",
@@ -141,9 +141,9 @@ CLASS_RULES: dict[str, ComplianceRule] = {
         remedy="Remove the pool from the class, or declare it again.",
     ),
     "pool_cannot": ComplianceRule(
-        title="Pool does not offer the class",
+        title="Pool does not provide the class",
         severity=_WARN,
-        text="A pool of class {name} does not offer what the class requires.",
+        text="A pool of class {name} does not provide what the class requires.",
         remedy="Compare the class with the pool: sharing mode, product, profile, driver.",
     ),
     "wrong_nodes": ComplianceRule(
@@ -153,9 +153,9 @@ CLASS_RULES: dict[str, ComplianceRule] = {
         remedy="Narrow the pool to matching nodes, or change the class.",
     ),
     "nothing_keeps_it": ComplianceRule(
-        title="No pool offers the class",
+        title="No pool provides the class",
         severity=_CRITICAL,
-        text="None of the pools of class {name} offers what it requires.",
+        text="None of the pools of class {name} provides what it requires.",
         remedy="Set the nodes back to the sharing mode, product and driver that the class requires, or change the class.",
     ),
     "stale_manifests": ComplianceRule(
@@ -167,26 +167,26 @@ CLASS_RULES: dict[str, ComplianceRule] = {
     "others_match": ComplianceRule(
         title="Manifests of a class match other nodes",
         severity=_WARN,
-        text="Nodes that do not match class {name} carry the labels that its manifests select: pods may land there.",
+        text="Nodes that do not match class {name} have the labels that its manifests select: pods may be scheduled there.",
         remedy="Add the label muster.dev/pool to the nodes of the class's pool, and copy the manifest again.",
     ),
     "none_ready": ComplianceRule(
         title="No node ready for a class",
         severity=_CRITICAL,
         text="No node in the pools of class {name} is ready.",
-        remedy="Repair the nodes: each node's page names what is broken first.",
+        remedy="Repair the nodes: each node's page shows the first broken rung.",
     ),
     "never_fits": ComplianceRule(
         title="Class that never fits",
         severity=_CRITICAL,
-        text="Not even an empty fleet has room for one replica of class {name}.",
+        text="One replica of class {name} would not fit even if all nodes were empty.",
         remedy="Request fewer GPUs per replica, or give the class a pool with larger nodes.",
     ),
     "no_room": ComplianceRule(
         title="No room for a class",
         severity=_INFO,
         text="No replica of class {name} fits now.",
-        remedy="See on the class's page which nodes are full, broken or not read.",
+        remedy="The page of the class shows which nodes are full, broken or not read.",
     ),
 }
 

@@ -30,7 +30,7 @@ _SHORT = {"mig": "mig", "time-sliced": "time-sliced", "mps": "mps", "mig-shared"
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool that could be created unchanged, why it is suggested, and its number of nodes."""
+    """A pool to create, why it is suggested, and its number of nodes."""
 
     pool: PoolSpec
     because: str

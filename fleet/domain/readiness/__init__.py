@@ -1,1 +1,1 @@
-"""The ladder: nine rungs on top of kubelet-ready, each answered from evidence; the verdict follows from them."""
+"""The ladder: nine rungs on top of kubelet-ready, each evaluated from evidence; the verdict follows from them."""

@@ -146,7 +146,7 @@ def labels_only_away(subject: NodeSubject, rung: str) -> bool:
     )
 
 
-# --- boots and memory ---------------------------------------------------------------------------------------------
+# --- boots and history ---------------------------------------------------------------------------------------------
 
 
 def proved(subject: NodeSubject, rung: str, seen_now: Callable[[NodeSubject], bool]) -> dict[str, datetime]:
@@ -169,7 +169,7 @@ def proof_evidence(proof: dict[str, datetime], what: str) -> tuple[Evidence, ...
     return tuple(Evidence("telemetry", what, f"{at:%Y-%m-%d %H:%M} UTC") for at in proof.values())
 
 
-# --- workloads and cards ------------------------------------------------------------------------------------------
+# --- workloads and GPUs ------------------------------------------------------------------------------------------
 
 
 def holders(subject: NodeSubject) -> list[PodSnapshot]:

@@ -88,7 +88,7 @@ _COMMAND = re.compile(r"(?<=:)\s+((?:kubectl|helm|nvidia-smi|dcgmi|systemctl|sud
 
 
 def node_steps(name: str, state: str, rules: Iterable[str] = (), stack_pods: Sequence[StackPod] = ()) -> tuple[Step, ...]:
-    """Returns steps for a node in this state with these findings; empty where there is nothing to do."""
+    """Returns steps for a node in this state with these findings; empty where no action is required."""
     known = set(rules)
     if state == "cordoned":
         return (_step("When the work is done, uncordon the node:", f"kubectl uncordon {name}"),)
@@ -107,7 +107,7 @@ def node_steps(name: str, state: str, rules: Iterable[str] = (), stack_pods: Seq
 _LOGS = (
     # rule, the part of the GPU stack whose log explains it, what to do
     ("upgrade_failed", "driver", "The driver upgrade failed. Read the driver pod's log:"),
-    ("mig_config_failed", "mig-manager", "Read why the MIG layout was not applied; usually pods still used the GPUs:"),
+    ("mig_config_failed", "mig-manager", "Read why the MIG layout was not applied; usually pods were still using the GPUs:"),
 )
 FINDING_STEPS = {
     "mig_invalid": "The single strategy needs the same layout on all GPUs: choose one layout, or the mixed strategy.",

@@ -33,7 +33,7 @@ class RungResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sentence: what was observed. Without figures that change from run to run."""
     evidence: tuple[Evidence, ...] = ()
     remedy: str = ""
-    """Steps to fix it, one per line. Empty where nothing is to be done."""
+    """Steps to fix it, one per line. Empty where no action is required."""
     rests_on: tuple[str, ...] = ()
     """Sections of its evidence: their ages are the result's."""
     own_status: Status | None = None

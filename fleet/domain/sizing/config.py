@@ -90,7 +90,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     has_head: bool = True
     """False for embedding models, which have no output projection."""
     weights_dtype: str = "bf16"
-    """Precision in which the configuration says its weights are stored."""
+    """Precision of the weights, by the configuration."""
     max_context: int | None = None
 
     @property

@@ -72,7 +72,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 def best(load: Load, product: Product) -> tuple[Layout, ...]:
     """Returns the smallest layout that fits on this product, and for a mixture of experts also the one by expert parallelism.
 
-    If none fits, the largest that was tried, which says why not.
+    If none fits, the largest that was tried, with the reason.
     """
     tried = [_layout(load, product, tensor, pipeline) for tensor, pipeline in _sizes(load.config, product)]
     chosen = next((layout for layout in tried if layout.fits), None)

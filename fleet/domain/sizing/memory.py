@@ -70,7 +70,7 @@ def cache(config: ModelConfig, dtype: str) -> Cache:
     if config.latent is not None:
         per_layer = config.latent.kv_rank + config.latent.rope_dim
     if not config.has_head and config.positions:
-        per_layer = 0  # an encoder keeps nothing between requests
+        per_layer = 0  # an encoder has no state between requests
     state = config.linear.state_values * config.linear_layers * BYTES["bf16"] if config.linear is not None else 0
     return Cache(
         per_token=int(per_layer * value * config.full_layers),

@@ -1,4 +1,4 @@
-"""The GPU products of a fleet as layouts need them: from nodes as placement sees them."""
+"""The GPU products of a fleet as layouts need them, from the nodes of placement."""
 
 from __future__ import annotations
 

@@ -71,5 +71,5 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         return self.section(name).complete and name not in self.remembered
 
     def knows(self, name: str) -> bool:
-        """Returns whether this section's facts may be judged: read whole, or filled up from memory. Else they are unknown."""
+        """Returns whether this section can be evaluated: read completely, or filled with last known data. Else it is unknown."""
         return self.section(name).complete or name in self.remembered

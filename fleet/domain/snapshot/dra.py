@@ -71,7 +71,7 @@ class DraDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     node_name: str = ""
     type: str = ""
-    """gpu, mig, vfio, channel, daemon … as the driver says; empty where it says nothing."""
+    """gpu, mig, vfio, channel, daemon … by the driver; empty where it states none."""
     uuid: str = ""
     parent_uuid: str = ""
     product: str = ""

@@ -85,7 +85,7 @@ class NodeEvent(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     message: str = ""
     component: str = ""
-    """Who wrote it."""
+    """The component that wrote it."""
     count: int = 1
     """How often it was reported, from `first_at` to `last_at`."""
     first_at: datetime

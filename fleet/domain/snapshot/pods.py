@@ -10,7 +10,7 @@ from fleet.domain.snapshot.scheduling import PodScheduling
 
 
 class ContainerPort(msgspec.Struct, frozen=True):
-    """A TCP port that a container says it listens on."""
+    """A TCP port that a container declares."""
 
     number: int
     name: str = ""
@@ -27,7 +27,7 @@ class ContainerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Extended resources only (names with a slash); limits count as requests where no request is written."""
     privileged: bool = False
     visible_devices: str = ""
-    """NVIDIA_VISIBLE_DEVICES of the pod's own specification: what the toolkit hands out unasked; an image may set it too."""
+    """NVIDIA_VISIBLE_DEVICES of the pod's own specification: granted without a request; an image may set it too."""
     state: str = ""
     """waiting, running or terminated; empty before the kubelet has reported."""
     reason: str = ""
@@ -36,11 +36,11 @@ class ContainerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool = False
     restarts: int = 0
     ports: tuple[ContainerPort, ...] = ()
-    """Of app containers: where something may be asked."""
+    """Of app containers."""
 
 
 class DeviceAllocation(msgspec.Struct, frozen=True, kw_only=True):
-    """A device the kubelet says a container holds (KEP-4680, allocatedResourcesStatus)."""
+    """A device that a container has, by the kubelet (KEP-4680, allocatedResourcesStatus)."""
 
     resource: str
     device_id: str
@@ -48,7 +48,7 @@ class DeviceAllocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PodSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """One pod that matters: it asks for or holds GPU resources, belongs to the GPU stack, or sits on a GPU node."""
+    """One pod that matters: it requests or has GPU resources, belongs to the GPU stack, or runs on a GPU node."""
 
     uid: str
     namespace: str

@@ -12,6 +12,6 @@ class ObjectProblem(msgspec.Struct, frozen=True, order=True):
     """node, pod, sample … (the singular of the list it came in)."""
     name: str
     text: str
-    """Says in one sentence what was wrong and what Muster did."""
+    """One sentence: what was wrong and what Muster did."""
     left_out: bool = True
     """False where the object was kept with shortened values."""

@@ -1,4 +1,4 @@
-"""NodeReadinessRules of the Node Readiness Controller: conditions that a node must have before its taint goes."""
+"""NodeReadinessRules of the Node Readiness Controller: conditions that a node must have before its taint is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pod asks of the scheduler, and the objects besides nodes and pods that the scheduler reads."""
+"""What a pod requires of the scheduler, and the objects besides nodes and pods that the scheduler reads."""
 
 from __future__ import annotations
 

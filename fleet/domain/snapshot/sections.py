@@ -12,9 +12,9 @@ class Outcome(StrEnum):
 
     COLLECTED = "collected"
     ABSENT = "absent"
-    """The API is not installed on this cluster: there is nothing of this kind, and that is known."""
+    """The API is not installed on this cluster: it is known that no such objects exist."""
     INCOMPLETE = "incomplete"
-    """Some pages were read, then the list broke off: what was read is true, what was not seen is not gone."""
+    """The list ended early: what was read is true, what was not read may still exist."""
     UNREACHABLE = "unreachable"
     TLS = "tls"
     UNAUTHORISED = "unauthorised"
@@ -22,12 +22,12 @@ class Outcome(StrEnum):
     THROTTLED = "throttled"
     EXPIRED = "expired"
     REFUSED = "refused"
-    """It answers, and with a refusal: a bad request, another protocol, a login of its own."""
+    """It refuses the request: bad request, another protocol, or its own login."""
     MALFORMED = "malformed"
     TIMEOUT = "timeout"
     TOO_LARGE = "too_large"
     SKIPPED = "skipped"
-    """Not asked, because an earlier failure made the question pointless (cluster unreachable, deadline spent)."""
+    """Not requested, because of an earlier failure (cluster unreachable, deadline exceeded)."""
 
 
 class SectionReport(msgspec.Struct, frozen=True, kw_only=True):

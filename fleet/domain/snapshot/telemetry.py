@@ -35,14 +35,14 @@ class DeviceSample(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, float] = {}
     """Metric id of domain/catalog/metrics.toml to its value, in that metric's unit."""
     refused: dict[str, str] = {}
-    """Metric id to why what the exporter wrote is no value: "NaN", "4294967295 %, outside 0 to 100", "sampled at …". The GPU is
+    """Metric id to why the exporter's value is invalid: "NaN", "4294967295 %, outside 0 to 100", "sampled at …". The GPU is
     there, since its series is; nothing else follows from it."""
     xid_counts: dict[str, int] = {}
-    """Xid code to how often it came within the exporter's sliding window (DCGM_EXP_XID_ERRORS_COUNT)."""
+    """Xid code to its number within the exporter's sliding window (DCGM_EXP_XID_ERRORS_COUNT)."""
     watches: dict[str, int] = {}
     """DCGM health watch to 0 (pass), 10 (warn) or 20 (fail) (DCGM_EXP_GPU_HEALTH_STATUS)."""
     clock_events: dict[str, float] = {}
-    """Reason of a clock event to how often it came within the window (DCGM_EXP_CLOCK_EVENTS_COUNT)."""
+    """Reason of a clock event to its number within the window (DCGM_EXP_CLOCK_EVENTS_COUNT)."""
     pods: tuple[PodRef, ...] = ()
 
     @property
@@ -80,7 +80,7 @@ class ExporterReport(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[str, ...] = ()
     """Metric ids it exports for any device: what is missing here is not enabled, not zero."""
     refusals: int = 0
-    """How often in a row it has refused."""
+    """Number of consecutive refusals."""
     retry_at: datetime | None = None
     """When it is asked again; None where it is asked at every run."""
 
@@ -113,11 +113,11 @@ class ModelServer(msgspec.Struct, frozen=True, kw_only=True):
     """Generated tokens per second between the scrape before and this one; None for the first."""
     requests_per_s: float | None = None
     ttft_s: float | None = None
-    """Mean seconds to the first token between the two scrapes; None where no request came."""
+    """Mean seconds to the first token between the two scrapes; None without a request."""
     ready_at: datetime | None = None
     """When its pod was last seen ready."""
     served_at: datetime | None = None
-    """When it was last seen to have answered a request since the look before."""
+    """When a run last found that it had answered a request since the previous run."""
 
 
 class Telemetry(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from fleet.domain.stranded.shapes import WantedShape
 MOST_GPUS = 64
 """Free GPUs of one node that are looked at; any more of them count as usable."""
 _MOST_LEFTOVERS = 64
-"""Different leftovers of CPU and memory that are followed for each number of used GPUs."""
+"""Combinations of remaining CPU and memory that are tracked for each number of used GPUs."""
 _ROOM = frozenset({"pods", "not_offered", "unknown_free", "insufficient"})
 """Reasons about how full a node is: counted here from everything that is free, not from GPUs alone."""
 STEPS: tuple[tuple[str, frozenset[str]], ...] = (
@@ -185,7 +185,7 @@ def best_use(free: int, demand: _Demand, others: tuple[int, ...]) -> int:
 
 
 def _keep(leftovers: list[tuple[int, ...]], candidate: tuple[int, ...]) -> None:
-    """Adds a leftover unless another has at least as much of everything."""
+    """Adds a remainder unless another has at least as much of everything."""
     for other in leftovers:
         if all(have >= wanted for have, wanted in zip(other, candidate, strict=True)):
             return

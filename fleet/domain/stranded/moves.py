@@ -11,9 +11,9 @@ from fleet.domain.stranded.nodes import Amounts, FreeNode, Key, RunningPod, fits
 from fleet.domain.stranded.shapes import WantedShape
 
 MOST_MOVES = 3
-"""Pods of one proposal. More of them are too many to move by hand."""
+"""Most pods of one proposal: more are impractical to move manually."""
 MOST_CHECKS = 5_000
-"""Placements tried for one shape. Beyond, the answer says that the search was not complete."""
+"""Placements tried for one shape. With more, the answer states that the search is incomplete."""
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ _WORDS = {
     "taint": "Behind taints that no wanted pod tolerates.",
     "verdict": "On nodes that are not ready or not read recently.",
     "resources": "CPU, memory or places for pods beside them are used up.",
-    "group": "On fewer nodes than the pods of one replica need.",
+    "group": "On fewer nodes than one replica needs.",
     "no_demand": "No class and no pod that was seen wants GPUs there.",
 }
 
@@ -69,7 +69,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         if self.proposal is None:
             return "No move helps: it is not other pods that keep them from use."
         if not self.proposal.complete:
-            return "None found: there are too many possibilities to try them all."
+            return "None found; there are too many combinations to try all of them."
         return f"No move of up to {MOST_MOVES} pods helps."
 
 

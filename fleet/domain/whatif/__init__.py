@@ -1,1 +1,1 @@
-"""What if: a changed snapshot through the same evaluation, before anybody applies the change. Pure; nothing is sent anywhere."""
+"""What if: a changed snapshot through the same evaluation, before a change is applied. Pure; nothing is sent anywhere."""

@@ -35,7 +35,7 @@ _WHY = {
     STOPPED: "MIG manager stops pods that hold GPUs before it changes the layout.",
     MAY_BE_EVICTED: "A NoExecute taint evicts it unless it tolerates the taint; tolerations of running pods are not collected.",
     RESTARTED: "The driver cannot be replaced while a pod uses a GPU: it is evicted and starts again.",
-    NOT_BACK: "It keeps running, but its node no longer offers what it requests: it cannot start there again.",
+    NOT_BACK: "It keeps running, but its node no longer advertises what it requests: it cannot restart there.",
 }
 
 
@@ -196,7 +196,7 @@ class _Application:
 
     def _advertised(self, node: NodeSnapshot, wanted: Wanted) -> NodeSnapshot:
         if not wanted.known or wanted.problem:
-            words = {"missing_key": "names a key that the ConfigMap has not", "ambiguous": "is in several ConfigMaps"}
+            words = {"missing_key": "names a key that the ConfigMap does not have", "ambiguous": "is in several ConfigMaps"}
             raise Refused(f"Its device-plugin configuration {words.get(wanted.problem, 'is unknown')}.")
         strategy = next((policy.mig_strategy for policy in self.snapshot.operator.policies if policy.mig_strategy), "")
         made = advertise(node, self.devices[node.name], self.profiles.get(node.name), wanted.config, strategy)

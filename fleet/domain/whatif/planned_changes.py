@@ -1,4 +1,4 @@
-"""The changes that Muster can forecast, read from what a caller wrote. Anything that is not understood is refused."""
+"""The changes that Muster can forecast, read from what a caller wrote. Anything else is refused."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class Reader:
 
     def _one(self, fields: object) -> Change:
         if not isinstance(fields, Mapping):
-            raise FieldError("kind", "A change is a mapping with a kind.")
+            raise FieldError("kind", "A change must be a mapping with a kind.")
         read = self._readers.get(str(fields.get("kind")))
         if read is None:
-            raise FieldError("kind", f"Kind “{str(fields.get('kind'))[:60]}” is not understood. Use {', '.join(self._readers)}.")
+            raise FieldError("kind", f"Kind “{str(fields.get('kind'))[:60]}” is not supported. Use {', '.join(self._readers)}.")
         return read(fields)
 
     def _chosen(self, fields: Fields) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ class Reader:
             raise FieldError("spec", "Give the spec of the NodeReadinessRule.")
         unknown = set(spec) - {"conditions", "taint", "enforcementMode", "nodeSelector", "dryRun"}
         if unknown:
-            raise FieldError("spec", f"Field {min(unknown)[:60]} is not understood.")
+            raise FieldError("spec", f"Field {min(unknown)[:60]} is not supported.")
         if spec.get("dryRun"):
             raise FieldError("spec.dryRun", "A rule with dryRun changes nothing.")
         mode = spec.get("enforcementMode")
@@ -208,7 +208,7 @@ def _of(fields: Fields, name: str, kind: type[Any], default: Any = None) -> Any:
 
 def _texts(value: object, name: str, most: int) -> list[str]:
     if not isinstance(value, list) or len(value) > most or not all(isinstance(item, str) and len(item) < 400 for item in value):
-        raise FieldError(name, f"Give a list of at most {most:,} texts.")
+        raise FieldError(name, f"Give a list of at most {most:,} strings.")
     return value
 
 
@@ -224,7 +224,7 @@ def _pairs(fields: Fields, name: str) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > 100:
         raise FieldError(name, "Give a mapping of at most 100 keys.")
     if not all(isinstance(key, str) and isinstance(text, str | int) and len(str(text)) < 20_000 for key, text in value.items()):
-        raise FieldError(name, "Keys and values are texts.")
+        raise FieldError(name, "Keys and values must be strings.")
     return {key: str(text) for key, text in value.items()}
 
 
@@ -240,7 +240,7 @@ def _numbers(fields: Fields, name: str) -> dict[str, int]:
 
 def _taint(entry: object, field: str, *, any_effect: bool = False) -> Taint:
     if not isinstance(entry, Mapping):
-        raise FieldError(field, "A taint is a mapping with key, value and effect.")
+        raise FieldError(field, "A taint must be a mapping with key, value and effect.")
     key, value, effect = (str(entry.get(name) or "")[:300] for name in ("key", "value", "effect"))
     if problem := key_problem(key):
         raise FieldError(field, problem)
@@ -253,5 +253,5 @@ def _node_selector(selector: object) -> tuple[Requirement, ...]:
     if not isinstance(selector, Mapping):
         raise FieldError("spec.nodeSelector", "Give a nodeSelector with matchLabels.")
     if set(selector) - {"matchLabels"}:
-        raise FieldError("spec.nodeSelector", "Only matchLabels is understood.")
+        raise FieldError("spec.nodeSelector", "Only matchLabels is supported.")
     return tuple(Requirement(key, "in", (value,)) for key, value in _pairs(selector, "matchLabels").items())

@@ -33,7 +33,7 @@ def test_dra_static_mig() -> None:
         "gpu.nvidia.com": (6, 0),
         "mig.nvidia.com": (14, 1),
     }
-    assert (seen.slots.capacity, seen.mode) == (20, "MIG 7×1g.10gb on 2 of 8 cards")
+    assert (seen.slots.capacity, seen.mode) == (20, "MIG 7×1g.10gb on 2 of 8 GPUs")
     assert sum(card.mig_enabled is True for card in seen.cards) == 2
 
 
@@ -111,7 +111,7 @@ def test_a_claim_that_several_pods_use_shares_its_card_and_not_the_node() -> Non
     devices = [make_dra_device(index) for index in range(8)]
     held = [make_allocation(devices[0], pod_uids=("a", "b", "c")), make_allocation(devices[1], claim="b", pod_uids=("d",))]
     seen = look(make_node(gpus=0), devices=devices, allocations=held)
-    assert seen.isolation.startswith("1 device is shared: several pods or claims hold the same one")
+    assert seen.isolation.startswith("1 device is shared: several pods or claims use the same one")
     assert (seen.sharing, seen.mode, seen.slots.requested) == ("exclusive", "Full GPU", 2)
 
 
@@ -123,7 +123,7 @@ def test_a_device_that_two_claims_hold_is_shared_by_the_node(pods: tuple[tuple[s
     devices = [make_dra_device(index) for index in range(2)]
     held = [make_allocation(devices[0], claim=f"claim-{number}", pod_uids=users) for number, users in enumerate(pods)]
     seen = look(make_node(gpus=0), devices=devices, allocations=held)
-    assert ("hold the same one" in seen.isolation) is several
+    assert ("use the same one" in seen.isolation) is several
     assert (seen.sharing, seen.mode) == ((None, "Shared") if several else ("exclusive", "Full GPU"))
     assert seen.slots.requested == 1
 
@@ -143,7 +143,7 @@ def test_instances_that_several_pods_use() -> None:
     parts = [make_dra_device(0, type="mig", profile="1g.10gb", placement=place) for place in range(3)]
     held = [make_allocation(part, claim=part.name, pod_uids=("a", "b")) for part in parts[:2]]
     seen = look(make_node(gpus=0), devices=parts, allocations=held)
-    assert seen.isolation.startswith("2 cards or MIG instances are shared")
+    assert seen.isolation.startswith("2 GPUs or MIG instances are shared")
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_partitions_of_one_card_are_no_cards() -> None:
     assert [(resource.name, resource.kind, resource.profile) for resource in seen.resources] == [
         ("gpu.amd.com", "dra-partition", "CPX")
     ]
-    assert seen.isolation.startswith("Each slot is a partition of a card")
+    assert seen.isolation.startswith("Each slot is a partition of a GPU")
     assert [card.held for card in seen.cards] == [True, True] + [False] * 6
     assert {(card.memory_mib, card.uuid) for card in seen.cards} == {(196592, "")}  # of the card, not of its part
 
@@ -95,7 +95,7 @@ def test_ways_of_cutting_a_card_are_no_parts_of_it() -> None:
     held = [make_allocation(devices[2], claim=f"claim-{number}", pod_uids=(str(number),)) for number in range(3)]
     seen = see(devices, allocations=held)
     assert (seen.physical, slots(seen), seen.mode) == (2, (2, 2, 1, 1), "Partitioned CPX")
-    assert "hold the same one" not in seen.isolation  # each claim has a part of it
+    assert "use the same one" not in seen.isolation  # each claim has a part of it
 
 
 def test_nvidias_cards_have_one_address_as_gpu_and_for_machines() -> None:

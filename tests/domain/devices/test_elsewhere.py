@@ -139,7 +139,7 @@ def test_amd_partitions_are_no_cards(slots: dict[str, int]) -> None:
     seen = look(slots=slots, labels=labels)
     assert (seen.physical, seen.slots.capacity, seen.mode, seen.partitioning) == (8, 64, "Partitioned CPX ×8", None)
     assert (seen.resources[0].kind, seen.resources[0].profile) == ("partition", "CPX")
-    assert seen.isolation.startswith("Each slot is a partition of a card")
+    assert seen.isolation.startswith("Each slot is a partition of a GPU")
 
 
 def test_amd_partitions_of_an_unknown_product() -> None:
@@ -208,7 +208,7 @@ def test_vgpu_guest_says_that_its_gpus_are_shares() -> None:
     seen = inspect(NodeInputs(node=node, pods=(), plugin=None, devices=(), allocations=()))
     assert (seen.physical, seen.mode, seen.gpu_memory_mib) == (1, "Full GPU", 24512)
     assert "vgpu_guest" in {finding.rule for finding in seen.findings}
-    assert "vGPUs, parts of cards on its host" in seen.isolation
+    assert "vGPUs, parts of GPUs on its host" in seen.isolation
 
 
 def test_passthrough_cards() -> None:
@@ -219,7 +219,7 @@ def test_passthrough_cards() -> None:
 def test_vgpus_offered_to_machines_are_no_cards() -> None:
     seen = look(slots={"nvidia.com/NVIDIA_A10-12Q": 8})
     assert (seen.physical, seen.mode) == (None, "vGPUs for VMs")
-    assert seen.isolation.startswith("A vGPU is a part of a card")
+    assert seen.isolation.startswith("A vGPU is a part of a GPU")
 
 
 def test_renamed_by_another_plugin() -> None:

@@ -115,7 +115,7 @@ def test_mps() -> None:
     seen = look(make_node(gpus=2, product="NVIDIA-L40S", sharing="mps", replicas=8))
     assert (seen.physical, seen.sharing, seen.mode, seen.slots.capacity) == (2, "mps", "MPS ×8", 16)
     assert seen.product == "NVIDIA-L40S"
-    assert "isolates no faults" in seen.isolation
+    assert "but no faults" in seen.isolation
 
 
 def test_sharing_labels_older_than_mps_mean_time_slicing() -> None:

@@ -71,7 +71,7 @@ def test_mig_mixed() -> None:
 def test_mig_mixed_with_whole_cards_beside() -> None:
     node = make_node(mig={"1g.10gb": 28}, capacity={"nvidia.com/gpu": 4}, labels={"nvidia.com/gpu.replicas": "1"})
     seen = look(node, [make_pod("a", gpus=2), make_pod("b", gpus=5, resource="nvidia.com/mig-1g.10gb")])
-    assert (seen.physical, seen.slots.capacity, seen.mode) == (8, 32, "MIG 7×1g.10gb on 4 of 8 cards")
+    assert (seen.physical, seen.slots.capacity, seen.mode) == (8, 32, "MIG 7×1g.10gb on 4 of 8 GPUs")
     assert {resource.name: (resource.requested, resource.free) for resource in seen.resources} == {
         "nvidia.com/gpu": (2, 2),
         "nvidia.com/mig-1g.10gb": (5, 23),

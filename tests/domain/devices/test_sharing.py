@@ -74,17 +74,17 @@ def test_only_mig_isolates() -> None:
     assert "not isolated" in words("mig-single", "time-slicing")
     assert "isolates nothing" in words("none", "time-slicing")
     assert "no faults" in words("none", "mps")
-    assert "whole card" in words("none", "exclusive")
-    assert words(None, None).startswith("Unknown")
+    assert "whole GPU" in words("none", "exclusive")
+    assert words(None, None).startswith("It is unknown")
 
 
 @pytest.mark.parametrize("parts", ["vgpu", "guest", "partition", "excess"])
 def test_parts_of_gpus_are_never_called_whole(parts: str) -> None:
     for partitioning in (None, "none", "mig-mixed"):
         words = isolation(partitioning, "exclusive", shared=False, whole_cards_too=False, parts=parts)
-        assert "is a whole card" not in words
+        assert "is a whole GPU" not in words
         assert "nothing is shared" not in words
-        assert not words.startswith("Unknown")
+        assert not words.startswith("It is unknown")
 
 
 def test_shares_of_parts_are_shares() -> None:

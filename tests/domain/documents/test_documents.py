@@ -105,9 +105,9 @@ def spec(kind: str, body: str) -> str:
         ("a: [", 1, "", "This is not valid YAML"),
         ("a: 1\nb:\n\t- c", 3, "", "This is not valid YAML"),
         ("a: \x01", 1, "", "This is not valid YAML"),
-        ("- a", 1, "", "A document is a mapping"),
+        ("- a", 1, "", "A document must be a mapping"),
         ("\n\nkind: Pool\nmetadata: {name: a}", 3, "apiVersion", "It is missing."),
-        ("apiVersion: v1\nkind: Pool\nmetadata: {name: a}", 1, "apiVersion", "write muster/v1"),
+        ("apiVersion: v1\nkind: Pool\nmetadata: {name: a}", 1, "apiVersion", "use muster/v1"),
         ("apiVersion: muster/v1\nkind: Pod\nmetadata: {name: a}", 2, "kind", "“Pod” is none of Pool, WorkloadClass."),
         ("apiVersion: muster/v1\nkind: Pool\nmetadata: {name: A_B}", 3, "metadata.name", "is not a valid name"),
         ("apiVersion: muster/v1\nkind: Pool\nmetadata: {}", 3, "metadata.name", "It is missing."),
@@ -118,7 +118,7 @@ def spec(kind: str, body: str) -> str:
         (spec("Pool", "title: true"), 5, "spec.title", "put it in quotes"),
         (spec("Pool", "title: [a]"), 5, "spec.title", "Enter a text."),
         (spec("Pool", "policy: x"), 5, "spec.policy", "Must be a mapping"),
-        (spec("Pool", "policy:\n  oneProduct: maybe"), 6, "spec.policy.oneProduct", "Write true or false."),
+        (spec("Pool", "policy:\n  oneProduct: maybe"), 6, "spec.policy.oneProduct", "Enter true or false."),
         (spec("Pool", "policy:\n  requiredRung: 10"), 6, "spec.policy.requiredRung", "from 0 to 9"),
         (spec("Pool", "policy:\n  availabilityTarget: 101"), 6, "spec.policy.availabilityTarget", "from 0 to 100"),
         (spec("Pool", "policy:\n  availabilityTarget: .nan"), 6, "spec.policy.availabilityTarget", "from 0 to 100"),
@@ -141,7 +141,7 @@ def spec(kind: str, body: str) -> str:
         (spec("Pool", "policy:\n  driver:\n    min: R570"), 7, "spec.policy.driver.min", "is not a version"),
         (spec("Pool", "policy:\n  driver:\n    min: 580\n    max: 570"), 8, "spec.policy.driver.max", "below the minimum"),
         (spec("Pool", "selector:\n  labels: a b"), 6, "spec.selector.labels", "is not a valid label selector"),
-        (spec("Pool", "selector:\n  matchLabels:\n    a b: c"), 7, "spec.selector.matchLabels.a b", "can be no label's key"),
+        (spec("Pool", "selector:\n  matchLabels:\n    a b: c"), 7, "spec.selector.matchLabels.a b", "is not a valid label key"),
         (
             spec("Pool", "selector:\n  matchExpressions:\n  - key: a\n    operator: Gt\n    values: [b]"),
             9,
@@ -302,10 +302,10 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (r"\UFFFFFFFF", "it spells a character or a number that does not exist"),
-        (r"\U00110000", "it spells a character or a number that does not exist"),
-        (r"a\0b", "a text holds NUL or half of a surrogate pair, which cannot be kept"),
-        (r"\ud800", "a text holds NUL or half of a surrogate pair, which cannot be kept"),
+        (r"\UFFFFFFFF", "it contains an invalid character or number"),
+        (r"\U00110000", "it contains an invalid character or number"),
+        (r"a\0b", "a text contains NUL or half of a surrogate pair, which cannot be stored"),
+        (r"\ud800", "a text contains NUL or half of a surrogate pair, which cannot be stored"),
         ("a\0b", "unacceptable character #x0000: special characters are not allowed"),
     ],
 )
@@ -321,7 +321,7 @@ def test_a_version_beyond_all_numbers_is_a_problem() -> None:
 @pytest.mark.slow
 def test_a_stream_is_bounded() -> None:
     assert [problem.text for problem in read("# " + "a" * 200_000).problems] == ["It is longer than 200,000 characters."]
-    assert "it holds more than 20,000 values" in read("[" + "a," * 60_000).problems[0].text
+    assert "it contains more than 20,000 values" in read("[" + "a," * 60_000).problems[0].text
 
 
 def test_at_most_a_hundred_problems_are_reported() -> None:
@@ -355,7 +355,7 @@ def test_a_form_declares_what_a_file_does() -> None:
         ({"policy": {"modes": ["full", "half"]}}, "spec.policy.modes[1]", "“half” is none of"),
         ({"title": "a\0b"}, "spec.title", "Remove NUL"),
         ({"selector": {"clusters": ["\ud800"]}}, "spec.selector.clusters[0]", "Remove NUL"),
-        ({"selector": {"clusters": ["c"] * 20_000}}, "", "It holds more than 20,000 values."),
+        ({"selector": {"clusters": ["c"] * 20_000}}, "", "It contains more than 20,000 values."),
         ({"policy": {"purpose": ["x"]}}, "spec.policy.purpose", "Enter a text."),
     ],
 )

@@ -67,7 +67,7 @@ def test_the_summary_is_markdown_that_a_clusters_text_cannot_format() -> None:
         "- Node: `n1`, Not ready",
         "- Cluster: `ea'st`",
         "- Since: Mon 30 Nov 2026 04:29 UTC, seen by Muster Mon 30 Nov 2026 06:30 UTC",
-        "- Out of use: 8 GPUs",
+        "- Not usable: 8 GPUs",
         r"- Affected: 1 pod down: search\_ml",
         "",
         "What to do:",

@@ -119,9 +119,9 @@ def test_without_labels_there_is_nothing_to_compare_with_the_boot() -> None:
 
 def test_the_exporter_finds_other_cards_than_the_labels_say() -> None:
     mixed = ask(models_disagree.RULE, samples=[sample(0), sample(1, model="NVIDIA A10G")])
-    assert (mixed.status, "also finds NVIDIA A10G" in mixed.findings[0].text) == (Status.WARN, True)
+    assert (mixed.status, "also reports NVIDIA A10G" in mixed.findings[0].text) == (Status.WARN, True)
     wrong = ask(models_disagree.RULE, samples=[sample(0, model="Tesla T4")])
-    assert "exporter finds Tesla T4" in wrong.findings[0].text
+    assert "exporter reports Tesla T4" in wrong.findings[0].text
     assert ask(models_disagree.RULE, samples=[sample(0)]).status == Status.PASS
 
 

@@ -49,8 +49,8 @@ def holding(name: str = "job", node: str = "n1", **fields: Any) -> PodSnapshot:
 @pytest.mark.parametrize(
     ("change", "field", "says"),
     [
-        ({"kind": "reboot"}, "changes[0].kind", "not understood"),
-        ({"kind": None}, "changes[0].kind", "not understood"),
+        ({"kind": "reboot"}, "changes[0].kind", "not supported"),
+        ({"kind": None}, "changes[0].kind", "not supported"),
         ("cordon", "changes[0].kind", "a mapping"),
         ({"kind": "cordon"}, "changes[0].nodes", "Name the nodes"),
         ({"kind": "cordon", "nodes": ["n9"]}, "changes[0].nodes", "not a GPU node"),
@@ -73,7 +73,7 @@ def holding(name: str = "job", node: str = "n1", **fields: Any) -> PodSnapshot:
         ({"kind": "ConfigMap", "namespace": "gpu", "name": "plugin"}, "changes[0].data", "Give the keys"),
         ({"kind": "ConfigMap", "namespace": "gpu", "name": "plugin", "data": {"a": "["}}, "changes[0].data.a", "YAML"),
         ({"kind": "NodeReadinessRule"}, "changes[0].spec", "Give the spec"),
-        ({"kind": "NodeReadinessRule", "spec": {"requiredDaemonSets": []}}, "changes[0].spec", "not understood"),
+        ({"kind": "NodeReadinessRule", "spec": {"requiredDaemonSets": []}}, "changes[0].spec", "not supported"),
         ({"kind": "NodeReadinessRule", "spec": {"dryRun": True}}, "changes[0].spec.dryRun", "changes nothing"),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_config_map_changes_the_nodes_that_its_key_is_for() -> None:
     assert [node.name for node in answer.nodes] == ["n1"]
     assert answer.nodes[0].after.slots.capacity == 32
     gone = ask(cluster(make_node("n1"), own, plugin=plugin), {**change, "data": {"default": SLICED}})
-    assert gone.not_forecast == {"n2": "Its device-plugin configuration names a key that the ConfigMap has not."}
+    assert gone.not_forecast == {"n2": "Its device-plugin configuration names a key that the ConfigMap does not have."}
 
 
 def test_pods_that_hold_gpus_are_stopped_by_mig_and_restarted_by_a_driver() -> None:

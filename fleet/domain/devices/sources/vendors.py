@@ -110,14 +110,14 @@ def _mode(node_labels: Mapping[str, str], old: Mapping[str, Mapping[str, int]], 
     applied = node_labels.get(labels.AMD_CONFIG_STATE) == "success"
     modes_named = [node_labels.get(labels.AMD_PARTITION, ""), *old.get("compute-memory-partition", {})]
     modes_named += [node_labels.get(labels.AMD_CONFIG_PROFILE, "")] if applied else []
-    # With mixed naming some plugins call every partition spx_nps1: so many whole GPUs are in no machine.
+    # With mixed naming some plugins call every partition spx_nps1: no machine has that many whole GPUs.
     modes_named += [
         name.split("/", 1)[1] if units <= MOST_GPUS or not name.startswith("amd.com/spx") else "mixed"
         for name, units in resources.items()
         if labels.resource_kind(name) == "partition" and not (applied and units > MOST_GPUS)
     ]
     if not any(modes_named) and resources.get(labels.AMD_GPU, 0) > MOST_GPUS:
-        modes_named = ["mixed"]  # so many whole GPUs are in no machine: partitions, whatever they are called
+        modes_named = ["mixed"]  # no machine has that many whole GPUs: they are partitions, whatever their name
     modes_named = [text for text in modes_named if text.replace("-", "_").split("_")[0].upper() in _MODES]
     modes = {text.replace("-", "_").split("_")[0].upper() for text in modes_named if text}
     only = modes.pop() if len(modes) == 1 else "MIXED" if modes else ""

@@ -1,4 +1,4 @@
-"""DCGM's own health watches: incidents since it started. "Healthy" means no incident seen and is not evidence of health."""
+"""DCGM health watches: incidents since it started. "Healthy" means no incident seen and is not evidence of health."""
 
 from __future__ import annotations
 

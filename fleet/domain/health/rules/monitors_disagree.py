@@ -68,7 +68,7 @@ def check(subject: NodeSubject) -> RuleResult:
 def _contradiction(area: str, monitor_conditions: Sequence[MonitorCondition], dcgm: _Voice | None) -> Finding | None:
     result = [_voice(entry) for entry in monitor_conditions if entry.area == area] + ([dcgm] if dcgm else [])
     bad = [voice for voice in result if voice.bad]
-    # who finds the whole GPU good says so of every part of it
+    # a source that reports the whole GPU as healthy reports so for each of its parts
     whole = [_voice(row) for row in monitor_conditions if row.area == "gpu" and area != "gpu"]
     good = [voice for voice in (*result, *whole) if not voice.bad]
     pairs = [(rows, other) for rows in bad for other in good if rows.who != other.who]

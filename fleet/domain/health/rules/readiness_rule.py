@@ -40,13 +40,13 @@ def _finding(subject: NodeSubject, gate: Gate) -> Finding | None:
     severity = Severity.INFO
     if rule.dry_run:
         text = f"NodeReadinessRule {rule.name} would keep the node out (dry run): {why}."
-        remedy = "Nothing is enforced. Compare with the nodes you expect before the rule leaves its dry run."
+        remedy = "Nothing is enforced. Check that these are the nodes you expect before you turn off dryRun."
     elif gate.tainted:
         severity = Severity.INFO if age is not None and age < subject.cluster.history.boot_grace else Severity.WARNING
         text = f"NodeReadinessRule {rule.name} keeps the node out: {why}."
         remedy = (
             f"Look at what sets the condition: kubectl describe node {subject.node.name}\n"
-            f"The controller removes the taint {rule.taint.key} once the conditions are met; removing it by hand does not last"
+            f"The controller removes the taint {rule.taint.key} once the conditions are met. If removed earlier, it is set again"
             f"{'' if rule.continuous else ' unless the node counts as started'}."
         )
     elif rule.continuous:

@@ -95,7 +95,7 @@ _REMOVE = {
     "pod_condition": "Resume the node in Slurm: scontrol update nodename={name} state=resume",
     "cordon": "kubectl uncordon {name}",
     "taint_rule": "kubectl delete devicetaintrule {value}",
-    "device_taint": "Restart the DRA driver's kubelet plugin on {name}: it publishes a device that is well without the taint.",
+    "device_taint": "Restart the DRA driver's kubelet plugin on {name}: it publishes healthy devices without the taint.",
 }
 
 RULE = Rule(id=ID, title="Stuck out of service", severity=Severity.WARNING, needs=("nodes", "pods"), check=check)

@@ -62,7 +62,7 @@ def _finding(name: str, group: Sequence[XidBurst], subject: NodeSubject) -> Find
             *(Evidence("xid", str(policy.code), policy.name) for policy in policies),
             *(Evidence("node", "on", node) for node in nodes[:_SHOWN_NODES]),
         ),
-        remedy="Find the rank that failed first: there is one cause, not one for each node.",
+        remedy="Find the rank that failed first: there is one cause, not one per node.",
     )
 
 

@@ -83,10 +83,10 @@ def check(subjects: Sequence[NodeSubject]) -> RuleResult:
     somewhere = [entry for entry in _known() if 0 < lacking.get(entry.id, 0) < asked.get(entry.id, 0)]
     findings = []
     if everywhere:
-        text = f"{_counters(len(everywhere))} switched off on every exporter: what they would show is unknown."
+        text = f"{_counters(len(everywhere))} not enabled on any exporter: what they would show is unknown."
         findings.append(_finding("", text, everywhere))
     if somewhere:
-        text = f"{_counters(len(somewhere))} switched off on some exporters and on at others."
+        text = f"{_counters(len(somewhere))} enabled on some exporters only."
         findings.append(_finding("some", text, somewhere))
     # Exporters that did not answer may be the very ones that lack something.
     unseen = ("", "some") if answered < len(nvidia) else ()

@@ -49,7 +49,7 @@ def _finding(pod: PodSnapshot, key: str, evidence: tuple[Evidence, ...]) -> Find
         severity=Severity.WARNING if asked else Severity.INFO,
         text=f"{name} gets GPUs through NVIDIA_VISIBLE_DEVICES without requesting any: the scheduler does not count them."
         if asked
-        else f"{name} is privileged and holds no GPU: it can use every GPU of the node without requesting one.",
+        else f"{name} is privileged and has no GPU: it can use every GPU of the node without requesting one.",
         key=key,
         subject="pod",
         evidence=evidence,
@@ -61,4 +61,4 @@ def _finding(pod: PodSnapshot, key: str, evidence: tuple[Evidence, ...]) -> Find
     )
 
 
-RULE = Rule(id=ID, title="Pod reaches GPUs it does not hold", severity=Severity.WARNING, needs=("nodes", "pods"), check=check)
+RULE = Rule(id=ID, title="Pod accesses GPUs it did not request", severity=Severity.WARNING, needs=("nodes", "pods"), check=check)

@@ -21,8 +21,8 @@ def check(subject: NodeSubject) -> RuleResult:
         severity=Severity.WARNING,
         text=f"This node is in {len(rivals)} pools that exclude each other: {', '.join(rivals)}.",
         evidence=tuple(Evidence("pool", slug, "exclusive") for slug in rivals),
-        remedy=f"Narrow the selector of one of them; until then the policy of {rivals[0]} holds.\n"
-        "Or declare one of them as not exclusive (policy.exclusive: false) where both are meant.",
+        remedy=f"Narrow the selector of one of them; until then the policy of {rivals[0]} applies.\n"
+        "Or set policy.exclusive: false for one of them if the node belongs in both.",
     )
     return answer(ID, [finding])
 

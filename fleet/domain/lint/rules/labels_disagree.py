@@ -12,7 +12,7 @@ _GFD = "Restart GPU feature discovery on the node: it writes its labels once, wh
 _REMEDIES = {
     "labels_disagree_with_resources": f"{_GFD}\nIf the resource is stale, restart the device plugin, then the kubelet.",
     "slices_disagree_with_labels": f"{_GFD}\nIf the ResourceSlices are stale, restart the DRA driver's kubelet plugin.",
-    "more_than_ordered": "See which machine type the node really is; a label set by hand or by an image outlives both.",
+    "more_than_ordered": "Check the actual machine type of the node; a label set manually or by an image remains after a change.",
     "unreadable_value": "Find out who writes this value: neither GPU feature discovery nor a device plugin writes it.",
 }
 

@@ -16,9 +16,9 @@ from fleet.domain.lint.results import answer, labels_of, not_enabled, unknown, w
 from fleet.domain.quantities import parse_count
 
 ID = "labels_older_than_boot"
-# A reboot is noticed with the next reading, by which time GFD may have started: so close together, neither is provably first.
+# A reboot is noticed in the next run, when GFD may have started: moments this close prove no order.
 NOTICED_LATE = timedelta(minutes=10)
-_LATEST = 253_402_300_799  # the last second of the year 9999, the most a datetime can say
+_LATEST = 253_402_300_799  # the last second of the year 9999, the largest datetime
 
 
 def check(subject: NodeSubject) -> RuleResult:

@@ -41,7 +41,7 @@ def _finding(namespace: str, name: str, key: str, resource: str, slots: int) -> 
     return Finding(
         rule=ID,
         severity=Severity.WARNING,
-        text=f"{namespace}/{name} asks for {slots} time-sliced slots: they may share one GPU, without more memory.",
+        text=f"{namespace}/{name} requests {slots} time-sliced slots: they may share one GPU, without more memory.",
         key=key,
         subject="pod",
         evidence=(Evidence("pod", f"{namespace}/{name} {resource}", str(slots)), Evidence("label", "sharing", "time-slicing")),

@@ -14,7 +14,7 @@ _REMEDIES = {
     "Drain the node of GPU pods, then set the label nvidia.com/mig.config again.",
     "mig_invalid": "With the single strategy all GPUs must have the same layout: choose one for the node "
     "(label nvidia.com/mig.config), or the mixed strategy.",
-    "mig_mode_not_used": "Apply a MIG layout (label nvidia.com/mig.config), or switch MIG mode off with the layout all-disabled.",
+    "mig_mode_not_used": "Apply a MIG layout (label nvidia.com/mig.config), or disable MIG mode with the layout all-disabled.",
 }
 
 

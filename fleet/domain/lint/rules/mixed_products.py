@@ -9,7 +9,7 @@ from fleet.domain.lint.results import answer, counted_one_by_one, from_inspectio
 
 ID = "mixed_products"
 _REMEDY = (
-    "Labels can name one product only, so workloads that choose by product may land on the other.\n"
+    "Labels can name one product only, so workloads that select by product may be scheduled to the other.\n"
     "Use GPUs of one product in a node, or publish them by DRA, which distinguishes them."
 )
 _REMEDIES = {

@@ -35,9 +35,9 @@ def check(subject: NodeSubject) -> RuleResult:
     finding = Finding(
         rule=ID,
         severity=Severity.WARNING,
-        text=f"The labels say {result.product}, the exporter also finds {', '.join(strangers)}."
+        text=f"The labels name {result.product}, the exporter also reports {', '.join(strangers)}."
         if len(strangers) < len(models)
-        else f"The labels say {result.product}, the exporter finds {', '.join(strangers)}.",
+        else f"The labels name {result.product}, the exporter reports {', '.join(strangers)}.",
         evidence=(
             Evidence("label", labels.GPU_PRODUCT, subject.node.labels.get(labels.GPU_PRODUCT, "")),
             *(Evidence("DCGM", "modelName", model) for model in models),

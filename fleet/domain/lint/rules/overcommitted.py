@@ -9,8 +9,8 @@ from fleet.domain.lint.results import answer, from_inspection, unknown
 
 ID = "overcommitted"
 _REMEDIES = {
-    "requested_exceeds_allocatable": "Some pods hold slots that no longer exist: delete those that fail; they start again where "
-    "there is room.\nIf a GPU is missing, resolve that finding first."
+    "requested_exceeds_allocatable": "Some pods hold slots that no longer exist: delete those that fail. They are rescheduled "
+    "where there is room.\nIf a GPU is missing, resolve that finding first."
 }
 
 

@@ -9,7 +9,7 @@ from fleet.domain.findings import RuleResult, Severity
 from fleet.domain.lint.results import answer, from_inspection, labels_of, unknown
 
 ID = "stale_resources"
-_RESTART = "The kubelet forgets them when it restarts: `systemctl restart kubelet` on the node, once no GPU pod runs there."
+_RESTART = "The kubelet drops them when it restarts: `systemctl restart kubelet` on the node, once no GPU pod runs there."
 _REMEDIES = {"stale_resource": _RESTART, "phantom_slots": _RESTART, "renamed_twice": _RESTART}
 
 

@@ -25,7 +25,7 @@ def check(subject: NodeSubject) -> RuleResult:
         severity=Severity.INFO,
         text=f"{len(owners)} GPU exporters run on this node. Sums over their series count each GPU more than once.",
         evidence=tuple(Evidence("pod", "exporter of", owner) for owner in owners),
-        remedy="Keep one: switch off the cloud's managed exporter, or the operator's (dcgmExporter.enabled=false).",
+        remedy="Keep one: disable the cloud's managed exporter, or the operator's (dcgmExporter.enabled=false).",
     )
     return answer(ID, [finding])
 

@@ -21,7 +21,7 @@ def check(subject: NodeSubject) -> RuleResult:
         finding = Finding(
             rule=ID,
             severity=Severity.WARNING,
-            text="No label names this node's accelerator: workloads that choose by product cannot land here.",
+            text="No label names this node's accelerator: workloads that select by product cannot be scheduled here.",
             evidence=seen[:3],
             remedy="Run GPU feature discovery (or the vendor's node labeller) on the node; where it runs, compare its node "
             "selector and tolerations with the node's labels and taints.",

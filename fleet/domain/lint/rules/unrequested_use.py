@@ -21,9 +21,9 @@ FRESH = timedelta(minutes=3)
 """Maximum age of samples: older ones do not belong to the same moment as the list of pods."""
 LASTS_S = 300
 """Minimum duration: exporters name a pod only with the next scrape, and some continue after it ended (dcgm-exporter#140)."""
-# An idle card computes nothing; its driver, a persistence daemon and DCGM itself keep some hundred MiB.
+# An idle GPU computes nothing; its driver, a persistence daemon and DCGM itself keep some hundred MiB.
 LEAST_UTIL, LEAST_ACTIVE, LEAST_MIB = 5.0, 0.05, 2048.0
-# Memory first: it stays while the load comes and goes.
+# Memory first: it is stable, while the load fluctuates.
 _USE = (("fb_used", LEAST_MIB, "MiB"), ("gr_engine_active", LEAST_ACTIVE, "ratio"), ("gpu_util", LEAST_UTIL, "%"))
 
 
@@ -40,7 +40,7 @@ def check(subject: NodeSubject) -> RuleResult:
     findings, blind = [], []
     for sample in fresh:
         if not sample.gi_id and sample.uuid in instances:
-            continue  # a card that is cut is in use through its instances
+            continue  # a partitioned GPU is in use through its instances
         used = _used(sample)
         if used is None:
             blind.append(sample.key)
@@ -85,7 +85,7 @@ def _finding(subject: NodeSubject, sample: DeviceSample, used: tuple[str, ...]) 
         key=sample.key,
         subject="mig_instance" if sample.gi_id else "gpu",
         evidence=(
-            # What decided, not what was measured: figures that wobble would change the finding with every look.
+            # The threshold, not the measured value: fluctuating figures would change the finding in every run.
             Evidence("DCGM", used[0], least[used[0]]),
             Evidence("DCGM", "pod", "none"),
             Evidence("gpu", "UUID", sample.uuid),

@@ -14,7 +14,7 @@ from fleet.domain.snapshot import Taint
 
 ID = "untainted"
 _KEEPS_OUT = frozenset({"NoSchedule", "NoExecute"})
-# Taints that sort nodes by price or by who manages them: they last, and dedicate nothing to GPUs.
+# Taints for price classes or node managers: they are permanent, but do not reserve nodes for GPU workloads.
 _OF_CLOUDS = (
     "karpenter.sh/",
     "eks.amazonaws.com/",
@@ -34,7 +34,7 @@ def check(subject: NodeSubject) -> RuleResult:
     if any(dedicates(taint) for taint in node.taints):
         return answer(ID, ())
     if snapshot.node_count is not None and snapshot.node_count == len(snapshot.nodes):
-        return not_applicable(ID, "Every node of this cluster has GPUs: there is nowhere else to send other pods.")
+        return not_applicable(ID, "Every node of this cluster has GPUs: other pods cannot run elsewhere.")
     taints = tuple(Evidence("taint", taint.key, f"{taint.value}:{taint.effect}".lstrip(":")) for taint in node.taints)
     key = {"amd": "amd.com/gpu", "intel": "gpu.intel.com", "habana": "habana.ai/gaudi"}.get(
         subject.devices.vendor, "nvidia.com/gpu"

@@ -48,7 +48,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
             reason = f"At least {plural(counted, 'GPU')} can be counted from the advertised resources. {_should(subject)}"
             return RUNG.says(Status.UNKNOWN, reason, evidence, _REMEDY_COUNT)
         lost = expected - counted
-        reason = f"{plural(lost, 'GPU')} of {expected} {'is' if lost == 1 else 'are'} missing: only {counted} can be seen."
+        reason = f"{plural(lost, 'GPU')} of {expected} {'is' if lost == 1 else 'are'} missing: only {counted} detected."
         return RUNG.says(Status.FAIL, reason, evidence, _REMEDY_LOST)
     ordered = next((finding for finding in devices.findings if finding.rule == "fewer_than_ordered"), None)
     if ordered is not None and subject.history.expected_source != "declared":

@@ -103,7 +103,7 @@ def _against_samples(subject: NodeSubject) -> RungResult | None:
         drivers.add(sample.driver_version)
     model, driver = max(models), max(drivers)
     if model and devices.product and not any(_same(item, product) for item in models for product in devices.products):
-        reason = f"The labels say {devices.product}, the exporter reads {label_form(model)}."
+        reason = f"The labels name {devices.product}, the exporter reports {label_form(model)}."
         evidence = (
             *label_evidence(subject.node.labels, (labels.GPU_PRODUCT,)),
             Evidence("telemetry", "model", label_form(model)),
@@ -207,7 +207,7 @@ def _remedy(subject: NodeSubject) -> str:
         f"Restart GPU feature discovery: kubectl delete pod -n {pods[0].namespace} {pods[0].name}"
         if pods
         else "See whether GPU feature discovery runs on the node: otherwise its old labels remain.",
-        "Compare the device plugin's configuration for this node with what it offers; a plugin reads it when it starts.",
+        "Compare the device plugin's configuration for this node with what it advertises; it is read at startup only.",
     )
 
 

@@ -70,7 +70,7 @@ def _full(subject: NodeSubject) -> RungResult:
         reason = "GPU feature discovery's labels, which give the expected number of slots, are temporarily missing."
         return RUNG.says(Status.UNKNOWN, reason, _figures(subject))
     if devices.physical_source in ("capacity", "config") and expected and (devices.physical or 0) < expected:
-        # the GPUs were counted by the slots themselves: then slots that are missing would not show
+        # the GPUs were counted by the slots themselves, so missing slots would not be noticed
         reason = f"Slots of {plural(devices.physical or 0, 'GPU')} are advertised, but the node should have {expected}."
         status = Status.WARN if subject.policy.partial_nodes and devices.physical else Status.FAIL
         return RUNG.says(status, reason, _figures(subject), _plugin_remedy(subject, ()))
@@ -108,7 +108,7 @@ def _lost(subject: NodeSubject, *, nothing: bool) -> RungResult:
     worst = _worst(subject.devices.findings)
     aside = next((finding for finding in subject.devices.findings if finding.rule == "slots_set_aside"), None)
     if aside is not None and worst is None:
-        # an administrator's decision about some devices says nothing against the others
+        # an administrator's decision about some devices does not affect the others
         text = f"{aside.text.removesuffix('.')}. The node serves with the others."
         return RUNG.says(Status.WARN, text, (*_figures(subject), *aside.evidence), _REMEDY_SET_ASIDE)
     figures = (*_figures(subject), *(pod_evidence(pod) for pod in pods[:1]))
@@ -199,7 +199,7 @@ def _mig_remedy(subject: NodeSubject) -> str:
 _REMEDY_SET_ASIDE = steps("Delete the DeviceTaintRule once the devices may be used again: kubectl get devicetaintrules")
 _REMEDY_PHANTOM = steps(
     "Restart the device plugin of the node, so that it registers the current layout.",
-    "The kubelet forgets the old resource when it restarts: systemctl restart kubelet, once no GPU pod runs there.",
+    "The kubelet drops the old resource when it restarts: systemctl restart kubelet, once no GPU pod runs there.",
 )
 
 RUNG = Rung(

@@ -35,7 +35,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     if not samples:
         return _silent(subject)
     if subject.history.rungs.get(RUNG.id) not in (None, Status.PASS, Status.WARN) and not _any_new(subject, samples):
-        # last known samples prove no more than they did
+        # last known samples prove nothing new
         failing = any(report.outcome is not Outcome.COLLECTED for report in subject.exporters)
         return _silent(subject) if failing else RUNG.says(Status.UNKNOWN, "No new sample since the last run.")
     short = _short(subject, samples)
@@ -67,7 +67,7 @@ def _any_new(subject: NodeSubject, samples: Sequence[DeviceSample]) -> bool:
 
 
 def _short(subject: NodeSubject, samples: Sequence[DeviceSample]) -> RungResult | None:
-    """Returns what follows where fewer GPUs have a recent sample than should; None where all have one."""
+    """Returns the result where fewer GPUs than expected have a recent sample; None where all have one."""
     reporting = {sample.uuid for sample in samples}
     should, source = _should_report(subject)
     evidence = (Evidence("telemetry", "GPUs reporting", str(len(reporting))), *source)
@@ -105,7 +105,7 @@ def _refusals(samples: Sequence[DeviceSample], uuids: Sequence[str]) -> tuple[Ev
 
 
 def _out_of_sight(subject: NodeSubject, health: Sequence[RuleResult]) -> list[Finding]:
-    """Returns open findings that no rule could check this time: a counter that is no longer exported has repaired nothing."""
+    """Returns open findings that no rule could check this time: a missing counter resolves nothing."""
     by_rule = {result.rule: result for result in health}
     rows = {(finding.rule, finding.key) for result in health for finding in result.findings}
     return [
@@ -120,7 +120,7 @@ def _out_of_sight(subject: NodeSubject, health: Sequence[RuleResult]) -> list[Fi
 def _weakens(finding: Finding) -> bool:
     """Returns whether a finding makes the node degraded.
 
-    What others find on the node besides its GPUs does not belong to this rung.
+    Findings of other monitors that are not about GPUs do not belong to this rung.
     """
     return finding.severity == Severity.WARNING and finding.rung == RUNG.id
 
@@ -143,7 +143,7 @@ def _should_report(subject: NodeSubject) -> tuple[int | None, tuple[Evidence, ..
         counts.append((history.expected, evidence))
     if not counts and history.known_uuids:
         known = len(history.known_uuids)
-        counts.append((known, Evidence("memory", "cards that reported before", str(known))))
+        counts.append((known, Evidence("memory", "GPUs that reported before", str(known))))
     if not counts:
         return None, ()
     most, evidence = max(counts, key=lambda pair: pair[0])
