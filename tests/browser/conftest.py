@@ -44,7 +44,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session")
 def muster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Muster]:
-    """`manage.py run` on a data folder of its own, reading the simulated fleet every five seconds."""
+    """`manage.py run` on a data folder of its own, reading the simulated fleet every ten seconds."""
     with running(tmp_path_factory.mktemp("home")) as started:
         yield started
 
@@ -59,7 +59,7 @@ def running(home: Path, **more: str) -> Iterator[Muster]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | {
             "MUSTER_HOME": str(home),
             "MUSTER_KUBECONFIG": str(simulation.kubeconfig(home / "kubeconfig")),
-            "MUSTER_COLLECT_INTERVAL": "5",
+            "MUSTER_COLLECT_INTERVAL": "10",
             "MUSTER_NO_BOOTSTRAP": "1",
             "MUSTER_NOTIFY_ALLOW_PRIVATE": "127.0.0.1",
             "PORT": str(port),

@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Muster, OpenPage
-from tests.browser.test_journey import no_sideways
+from tests.browser.widths import no_sideways
 
 POOL = "h100-prod-inference"
 PAGES = ("/pools/", f"/pools/{POOL}/", f"/pools/{POOL}/edit/", "/pools/new/", "/pools/apply/", "/classes/", "/classes/new/")
@@ -98,9 +98,8 @@ def test_anyone_can_read_them(adopted: set[str], open_page: OpenPage, path: str,
     assert [(item["id"], [node["html"] for node in item["nodes"]][:3]) for item in response if item["id"] != "region"] == []
 
 
-@pytest.mark.parametrize("width", [400, 768, 1024, 1920])
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_scrolls_sideways(adopted: set[str], open_page: OpenPage, path: str, width: int) -> None:
-    page = open_page(path, width=width)
+def test_nothing_scrolls_sideways(adopted: set[str], open_page: OpenPage, path: str) -> None:
+    page = open_page(path)
     page.wait_for_load_state("networkidle")
     no_sideways(page)

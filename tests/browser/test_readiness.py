@@ -9,9 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.test_journey import no_sideways
-
-WIDTHS = [400, 768, 1024, 1440, 1920]
+from tests.browser.widths import no_sideways
 
 
 def figure(text: str) -> int:
@@ -120,9 +118,8 @@ def test_axe_on_a_node_now_then_and_compared(open_page: OpenPage, scheme: str) -
     assert serious(open_page(f"/?at={now}", scheme=scheme)) == []
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_no_width_scrolls_sideways(open_page: OpenPage, width: int) -> None:
+def test_no_width_scrolls_sideways(open_page: OpenPage) -> None:
     node = a_broken_node(open_page)
     now = open_page("/").evaluate("new Date().toISOString()")
     for path in ("/", f"/?at={now}", node, f"{node}?at={now}", f"{node}?from=2026-01-01T00:00&to={now}", "/patterns/"):
-        no_sideways(open_page(path, width=width))
+        no_sideways(open_page(path))

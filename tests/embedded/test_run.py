@@ -173,7 +173,7 @@ def test_a_run_and_everything_that_happens_to_it(folder: Folder) -> None:
         for victim, name in ((postmaster, "Postgres"), (web, "The web server")):
             os.kill(victim, signal.SIGKILL)
             wait_until(lambda name=name: f"{name} was killed by SIGKILL; starting it again in 1 s" in run.printed())
-        wait_until(lambda: run.get("/readyz")[0] == 200, patience=60)
+        wait_until(run.is_ready, patience=90)
 
         below = descendants(run.process.pid)
         assert len(below) > 10

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from fleet.management.commands.test import INSTALLATIONS, stages
+from pathlib import Path
+
+import pytest
+
+from fleet.management.commands import test as command
+from fleet.management.commands.test import INSTALLATIONS, Command, failed_tests, stages
 
 
 def test_the_whole_suite_runs_in_two_stages_and_every_test_in_one_of_them() -> None:
@@ -19,3 +24,59 @@ def test_named_tests_run_as_they_are_named() -> None:
 def test_one_core_runs_everything_in_one_go() -> None:
     assert stages((), cores=1) == [()]
     assert stages((), cores=64)[0][:2] == ("-n", "4")
+
+
+ONE_FILE = """
+from pathlib import Path
+
+here = Path(__file__)
+
+
+def test_passes_the_second_time() -> None:
+    tried = here.with_suffix(".tried")
+    before = tried.exists()
+    tried.touch()
+    assert before
+
+
+def test_passes() -> None:
+    with here.with_suffix(".passed").open("a") as file:
+        file.write("again ")
+"""
+
+
+def run_stage(folder: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """The exit code and the complaints of a stage whose tests are this file's."""
+    (folder / "test_it.py").write_text(content)
+    monkeypatch.setattr(command.paths, "ROOT", folder)
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "", "HOME": str(folder)}
+    printed: list[str] = []
+    runner = Command()
+    monkeypatch.setattr(runner.stderr, "write", lambda text: printed.append(text))
+    arguments = ("-q", "-n", "2", "--dist", "loadgroup", "test_it.py")
+    return runner._stage(arguments, environment, folder / "kept"), "\n".join(printed)
+
+
+def test_a_test_that_passes_only_alone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, printed = run_stage(tmp_path, ONE_FILE, monkeypatch)
+    assert code == 0
+    assert "UNSTABLE, passed only alone: test_it.py::test_passes_the_second_time" in printed
+    assert (tmp_path / "test_it.passed").read_text() == "again ", "what passed is not run again"
+
+
+def test_a_test_that_fails_twice_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, printed = run_stage(tmp_path, "def test_it() -> None:\n    assert False\n", monkeypatch)
+    assert (code, "UNSTABLE" in printed) == (1, False)
+
+
+def test_many_failures_are_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = "\n".join(f"def test_{number}() -> None:\n    assert False\n" for number in range(command.MOST_TRIED_AGAIN + 1))
+    assert run_stage(tmp_path, content, monkeypatch) == (1, "")
+
+
+def test_ids_are_read_without_the_group_of_pytest_xdist(tmp_path: Path) -> None:
+    record = tmp_path / "v" / "cache" / "lastfailed"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"tests/a.py::test_b[x@y]@browser": true, "tests/a.py::test_a@installations": true}')
+    assert failed_tests(tmp_path) == ["tests/a.py::test_a", "tests/a.py::test_b[x@y]"]
+    assert failed_tests(tmp_path / "nothing") == []

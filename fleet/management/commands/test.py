@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +38,11 @@ SETTINGS = (
 INSTALLATIONS = ("tests/browser", "tests/day", "tests/embedded")
 """Tests that start whole installations and mostly wait for them: the browser's beside the others', and no further ones."""
 MOST_WORKERS = 4
+GROUP = re.compile(r"@(browser|installations)$")
+MOST_TRIED_AGAIN = 5
+"""Of one stage: more that fail have one cause, and no second try hides it."""
+TESTS_FAILED = 1
+"""The code with which pytest ends then; others mean that it could not run."""
 
 
 def stages(arguments: tuple[str, ...], cores: int = os.cpu_count() or 1) -> list[tuple[str, ...]]:
@@ -90,11 +97,41 @@ class Command(BaseCommand):
             broker.wait()
             database.wait()
             environment = _environment(home)
-            codes = [_pytest(stage, environment) for stage in stages(arguments)]
+            runs = stages(arguments)
+            codes = [self._stage(stage, environment, home / f"failed-{number}") for number, stage in enumerate(runs)]
             return next((code for code in codes if code), 0)
         finally:
             broker.stop()
             database.stop()
+
+    def _stage(self, arguments: tuple[str, ...], environment: dict[str, str], kept: Path) -> int:
+        """Runs pytest, and a few failed tests of the whole suite once more, alone: two cores shared by many processes stall.
+
+        A test that passes only then is named, as a defect of the test or of what it tests. One that fails twice fails.
+        """
+        if "--dist" not in arguments:  # not the whole suite
+            return _pytest(arguments, environment)
+        remember = ("-p", "cacheprovider", "-o", f"cache_dir={kept}")
+        code = _pytest((*remember, *arguments), environment)
+        failed = failed_tests(kept)
+        if code != TESTS_FAILED or not 0 < len(failed) <= MOST_TRIED_AGAIN:
+            return code
+        self.stderr.write(f"Failed, tried again alone: {' '.join(failed)}")
+        options = [argument for argument in arguments[: arguments.index("-n")] if argument.startswith("-")]
+        code = _pytest((*options, "-n", "0", *failed), environment)
+        if not code:
+            self.stderr.write(f"UNSTABLE, passed only alone: {' '.join(failed)}")
+        return code
+
+
+def failed_tests(kept: Path) -> list[str]:
+    """Returns the node ids that failed, as pytest's cache in this folder has them; none if it has no record.
+
+    pytest-xdist adds the name of a test's group to its id.
+    """
+    record = kept / "v" / "cache" / "lastfailed"
+    ids = json.loads(record.read_text()) if record.exists() else ()
+    return sorted(GROUP.sub("", test) for test in ids)
 
 
 def _environment(home: Path) -> dict[str, str]:
