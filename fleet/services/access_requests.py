@@ -69,6 +69,7 @@ def edit(actor: User, pk: int, now: datetime, **changes: Any) -> AccessRequest:
             setattr(row, field, value)
         _must_belong(actor, row.team)
         _check(row)
+        _audit(row, actor, "edit", now)
         row.save()
     return row
 
@@ -177,7 +178,7 @@ def comment(actor: User, pk: int, now: datetime, text: str) -> AccessRequestStep
     if not text.strip():
         raise FieldError("text", "A comment is required.")
     with _step(actor, pk, "comment", operators_too=True) as row:
-        return _note(row, actor, "comment", now, text.strip(), audited=False)
+        return _note(row, actor, "comment", now, text.strip())
 
 
 @transaction.atomic
@@ -288,5 +289,35 @@ def _note(  # noqa: PLR0913 the fields of a request, given by name
     if notify:
         access_request_events.notify(row, kind, at, text, actor)
     if audited:
-        audit(actor, f"request.{kind}", f"request {row.pk} of {row.team.slug}", reason=text, detail=detail, at=at)
+        _audit(row, actor, kind, at, text, detail)
     return AccessRequestStep.objects.create(request=row, at=at, actor=actor, kind=kind, text=text, detail=detail or {})
+
+
+_AUDITED = (
+    *("state", "team__slug", "class_version__number", "namespace", "name", "replicas", "gpus", "hours", "image", "purpose"),
+    *("wanted_replicas", "expires_at", "extension_until"),
+)
+
+
+def _audit(
+    row: AccessRequest, actor: User | None, kind: str, at: datetime, text: str = "", detail: dict[str, Any] | None = None
+) -> None:
+    """Writes the audit entry of a step, with the fields that it changed: as they are stored, and as the row has them."""
+    stored = AccessRequest.objects.filter(pk=row.pk).values(*_AUDITED).get()
+    changed = {name: (value, _value(row, name)) for name, value in stored.items() if value != _value(row, name)}
+    whole = {name: value for name, value in (detail or {}).items() if name not in ("before", "after")}
+    if changed:
+        whole |= {side: {name: _text(pair[place]) for name, pair in changed.items()} for place, side in enumerate(_SIDES)}
+    audit(actor, f"request.{kind}", f"request {row.pk} of {row.team.slug}", reason=text, detail=whole, at=at)
+
+
+_SIDES = ("before", "after")
+
+
+def _value(row: AccessRequest, name: str) -> Any:
+    first, _, second = name.partition("__")
+    return getattr(getattr(row, first), second) if second else getattr(row, first)
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -26,14 +27,18 @@ def save(actor: User, class_spec: ClassSpec, now: datetime, *, managed_by: str =
     changed = newest is None or newest.spec != spec or row.removed_at is not None
     if not changed and row.managed_by == managed_by and newest is not None:
         return newest
+    was = _declared(row, newest.spec) if newest is not None and row.removed_at is None else None
     row.title, row.managed_by, row.updated_at, row.removed_at = class_spec.title, managed_by, now, None
     row.save()
+    audit(actor, "class.save", class_spec.slug, detail={"before": was, "after": _declared(row, spec)}, at=now)
     if newest is not None and newest.spec == spec:
         return newest
     number = newest.number + 1 if newest else 1
-    version = ClassVersion.objects.create(workload_class=row, number=number, spec=spec, at=now, by=actor)
-    audit(actor, "class.save", class_spec.slug, detail={"before": newest.spec if newest else None, "after": spec}, at=now)
-    return version
+    return ClassVersion.objects.create(workload_class=row, number=number, spec=spec, at=now, by=actor)
+
+
+def _declared(row: WorkloadClass, spec: dict[str, Any]) -> dict[str, Any]:
+    return {**spec, "managed_by": row.managed_by}
 
 
 @transaction.atomic
@@ -44,7 +49,8 @@ def remove(actor: User, slug: str, now: datetime, *, managed_by: str = "") -> No
     _must_be_free(row, managed_by)
     row.removed_at = now
     row.save(update_fields=["removed_at"])
-    audit(actor, "class.remove", slug, at=now)
+    newest = row.versions.order_by("-number").first()
+    audit(actor, "class.remove", slug, detail={"before": _declared(row, newest.spec) if newest else {}}, at=now)
 
 
 def _must_operate(actor: User) -> None:

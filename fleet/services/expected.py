@@ -46,7 +46,8 @@ def declare(actor: User, node: Node, *, count: int, reason: str, now: datetime) 
         product="",
         defaults={"count": count, "reason": reason, "by": actor, "at": now},
     )
-    audit(actor, "expected_gpus.declare", _subject(node), reason, {"count": count, "before": was}, now)
+    after = {"count": count, "reason": reason}
+    audit(actor, "expected_gpus.declare", _subject(node), reason, {"count": count, "before": was, "after": after}, now)
     return row
 
 

@@ -29,7 +29,8 @@ def begin(actor: User, node: Node, *, reason: str, until: datetime | None, now: 
     row, _ = Maintenance.objects.update_or_create(
         cluster=node.cluster, node_name=node.name, defaults={"reason": reason, "by": actor, "at": now, "until": until}
     )
-    audit(actor, "maintenance.begin", _subject(node), reason, {"until": _text(until), "before": was}, now)
+    after = {"reason": reason, "until": _text(until)}
+    audit(actor, "maintenance.begin", _subject(node), reason, {"before": was, "after": after}, now)
     return row
 
 

@@ -35,9 +35,9 @@ def save(actor: User, spec: PoolSpec, now: datetime, *, managed_by: str = "") ->
     }
     if before is not None and before.removed_at is None and (before.spec, before.managed_by) == (fields["spec"], managed_by):
         return before
-    was = before.spec if before and before.removed_at is None else None
+    was = {**before.spec, "managed_by": before.managed_by} if before and before.removed_at is None else None
     row, _ = Pool.objects.update_or_create(slug=spec.slug, defaults=fields, create_defaults={**fields, "created_at": now})
-    audit(actor, "pool.save", spec.slug, detail={"before": was, "after": fields["spec"]}, at=now)
+    audit(actor, "pool.save", spec.slug, detail={"before": was, "after": {**fields["spec"], "managed_by": managed_by}}, at=now)
     memberships.assign_all(now)
     return row
 

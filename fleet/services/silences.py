@@ -44,9 +44,8 @@ def silence(actor: User, finding: FindingRow, *, reason: str, until: datetime, n
     was = {"until": before.until.isoformat(), "reason": before.reason} if before else None
     row.reason, row.by, row.until = reason, actor, until
     row.save()
-    audit(
-        actor, "finding.silence", _words(finding, scope), reason, {"scope": scope, "until": until.isoformat(), "before": was}, now
-    )
+    after = {"until": until.isoformat(), "reason": reason}
+    audit(actor, "finding.silence", _words(finding, scope), reason, {"scope": scope, "before": was, "after": after}, now)
     return row
 
 
@@ -60,7 +59,7 @@ def unsilence(actor: User, row: Silence, *, now: datetime) -> None:
     row.save(update_fields=["until"])
     where = "/".join(part.name for part in (row.cluster, row.node) if part) or "everywhere"
     subject = " ".join(part for part in (row.rule, row.key, "on", where) if part)
-    audit(actor, "finding.unsilence", subject, "", {"until": was.isoformat(), "reason": row.reason}, now)
+    audit(actor, "finding.unsilence", subject, "", {"before": {"until": was.isoformat(), "reason": row.reason}}, now)
 
 
 def _exactly(where: dict[str, Any]) -> dict[str, Any]:

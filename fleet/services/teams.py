@@ -81,8 +81,10 @@ def _wrong(
 def set_member(actor: User, team: Team, user: User, *, lead: bool, now: datetime) -> TeamMember:
     """Adds a member, or changes whether they lead. Operators, and leads of the team."""
     _may_manage(actor, team)
+    before = TeamMember.objects.select_for_update(of=("self",)).filter(team=team, user=user).first()
+    was = {"lead": before.lead} if before else None
     member, _ = TeamMember.objects.update_or_create(team=team, user=user, defaults={"lead": lead})
-    audit(actor, "team.member", f"{team.slug}: {user.get_username()}", detail={"lead": lead}, at=now)
+    audit(actor, "team.member", f"{team.slug}: {user.get_username()}", detail={"before": was, "after": {"lead": lead}}, at=now)
     return member
 
 
@@ -90,9 +92,11 @@ def set_member(actor: User, team: Team, user: User, *, lead: bool, now: datetime
 def remove_member(actor: User, team: Team, user: User, now: datetime) -> None:
     """Takes a member out. Operators, and leads of the team. Raises NotNow where the user is no member."""
     _may_manage(actor, team)
-    if not TeamMember.objects.filter(team=team, user=user).delete()[0]:
+    member = TeamMember.objects.select_for_update(of=("self",)).filter(team=team, user=user).first()
+    if member is None:
         raise NotNow(f"{user.get_username()} is not a member of {team.name}.")
-    audit(actor, "team.remove_member", f"{team.slug}: {user.get_username()}", at=now)
+    member.delete()
+    audit(actor, "team.remove_member", f"{team.slug}: {user.get_username()}", detail={"before": {"lead": member.lead}}, at=now)
 
 
 def manages(actor: User, team: Team) -> bool:

@@ -25,7 +25,8 @@ def grant(actor: User, where: Cluster | Pool, rung: str, *, reason: str, now: da
     before = WaiverRow.objects.select_for_update(of=("self",)).filter(**_place(where), rung=rung).first()
     was = {"reason": before.reason, "by": before.by.get_username() if before.by else ""} if before else None
     row, _ = WaiverRow.objects.update_or_create(**_place(where), rung=rung, defaults={"reason": reason, "by": actor, "at": now})
-    audit(actor, "waiver.grant", _subject(where, rung), reason, {"before": was}, now)
+    after = {"reason": reason, "by": actor.get_username()}
+    audit(actor, "waiver.grant", _subject(where, rung), reason, {"before": was, "after": after}, now)
     return row
 
 

@@ -54,7 +54,10 @@ def test_a_second_waiver_replaces_the_first_and_keeps_it_in_the_audit(east: Clus
     waivers.grant(operator, east, "cuda_works", reason="First.", now=T0)
     waivers.grant(operator, east, "cuda_works", reason="Second.", now=T0 + timedelta(minutes=1))
     assert [row.reason for row in WaiverRow.objects.all()] == ["Second."]
-    assert AuditEntry.objects.order_by("-at")[0].detail == {"before": {"reason": "First.", "by": "otto"}}
+    assert AuditEntry.objects.order_by("-at")[0].detail == {
+        "before": {"reason": "First.", "by": "otto"},
+        "after": {"reason": "Second.", "by": "otto"},
+    }
 
 
 def test_what_cannot_be_decided_leaves_no_trace(east: Cluster, operator: Any) -> None:

@@ -30,7 +30,7 @@ def create(actor: User, *, name: str, kind: str, address: str, secret: str = "")
     secret = _fill(target, name=name, address=address, secret=secret or (_new_secret() if kind == "webhook" else ""))
     with transaction.atomic():
         _save(target)
-        audit(actor, "notification_target.create", target.name, detail={"kind": kind, "shown": target.shown})
+        audit(actor, "notification_target.create", target.name, detail={"after": {"kind": kind, "shown": target.shown}})
     return target, secret
 
 
@@ -52,7 +52,7 @@ def update(
 def delete(actor: User, target: NotificationTarget) -> None:
     """Its rules go with it; the log of what it was sent stays."""
     rules = list(target.rules.values_list("name", flat=True))
-    audit(actor, "notification_target.delete", target.name, detail={"shown": target.shown, "rules": rules})
+    audit(actor, "notification_target.delete", target.name, detail={"before": {"shown": target.shown}, "rules": rules})
     drop_waiting(Delivery.objects.filter(target=target), "Its target was deleted.")
     target.delete()
 
