@@ -11,9 +11,10 @@ import msgspec
 
 from fleet.domain.devices.detection import is_gpu_device
 from fleet.domain.devices.slots import add
+from fleet.domain.devices.sources.dra import ClaimedDevices, pool_statuses
 from fleet.domain.devices.sources.dra_claims import key_of
 from fleet.domain.dra.pods import ClusterDevices
-from fleet.domain.dra.resource_pools import Inventory
+from fleet.domain.dra.resource_pools import Inventory, PoolId
 from fleet.domain.dra.status import PoolStatus
 from fleet.domain.labels import is_gpu_driver
 from fleet.domain.placement.scheduler.devices import ClusterClaims
@@ -51,10 +52,27 @@ def drivers_of_cluster(cluster: Cluster) -> list[DriverRow]:
     """Returns one row per driver, by name."""
     nodes = Node.objects.filter(cluster=cluster, removed_at__isnull=True).exclude(dra={})
     by_driver: dict[str, list[PoolStatus]] = {}
+    shared: set[PoolId] = set()
     for rows in nodes.order_by("name").values_list("dra_pools", flat=True):
         for pool in _convert(rows, PoolStatus):
-            by_driver.setdefault(pool.driver, []).append(pool)
+            if pool.local:
+                by_driver.setdefault(pool.driver, []).append(pool)
+            else:
+                shared.add((pool.driver, pool.pool))
+    for pool in _whole_pools(cluster, shared):
+        by_driver.setdefault(pool.driver, []).append(pool)
     return [_driver(driver, pools) for driver, pools in sorted(by_driver.items())]
+
+
+def _whole_pools(cluster: Cluster, wanted: Collection[PoolId]) -> list[PoolStatus]:
+    """Returns pools of several nodes, each once: a node's own figures count the same devices as those of the others."""
+    if not wanted:
+        return []
+    claims = cluster_claims(cluster)
+    if claims.devices is None:
+        return [PoolStatus(driver=driver, pool=name, total=None) for driver, name in sorted(wanted)]
+    pools = [pool for pool in claims.devices.inventory.whole_pools() if pool.id in wanted]
+    return list(pool_statuses(ClaimedDevices(pools=pools, allocated=claims.devices.allocated)))
 
 
 _SECTIONS = {

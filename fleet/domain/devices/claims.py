@@ -16,8 +16,11 @@ from fleet.domain.devices.mig import canonical
 from fleet.domain.devices.previous import Previous
 from fleet.domain.devices.sources import cloud, dra, fractions, gfd, plugin_config, vendors
 from fleet.domain.devices.sources.gfd import PLAUSIBLE
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.resource_pools import DraNode, Inventory
+from fleet.domain.dra.status import PoolStatus
 from fleet.domain.quantities import parse_units
-from fleet.domain.snapshot import IncompletePool, NodeSnapshot
+from fleet.domain.snapshot import IncompletePool, NodeSnapshot, ResourceSlices
 
 _NFD = (labels.NFD, *labels.NFD_VENDOR_GPU)
 
@@ -55,6 +58,8 @@ class NodeClaims(msgspec.Struct, frozen=True, kw_only=True):
     """Names of GPU resources whose quantity cannot be read."""
     dra: dra.DraView | None
     dra_known: bool
+    dra_pools: tuple[PoolStatus, ...]
+    """Pools of GPUs that the node may use through DRA, those of several nodes included."""
     gfd_left_behind: bool
     """Whether DRA serves the GPUs, no GFD runs on the node, and GFD's labels declare sharing that is not configured."""
     pools_missing: tuple[IncompletePool, ...]
@@ -85,12 +90,7 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
     vendor = _vendor(node, by_dra, slots, by_labels, hints, everything)
     if not vendor and (shares.gpus or shares.names or shares.integrated):
         vendor = "nvidia"
-    claimed = dra.ClaimedDevices(
-        allocations=inputs.allocations,
-        counter_sets=inputs.counter_sets,
-        rules_known=inputs.taint_rules_known,
-        set_aside=inputs.set_aside,
-    )
+    claimed = _claimed(inputs)
     published = dra.view(node.name, devices, claimed, vendor) if devices else None
     resources = {name: resource for name, resource in everything.items() if labels.vendor_of_resource(name) == vendor}
     if not resources:  # DirectX names no vendor: on a node with a known vendor it counts for that vendor
@@ -110,6 +110,7 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
         others={name: amount for name, amount in slots.items() if name not in resources},
         unreadable=unreadable,
         dra=published,
+        dra_pools=dra.pool_statuses(claimed),
         dra_known=devices is not None,
         gfd_left_behind=published is not None and not capacity and _is_left_behind(by_labels, inputs),
         pools_missing=tuple(
@@ -125,6 +126,28 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
             and previous.capacity == capacity != {}
         ),
         seen=tuple(inputs.measured_gpus),
+    )
+
+
+def _claimed(inputs: NodeInputs) -> dra.ClaimedDevices:
+    """Returns what decides about the node's devices: pools and allocations as the allocator sees them."""
+    inventory, allocated = inputs.inventory, inputs.allocated
+    if inventory is None:
+        slices = ResourceSlices(
+            devices=tuple(inputs.devices or ()),
+            incomplete_pools=tuple(inputs.incomplete_pools),
+            counter_sets=tuple(inputs.counter_sets),
+        )
+        inventory = Inventory(slices)
+    if allocated is None and inputs.allocations is not None:
+        allocated = Allocated(inputs.allocations)
+    return dra.ClaimedDevices(
+        allocations=inputs.allocations,
+        counter_sets=inputs.counter_sets,
+        rules_known=inputs.taint_rules_known,
+        set_aside=inputs.set_aside,
+        pools=inventory.pools(DraNode(name=inputs.node.name, labels=inputs.node.labels)),
+        allocated=None if inputs.allocations is None else allocated,
     )
 
 

@@ -8,6 +8,8 @@ import msgspec
 
 from fleet.domain.devices.measured_gpus import MeasuredGpu
 from fleet.domain.devices.previous import Previous
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.resource_pools import Inventory
 from fleet.domain.snapshot import (
     DevicePluginConfigs,
     DraAllocation,
@@ -37,6 +39,10 @@ class NodeInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Whether DeviceTaintRules were read, whose taints the devices then have; else nothing of DRA is known to be free."""
     set_aside: Mapping[tuple[str, str, str], str] = {}
     """DeviceTaintRule by device, for devices that only rules keep from the scheduler (dra.taints.set_aside)."""
+    inventory: Inventory | None = None
+    """All devices of the cluster, with every taint joined; without it those of `devices` are all there are."""
+    allocated: Allocated | None = None
+    """What claims of the whole cluster hold; without it what `allocations` hold."""
     previous: Previous | None = None
     """State of the previous run; replaces GFD's labels while GFD rewrites them."""
     operator: OperatorSnapshot | None = None

@@ -153,7 +153,7 @@ def inspect(inputs: NodeInputs) -> NodeDevices:
         mig_state=node.labels.get(labels.MIG_CONFIG_STATE, "")[:_STATE_LENGTH],
         resources=resources_of_node.resources,
         slots=_totals(claims, resources_of_node, pods_known=pods is not None),
-        dra_pools=claims.dra.pools if claims.dra else (),
+        dra_pools=claims.dra_pools,
         cards=list_gpus(claims, layout, counted, identity, pods),
         mig_devices=list_mig_devices(claims, layout, pods),
         advertised=state,

@@ -12,7 +12,6 @@ from fleet.domain.devices.partitioning import MIXED, SINGLE, PartitionLayout
 from fleet.domain.devices.resources import NodeResources
 from fleet.domain.devices.sharing import EffectiveSharing, SharingVerdict, means
 from fleet.domain.devices.sources.dra import DraView
-from fleet.domain.devices.sources.dra_claims import Sharers
 
 _LONGEST = 100
 _VERBS = {"time-slicing": "Time-sliced", "mps": "MPS"}
@@ -34,7 +33,8 @@ def node_sharing(
 ) -> NodeSharing:
     """Returns sharing over the resources the node advertises; over those it should advertise where it advertises none."""
     if claims.dra is not None:
-        return _by_claims(claims.dra.sharers) if not claims.dra.shares else _by_shares(resources_of_node)
+        # DRA allocates whole devices: what claims hold now, or pods make of their claim, is no property of the node.
+        return _by_shares(resources_of_node) if claims.dra.shares else NodeSharing(sharing="exclusive", replicas=1, shared=False)
     by_quantity = claims.fractions.names and not any(
         slots.kind == "shared" and (slots.replicas or 0) > 1 for slots in resources_of_node.resources
     )
@@ -77,17 +77,6 @@ def _contradicts_configuration(effective: EffectiveSharing, capacity: int | None
     return effective.verdict == SharingVerdict.UNCLEAR and effective.config is not None and even
 
 
-def _by_claims(sharers: Sharers | None) -> NodeSharing:
-    """Returns the sharing by claims.
-
-    DRA allocates whole devices, unless one is in several claims. Pods that use one claim share what its owner got whole: that
-    is not a property of the node, and must not take it out of a pool of exclusive nodes.
-    """
-    if sharers is not None and sharers.by_claims:
-        return NodeSharing(sharing=None, replicas=None, shared=True)
-    return NodeSharing(sharing="exclusive", replicas=1, shared=False)
-
-
 def _announced(claims: NodeClaims) -> NodeSharing:
     """Returns the sharing that labels, GKE or the configuration declare, where no slot shows the effective one."""
     gfd, wanted, cloud = claims.gfd, claims.wanted, claims.cloud
@@ -126,6 +115,8 @@ def mode(
         return "vGPUs for VMs"
     if claims.dra is not None and claims.dra.shares:
         return claims.dra.shares
+    if claims.dra is not None and claims.dra.cut_on_demand:
+        return claims.dra.cut_on_demand
     if claims.dra is not None and claims.dra.partitions:
         return _partitioned(claims.dra)
     if claims.facts.partition not in ("", "SPX"):
@@ -167,7 +158,7 @@ def parts(claims: NodeClaims, resources_of_node: NodeResources, effective_by_nam
         return "memory" if "memory" in claims.dra.shares else "share"
     if "vgpu" in kinds:
         return "vgpu"
-    if "dra-cut" in kinds:
+    if claims.dra is not None and claims.dra.cut_on_demand:
         return "cut"
     if kinds & {"partition", "dra-partition"} or (claims.dra is not None and claims.dra.partitions):
         return "partition"

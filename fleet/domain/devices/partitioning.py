@@ -120,13 +120,16 @@ def whole_cards_beside_mig(claims: NodeClaims, layout: PartitionLayout) -> int |
 
 def _by_dra(claims: NodeClaims, model: GpuModel | None) -> PartitionLayout:
     seen = claims.dra
-    if seen is None or not seen.instances_known:
+    if seen is None:
         return PartitionLayout(partitioning=None, mig_instances=None, model=model)
+    # an instance that was cut on demand goes with its claim: it does not partition the node
+    fixed = MIXED if any(device.uuid for device in seen.mig_devices) else None if seen.partitions else NONE
+    if not seen.instances_known:
+        return PartitionLayout(partitioning=fixed, mig_instances=None, model=model)
     counts: dict[str, int] = {}
     for device in seen.mig_devices:
         counts[device.profile] = counts.get(device.profile, 0) + 1
-    whole = None if seen.partitions else NONE
-    return PartitionLayout(partitioning=MIXED if counts else whole, mig_instances=counts, model=model)
+    return PartitionLayout(partitioning=fixed, mig_instances=counts, model=model)
 
 
 def _mixed(claims: NodeClaims, offered: list[StatusResource], by_label: dict[str, int]) -> dict[str, int] | None:

@@ -108,6 +108,20 @@ class Inventory:
         ]
         return tuple(sorted(pools, key=_order))
 
+    def whole_pools(self) -> tuple[NodePool, ...]:
+        """Returns each complete pool with all of its devices, whatever nodes they are for."""
+        return tuple(
+            NodePool(
+                driver=key[0],
+                name=key[1],
+                devices=devices,
+                everything=devices,
+                counter_sets=self._sets.get(key, ()),
+                invalid=self._problems[key] or _duplicate(devices),
+            )
+            for key, devices in sorted(self._devices.items())
+        )
+
 
 def is_for(device: DraDevice, node: DraNode) -> bool:
     """Returns whether the node may use the device."""

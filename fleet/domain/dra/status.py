@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from fleet.domain.dra.allocated import Allocated
-from fleet.domain.dra.consumable import fits, share_of, shares_left
-from fleet.domain.dra.counters import Counters
-from fleet.domain.dra.resource_pools import NodePool, counters_left
-from fleet.domain.dra.taints import is_blocked
+from fleet.domain.dra.consumable import shares_left
+from fleet.domain.dra.resource_pools import NodePool
+from fleet.domain.dra.room import MOST_SHARES, Room
 from fleet.domain.quantities import parse_quantity, to_mib
 from fleet.domain.snapshot.dra import DraCapacity, DraDevice
-
-_MOST_SHARES = 1_000_000
-"""More shares of one device than this are as good as unbounded."""
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
     """How many more devices of one profile the counters of a pool still allow, if nothing else is taken."""
 
     profile: str
+    """MIG profile, AMD's partition mode, or of another vendor what such a part takes of the counters ("2 tiles")."""
     more: int
 
 
@@ -30,7 +27,7 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     driver: str
     pool: str
-    total: int
+    total: int | None
     """Devices published, every way to cut a GPU included."""
     allocated: int | None = None
     """Devices that a claim holds, whole or a share of."""
@@ -52,15 +49,26 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     invalid: str = ""
     """Why the scheduler takes nothing from the pool; empty for a valid one."""
 
+    local: bool = True
+    """Whether each of its devices is for one node only; else several nodes show the same devices."""
     can_be_cut: str = ""
     """What can still be cut, as a phrase; empty where nothing is cut on demand or that is unknown."""
 
 
-def pool_status(pool: NodePool, allocated: Allocated | None, *, rules_known: bool = True) -> PoolStatus:
-    """Returns the state of a pool. Without `allocated` or the taint rules, what depends on them is None."""
+def pool_status(
+    pool: NodePool,
+    allocated: Allocated | None,
+    *,
+    rules_known: bool = True,
+    part_of: Callable[[DraDevice], str] = lambda device: device.profile,
+) -> PoolStatus:
+    """Returns the state of a pool. Without `allocated` or the taint rules, what depends on them is None.
+
+    `part_of` names the kind of part of a GPU that a device with counters is; empty for one that is no part.
+    """
     shareable = [device for device in pool.devices if device.shareable]
     whole = {_key(device): shares_left(device, {}) for device in shareable}
-    limited = [number for number in whole.values() if number is not None]
+    limited = [number for number in whole.values() if number is not None and number <= MOST_SHARES]
     status = PoolStatus(
         driver=pool.driver,
         pool=pool.name,
@@ -69,6 +77,7 @@ def pool_status(pool: NodePool, allocated: Allocated | None, *, rules_known: boo
         unbounded=len(limited) < len(whole),
         memory_mib=_memory(shareable),
         invalid=pool.invalid,
+        local=all(device.node_name for device in pool.everything),
     )
     if allocated is None:
         return status
@@ -80,57 +89,28 @@ def pool_status(pool: NodePool, allocated: Allocated | None, *, rules_known: boo
     )
     if not rules_known:
         return status
-    usable = [] if pool.invalid else [device for device in pool.devices if not is_blocked(device)]
-    counters = counters_left(pool, allocated)
-    available = {device.name for device in usable if is_available(device, counters, allocated)}
-    taken = [device for device in held if device.name not in available]
-    free = [shares_free(device, allocated) for device in shareable if device in usable]
-    possible = cuts(pool, allocated)
+    room = Room((pool,), allocated)
+    available = room.available()
+    taken = [device for device in held if _key(device) not in available]
+    possible = _cuts(pool, room, part_of)
     return msgspec.structs.replace(
         status,
-        available=len(available),
-        unavailable=len(pool.devices) - len(available) - len(taken),
-        shares_free=None if not shareable or None in free else sum(number or 0 for number in free),
-        memory_free_mib=_memory_free([device for device in shareable if device in usable], allocated),
+        available=sum(1 for device in pool.devices if _key(device) in available),
+        unavailable=sum(1 for device in pool.devices if _key(device) not in available) - len(taken),
+        shares_free=room.count(lambda device: device.shareable) if shareable else None,
+        memory_free_mib=_memory_free([device for device in shareable if _key(device) in available], allocated),
         cuts=possible,
         can_be_cut=cut_phrase(possible),
     )
 
 
-def is_available(device: DraDevice, counters: Counters, allocated: Allocated) -> bool:
-    """Returns whether a claim for this device alone would get it, its taints aside. Leaves the counters as they are."""
-    key = _key(device)
-    if key in allocated.whole:
-        return False
-    share = share_of(device, {})
-    if share is None or not fits(device, share, allocated.shares.get(key, {})):
-        return False
-    if not device.consumes or (device.shareable and key in allocated.shares):
-        return True
-    if not counters.try_take(device.consumes):
-        return False
-    counters.take(device.consumes, -1)
-    return True
-
-
-def shares_free(device: DraDevice, allocated: Allocated) -> int | None:
-    """Returns the shares of the default size that a device has left; None where nothing limits them."""
-    if _key(device) in allocated.whole:
-        return 0
-    left = shares_left(device, allocated.shares.get(_key(device), {}))
-    return None if left is None or left > _MOST_SHARES else left
-
-
-def cuts(pool: NodePool, allocated: Allocated) -> tuple[Cut, ...]:
-    """Returns for each profile how many more devices of it can be had, each profile by itself, smallest first.
-
-    Counted as the scheduler goes: devices in their order, each if the counters still allow it.
-    """
-    by_profile: dict[str, list[DraDevice]] = {}
-    for device in pool.devices:
-        if device.consumes and device.profile:
-            by_profile.setdefault(device.profile, []).append(device)
-    possible = [Cut(profile=profile, more=count_cuts(pool, devices, allocated)) for profile, devices in by_profile.items()]
+def _cuts(pool: NodePool, room: Room, part_of: Callable[[DraDevice], str]) -> tuple[Cut, ...]:
+    """Returns for each kind of part how many more of it can be had, each kind by itself, the most numerous first."""
+    kinds = {id(device): part_of(device) for device in pool.devices if device.consumes}
+    possible = [
+        Cut(profile=kind, more=room.count(lambda device, kind=kind: kinds.get(id(device)) == kind) or 0)  # type: ignore[misc]
+        for kind in dict.fromkeys(filter(None, kinds.values()))
+    ]
     return tuple(sorted(possible, key=lambda cut: (-cut.more, cut.profile)))
 
 
@@ -139,17 +119,6 @@ def cut_phrase(possible: Sequence[Cut]) -> str:
     if not possible:
         return ""
     return ", or ".join(f"{cut.more} more {cut.profile}" for cut in possible if cut.more) or "nothing more"
-
-
-def count_cuts(pool: NodePool, devices: Sequence[DraDevice], allocated: Allocated) -> int:
-    """Returns how many of these devices of a pool can be had together, taken in their order."""
-    if pool.invalid:
-        return 0
-    counters, number = counters_left(pool, allocated), 0
-    for device in devices:
-        if not allocated.holds(_key(device)) and not is_blocked(device) and counters.try_take(device.consumes):
-            number += 1
-    return number
 
 
 def _memory(devices: Iterable[DraDevice]) -> int | None:

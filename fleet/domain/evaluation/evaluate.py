@@ -14,6 +14,8 @@ from fleet.domain import labels
 from fleet.domain.devices.detection import gpu_evidence, machine_type, node_of, zone
 from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
 from fleet.domain.devices.measured_gpus import see
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.resource_pools import Inventory
 from fleet.domain.dra.taints import join, set_aside
 from fleet.domain.evaluation import expected, rules
 from fleet.domain.evaluation.figures import NodeFigures, node_figures
@@ -132,7 +134,15 @@ def _declared(node: NodeSnapshot, history: ClusterHistory, product: str) -> int 
 
 def _subjects(snapshot: ClusterSnapshot, history: ClusterHistory) -> Iterator[NodeSubject]:
     """Yields each GPU node with what is known of it before its devices are inspected."""
-    cluster = ClusterContext(snapshot=snapshot, history=history, stack=_stack(snapshot), reports=_reports(snapshot))
+    devices = join(snapshot.slices.devices, snapshot.taint_rules, _classes(snapshot))
+    cluster = ClusterContext(
+        snapshot=snapshot,
+        history=history,
+        stack=_stack(snapshot),
+        reports=_reports(snapshot, devices),
+        inventory=Inventory(msgspec.structs.replace(snapshot.slices, devices=devices)),
+        allocated=Allocated(snapshot.allocations) if snapshot.knows("resource_claims") else None,
+    )
     for node in snapshot.nodes:
         if node.labels.get(labels.GPU_PRESENT) == "false" and not gpu_evidence(node, cluster.of(node.name).dra_devices):
             continue
@@ -145,10 +155,10 @@ def _subjects(snapshot: ClusterSnapshot, history: ClusterHistory) -> Iterator[No
         )
 
 
-def _reports(snapshot: ClusterSnapshot) -> dict[str, NodeReports]:
-    """Returns what the snapshot says about each of its nodes, by name."""
+def _reports(snapshot: ClusterSnapshot, joined: Sequence[DraDevice]) -> dict[str, NodeReports]:
+    """Returns what the snapshot says about each of its nodes, by name. `joined` are its devices with every taint."""
     pods = _by_node(snapshot.pods, lambda pod: pod.node_name)
-    devices = _by_node(join(snapshot.slices.devices, snapshot.taint_rules, _classes(snapshot)), node_of)
+    devices = _by_node(joined, node_of)
     allocations = _allocations_by_node(snapshot)
     samples = _by_node(snapshot.telemetry.samples, lambda sample: sample.node_name)
     exporters = _by_node(snapshot.telemetry.exporters, lambda exporter: exporter.node_name)
@@ -212,6 +222,8 @@ def _inspect(subject: NodeSubject) -> NodeDevices:
             devices=subject.dra_devices if snapshot.knows("resource_slices") else None,
             allocations=subject.allocations if snapshot.knows("resource_claims") else None,
             counter_sets=snapshot.slices.counter_sets if subject.dra_devices else (),
+            inventory=subject.cluster.inventory if snapshot.knows("resource_slices") else None,
+            allocated=subject.cluster.allocated,
             taint_rules_known=snapshot.knows("device_taint_rules"),
             set_aside=set_aside(subject.dra_devices, snapshot.taint_rules, _classes(snapshot)),
             incomplete_pools=[pool for pool in snapshot.slices.incomplete_pools if node_of(pool) == node.name],

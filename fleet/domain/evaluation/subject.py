@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fleet.domain.devices.inspection import NodeDevices, Previous
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.resource_pools import Inventory
 from fleet.domain.findings import Finding
 from fleet.domain.history.staleness import is_recent, recent_for
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeEvent, NodeSnapshot, PodSnapshot
@@ -203,6 +205,10 @@ class ClusterContext(msgspec.Struct, frozen=True, kw_only=True):
     stack: ClusterStack = ClusterStack()
     reports: dict[str, NodeReports] = {}
     """By node name."""
+    inventory: Inventory | None = None
+    """Devices of the cluster with every taint joined, as the allocator sees them; None where ResourceSlices were not read."""
+    allocated: Allocated | None = None
+    """What claims of the cluster hold; None where they were not read."""
 
     def of(self, node_name: str) -> NodeReports:
         return self.reports.get(node_name, _NO_REPORTS)

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from fleet.domain.devices.inspection import NodeDevices
-from fleet.domain.snapshot import DraDevice, Taint
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.resource_pools import Inventory
+from fleet.domain.label_selectors import Requirement
+from fleet.domain.snapshot import DraDevice, ResourceSlices, Taint
 from fleet.domain.snapshot.dra import CounterSet, CounterUse
 from tests.builders import NODE, make_allocation, make_dra_device, make_node
 from tests.domain.looks import look, slots
@@ -100,12 +103,26 @@ def test_a_pool_whose_counters_are_not_published_gives_out_nothing() -> None:
     assert (pool.invalid, pool.available, pool.unavailable) == ("counter set gpu-0 not found", 0, 11)
 
 
+@pytest.mark.parametrize("with_whole", [True, False])
+def test_the_mode_is_the_same_whatever_is_cut(with_whole: bool) -> None:
+    devices = [*([whole()] if with_whole else []), *placements()]
+    idle = see(devices, counters())
+    assert (idle.mode, idle.partitioning, idle.sharing) == ("MIG on demand", "none", "exclusive")
+    for held in (devices[:1], devices[1:4], devices[-1:]):
+        busy = see(devices, counters(), allocations=[make_allocation(device, claim=device.name) for device in held])
+        assert (busy.mode, busy.partitioning, busy.sharing, busy.isolation) == (
+            idle.mode, idle.partitioning, idle.sharing, idle.isolation,
+        )  # fmt: skip
+    unread = see(devices, counters(), allocations=None)
+    assert (unread.mode, unread.partitioning) == (idle.mode, idle.partitioning)
+
+
 # --- a vendor that is not known: no types, no uuids, no addresses, only counters ---
 
 
 def nameless(name: str, card: int, amount: str, **overrides: Any) -> DraDevice:
     facts = {"uuid": "", "pci_bus_id": "", "type": "", "product": "", "driver": "gpu.example.com", "name": name}
-    return make_dra_device(0, consumes=(CounterUse(f"gpu-{card}", {"tiles": amount}),), **(facts | overrides))
+    return make_dra_device(0, **(facts | {"consumes": (CounterUse(f"gpu-{card}", {"tiles": amount}),)} | overrides))
 
 
 def tiles(card: int) -> CounterSet:
@@ -157,3 +174,98 @@ def test_amd_partitions_name_the_address_of_their_gpu(address: str) -> None:
     ]
     seen = see(parts)
     assert (seen.physical, slots(seen)) == (2, (8, 8, 0, 8))
+
+
+# --- what makes a pool worthless to the scheduler, and what other nodes take of it ---
+
+
+def test_nothing_is_free_of_a_pool_that_names_a_device_twice() -> None:
+    seen = see([whole(0), whole(1), whole(1)], counters(0), counters(1))
+    assert (seen.slots.free, seen.dra_pools[0].invalid) == (0, "duplicate device name gpu-1")
+
+
+def test_nothing_is_free_of_a_pool_whose_counter_set_is_unknown() -> None:
+    seen = see([whole(0), whole(1)], counters(0))
+    assert slots(seen) == (2, 2, 0, 0)
+
+
+def fabric(index: int, node: str, **fields: Any) -> DraDevice:
+    uses = (CounterUse("switch", {"ports": "1"}),)
+    return make_dra_device(index, pool="fabric", node_name=node, name=f"fabric-{index}", consumes=uses, **fields)
+
+
+def test_what_another_node_takes_of_a_shared_counter_is_not_free_here() -> None:
+    switch = CounterSet(driver="gpu.nvidia.com", pool="fabric", name="switch", counters={"ports": "2"})
+    devices = (fabric(0, NODE), fabric(1, NODE), fabric(2, "other"), fabric(3, "other"))
+    inventory = Inventory(ResourceSlices(devices=devices, counter_sets=(switch,)))
+
+    def free(*held: DraDevice) -> tuple[int | None, int | None]:
+        claims = [make_allocation(device, claim=device.name) for device in held]
+        own = [claim for claim in claims if claim.device in ("fabric-0", "fabric-1")]
+        seen = see(list(devices[:2]), switch, inventory=inventory, allocated=Allocated(claims), allocations=own)
+        return seen.slots.free, seen.dra_pools[0].available
+
+    assert free() == (2, 2)
+    assert free(devices[2]) == (1, 2)
+    assert free(devices[2], devices[3]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "place", [{"all_nodes": True}, {"node_terms": ((Requirement("zone", "in", ("east",)),),)}], ids=["all", "selector"]
+)
+def test_a_pool_of_several_nodes_has_a_row_on_each_and_is_no_gpu_of_the_node(place: dict[str, Any]) -> None:
+    devices = [make_dra_device(7, pool="fabric", node_name="", name=f"fabric-{number}", **place) for number in range(2)]
+    inventory = Inventory(ResourceSlices(devices=(whole(), *devices), counter_sets=(counters(),)))
+    for zone, rows in (("east", 2), ("west", 2 if "all_nodes" in place else 1)):
+        seen = look(
+            make_node(gpus=0, labels={"zone": zone}),
+            devices=[whole()],
+            counter_sets=[counters()],
+            inventory=inventory,
+            allocated=Allocated([make_allocation(devices[0])]),
+        )
+        assert seen.physical == 1
+        assert len(seen.dra_pools) == rows
+        pools = {pool.pool: pool for pool in seen.dra_pools}
+        if rows == 2:
+            fabric = pools["fabric"]
+            assert (fabric.total, fabric.allocated, fabric.available, fabric.unavailable, fabric.local) == (2, 1, 1, 0, False)
+
+
+# --- a vendor that is not known, whatever it writes into `type` and whether or not it names profiles ---
+
+
+def test_halves_that_an_unknown_vendor_calls_gpus_are_halves() -> None:
+    devices = [nameless(f"half-{card}-{n}", card, "2", type="gpu", uuid=f"u{card}{n}") for card in range(2) for n in range(2)]
+    seen = see(devices, tiles(0), tiles(1))
+    assert (seen.physical, slots(seen), seen.mode) == (2, (4, 4, 0, 4), "Partitioned ×2")
+
+
+def test_what_can_still_be_cut_without_a_profile_follows_from_the_counters() -> None:
+    devices = [nameless("whole", 0, "4"), *[nameless(f"half-{n}", 0, "2") for n in range(2)]]
+    devices += [nameless(f"quarter-{n}", 0, "1") for n in range(4)]
+    assert cuts(see(devices, tiles(0))) == {"1 tiles": 4, "2 tiles": 2}
+    held = see(devices, tiles(0), allocations=[make_allocation(devices[1])])
+    assert held.dra_pools[0].can_be_cut == "2 more 1 tiles, or 1 more 2 tiles"
+
+
+def test_numbered_counters_are_one_kind_of_part_wherever_it_begins() -> None:
+    def slot(start: int, width: int) -> DraDevice:
+        amounts = {f"slice-{number}": "1" for number in range(start, start + width)} | {"memory": f"{width * 10}Gi"}
+        return nameless(f"at-{start}-{width}", 0, "0", consumes=(CounterUse("gpu-0", amounts),))
+
+    total = counters(0, "gpu.example.com", {f"slice-{number}": "1" for number in range(4)} | {"memory": "40Gi"})
+    devices = [slot(0, 2), slot(2, 2), *[slot(start, 1) for start in range(4)]]
+    assert cuts(see(devices, total)) == {"10Gi memory, 1 slice": 4, "20Gi memory, 2 slice": 2}
+
+
+def test_a_counter_that_joins_several_counter_sets_is_no_gpu() -> None:
+    bus = CounterSet(driver="gpu.example.com", pool=NODE, name="bus", counters={"lanes": "64"})
+    devices = [
+        nameless(
+            f"gpu{card}", card, "4", consumes=(CounterUse(f"gpu-{card}", {"tiles": "4"}), CounterUse("bus", {"lanes": "16"}))
+        )
+        for card in range(4)
+    ]
+    seen = see(devices, bus, *map(tiles, range(4)))
+    assert (seen.physical, slots(seen), seen.mode) == (4, (4, 4, 0, 4), "Full GPU")

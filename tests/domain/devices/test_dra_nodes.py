@@ -44,7 +44,8 @@ def test_dra_placements_of_dynamic_mig_are_no_instances() -> None:
     free = look(make_node(gpus=0), devices=devices)
     assert (free.physical, free.mig_instances, slots(free)) == (1, {}, (1, 1, 0, 1))
     held = look(make_node(gpus=0), devices=devices, allocations=[make_allocation(devices[1])])
-    assert (held.physical, held.mig_instances, slots(held)) == (1, {"1g.10gb": 1}, (1, 1, 1, 0))
+    # without counters nothing keeps the scheduler from giving out the whole GPU beside its part
+    assert (held.physical, held.mig_instances, slots(held)) == (1, {"1g.10gb": 1}, (1, 1, 1, 1))
 
 
 def test_dra_and_device_plugin_on_the_same_cards_are_counted_once() -> None:
@@ -119,12 +120,12 @@ def test_a_claim_that_several_pods_use_shares_its_card_and_not_the_node() -> Non
     ("pods", "several"),
     [(((), ()), True), ((("a",), ("b",)), True), ((("a",), ()), True), ((("a",), ("a",)), False), ((("a",),), False)],
 )
-def test_a_device_that_two_claims_hold_is_shared_by_the_node(pods: tuple[tuple[str, ...], ...], several: bool) -> None:
+def test_a_device_that_two_claims_hold_is_shared_and_its_node_is_not(pods: tuple[tuple[str, ...], ...], several: bool) -> None:
     devices = [make_dra_device(index) for index in range(2)]
     held = [make_allocation(devices[0], claim=f"claim-{number}", pod_uids=users) for number, users in enumerate(pods)]
     seen = look(make_node(gpus=0), devices=devices, allocations=held)
     assert ("use the same one" in seen.isolation) is several
-    assert (seen.sharing, seen.mode) == ((None, "Shared") if several else ("exclusive", "Full GPU"))
+    assert (seen.sharing, seen.mode) == ("exclusive", "Full GPU")
     assert seen.slots.requested == 1
 
 

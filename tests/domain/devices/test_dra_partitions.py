@@ -90,11 +90,11 @@ def auto(card: int) -> list[DraDevice]:
 def test_ways_of_cutting_a_card_are_no_parts_of_it() -> None:
     devices = [*auto(0), *auto(1)]
     free = see(devices)
-    assert (free.physical, slots(free), free.mode, free.advertised) == (2, (2, 2, 0, 2), "Full GPU", "full")
+    assert (free.physical, slots(free), free.mode, free.advertised) == (2, (2, 2, 0, 2), "Partitioned on demand", "full")
     assert free.reason == ""
     held = [make_allocation(devices[2], claim=f"claim-{number}", pod_uids=(str(number),)) for number in range(3)]
     seen = see(devices, allocations=held)
-    assert (seen.physical, slots(seen), seen.mode) == (2, (2, 2, 1, 1), "Partitioned CPX")
+    assert (seen.physical, slots(seen), seen.mode) == (2, (2, 2, 1, 1), "Partitioned on demand")
     assert "use the same one" not in seen.isolation  # each claim has a part of it
 
 

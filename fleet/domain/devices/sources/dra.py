@@ -17,8 +17,8 @@ from fleet.domain.devices.sources.dra_claims import Key, Sharers, held_by_claims
 from fleet.domain.devices.sources.dra_slots import DeviceGroups, is_kept_back, profile_of, shares_of, slots_of
 from fleet.domain.devices.sources.gfd import PLAUSIBLE, label_form
 from fleet.domain.dra.allocated import Allocated
-from fleet.domain.dra.counters import problem_of
 from fleet.domain.dra.resource_pools import NodePool
+from fleet.domain.dra.room import Room
 from fleet.domain.dra.status import PoolStatus, pool_status
 from fleet.domain.quantities import to_mib
 from fleet.domain.snapshot import DraAllocation, DraDevice
@@ -45,11 +45,12 @@ class DraView(msgspec.Struct, frozen=True, kw_only=True):
     """Devices that more than one workload holds; None where claims are unread."""
     mig_devices: tuple[MigDevice, ...]
     """Instances that exist: created beforehand, or held now."""
+    cut_on_demand: str = ""
+    """The mode of GPUs that are cut when a claim asks for a part, whatever is cut now; empty where none is."""
     dynamic: bool
     """The driver offers placements and cuts instances on demand: placements are no instances."""
     instances_known: bool
     resources: tuple[ResourceSlots, ...]
-    pools: tuple[PoolStatus, ...] = ()
     tainted: tuple[str, ...] = ()
     """Devices excluded from scheduling by a device taint."""
     set_aside_by: tuple[str, ...] = ()
@@ -76,6 +77,10 @@ class ClaimedDevices(msgspec.Struct, frozen=True, kw_only=True):
     rules_known: bool = True
     set_aside: Mapping[Key, str] = {}
     """Devices that only DeviceTaintRules keep from the scheduler, and the rule."""
+    pools: Sequence[NodePool] = ()
+    """The pools with devices for the node, as the allocator sees them."""
+    allocated: Allocated | None = None
+    """What claims of the whole cluster hold: pools of several nodes share counters. None where claims were not read."""
 
 
 def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, vendor: str = "") -> DraView | None:
@@ -104,7 +109,8 @@ def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, 
         devices=len(own),
         cards=cards,
         cards_known=groups.partitions.cards_known,
-        partitions=groups.partitions.modes(held),
+        partitions=groups.partitions.modes(),
+        cut_on_demand="MIG on demand" if groups.placements else "Partitioned on demand" if groups.partitions.on_demand else "",
         sharers=sharers(
             own,
             claimed.allocations,
@@ -127,7 +133,6 @@ def view(node_name: str, devices: Sequence[DraDevice], claimed: ClaimedDevices, 
         dynamic=bool(groups.placements),
         instances_known=not groups.placements or held is not None,
         resources=slots_of(groups),
-        pools=_pools(own, claimed, groups.allocated),
         tainted=tuple(sorted(device.name for device in own if is_kept_back(device))),
         set_aside_by=_set_aside_by([device for device in own if is_kept_back(device)], claimed.set_aside),
         products=tuple(sorted({label_form(device.product) for device in own if device.product})),
@@ -164,7 +169,8 @@ def sort_devices(own: Sequence[DraDevice], claimed: ClaimedDevices, held: set[Ke
         cards_of=cards_of,
         used=None if held is None else {cards_of[id(device)] for device in own if key_of(device) in held},
         held=held,
-        allocated=None if claimed.allocations is None else Allocated(claimed.allocations),
+        allocated=claimed.allocated,
+        room=None if claimed.allocated is None else Room(claimed.pools, claimed.allocated),
         taints_known=claimed.rules_known,
     )
 
@@ -174,19 +180,22 @@ def _set_aside_by(kept_back: Sequence[DraDevice], set_aside: Mapping[Key, str]) 
     return tuple(sorted(set(rules))) if all(rules) else ()
 
 
-def _pools(own: Sequence[DraDevice], claimed: ClaimedDevices, allocated: Allocated | None) -> tuple[PoolStatus, ...]:
-    by_pool: dict[tuple[str, str], list[DraDevice]] = {}
-    for device in own:
-        by_pool.setdefault((device.driver, device.pool), []).append(device)
+def pool_statuses(claimed: ClaimedDevices) -> tuple[PoolStatus, ...]:
+    """Returns the state of each pool of GPUs that the node may use, those of several nodes included, by driver and name."""
     statuses = []
-    for (driver, name), devices in sorted(by_pool.items()):
-        sets = tuple(
-            counter_set for counter_set in claimed.counter_sets if (counter_set.driver, counter_set.pool) == (driver, name)
+    for pool in sorted(claimed.pools, key=lambda pool: pool.id):
+        gpus = tuple(device for device in pool.devices if is_gpu_device(device))
+        if pool.incomplete or not gpus:
+            continue
+        sets = dra_partitions.CardSets(pool.everything, claimed.counter_sets or pool.counter_sets)
+        statuses.append(
+            pool_status(
+                msgspec.structs.replace(pool, devices=gpus),
+                claimed.allocated,
+                rules_known=claimed.rules_known,
+                part_of=sets.part_name,
+            )
         )
-        members = tuple(devices)
-        pool = NodePool(driver=driver, name=name, devices=members, everything=members, counter_sets=sets)
-        problem = problem_of(sets, (use for device in members for use in device.consumes))
-        statuses.append(pool_status(msgspec.structs.replace(pool, invalid=problem), allocated, rules_known=claimed.rules_known))
     return tuple(statuses)
 
 

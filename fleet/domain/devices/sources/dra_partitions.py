@@ -8,17 +8,22 @@ a time can be had: those are no parts that exist. Sources: k8s-gpu-dra-driver, d
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 
 import msgspec
 
-from fleet.domain.devices.sources.dra_claims import Key, key_of
+from fleet.domain import labels
 from fleet.domain.devices.sources.gfd import SHORT
 from fleet.domain.dra.counters import Counters
+from fleet.domain.quantities import parse_quantity
 from fleet.domain.snapshot import DraDevice
 from fleet.domain.snapshot.dra import CounterSet
 
+_LONGEST_NAME = 60
+_NUMBER = re.compile(r"[-_.]?\d{1,4}\Z", re.ASCII)
 _WHOLE_TYPES = frozenset({"gpu", "amdgpu", "vfio"})
 Cards = dict[int, str]
 """id() of a device to the identity of its GPU."""
@@ -35,8 +40,9 @@ class CardSets:
         for device in devices:
             for use in device.consumes:
                 self._members.setdefault((device.driver, device.pool, use.counter_set), []).append(device)
-        # a set whose devices name several GPUs is a thing that GPUs share
+        # a set whose devices name several GPUs, or are those of several other sets, is what GPUs share
         self._of_one_gpu = {key for key, members in self._members.items() if not _several_gpus(members)}
+        self._of_one_gpu -= {key for key in self._of_one_gpu if self._joins_others(key)}
         self.of: dict[int, SetKey] = {}
         self._spanning: set[int] = set()
         for device in devices:
@@ -54,9 +60,30 @@ class CardSets:
             return False
         if id(device) in self._spanning:
             return True
-        if len(self._members[key]) == 1 or device.type in _WHOLE_TYPES:
+        if len(self._members[key]) == 1 or _is_whole(device):
             return False
         return not self._takes_all(device, key)
+
+    def part_name(self, device: DraDevice) -> str:
+        """Returns the kind of part of a GPU that a device with counters is; empty for one that is no part.
+
+        Its profile where it has one; else what it takes of the counters, numbered ones together: "1 compute, 2 memory-slice".
+        """
+        if device.profile:
+            return device.profile[:_LONGEST_NAME]
+        if not self.is_part(device):
+            return ""
+        amounts: dict[str, Fraction] = {}
+        for use in device.consumes:
+            for name, text in use.counters.items():
+                kind = _NUMBER.sub("", name) or name
+                amounts[kind] = amounts.get(kind, Fraction(0)) + (parse_quantity(text) or 0)
+        return ", ".join(f"{_amount_text(amount)} {kind}" for kind, amount in sorted(amounts.items()) if amount)[:_LONGEST_NAME]
+
+    def _joins_others(self, key: SetKey) -> bool:
+        members = {id(device) for device in self._members[key]}
+        inside = [other for other, devices in self._members.items() if other != key and {id(row) for row in devices} < members]
+        return len(inside) > 1
 
     def coexist(self, device: DraDevice) -> bool:
         """Returns whether all parts of the device's GPU can be had at once; True where no counters speak against it."""
@@ -81,10 +108,9 @@ class Partitions(msgspec.Struct, frozen=True, kw_only=True):
     cards_known: bool = True
     """Whether every part names its GPU."""
 
-    def modes(self, held: set[Key] | None) -> tuple[str, ...]:
-        """Returns the mode of each part that exists: published as such, or held."""
-        cut = [device for device in self.on_demand if held is not None and key_of(device) in held]
-        return tuple(partition_mode(device) for device in (*self.existing, *cut))
+    def modes(self) -> tuple[str, ...]:
+        """Returns the mode of each part that exists, whether or not it is held."""
+        return tuple(map(partition_mode, self.existing))
 
 
 def cards_of(devices: Sequence[DraDevice], sets: CardSets) -> Cards:
@@ -136,7 +162,19 @@ def _address(device: DraDevice) -> tuple[str, str]:
     return device.driver, (device.parent_pci or device.pci_bus_id).lower()
 
 
+def _is_whole(device: DraDevice) -> bool:
+    """Returns whether the driver calls the device a whole GPU. What a type of another vendor means is not known."""
+    return device.type in _WHOLE_TYPES and labels.vendor_of_driver(device.driver) != "other"
+
+
+def _amount_text(amount: Fraction) -> str:
+    for unit, suffix in ((2**40, "Ti"), (2**30, "Gi"), (2**20, "Mi")):
+        if amount % unit == 0:
+            return f"{int(amount // unit)}{suffix}"
+    return str(int(amount)) if amount.denominator == 1 else f"{float(amount):g}"
+
+
 def _several_gpus(devices: Sequence[DraDevice]) -> bool:
     addresses = {_address(device)[1] for device in devices} - {""}
-    uuids = {device.parent_uuid or (device.uuid if device.type in _WHOLE_TYPES else "") for device in devices} - {""}
+    uuids = {device.parent_uuid or (device.uuid if _is_whole(device) else "") for device in devices} - {""}
     return len(addresses) > 1 or len(uuids) > 1

@@ -8,13 +8,13 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.devices.mig import canonical
-from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots, minus
+from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots, add
 from fleet.domain.devices.sources.dra_claims import Key, key_of
 from fleet.domain.devices.sources.dra_partitions import Cards, Partitions, partition_mode
 from fleet.domain.devices.sources.gfd import PLAUSIBLE, SHORT
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.consumable import shares_left
-from fleet.domain.dra.status import shares_free
+from fleet.domain.dra.room import Room
 from fleet.domain.dra.taints import BLOCKING
 from fleet.domain.snapshot import DraDevice
 
@@ -33,6 +33,8 @@ class DeviceGroups(msgspec.Struct, frozen=True, kw_only=True):
     """GPUs of which something is held; None where claims were not read."""
     held: set[Key] | None
     allocated: Allocated | None
+    room: Room | None = None
+    """What the allocator still gives out of the node's pools; None where claims were not read."""
     taints_known: bool = True
     """Whether DeviceTaintRules were read: without them nothing is known to be free."""
 
@@ -112,18 +114,18 @@ def _cut_on_demand(groups: DeviceGroups) -> list[ResourceSlots]:
             by_class.setdefault(name, {}).setdefault(identity, []).append(device)
     rows = []
     for name, cards in by_class.items():
-        open_cards = {identity for identity, devices in cards.items() if not all(map(is_kept_back, devices))}
+        offered = [identity for identity, devices in cards.items() if any(not is_kept_back(device) for device in devices)]
         busy = None if groups.used is None else sum(1 for identity in cards if identity in groups.used)
-        free = None if groups.used is None or not groups.taints_known else len(open_cards - groups.used)
+        untouched = [next(iter(devices)) for identity, devices in cards.items() if identity not in (groups.used or ())]
         rows.append(
             ResourceSlots(
                 name=name,
                 kind="dra-cut",
                 replicas=1,
                 capacity=len(cards),
-                allocatable=len(open_cards),
+                allocatable=len(offered),
                 requested=busy,
-                free=free,
+                free=_free(groups, untouched),
             )
         )
     return rows
@@ -134,26 +136,36 @@ def _row(
 ) -> ResourceSlots:
     if any(device.shareable for device in devices):
         return _shared_row(groups, name, devices, profile)
-    allocatable = sum(1 for device in devices if not is_kept_back(device))
-    held_back = sum(1 for device in devices if is_kept_back(device) and _is_used(groups, device))
-    # who holds a device that is kept back holds none of the allocatable ones
-    free = minus(allocatable, None if busy is None else busy - held_back)
     return ResourceSlots(
         name=name,
         kind=kind,
         profile=profile,
         replicas=1,
         capacity=len(devices),
-        allocatable=allocatable,
+        allocatable=sum(1 for device in devices if not is_kept_back(device)),
         requested=busy,
-        free=free if groups.taints_known else None,
+        free=_free(groups, devices),
     )
 
 
-def _is_used(groups: DeviceGroups, device: DraDevice) -> bool:
-    if any(device is part for part in (*groups.partitions.existing, *groups.instances)):
-        return key_of(device) in (groups.held or ())
-    return groups.cards_of[id(device)] in (groups.used or ())
+def _free(groups: DeviceGroups, devices: Sequence[DraDevice]) -> int | None:
+    """Returns how many of the devices the allocator still gives out, one claim after the other; None where that is unknown.
+
+    A GPU of which nothing is held counts where it can be had in any of its ways.
+    """
+    room = groups.room
+    if room is None or not groups.taints_known:
+        return None
+    ways: dict[str, list[Key]] = {}
+    for part in (*groups.placements, *groups.partitions.on_demand):
+        ways.setdefault(groups.cards_of[id(part)], []).append(key_of(part))
+    parts = {key_of(device) for device in (*groups.partitions.existing, *groups.instances)}
+    choices = []
+    for device in devices:
+        identity = groups.cards_of[id(device)]
+        alone = key_of(device) in parts or identity in (groups.used or ())
+        choices.append([key_of(device), *([] if alone else ways.get(identity, ()))])
+    return room.count_groups(choices)
 
 
 def shares_of(device: DraDevice) -> int | None:
@@ -174,23 +186,23 @@ def _shared_row(groups: DeviceGroups, name: str, devices: Sequence[DraDevice], p
         profile=UNBOUNDED if None in per_device else profile,
         replicas=numbers[0] if len(per_device) == 1 else None,
     )
-    if None in per_device:
-        return msgspec.structs.replace(row, allocatable=0) if all(map(is_kept_back, devices)) else row
-    capacity = sum(number or 0 for number in numbers)
-    usable = [(device, number or 0) for device, number in zip(devices, numbers, strict=True) if not is_kept_back(device)]
-    allocatable = sum(number for _, number in usable)
-    row = msgspec.structs.replace(row, capacity=capacity, allocatable=allocatable)
+    offered = [number for device, number in zip(devices, numbers, strict=True) if not is_kept_back(device)]
+    row = msgspec.structs.replace(row, capacity=add(numbers), allocatable=add(offered))
     if groups.allocated is None:
         return row
-    left = sum(_left(device, groups.allocated) for device, _ in usable)
-    requested = capacity - sum(_left(device, groups.allocated) for device in devices)
-    return msgspec.structs.replace(row, requested=requested, free=left if groups.taints_known else None)
+    keys = {key_of(device) for device in devices}
+    free = groups.room.count(lambda device: key_of(device) in keys) if groups.room is not None and groups.taints_known else None
+    if row.capacity is None:
+        return msgspec.structs.replace(row, free=free)
+    requested = row.capacity - sum(_left(device, groups.allocated) for device in devices)
+    return msgspec.structs.replace(row, requested=requested, free=free)
 
 
 def _left(device: DraDevice, allocated: Allocated) -> int:
-    if device.shareable:
-        return shares_free(device, allocated) or 0
-    return 0 if allocated.holds(key_of(device)) else 1
+    key = key_of(device)
+    if not device.shareable:
+        return 0 if allocated.holds(key) else 1
+    return 0 if key in allocated.whole else shares_left(device, allocated.shares.get(key, {})) or 0
 
 
 def _class_of(device: DraDevice) -> tuple[str, str]:

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 from fleet.domain.devices.sources.dra import ClaimedDevices, DraView
 from fleet.domain.devices.sources.dra import view as view_claimed
-from fleet.domain.snapshot import DraAllocation, DraDevice
+from fleet.domain.dra.allocated import Allocated
+from fleet.domain.dra.resource_pools import DraNode, Inventory
+from fleet.domain.snapshot import DraAllocation, DraDevice, ResourceSlices
 from tests.builders import NODE, make_allocation, make_dra_device
 
 WHOLE = [make_dra_device(index) for index in range(4)]
 
 
 def view(node: str, devices: Sequence[DraDevice], allocations: Sequence[DraAllocation] | None) -> DraView | None:
-    return view_claimed(node, devices, ClaimedDevices(allocations=allocations))
+    pools = Inventory(ResourceSlices(devices=tuple(devices))).pools(DraNode(name=node))
+    allocated = None if allocations is None else Allocated(allocations)
+    return view_claimed(node, devices, ClaimedDevices(allocations=allocations, pools=pools, allocated=allocated))
 
 
 def test_nothing_published() -> None:
