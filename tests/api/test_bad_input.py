@@ -8,9 +8,11 @@ from urllib.parse import parse_qsl
 
 import pytest
 from django.test import Client
+from django.urls import resolve
 
-from fleet.models import User
-from tests.factories import a_class_version, a_finding, a_node, a_pool
+from fleet.models import Role, User
+from tests.access.addresses import addresses, filled
+from tests.factories import a_class_version, a_finding, a_node, a_pool, a_user
 
 pytestmark = pytest.mark.django_db
 PROBLEM = "application/problem+json"
@@ -145,3 +147,20 @@ def test_manifests_are_documented_as_lists_and_their_refusal_as_a_conflict(reade
     version = a_class_version(pools=[a_pool("h100").slug])
     listed = reader.get(f"/api/v1/workload-classes/{version.workload_class.slug}/manifest/?format=json").json()
     assert isinstance(listed, list)
+
+
+def test_a_value_with_a_per_cent_sign_is_quoted_in_the_refusal_and_no_placeholder() -> None:
+    """Of every filter of every list, one at a time for the first refusal would hide the others."""
+    admin = Client(raise_request_exception=False)
+    admin.force_login(a_user("ada", Role.ADMIN))
+    asked = 0
+    for name, route in addresses():
+        view = getattr(resolve(filled(route)).func, "cls", None) if name.startswith("api-") and "<" not in route else None
+        filters = getattr(getattr(view, "filterset_class", None), "base_filters", {})
+        if not (filters and name.endswith("-list")):
+            continue
+        asked += 1
+        for parameter in filters:
+            answer = admin.get(filled(route), {parameter: "100%s %(x)s %d"})
+            assert answer.status_code in (200, 400), (name, parameter, answer.content)
+    assert asked > 10

@@ -31,7 +31,18 @@ class FilterSets(DjangoFilterBackend):
         if empty := [name for name in request.query_params if name in known and _is_closed(filterset_class, name) and not
                      all(request.query_params.getlist(name))]:  # fmt: skip
             raise ValidationError({name: ["Give one of the values, or leave the filter out."] for name in empty})
-        return super().filter_queryset(request, queryset, view)
+        filterset = self.get_filterset(request, queryset, view)
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            # Not django-filter's own translation: it fills placeholders of a sentence that quotes a value with "%".
+            raise ValidationError(
+                {
+                    name: [text for error in errors for text in error.messages]
+                    for name, errors in filterset.errors.as_data().items()
+                }
+            )
+        return filterset.qs
 
 
 def _is_closed(filterset_class: type[FilterSet] | None, name: str) -> bool:

@@ -23,6 +23,8 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
     bad: Literal["True", "False"]
     source: str
     types: dict[str, str]
+    critical: tuple[str, ...] = ()
+    """Types that their monitor sets for fatal faults only: critical also where their text names no code."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True):

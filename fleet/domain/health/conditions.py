@@ -34,6 +34,8 @@ class MonitorCondition(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     at: datetime | None
     """Last transition, by the API server's clock."""
+    critical: bool = False
+    """Whether its monitor sets it for fatal faults only."""
     codes: tuple[int, ...] = ()
     """Xid codes in its reason or message."""
     uuids: tuple[str, ...] = ()
@@ -61,6 +63,7 @@ def _read(condition: Condition, monitor: monitors.Monitor) -> MonitorCondition:
         bad=condition.status == monitor.bad if condition.status in ("True", "False") else None,
         reason=condition.reason,
         at=condition.last_transition_at,
+        critical=condition.type in monitor.critical,
         codes=monitor_text.xid_codes(text, error_codes=True) if area in NAMES_XIDS else (),
         uuids=monitor_text.uuids(text),
         pci=tuple(sorted(monitor_text.pci_places(text))),

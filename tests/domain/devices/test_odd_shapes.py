@@ -1,4 +1,4 @@
-"""Forty nodes as other schedulers, clouds, drivers and vendors make them, each with what follows from what it shows."""
+"""Nodes as other schedulers, clouds, drivers and vendors make them, each with what follows from what it shows."""
 
 from __future__ import annotations
 
@@ -74,6 +74,25 @@ NODES: list[tuple[str, dict[str, int], dict[str, str], tuple[int | None, str | N
      (2, "time-slicing", 28, "full"), ""),
     ("two vendors", {GPU: 4, "amd.com/gpu": 4}, {}, (None, None, 4, "unknown"), ""),
     ("graphics of the processor", {GPU: 2, "gpu.intel.com/i915": 10}, gfd(2), (2, "exclusive", 2, "full"), ""),
+    ("shares without a label", {GPU: 0, "nvidia.com/gpu.shared": 128}, {}, (None, None, 128, "unknown"), ""),
+    ("gke mps", {GPU: 6}, {**L4, "cloud.google.com/gke-gpu-sharing-strategy": "mps",
+     "cloud.google.com/gke-max-shared-clients-per-gpu": "3"}, (2, "mps", 6, "full"), ""),
+    ("gke mig, time-sharing", {GPU: 12}, {"cloud.google.com/gke-accelerator": "nvidia-tesla-a100",
+     "cloud.google.com/gke-accelerator-count": "1", "cloud.google.com/gke-gpu-partition-size": "2g.10gb",
+     "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing", "cloud.google.com/gke-max-shared-clients-per-gpu": "4"},
+     (1, "time-slicing", 12, "full"), ""),
+    ("eks auto mode", {GPU: 4}, {"eks.amazonaws.com/instance-gpu-count": "4", "eks.amazonaws.com/instance-gpu-name": "l40s",
+     "eks.amazonaws.com/instance-gpu-manufacturer": "nvidia"}, (4, "exclusive", 4, "full"), ""),
+    ("a count below zero", {GPU: 8}, {**gfd(8), "nvidia.com/gpu.count": "-8"}, (8, "exclusive", 8, "full"), 8),
+    ("replicas in words", {GPU: 8}, {**gfd(2), "nvidia.com/gpu.replicas": "four"}, (2, None, 8, "full"), ""),
+    ("amd, two partitions a gpu", {"amd.com/gpu": 16}, {**MI300X, "amd.com/gpu.compute-memory-partition": "dpx_nps2"},
+     (8, "exclusive", 16, "full"), ""),
+    ("amd by its old labeller", {"amd.com/gpu": 4}, {"beta.amd.com/gpu.product-name.AMD_Instinct_MI210": "4"},
+     (4, "exclusive", 4, "full"), ""),
+    ("intel's monitoring is no slot", {"gpu.intel.com/xe": 2, "gpu.intel.com/xe_monitoring": 1}, {}, (2, None, 2, "full"), ""),
+    ("half cut, the rest shared", {GPU: 8, "nvidia.com/mig-1g.10gb": 28},
+     gfd(8, 2, **{"mig.strategy": "mixed", "mig-1g.10gb.count": "28", "mig-1g.10gb.replicas": "1"}),
+     (8, "time-slicing", 36, "unknown"), ""),
     ("no slots yet", {}, {"karpenter.k8s.aws/instance-gpu-count": "8", "karpenter.k8s.aws/instance-gpu-manufacturer": "nvidia"},
      (8, None, None, "unknown"), ""),
     ("a bus address alone", {}, {"feature.node.kubernetes.io/pci-10de.present": "true"}, (None, None, None, "unknown"), ""),

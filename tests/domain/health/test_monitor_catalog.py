@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from fleet.domain.catalog import monitors
+from fleet.domain.catalog import monitors, xids
 from fleet.domain.catalog.monitors import Meaning, Signal
 from fleet.domain.devices.detection import gpu_evidence
 from fleet.domain.devices.driver_upgrades import upgrade_state
 from fleet.domain.evaluation.subject import NodeSubject
-from fleet.domain.findings import Status
+from fleet.domain.findings import Severity, Status
 from fleet.domain.health.signals import signals_of
 from fleet.domain.snapshot import Condition, NodeInfo, NodeSnapshot, OperatorSnapshot, Taint
 from tests.builders import make_node, make_pod
@@ -118,6 +118,21 @@ def test_xids_in_the_json_of_a_reason(reason: str, codes: set[str]) -> None:
     bad = Condition(type="XidCriticalError", status="True", reason=reason)
     (finding,) = ask("monitors", subject(node=make_node(conditions=(READY, bad)))).findings
     assert {item.value.partition(" ")[0] for item in finding.evidence if item.key == "Xid"} == codes
+
+
+@pytest.mark.parametrize(
+    ("type", "reason", "severity"),
+    [
+        ("XidCriticalError", '{"79":tr', Severity.CRITICAL),
+        ("XidCriticalError", "", Severity.CRITICAL),
+        ("XIDErrors", "", Severity.WARNING),  # AKS does not say that only fatal ones are meant
+        ("XidCriticalError", '{"45":true}', xids.policy(45, {}).severity),
+    ],
+)
+def test_a_condition_for_fatal_faults_alone_is_critical_without_a_code_too(type: str, reason: str, severity: str) -> None:
+    bad = Condition(type=type, status="True", reason=reason)
+    (finding,) = ask("monitors", subject(node=make_node(conditions=(READY, bad)))).findings
+    assert finding.severity == severity
 
 
 # --- the rows of the table of signals that others write ---

@@ -120,10 +120,11 @@ def _finding(subject: NodeSubject, monitor_condition: MonitorCondition) -> Findi
 
 
 def _severity(monitor_condition: MonitorCondition, of_codes: list[Severity]) -> Severity:
-    """Returns the severity of the named codes by Muster's own policy; a monitor that names no code weighs little."""
+    """Returns the severity of the named codes by Muster's own policy; a report of an Xid without its code weighs little."""
     if of_codes:
         return max(of_codes, key=lambda severity: severity.rank)
-    return Severity.CRITICAL if monitor_condition.area in GPU_AREAS - {"xid"} else Severity.WARNING
+    fatal = monitor_condition.critical or monitor_condition.area in GPU_AREAS - {"xid"}
+    return Severity.CRITICAL if fatal else Severity.WARNING
 
 
 RULE = Rule(id=ID, title="Outside monitors", severity=Severity.FATAL, needs=(), check=check)
