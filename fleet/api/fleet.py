@@ -50,7 +50,8 @@ class FleetSlots(serializers.Serializer):
     capacity = serializers.IntegerField(allow_null=True)
     allocatable = serializers.IntegerField(allow_null=True)
     requested = serializers.IntegerField(allow_null=True)
-    free = serializers.IntegerField(allow_null=True)
+    free = serializers.IntegerField(allow_null=True, help_text="Free slots of ready and degraded nodes.")
+    free_unusable = serializers.IntegerField(allow_null=True, help_text="Free slots of every other node.")
 
 
 class SummarySerializer(serializers.Serializer):
@@ -94,7 +95,7 @@ def as_json(summary: select.Summary) -> dict[str, object]:
             "missing": [{**msgspec.to_builtins(row), "broken_rung": row.broken_rung or None} for row in sums.missing],
             "uncounted_nodes": sums.uncounted_nodes,
         },
-        "slots": msgspec.to_builtins(sums.slots),
+        "slots": msgspec.to_builtins(sums.slots) | {"free_unusable": sums.free_unusable},
         "resources": msgspec.to_builtins(sums.resources),
         "as_of": serializers.DateTimeField().to_representation(summary.as_of) if summary.as_of else None,
     }

@@ -17,6 +17,7 @@ from fleet.api.findings import FindingSerializer
 from fleet.api.protocol.fields import TextOrNull
 from fleet.api.protocol.lists import ListViewSet
 from fleet.api.rungs import RungRow, RungSerializer, rung_rows
+from fleet.domain.devices.slots import ResourceSlots, free_slots
 from fleet.domain.evaluation import registry
 from fleet.domain.readiness.types import Verdict
 from fleet.filters import NodeFilters
@@ -32,6 +33,9 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """Nodes without a verdict stand first when ordered by its age."""
 
 
+FREE_HELP = "allocatable − requested, at least 0. Pools and the fleet count those of ready and degraded nodes only."
+
+
 class ResourceSerializer(serializers.Serializer):
     """One resource, in slots."""
 
@@ -42,8 +46,11 @@ class ResourceSerializer(serializers.Serializer):
     capacity = serializers.IntegerField(allow_null=True)
     allocatable = serializers.IntegerField(allow_null=True)
     requested = serializers.IntegerField(allow_null=True)
-    free = serializers.IntegerField(allow_null=True)
+    free = serializers.SerializerMethodField(help_text="allocatable − requested, at least 0.")
     predicted = serializers.IntegerField(allow_null=True)
+
+    def get_free(self, resource: ResourceSlots) -> int | None:
+        return free_slots(resource.free)
 
 
 class DraCutSerializer(serializers.Serializer):
@@ -93,7 +100,7 @@ class NodeSlots(serializers.Serializer):
     capacity = serializers.IntegerField(allow_null=True)
     allocatable = serializers.IntegerField(allow_null=True)
     requested = serializers.IntegerField(allow_null=True)
-    free = serializers.IntegerField(allow_null=True)
+    free = serializers.IntegerField(allow_null=True, help_text=FREE_HELP)
 
 
 class EvidenceSerializer(serializers.Serializer):

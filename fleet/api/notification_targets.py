@@ -37,7 +37,9 @@ class TargetSerializer(serializers.ModelSerializer):
 class TargetInput(Body):
     name = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=targets.KINDS)
-    address = serializers.CharField(max_length=2000, write_only=True)
+    address = serializers.CharField(
+        max_length=2000, required=False, default="", write_only=True, help_text="Needed unless the kind is inbox."
+    )
     secret = serializers.CharField(max_length=200, required=False, default="", write_only=True)
 
 

@@ -51,12 +51,19 @@ class PoolSerializer(serializers.Serializer):
 
     @extend_schema_field(OBJECT)
     def get_gpus(self, pool: Pool) -> dict[str, object]:
-        return {name: self._row(pool).figures[name] for name in ("physical", "expected", "usable")}
+        row = self._row(pool)
+        return {"physical": row.capacity.physical, "expected": row.capacity.expected, "usable": row.usable}
 
     @extend_schema_field(OBJECT)
     def get_slots(self, pool: Pool) -> dict[str, object]:
-        names = ("capacity", "allocatable", "requested", "free")
-        return {name: self._row(pool).figures[f"slots_{name}"] for name in names}
+        capacity = self._row(pool).capacity
+        return {
+            "capacity": capacity.slots,
+            "allocatable": capacity.allocatable,
+            "requested": capacity.requested,
+            "free": capacity.free,
+            "free_unusable": capacity.free_unusable,
+        }
 
     def get_products(self, pool: Pool) -> list[str]:
         return list(self._row(pool).products)

@@ -29,6 +29,7 @@ from fleet.api.notification_targets import NotificationTargets
 from fleet.api.pending import PendingFacets, PendingPods
 from fleet.api.people import Sessions, Tokens, Users
 from fleet.api.pools import Pools
+from fleet.api.prices import Prices
 from fleet.api.protocol.lists import ListViewSet
 from fleet.api.protocol.problems import not_found
 from fleet.api.runs import Runs
@@ -49,6 +50,7 @@ from fleet.api.xids import Xids
 by_converter = SimpleRouter(use_regex_path=False)
 by_converter.register("clusters", Clusters, basename="api-clusters")
 router = SimpleRouter()
+router.register("prices", Prices, basename="api-prices")
 router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
 router.register("mig-instances", MigInstances, basename="api-mig-instances")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.kube import Params
-from fleet.collectors.session import Session
+from fleet.collectors.session import Progress, Session
 from fleet.collectors.wire import ObjectMeta
 from fleet.domain.snapshot.problems import ObjectProblem
 from fleet.domain.snapshot.sections import Outcome
@@ -22,10 +22,12 @@ MOST_EMPTY_PAGES = 20
 """In a row: a server may filter a page down to nothing, but not without end."""
 
 _MOST_PROBLEMS = 50
+_MOST_REMAINING = 10_000_000
 
 
-class _ListMeta(msgspec.Struct, rename={"continue_": "continue"}, gc=False):
+class _ListMeta(msgspec.Struct, rename={"continue_": "continue", "remaining": "remainingItemCount"}, gc=False):
     continue_: str | None = None
+    remaining: Any = None
 
 
 class _Page(msgspec.Struct, Generic[Wire]):
@@ -41,6 +43,8 @@ class Decoded(msgspec.Struct, Generic[Wire]):
     continue_: str
     not_understood: int = 0
     problem: str = ""
+    remaining: int | None = None
+    """Objects on the pages to come, where the server states it: not for lists with a selector, and without a promise."""
 
 
 class PageDecoder(Generic[Wire]):
@@ -59,7 +63,7 @@ class PageDecoder(Generic[Wire]):
             return self._one_by_one(body, asked)
         except msgspec.MsgspecError as error:
             raise _malformed(asked, f"no JSON ({error})") from None
-        return Decoded(_items(page, asked), _token(page))
+        return Decoded(_items(page, asked), _token(page), remaining=_remaining(page))
 
     def _one_by_one(self, body: bytes | bytearray, asked: Asked) -> Decoded[Wire]:
         try:
@@ -74,7 +78,7 @@ class PageDecoder(Generic[Wire]):
             except msgspec.MsgspecError as error:
                 broken += 1
                 problem = problem or shorten(str(error), 160)
-        return Decoded(items, _token(page), broken, problem)
+        return Decoded(items, _token(page), broken, problem, _remaining(page))
 
 
 def _items(page: _Page[Wire], asked: Asked) -> list[Wire]:
@@ -85,6 +89,12 @@ def _items(page: _Page[Wire], asked: Asked) -> list[Wire]:
 
 def _token(page: _Page[Wire]) -> str:
     return (page.metadata.continue_ if page.metadata else None) or ""
+
+
+def _remaining(page: _Page[Wire]) -> int | None:
+    """What a server states about the rest; anything but a plausible number is left out, as it only serves an estimate."""
+    value = page.metadata.remaining if page.metadata else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_REMAINING else None
 
 
 def _malformed(asked: Asked, what: str) -> Failure:
@@ -163,6 +173,8 @@ def _read_once(  # noqa: PLR0913 the parts of a list request
         empty = 0 if sent else empty + 1
         listing.count += len(page.items)
         listing.items.extend(keep(page.items))
+        about = None if page.remaining is None else listing.count + page.remaining
+        session.report(Progress(asked.resource, listing.count, about))
         page.items.clear()  # or this page would live on while the next one is read
         if page.not_understood:
             broken += page.not_understood

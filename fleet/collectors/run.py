@@ -20,7 +20,7 @@ from fleet.collectors.deadline import Deadline
 from fleet.collectors.errors import ConfigurationError, Failure, shorten
 from fleet.collectors.section_readers import SectionReaders, SectionResult
 from fleet.collectors.sections import HIDES, SECTIONS, TELEMETRY_SECTIONS
-from fleet.collectors.session import Limits, Session
+from fleet.collectors.session import Limits, Progress, Session
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from fleet.domain.snapshot.trees import no_cycles
@@ -47,6 +47,7 @@ def collect(  # noqa: PLR0913 what a run depends on, given by name
     deadline_s: float = DEADLINE_S,
     limits: Limits | None = None,
     stack_namespaces: Sequence[str] = (),
+    report: Callable[[Progress], None] | None = None,
 ) -> ClusterSnapshot:
     """Collects one cluster within `deadline_s` seconds.
 
@@ -54,10 +55,11 @@ def collect(  # noqa: PLR0913 what a run depends on, given by name
     whose labels are missing for a minute does not look deleted. `known_pods` are exporters and model servers as they
     were last seen: they are read where this run reads no pods. `sections` are those to be read: SECTIONS, or
     TELEMETRY_SECTIONS between two full runs; the snapshot reports on these only. `stack_namespaces` are those of the GPU
-    stack, where they are configured.
+    stack, where they are configured. `report` is called after each page of a list.
     """
     taken_at = now()
     session = Session(open_client(connection), Deadline(deadline_s), limits)
+    session.report = report or session.report
     reader = telemetry.Reader(session.client, plan or telemetry.Plan(), session.deadline, now)
     read = SectionReaders(session, reader, known_gpu_nodes, known_pods, stack_namespaces)
     with no_cycles():

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """A Retry-After above this ends the section instead."""
 
 
+class Progress(NamedTuple):
+    """How far a list has been read."""
+
+    resource: str
+    read: int
+    about: int | None
+    """Objects that the list has in all, by what the server states about the pages to come; None where it states nothing."""
+
+
 class Session:
     """Asks one cluster within one deadline. Not thread-safe: one pass, one session."""
 
@@ -53,6 +62,8 @@ class Session:
         """Seconds by which the server's clock is ahead of Muster's, by its first Date header; None where it sent none."""
         self.forbidden: dict[Asked, None] = {}
         """What the API server did not allow (403), in order."""
+        self.report: Callable[[Progress], None] = lambda _: None
+        """Called after each page of a list."""
         self._retries_left = self.limits.retries
         self._sleep = sleep
         self._jitter = jitter

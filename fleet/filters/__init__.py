@@ -12,6 +12,7 @@ from fleet.filters.notifications import DeliveryFilters, NotificationRuleFilters
 from fleet.filters.people import SessionFilters, TokenFilters, UserFilters
 from fleet.filters.pods import PodFilters
 from fleet.filters.pools import ClassFilters, CompliancePeriodFilters, PoolFilters
+from fleet.filters.prices import PriceFilters
 from fleet.filters.revisions import RevisionFilters
 from fleet.filters.xids import XidBurstFilters
 
@@ -33,6 +34,7 @@ __all__ = [
     "NotificationTargetFilters",
     "PodFilters",
     "PoolFilters",
+    "PriceFilters",
     "RequestFilters",
     "RevisionFilters",
     "RunFilters",

@@ -12,10 +12,11 @@ from fleet.models.notifications import Delivery, DeliveryItem, Notice, Notificat
 from fleet.models.periods import FleetDay, GpuHour, NodeDay, RungPeriod, VerdictPeriod
 from fleet.models.pods import Pod
 from fleet.models.pools import ClassVersion, CompliancePeriod, Pool, PoolMembership, WorkloadClass
+from fleet.models.prices import Price
 from fleet.models.revisions import NodeRevision
 from fleet.models.runs import CollectionRun, LossCause, RunOutcome
 from fleet.models.scheduling import SchedulingRow
-from fleet.models.teams import Team, TeamMember
+from fleet.models.teams import MembershipRequest, Team, TeamMember
 from fleet.models.telemetry import DeviceTelemetry, Exporter, ModelServerRow, TelemetryFrame
 from fleet.models.tokens import SCOPES, ApiToken, scopes_up_to
 from fleet.models.users import Role, SavedView, SignInLink, User
@@ -48,6 +49,7 @@ __all__ = [
     "IdempotencyKey",
     "LossCause",
     "Maintenance",
+    "MembershipRequest",
     "MigInstance",
     "ModelServerRow",
     "Node",
@@ -60,6 +62,7 @@ __all__ = [
     "Pod",
     "Pool",
     "PoolMembership",
+    "Price",
     "Role",
     "RunOutcome",
     "RungPeriod",

@@ -45,13 +45,13 @@ class Notice(models.Model):
 
 
 class NotificationTarget(models.Model):
-    """Where notices go: an Apprise address (Slack, Teams, e-mail, PagerDuty …) or a signed webhook."""
+    """Where notices go: an Apprise address (Slack, Teams, e-mail, PagerDuty …), a signed webhook, or a page of Muster."""
 
     name = models.CharField(max_length=100, unique=True)
     kind = models.CharField(max_length=20)
-    """apprise or webhook."""
+    """apprise, webhook or inbox."""
     address = models.BinaryField()
-    """Encrypted: it may hold a password."""
+    """Encrypted: it may hold a password. Empty of an inbox."""
     secret = models.BinaryField(default=bytes, blank=True)
     """Encrypted: signs webhooks."""
     shown = models.CharField(max_length=300, blank=True)

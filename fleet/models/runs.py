@@ -46,6 +46,8 @@ class CollectionRun(models.Model):
     """Rows of the inventory that this pass wrote; null when it recorded nothing."""
     worker = models.JSONField(default=dict)
     """Host, pid and start of the process that carries it out, and the kernel's count of memory kills when it began."""
+    progress = models.JSONField(null=True, blank=True)
+    """Of a cluster's first run: {resource, read, about} of the list that is being read, and how many it may have in all."""
     cause = models.CharField(max_length=20, choices=LossCause.choices, blank=True)
 
     class Meta:

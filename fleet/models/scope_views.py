@@ -106,6 +106,8 @@ ROWS: dict[str, str] = {
     "fleet_accessrequest": "t.team_id IN {own_teams} AND t.class_version_id IN (SELECT v.id FROM {base}.fleet_classversion v"
     " WHERE v.workload_class_id IN (SELECT id FROM {views}.seen_class))",
     "fleet_accessrequeststep": "t.request_id IN (SELECT id FROM {views}.fleet_accessrequest)",
+    "fleet_membershiprequest": "t.team_id IN {own_teams} OR t.user_id = {user}",
+    "fleet_price": NOTHING,
     "fleet_auditentry": "t.actor_id = {user}",
     "fleet_auditlink": NOTHING,
     "fleet_auditday": NOTHING,

@@ -38,3 +38,19 @@ class TeamMember(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.team}"
+
+
+class MembershipRequest(models.Model):
+    """A person who wants to belong to a team; the row goes when a lead or an operator decides."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="membership_requests")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="membership_requests")
+    reason = models.CharField(max_length=500, blank=True)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["asked_at", "id"]
+        constraints = [models.UniqueConstraint(fields=["team", "user"], name="membership_asked_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} to {self.team}"

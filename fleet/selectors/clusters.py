@@ -11,10 +11,9 @@ from django.db.models import Count, F, OuterRef, Prefetch, QuerySet, Subquery, V
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from fleet.domain.devices.slots import Slots
 from fleet.domain.evaluation.fleet_figures import FleetFigures, sum_nodes
-from fleet.domain.evaluation.node_capacity import Capacity, capacity_of
-from fleet.models import Cluster, CollectionRun, Node, Pool, SameBy, WorkloadClass
+from fleet.domain.evaluation.node_capacity import Capacity, fleet_capacity
+from fleet.models import Cluster, CollectionRun, Node, Pool, RunOutcome, SameBy, WorkloadClass
 from fleet.models.joined import joined
 from fleet.selectors.figures import figures_now, grouped
 
@@ -96,6 +95,23 @@ def older_section(cluster: Cluster, section: str) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstReading:
+    """How far the first run of a cluster has come: objects of a list that were read, of about how many (None: unknown)."""
+
+    resource: str
+    read: int
+    about: int | None
+
+
+def first_readings() -> dict[int, FirstReading]:
+    """Returns cluster id to the progress of its first run, while that goes on. One query."""
+    going_on = CollectionRun.objects.filter(
+        outcome=RunOutcome.RUNNING, progress__isnull=False, cluster__read_at__isnull=True, cluster__removed_at__isnull=True
+    )
+    return {pk: FirstReading(**progress) for pk, progress in going_on.values_list("cluster_id", "progress") if progress}
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterRow:
     """One cluster with what its GPU nodes add up to. Sums are None if no node reports the figure."""
 
@@ -107,36 +123,27 @@ class ClusterRow:
     usable: int | None
     """Of ready and degraded nodes, as the fleet's own sum counts them."""
     advertised: int | None
-    slots_capacity: int | None
-    slots_allocatable: int | None
-    slots_requested: int | None
-    slots_free: int | None
+    capacity: Capacity
     unread: tuple[dict[str, object], ...]
     """Reports of the sections that the newest run could not read."""
     other_contexts: tuple[OtherContext, ...] = ()
-
-    @property
-    def capacity(self) -> Capacity:
-        slots = Slots(
-            capacity=self.slots_capacity,
-            allocatable=self.slots_allocatable,
-            requested=self.slots_requested,
-            free=self.slots_free,
-        )
-        return capacity_of(self.physical, self.expected, slots)
+    reading: FirstReading | None = None
+    """While the first run of a cluster goes on."""
 
 
 def cluster_rows(now: datetime) -> list[ClusterRow]:
-    """Returns every cluster, unreachable ones first, then by name. Four queries."""
+    """Returns every cluster, unreachable ones first, then by name. Four queries, and one while a cluster was never read."""
     present = Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True)
     sums = grouped(figures_now(present, with_resources=False), dict(present.values_list("pk", "cluster_id")))
     nothing = sum_nodes(())
-    rows = [_row(cluster, sums.get(cluster.pk, nothing), now) for cluster in with_contexts(clusters())]
+    configured = list(with_contexts(clusters()))
+    readings = first_readings() if any(cluster.read_at is None for cluster in configured) else {}
+    rows = [_row(cluster, sums.get(cluster.pk, nothing), readings.get(cluster.pk), now) for cluster in configured]
     rank = {"never": 0, "stale": 0, "late": 1, "live": 2}
     return sorted(rows, key=lambda row: (rank[row.freshness.level], row.cluster.name))
 
 
-def _row(cluster: Cluster, figures: FleetFigures, now: datetime) -> ClusterRow:
+def _row(cluster: Cluster, figures: FleetFigures, reading: FirstReading | None, now: datetime) -> ClusterRow:
     counted = figures.is_counted and figures.nodes > 0
     return ClusterRow(
         cluster=cluster,
@@ -146,11 +153,9 @@ def _row(cluster: Cluster, figures: FleetFigures, now: datetime) -> ClusterRow:
         expected=figures.expected if counted else None,
         usable=figures.usable if counted else None,
         advertised=figures.advertised if counted else None,
-        slots_capacity=figures.slots.capacity,
-        slots_allocatable=figures.slots.allocatable,
-        slots_requested=figures.slots.requested,
-        slots_free=figures.slots.free,
+        capacity=fleet_capacity(figures),
         other_contexts=tuple(other_contexts(cluster)),
+        reading=reading,
         unread=tuple(section for section in cluster.sections if section["outcome"] not in ("collected", "absent")),
     )
 
@@ -187,6 +192,8 @@ def data_version() -> str:
         (row.pk, row.changes, row.outcome, row.error, row.queued_at, row.taken_at, freshness(row, now).level)
         for row in clusters().order_by("pk")
     ]
+    if any(row[5] is None for row in seen):
+        seen.append(tuple(sorted(first_readings().items())))  # type: ignore[arg-type]  # whatever it is, its text is taken
     return hashlib.blake2b(repr(seen).encode(), digest_size=8).hexdigest()
 
 

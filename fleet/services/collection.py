@@ -44,7 +44,14 @@ def collect_cluster(cluster: Cluster, *, trigger: str, deadline_s: float = setti
         if source is None:
             return collection_runs.fail(run, f"Cluster {cluster.name} is no longer in the configuration.")
         started = monotonic()
-        collector = SnapshotCollector(cluster, source, telemetry_only=trigger == collection_runs.TELEMETRY, deadline_s=deadline_s)
+        collector = SnapshotCollector(
+            cluster,
+            source,
+            telemetry_only=trigger == collection_runs.TELEMETRY,
+            deadline_s=deadline_s,
+            # Later runs show what was read last; only the first has nothing else to show.
+            report=collection_runs.progress_writer(run) if cluster.read_at is None else None,
+        )
         refused_objects.leave_out(cluster, run, collector.collect, run_steps)
         collection_runs.add_doubt(run, collector.doubt)
         if not collector.telemetry_only:

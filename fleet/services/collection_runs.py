@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from fleet.collectors.session import Progress
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, CollectionRun, LossCause, RunOutcome
@@ -45,6 +46,17 @@ def open_run(cluster: Cluster, trigger: str) -> Iterator[CollectionRun | None]:
             # Not a fault of the cluster: it is logged by who calls, and the run must not stay "running" for ever.
             _close_broken(cluster, run, error)
             raise
+
+
+def progress_writer(run: CollectionRun) -> Callable[[Progress], None]:
+    """Returns what keeps on a run how far its lists of nodes and pods have been read: at most one statement a page."""
+
+    def write(progress: Progress) -> None:
+        if progress.resource in ("nodes", "pods"):
+            run.progress = progress._asdict()
+            CollectionRun.objects.filter(pk=run.pk).update(progress=run.progress)
+
+    return write
 
 
 def _close_broken(cluster: Cluster, run: CollectionRun, error: BaseException) -> None:

@@ -84,6 +84,8 @@ KEPT = {
     "fleet.WorkloadClass": "written by people",
     "fleet.ClassVersion": "written by people, and requests refer to it",
     "fleet.Team": "written by people",
+    "fleet.MembershipRequest": "until it is decided",
+    "fleet.Price": "written by people",
     "fleet.TeamMember": "written by people, or by groups of the identity provider",
     "fleet.AccessRequest": "written by people: who was given what",
     "fleet.AccessRequestStep": "written by people: who decided what",

@@ -12,6 +12,7 @@ from django.conf import settings
 from fleet.collectors.connections import Connection
 from fleet.collectors.run import collect
 from fleet.collectors.sections import SECTIONS, TELEMETRY_SECTIONS
+from fleet.collectors.session import Progress
 from fleet.collectors.telemetry import PORTS
 from fleet.domain.history import shrinkage
 from fleet.domain.snapshot import ClusterSnapshot
@@ -26,11 +27,20 @@ _TICK = timedelta(milliseconds=1)
 class SnapshotCollector:
     """Collects one snapshot; afterwards `doubt` holds what is implausible about it, "" if nothing, and `took_s` the seconds."""
 
-    def __init__(self, cluster: Cluster, source: Connection, *, telemetry_only: bool, deadline_s: float) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        source: Connection,
+        *,
+        telemetry_only: bool,
+        deadline_s: float,
+        report: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """`report` is called after each page of a list."""
         self.cluster, self.source, self.telemetry_only = cluster, source, telemetry_only
         self.deadline_s = min(deadline_s, settings.TELEMETRY_INTERVAL.total_seconds()) if telemetry_only else deadline_s
         self.known_nodes = last_known.gpu_node_names(cluster)
-        self.doubt, self.took_s = "", 0.0
+        self.doubt, self.took_s, self.report = "", 0.0, report
 
     def collect(self) -> ClusterSnapshot:
         """Returns what was read now. Lists that lack many known objects are requested once more before anything is removed."""
@@ -53,6 +63,7 @@ class SnapshotCollector:
             sections=TELEMETRY_SECTIONS if self.telemetry_only else SECTIONS,
             deadline_s=self.deadline_s,
             stack_namespaces=settings.STACK_NAMESPACES,
+            report=self.report,
         )
 
     def _shrinkage(self, snapshot: ClusterSnapshot) -> str:

@@ -39,6 +39,8 @@ _TRAINED = ("ft-llama-3-3-70b", "pretrain-moe-42b", "sft-qwen3-32b", "dpo-mistra
 _PEOPLE = ("akira", "bea", "chidi", "dana", "emre", "farah", "goran", "hana", "ines", "jonas", "kofi", "lena")
 _INFERENCE = ("inference", "search", "speech", "assistants")
 _TRAINING = ("train", "research-nlp", "vision")
+_PROMISED_POOL = "h100-prod-inference"
+"""Its workloads carry the labels of a class's manifest, as those of teams that asked for their GPUs."""
 _ENV = (
     ("HF_HOME", "/data/hf"), ("NCCL_DEBUG", "WARN"), ("NCCL_SOCKET_IFNAME", "eth0"), ("OMP_NUM_THREADS", "8"),
     ("TOKENIZERS_PARALLELISM", "false"), ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
@@ -124,6 +126,8 @@ class Workloads:
             init = (*init, side)
         revision = self.seed.suffix(10, "replicaset", name)
         labels = self._common(name, namespace, namespace, "infer") | {"pod-template-hash": revision}
+        if pool == _PROMISED_POOL and ask.resource == "nvidia.com/gpu":
+            labels |= {"muster.dev/class": "full-h100", "muster.dev/class-version": "1"}
         return self._finish(ask, name, namespace, "ReplicaSet", f"{name}-{revision}", labels, (main,), init, "Always")
 
     def _own(self, ask: Ask) -> int:

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from fleet.domain.audit import sentences
 from fleet.domain.evaluation import registry
-from fleet.domain.evaluation.node_capacity import resource_capacity
+from fleet.domain.evaluation.node_capacity import Capacity, resource_capacity
 from fleet.domain.evaluation.shares import expected_shares
 from fleet.domain.readiness.wording import rung_number
 from fleet.templatetags import bar_ui, words
@@ -262,13 +262,28 @@ def section_word(section: str) -> str:
 
 @register.inclusion_tag("components/_bar_stack.html")
 def mode_bar(row: ModeFigures) -> dict[str, object]:
-    """The slots of one sharing mode, stacked: requested, free on usable nodes, free on other nodes, not allocatable."""
+    """The slots of one sharing mode, stacked."""
     slots = row.slots
-    lost = max(0, (slots.capacity or 0) - (slots.allocatable or 0)) if slots.allocatable is not None else 0
+    return _slots_bar(slots.requested, slots.free, row.free_unusable, (slots.capacity, slots.allocatable))
+
+
+@register.inclusion_tag("components/_bar_stack.html")
+def slots_bar(capacity: Capacity) -> dict[str, object]:
+    """The slots of a pool, stacked."""
+    both = (capacity.slots, capacity.allocatable)
+    return _slots_bar(capacity.requested, capacity.free, capacity.free_unusable, both)
+
+
+def _slots_bar(
+    requested: int | None, free: int | None, free_unusable: int | None, advertised: tuple[int | None, int | None]
+) -> dict[str, object]:
+    """Requested, free on usable nodes, free on other nodes, not allocatable. `advertised`: capacity and allocatable."""
+    capacity, allocatable = advertised
+    lost = max(0, (capacity or 0) - allocatable) if allocatable is not None else 0
     segments = [
-        bar_ui.Segment(slots.requested or 0, "Requested", "is-requested"),
-        bar_ui.Segment(row.free_usable or 0, "Free", "is-free"),
-        bar_ui.Segment(row.free_unusable or 0, "Free, node not usable", "is-unusable"),
+        bar_ui.Segment(requested or 0, "Requested", "is-requested"),
+        bar_ui.Segment(free or 0, "Free", "is-free"),
+        bar_ui.Segment(free_unusable or 0, "Free, node not usable", "is-unusable"),
         bar_ui.Segment(lost, "Not allocatable", "v-not_ready"),
     ]
     return bar_ui.bar_stack(segments, "Slots")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from fleet.selectors import clusters
 from fleet.selectors import figures as select
@@ -16,12 +18,15 @@ from fleet.selectors.fleet import map as fleet_map
 from fleet.selectors.fleet import past as fleet_past
 from fleet.selectors.incidents import rows as incident_rows
 from fleet.selectors.incidents import totals
-from fleet.selectors.muster import demo
+from fleet.selectors.muster import demo, setup
 from fleet.selectors.nodes import ladder, nodes
 from fleet.selectors.pools import pools
+from fleet.services import limits
 from fleet.web.shell import moments
+from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page
 
+_SETUP_HIDDEN = "setup_hidden"
 GROUPS = (("cluster", "Cluster"), ("product", "Product"), ("mode", "Sharing mode"))
 
 
@@ -30,11 +35,12 @@ def fleet(request: HttpRequest) -> HttpResponse:
 
     Context: summary (evaluation.figures.FleetFigures), funnel (selectors.nodes.ladder.Funnel), clusters (list of
     ClusterRow), groups (list of fleet_map.Group), group_by, group_choices, incidents (list of
-    IncidentRow, the worst), incidents_total, events (list of last_hour.Event), events_more, hour_from, now. With `?at=`: at,
-    past (fleet_past.Past).
+    IncidentRow, the worst), incidents_total, setup ([setup.Step]), is_first_reading, events (list of last_hour.Event),
+    events_more, hour_from, now. With `?at=`: at, past (fleet_past.Past).
     """
     now = timezone.now()
-    groupings = (("pool", "Pool"), *GROUPS) if pools.any_pool() else GROUPS
+    has_pools = pools.any_pool()
+    groupings = (("pool", "Pool"), *GROUPS) if has_pools else GROUPS
     chosen = request.GET.get("by", "")
     by = chosen if chosen in dict(groupings) else groupings[0][0]
     scope = request.GET.get("cluster", "")
@@ -56,11 +62,14 @@ def fleet(request: HttpRequest) -> HttpResponse:
         count = totals.open_count(now, cluster=scope)
         if not scope:
             setattr(request, "open_incidents", count)  # noqa: B010 the navigation shows the same number
+        rows = clusters.cluster_rows(now)
         events, more = last_hour.events(present, hour_from, now, cluster=scope)
         return {
             "summary": figures,
             "funnel": ladder.funnel(present),
-            "clusters": clusters.cluster_rows(now),
+            "clusters": rows,
+            "is_first_reading": all(row.cluster.read_at is None and not row.cluster.outcome for row in rows),
+            "setup": setup.steps(rows, has_pools=has_pools, notified=notified) if sets_up and not scope else (),
             "groups": groups,
             "group_by": by,
             "group_choices": groupings,
@@ -75,8 +84,18 @@ def fleet(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    version = f"{clusters.data_version()}:{pools.declared_version()}:{by}:{scope}"
+    sets_up = person(request).may("operator") and limits.current() is None and not settings.DEMO
+    sets_up = sets_up and not request.session.get(_SETUP_HIDDEN)
+    notified = sets_up and setup.any_rule()
+    version = f"{clusters.data_version()}:{pools.declared_version()}:{by}:{scope}:{sets_up}:{notified}"
     return render_page(request, "fleet/detail.html", "fleet/_body.html", live, etag=version)
+
+
+@require_POST
+def hide_setup(request: HttpRequest) -> HttpResponse:
+    """Leaves out the steps of a new installation for the rest of this session."""
+    request.session[_SETUP_HIDDEN] = True
+    return redirect("fleet")
 
 
 def demo_part(request: HttpRequest) -> HttpResponse:

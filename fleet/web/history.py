@@ -12,12 +12,13 @@ from django.utils.http import urlencode
 
 from fleet.domain.history.changes import KINDS
 from fleet.selectors import clusters, declarations
-from fleet.selectors.history import availability, availability_rows, changes, observation, startup_times
+from fleet.selectors.history import availability, availability_rows, changes, heat, observation, startup_times
 from fleet.selectors.history import usable as usable_history
 from fleet.selectors.xids import bursts
 from fleet.templatetags import formats
 from fleet.web.charts import history as history_chart
-from fleet.web.shell import time_range
+from fleet.web.charts import time_axis
+from fleet.web.shell import moments, time_range
 from fleet.web.shell.render import render_page
 
 _WHOLE_DAYS = {"7d": 7, "30d": 30, "90d": 90}
@@ -34,7 +35,7 @@ def history(request: HttpRequest) -> HttpResponse:
 
     Context: title (str), chart (Chart or None), rows (list of availability_rows.Row), worst, bursts (list of BurstSum),
     startup_times (list of StartupMinutes), changes (Page of Group), complete_from, kinds, kind, days, since, until, by, by_word,
-    by_choices, window_choices, scope, scopes, stale (list of ClusterRow), cell (None or {day, name, rows, findings}),
+    by_choices, window_choices, scope, scopes, stale (list of ClusterRow), cell (None or {words, name, rows, findings, close}),
     bands, csv_url, grace, flap_within (seconds), now.
     """
     now = timezone.now()
@@ -53,25 +54,23 @@ def history(request: HttpRequest) -> HttpResponse:
         since = _first_midnight(_WHOLE_DAYS[range_.name], now) if whole_days else range_.since
         until = now if whole_days else range_.until
         rows = availability.availability(by, since, until, cluster=scope, now=None if whole_days else now)
-        heat = availability.heat_map(by, since, until, cluster=scope)
         log = changes.change_log(since, until, clusters=[scope] if scope else [])
         began = observation.observed_from(scope)
         long_enough = until - max(since, began or since) >= A_DAY
+        drawn, line = _map(by, max(since, began or since), until, rows, scope)
+        is_late = began is not None and began > since
         shown = [item for item in log.groups if not kind or item.kind == kind]
         return {
             "title": title(rows, dict(BY)[by].lower()) if long_enough else short_title(rows),
             "range": range_,
             "window_words": f"{_WHOLE_DAYS[range_.name]} days" if whole_days else range_.words,
-            "not_observed": began if began is not None and began > since else None,
+            "not_observed": began if is_late else None,
+            "step_words": history_chart.step_words(drawn.step),
             "ranked": long_enough,
             "chart": history_chart.history(
-                heat,
-                usable_history.usable_line(_chart_since(since), until, cluster=scope),
-                log.groups,
-                _address(request, by),
-                ranked=long_enough,
+                drawn, line, log.groups, _address(request, by, drawn.step), ranked=long_enough, unobserved=is_late
             )
-            if heat.rows
+            if drawn.rows
             else None,
             "rows": rows,
             "worst": availability.worst_nodes(since, until, cluster=scope) if long_enough else [],
@@ -103,6 +102,17 @@ def history(request: HttpRequest) -> HttpResponse:
     # the figures of days change every minute, without a change in any cluster
     version = f"{clusters.data_version()}:{int(now.timestamp()) // 60}:{request.GET.urlencode()}"
     return render_page(request, "history/detail.html", "history/_body.html", context, etag=version)
+
+
+def _map(
+    by: str, since: datetime, until: datetime, rows: list[availability_rows.Row], scope: str
+) -> tuple[availability_rows.HeatMap, usable_history.Line]:
+    """Returns the map and the line over the observed time: in days, or in steps of minutes or hours where it is short."""
+    step = heat.step_for(until - since)
+    if step is not None and since < until:
+        return heat.heat_and_line(by, since, until, step=step, rows=rows, cluster=scope)
+    since = _chart_since(since)
+    return availability.heat_map(by, since, until, cluster=scope), usable_history.usable_line(since, until, cluster=scope)
 
 
 def _window_query(range_: time_range.TimeRange) -> dict[str, str]:
@@ -186,19 +196,25 @@ def _first_midnight(days: int, now: datetime) -> datetime:
 
 def _choice(request: HttpRequest, key: str, value: str, label: str, *, current: bool) -> dict[str, object]:
     params = request.GET.copy()
-    for name in ("page", "day", "name"):
+    for name in ("page", "day", "from", "for", "name"):
         params.pop(name, None)
     params[key] = value
     return {"label": label, "url": f"?{params.urlencode()}", "current": current}
 
 
-def _address(request: HttpRequest, by: str) -> history_chart.Address:
+def _address(request: HttpRequest, by: str, step: timedelta) -> history_chart.Address:
+    """Returns the addresses of cells: `day=2026-11-22`, or `from=2026-11-22T06:00:00Z&for=900`."""
     params = request.GET.copy()
-    params.pop("page", None)
+    for name in ("page", "day", "from", "for"):
+        params.pop(name, None)
     params["by"] = by
 
-    def address(name: str, day: date) -> str:
-        params["name"], params["day"] = name, day.isoformat()
+    def address(name: str, at: datetime) -> str:
+        params["name"] = name
+        if step == A_DAY:
+            params["day"] = at.astimezone(UTC).date().isoformat()
+        else:
+            params["from"], params["for"] = time_range.stamp(at), str(int(step.total_seconds()))
         return f"?{params.urlencode()}#cell"
 
     return address
@@ -206,14 +222,32 @@ def _address(request: HttpRequest, by: str) -> history_chart.Address:
 
 def _cell(request: HttpRequest, by: str) -> dict[str, object] | None:
     """The nodes behind the cell that was chosen; None without one, or with one that cannot be."""
-    try:
-        day = date.fromisoformat(request.GET.get("day", ""))
-    except ValueError:
-        return None
     name = request.GET.get("name", "")
+    if (part := _part_of_day(request)) is not None:
+        since, until = part
+        words, rows = time_axis.shown_step(since, until - since), availability.nodes_of_step(since, until, by, name)
+    else:
+        try:
+            day = date.fromisoformat(request.GET.get("day", ""))
+            since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            until = since + A_DAY
+        except (ValueError, OverflowError):
+            return None
+        words, rows = f"{day.day} {day:%b %Y}", availability.nodes_of_day(day, by, name)
+    rest = request.GET.copy()
+    for own in ("day", "from", "for", "name"):
+        rest.pop(own, None)
     return {
-        "day": day,
+        "words": words,
         "name": name,
-        "rows": availability.nodes_of_day(day, by, name),
-        "findings": availability.findings_of_day(day, by, name),
+        "rows": rows,
+        "findings": availability.findings_of_cell(since, until, by, name),
+        "close": f"?{rest.urlencode()}",
     }
+
+
+def _part_of_day(request: HttpRequest) -> tuple[datetime, datetime] | None:
+    """Returns begin and end of a cell of less than a day; None where the address names none."""
+    at, length = moments.moment_of(request.GET.get("from", "")), request.GET.get("for", "")
+    steps = {str(int(step.total_seconds())): step for step in heat.LENGTHS}
+    return None if at is None or length not in steps else (at, at + steps[length])

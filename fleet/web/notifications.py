@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from fleet.filters import DeliveryFilters
 from fleet.selectors.notifications import notifications as select
+from fleet.services.notifications.messages import Message, compose, message_of
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
+
+if TYPE_CHECKING:
+    from fleet.models import Delivery
 
 STATES = (("", "All"), ("waiting", "Waiting"), ("sent", "Sent"), ("failed", "Failed"), ("suppressed", "Suppressed"))
 NEWEST, PER_PAGE = 12, 50
@@ -50,6 +56,27 @@ def delivery_list(request: HttpRequest) -> HttpResponse:
         }
 
     return render_page(request, "notifications/deliveries.html", "notifications/_deliveries.html", context)
+
+
+def inbox(request: HttpRequest, pk: int) -> HttpResponse:
+    """What a target of kind inbox was sent. Context: target, page, rows ([(Delivery, Message)]), now."""
+    demand(request, "operator")
+    target = select.get_target(pk)
+    if target is None or target.kind != "inbox":
+        raise Http404
+
+    def context() -> dict[str, object]:
+        page = Paginator(select.deliveries().filter(target=target, state="sent"), PER_PAGE).get_page(request.GET.get("page"))
+        rows = [(delivery, _message(delivery)) for delivery in page]
+        return {"target": target, "page": page, "rows": rows, "now": timezone.now()}
+
+    return render_page(request, "notifications/inbox.html", "notifications/_inbox.html", context)
+
+
+def _message(delivery: Delivery) -> Message:
+    if delivery.is_test:
+        return compose(delivery)
+    return message_of(delivery, [item.notice for item in delivery.items.all()])
 
 
 def delivery_detail(request: HttpRequest, pk: int) -> HttpResponse:

@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from fleet import tasks
 from fleet.domain.documents.documents import write
 from fleet.domain.pools.compliance import Violation
 from fleet.domain.pools.identity import labelling
@@ -19,6 +18,7 @@ from fleet.domain.refusals import FieldError, NotNow
 from fleet.selectors import clusters, decisions, declarations
 from fleet.selectors.findings import worst as worst_findings
 from fleet.selectors.nodes import nodes
+from fleet.selectors.nodes.ladder import rung_titles
 from fleet.selectors.nodes.nodes import with_resources
 from fleet.selectors.nodes.views import view_of
 from fleet.selectors.pools import compliance
@@ -38,7 +38,7 @@ def pool_list(request: HttpRequest) -> HttpResponse:
     """Shows the list of pools.
 
     Context: rows (list of PoolRow, violated and at risk first), alone and clashes (numbers of nodes),
-    nodes_known, suggestions (list of Suggestion), may_operate, now.
+    nodes_known, suggestions (list of Suggestion), rungs ([(number, id, title)]), may_operate, now.
     """
     now = timezone.now()
 
@@ -50,6 +50,7 @@ def pool_list(request: HttpRequest) -> HttpResponse:
             "clashes": clashes,
             "nodes_known": nodes.nodes().filter(removed_at__isnull=True).count(),
             "suggestions": select.suggestions(now) if alone else (),
+            "rungs": rung_titles(),
             "may_operate": person(request).may("operator"),
             "now": now,
         }
@@ -111,22 +112,6 @@ def _labelling(slug: str, violations: Sequence[Violation]) -> tuple[tuple[str, s
     """Returns (where, text to copy) for Muster's pool label; empty where every member can be selected."""
     names = [name for violation in violations if violation.id == "untargetable" for _, name in violation.nodes]
     return labelling(slug, names) if names else ()
-
-
-@require_POST
-def adopt(request: HttpRequest) -> HttpResponse:
-    """POST slug: makes the suggested pool of that slug, as it is suggested now."""
-    demand(request, "operator")
-    now = timezone.now()
-    slug = request.POST.get("slug", "")
-    suggestions = next((suggestion for suggestion in select.suggestions(now) if suggestion.pool.slug == slug), None)
-    if suggestions is None:
-        messages.error(request, f"Pool {slug} is no longer suggested: its nodes are in a pool or were removed.")
-        return redirect("pools")
-    service.save(person(request), suggestions.pool, now)
-    tasks.wake_compliance()
-    messages.success(request, f"Pool {slug} was created with {suggestions.nodes} node{'' if suggestions.nodes == 1 else 's'}.")
-    return redirect("pool", slug=slug)
 
 
 @require_POST

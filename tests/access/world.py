@@ -24,11 +24,13 @@ from fleet.models import (
     FindingRow,
     IdempotencyKey,
     Maintenance,
+    MembershipRequest,
     Node,
     NodeRevision,
     Pod,
     Pool,
     PoolMembership,
+    Price,
     Role,
     RungPeriod,
     SavedView,
@@ -249,6 +251,8 @@ def rest_of_the_tables(seen: Half, hidden: Half) -> None:
     IdempotencyKey.objects.create(user=user, key=MARK, path="/", digest="0" * 64, at=NOON)
     UserSession.objects.create(user=user, session_key=MARK, ip="192.0.2.1", user_agent=MARK)
     DataCheck.objects.create(at=NOON, took_ms=1, count=0)
+    Price.objects.create(product=MARK, per_gpu_hour=1, currency="USD", updated_at=NOON)
+    MembershipRequest.objects.create(team=hidden.request.team, user=seen.user, reason=MARK, asked_at=NOON)
     AuditStream.objects.create(sink=MARK)
     ExpectedGpus.objects.create(machine_type=f"{MARK}-machine", count=8, reason=f"{MARK}-count", by=user, at=NOON)
     with connection.cursor() as cursor:

@@ -11,6 +11,7 @@ import pytest
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.nodes import NodeWire
 from fleet.collectors.paging import Listing, PageDecoder, read_list
+from fleet.collectors.session import Progress
 from fleet.domain.snapshot.sections import Outcome
 from tests.collectors.recorded import body
 from tests.collectors.scripted import Server, session
@@ -190,3 +191,22 @@ def test_an_object_that_is_sent_twice_is_kept_once_and_named() -> None:
     listing = read(by_token({"": nodes_page("aab", "t1"), "t1": nodes_page("bc")}))
     assert (listing.items, listing.count, listing.outcome) == (["a", "b", "c"], 3, Outcome.COLLECTED)
     assert [problem.name for problem in listing.problems] == ["a", "b"]
+
+
+def test_each_page_reports_how_far_the_list_is_and_how_long_it_may_be() -> None:
+    first, second = nodes_page("abc", "t1"), nodes_page("de", "t2")
+    first["metadata"]["remainingItemCount"], second["metadata"]["remainingItemCount"] = 4, 2
+    server = by_token({"": first, "t1": second, "t2": nodes_page("fg")})
+    seen: list[Progress] = []
+    asking = session(server)
+    asking.report = seen.append
+    read_list(asking, PATH, ASKED, DECODER, names_of)
+    assert seen == [Progress("nodes", 3, 7), Progress("nodes", 5, 7), Progress("nodes", 7, None)]
+
+
+@pytest.mark.parametrize("stated", [-1, 1.5, "4", True, None, [4], {"a": 1}, 10**30])
+def test_a_server_that_states_no_plausible_rest_costs_the_estimate_alone(stated: Any) -> None:
+    page = nodes_page("abc", "t1")
+    page["metadata"]["remainingItemCount"] = stated
+    decoded = DECODER.decode(msgspec.json.encode(page), ASKED)
+    assert (len(decoded.items), decoded.continue_, decoded.remaining) == (3, "t1", None)

@@ -114,7 +114,7 @@ def test_pools_have_their_own_time_and_their_promise(now: datetime | None) -> No
 
 def test_a_heat_map_has_a_cell_for_each_day_of_each_group(fleet: None) -> None:
     heat_map = availability.heat_map("cluster", at(-48), at(24))
-    assert len(heat_map.days) == 3
+    assert len(heat_map.starts) == 3
     east = heat_map.rows[0]
     assert east.cells[0] is None
     assert east.cells[1] is not None

@@ -55,6 +55,16 @@ def test_one_pass_remembers_what_the_cluster_says(simulation: Simulation) -> Non
 
 
 @pytest.mark.django_db
+def test_a_first_run_keeps_how_far_it_has_read_and_a_later_one_writes_nothing(simulation: Simulation) -> None:
+    cluster = register_clusters()[0]
+    for is_first in (True, False):
+        run = collect_cluster(cluster, trigger="cli")
+        assert run is not None
+        run.refresh_from_db()
+        assert (run.progress is not None) is is_first
+
+
+@pytest.mark.django_db
 def test_a_run_is_one_log_line_with_counts_and_milliseconds(simulation: Simulation, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=collection_runs.__name__)
     cluster = register_clusters()[0]

@@ -9,20 +9,23 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from fleet.management.commands import demo as command
-from fleet.models import AccessRequest, Cluster, FindingRow, Notice, User, VerdictPeriod
+from fleet.models import AccessRequest, Cluster, FindingRow, Notice, Price, User, VerdictPeriod
 from fleet.selectors import declarations
 from fleet.selectors.muster import demo
 from fleet.selectors.muster.invariants import breaches
 from fleet.services import pools
 from fleet.services.collection import collect_cluster
-from fleet.services.demo import content, past
+from fleet.services.demo import content, links, past
 from fleet.services.demo.progress import note
+from fleet.services.notifications import send
 from fleet.services.sign_in import create_owner_link
 from fleet.simulator import month, script
 from fleet.simulator.server import serve
+from tests.factories import a_node, a_pod
 
 
 @pytest.mark.django_db
@@ -33,7 +36,40 @@ def test_people_asked_for_every_kind_of_class_and_each_request_ended_differently
     assert states == {"draft", "submitted", "approved", "rejected", "withdrawn", "expired", "expiring"}
     isolations = {declarations.spec_of(version).isolation for version in declarations.newest_versions().values()}
     assert isolations == {"full", "mig", "time-sliced", "mps"}
-    assert set(User.objects.exclude(username="admin").values_list("role", flat=True)) >= {"viewer", "developer", "operator"}
+    assert set(User.objects.exclude(username="admin").values_list("role", flat=True)) == {
+        "viewer",
+        "developer",
+        "operator",
+        "admin",
+    }
+    assert {price.product for price in Price.objects.all()} >= {content.H100, content.L40S}
+
+
+@pytest.mark.django_db
+def test_a_workload_that_runs_under_a_class_has_an_active_request() -> None:
+    create_owner_link("http://127.0.0.1/")
+    labels = {"muster.dev/class": "full-h100", "app.kubernetes.io/name": "chat-vllm"}
+    for number in range(2):
+        a_pod(a_node(), f"chat-{number}", namespace="assistants", holds=True, slots=2, snapshot={"labels": labels})
+    content.make(timezone.now())
+    row = AccessRequest.objects.get(state="active")
+    assert (row.namespace, row.name, row.replicas, row.gpus) == ("assistants", "chat-vllm", 2, 2)
+
+
+@pytest.mark.django_db
+def test_five_links_lead_to_pages_that_answer_and_the_inbox_holds_what_would_be_sent(client: Client) -> None:
+    create_owner_link("http://127.0.0.1/")
+    a_node("n1", verdict="not_ready")
+    content.make(timezone.now())
+    client.force_login(User.objects.get(username="olga-operator"))
+    seen = links.things_to_see()
+    assert len(seen) == links.MOST
+    for link in seen:
+        assert client.get(link["url"]).status_code == 200, link
+    assert send.notify() > 0
+    page = client.get(seen[-1]["url"]).content.decode()
+    assert "Search requests 12 × Full H100, production inference" in page
+    assert "Rule Requests and promises" in " ".join(page.split())
 
 
 def test_the_month_holds_every_story_and_its_last_gpu_is_still_lost() -> None:

@@ -108,8 +108,11 @@ def check_now(reader: Client, at: datetime) -> None:
         assert now["gpus"]["usable"] == sum(min(result["usable"] or 0, result["expected"] or 0) for result in gpus)
         assert now["gpus"]["advertised"] == sum(min(value["advertised"] or 0, value["expected"] or 0) for value in gpus)
         assert sum(values["count"] for values in now["gpus"]["missing"]) == sum(each["missing"] or 0 for each in gpus)
-    for name in ("capacity", "allocatable", "requested", "free"):
+    for name in ("capacity", "allocatable", "requested"):
         assert now["slots"][name] == total([row["slots"][name] for row in rows])
+    usable = [row["slots"]["free"] for row in rows if row["verdict"] in ("ready", "degraded")]
+    others = [row["slots"]["free"] for row in rows if row["verdict"] not in ("ready", "degraded")]
+    assert (now["slots"]["free"] or 0, now["slots"]["free_unusable"] or 0) == (total(usable) or 0, total(others) or 0)
     assert len(reader.get("/api/v1/nodes/", {"missing": "true"}).json()["results"]) == sum(
         outcome["nodes"] for outcome in now["gpus"]["missing"]
     )

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from fleet.models import FindingRow, Node, NodeRevision, VerdictPeriod, XidBurstRow
-from fleet.selectors.history import availability, availability_rows
+from fleet.selectors.history import availability, availability_rows, heat
 from fleet.selectors.history import usable as usable_history
 from fleet.selectors.history.changes import change_log
 from fleet.selectors.history.usable import Line, Point
@@ -20,6 +20,7 @@ from fleet.services import rollups
 from fleet.web.charts import history as history_chart
 from fleet.web.charts import time_axis
 from fleet.web.history import title
+from fleet.web.shell import time_range
 from tests.factories import a_cluster, a_node, a_pool, a_verdict_period
 from tests.web.test_pages import text_of
 
@@ -147,7 +148,7 @@ def the_chart(days: int = 30, by: str = "cluster", *, ranked: bool = True) -> di
     since = ago(days - 1)
     return history_chart.history(
         availability.heat_map(by, since, NOW), usable_history.usable_line(since, NOW), change_log(since, NOW).groups,
-        lambda name, day: f"?name={name}&day={day}", ranked=ranked,
+        lambda name, day: f"?name={name}&day={day.date()}", ranked=ranked,
     )  # fmt: skip
 
 
@@ -323,3 +324,36 @@ def test_a_range_of_hours_is_in_the_address_and_ranks_no_node(reader: Any) -> No
     assert "is not a time range" in text_of(reader, "/history/?window=2y")
     custom = text_of(reader, f"/history/?since={(now - timedelta(minutes=30)):%Y-%m-%dT%H:%M}")
     assert "Availability, this range" in custom
+
+
+def test_a_day_is_shown_in_hours_and_a_cell_leads_to_its_nodes(fleet: None, reader: Any) -> None:
+    shown = text_of(reader, "/history/?window=24h").replace("\N{NO-BREAK SPACE}", " ")
+    assert "Ready nodes, cluster × hour" in shown
+    assert "Ready nodes, cluster × 15 min" in text_of(reader, "/history/?window=6h")
+    assert "Ready nodes, cluster × 5 min" in text_of(reader, "/history/?window=1h")
+    at = time_range.stamp(ago(5.5))
+    window = f"since={time_range.stamp(ago(6))}&until={time_range.stamp(ago(5))}"
+    cell = text_of(reader, f"/history/?{window}&name=east&from={at}&for=3600")
+    assert "4 nodes, the least ready first" in cell.replace("\N{NO-BREAK SPACE}", " ")
+    assert "12:00 to 13:00" in cell
+    for odd in ("from=x&for=3600", f"from={at}&for=7", f"from={at}", "day=9999-12-31", "day=0001-01-01"):
+        assert reader.get(f"/history/?window=24h&name=east&{odd}").status_code == 200, odd
+
+
+def test_what_was_not_observed_is_hatched_before_the_first_reading_and_not_on_the_axis(reader: Any) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    began = now - timedelta(minutes=30)
+    east = a_cluster("east", first_read_at=began)
+    a_verdict_period(a_node("n1", east), began, None, "ready")
+    shown = text_of(reader, "/history/?window=24h").replace("\N{NO-BREAK SPACE}", " ")
+    assert "Ready nodes, cluster × 5 min" in shown
+    assert "Not observed" in shown
+    assert "Less than a day was observed: groups are not ranked." in shown
+    rows = availability.availability("cluster", now - timedelta(days=1), now, now=now)
+    drawn, line = heat.heat_and_line("cluster", began, now, step=timedelta(minutes=5), rows=rows)
+    chart = history_chart.history(drawn, line, [], lambda name, at: "#", ranked=False, unobserved=True)
+    go.Figure(chart["figure"])
+    figure: Any = chart["figure"]
+    assert figure["layout"]["xaxis"]["range"][0] == time_axis.stamp(drawn.starts[0] - timedelta(minutes=5))
+    (hatched,) = [trace for trace in figure["data"] if trace.get("name") == "Not observed"]
+    assert hatched["marker"]["pattern"]["shape"] == "\\"

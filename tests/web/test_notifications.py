@@ -353,3 +353,26 @@ def test_the_api_asks_for_roles(client: Any, role: str, read: int, write: int) -
         assert client.get(f"/api/v1/{path}/facets/").status_code == read
     for path in ("notification-targets", "notification-rules"):
         assert client.post(f"/api/v1/{path}/", "{}", content_type="application/json").status_code == write
+
+
+def test_an_inbox_keeps_what_a_messenger_would_get_and_needs_no_address(boss: Any) -> None:
+    form = {"name": "Channel", "kind": "inbox", "address": ""}
+    assert boss.post("/notifications/targets/new/", form).status_code == 302
+    target = NotificationTarget.objects.get(name="Channel")
+    answer = boss.post("/notifications/targets/new/", {**form, "name": "Two", "address": "slack://x"})
+    assert "An inbox has no address" in text(answer, 400)
+    page = f"/notifications/targets/{target.pk}/inbox/"
+    assert "Without a rule, an inbox gets test messages only." in text(boss.get(page))
+    node = a_node("n1", a_cluster("east"))
+    delivery = a_delivery(a_rule("All", target))
+    for hour in (1, 2):
+        notice = a_notice(at=NOON.replace(hour=hour), node=node, cluster=node.cluster, title=f"{BAD} at {hour}")
+        DeliveryItem.objects.create(delivery=delivery, rule=delivery.rule, notice=notice)
+    assert send._deliver(delivery, NOON).ok
+    Delivery.objects.update(state="sent", sent_at=NOON)
+    answer = boss.get(page)
+    assert f"• 01:00 {BAD} at 1" in text(answer)
+    assert BAD not in answer.content.decode()
+    assert "1 message" in text(answer)
+    other = a_target("Hook", kind="webhook")
+    assert boss.get(f"/notifications/targets/{other.pk}/inbox/").status_code == 404

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from fleet.domain.snapshot import Taint
 from fleet.models import AuditEntry, Cluster, FindingRow, Node, Pool, Role, User, WaiverRow
+from fleet.selectors import declarations
+from fleet.selectors.pools import pools
 from fleet.services import compliance
 from fleet.services import pools as service
 from fleet.web.pools import _worst_first
@@ -62,6 +64,37 @@ def test_without_pools_the_fleet_suggests_some_and_one_is_adopted(reader: Client
     assert "1 node in no pool" in text_of(reader, "/pools/")
     again = reader.post("/pools/adopt/", {"slug": "h100-80gb-hbm3"}, follow=True)
     assert "is no longer suggested" in again.content.decode()
+
+
+def test_several_suggestions_are_adopted_with_one_target_and_policy(reader: Client, east: Cluster) -> None:
+    offered = [suggestion.pool.slug for suggestion in pools.suggestions(timezone.now())]
+    assert len(offered) == 2
+    policy = {"target": "99.5", "required_rung": "8", "owner": "platform", "partial_nodes": "on"}
+    answer = reader.post("/pools/adopt/", {"slug": offered, **policy}, follow=True)
+    assert "2 pools were created with 3 nodes." in words(answer.content.decode())
+    for row in Pool.objects.all():
+        made = declarations.pool_of(row).policy
+        assert (made.availability_target, made.required_rung, made.owner, made.partial_nodes) == (99.5, 8, "platform", True)
+    assert "Every node is in a pool" in text_of(reader, "/pools/")
+
+
+@pytest.mark.parametrize(
+    ("odd", "sentence"),
+    [
+        ({"target": "abc"}, "“abc” is not an availability target"),
+        ({"target": "0"}, "give percent above 0, at most 100"),
+        ({"target": "nan"}, "is not an availability target"),
+        ({"target": "100.1"}, "is not an availability target"),
+        ({"required_rung": "12"}, "“12” is not a rung"),
+        ({"owner": "x" * 121}, "at most 120 printable"),
+        ({"slug": ["h100-80gb-hbm3", "none-such"]}, "Pool none-such is no longer suggested"),
+        ({"slug": []}, "Select the pools to adopt."),
+    ],
+)
+def test_a_policy_that_is_none_adopts_nothing(reader: Client, east: Cluster, odd: dict[str, Any], sentence: str) -> None:
+    answer = reader.post("/pools/adopt/", {"slug": ["h100-80gb-hbm3"], **odd}, follow=True)
+    assert sentence in words(answer.content.decode())
+    assert not Pool.objects.exists()
 
 
 def test_the_list_shows_members_compliance_and_availability(reader: Client, operator: User, east: Cluster) -> None:

@@ -32,17 +32,23 @@ class ResourceSlots(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True):
-    """Totals over the resources of a node."""
+    """Totals over the resources of a node, or over nodes."""
 
     capacity: int | None = None
     allocatable: int | None = None
     requested: int | None = None
     free: int | None = None
+    """Never negative. Of a sum of nodes those of usable nodes."""
 
 
 def minus(allocatable: int | None, requested: int | None) -> int | None:
     """Returns allocatable − requested where both are known; may be negative."""
     return None if allocatable is None or requested is None else allocatable - requested
+
+
+def free_slots(free: int | None) -> int | None:
+    """Returns the slots that are left; 0 where more is requested than allocatable: none takes those of another."""
+    return None if free is None else max(0, free)
 
 
 def add(numbers: Iterable[int | None]) -> int | None:
@@ -68,5 +74,5 @@ def total(resources: Iterable[ResourceSlots], *, duplicates: frozenset[str] = fr
         capacity=add(resource.capacity for resource in offered),
         allocatable=allocatable,
         requested=requested,
-        free=add(resource.free for resource in offered),
+        free=add(free_slots(resource.free) for resource in offered),
     )

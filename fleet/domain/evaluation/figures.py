@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from fleet.domain.devices.inspection import NodeDevices
-from fleet.domain.devices.slots import ResourceSlots, Slots
+from fleet.domain.devices.slots import ResourceSlots, Slots, free_slots
 from fleet.domain.evaluation.expected import ExpectedGpus
 from fleet.domain.readiness.types import Readiness, Verdict
 from fleet.domain.readiness.wording import missing_words
 
 STATES = ("full", "partial", "none", "not_ready", "cordoned", "unknown")
 VERDICTS = tuple(verdict.value for verdict in Verdict)
+USABLE = (Verdict.READY, Verdict.DEGRADED)
+"""Verdicts of nodes whose free slots a pod can count on."""
 UNBLAMED = (Verdict.EXCLUDED, Verdict.STARTING)
 """Verdicts of nodes whose GPUs are missing without a fault: no rung is the reason."""
 
@@ -72,6 +74,23 @@ class NodeFigures(msgspec.Struct, frozen=True, kw_only=True):
     def usable_of_expected(self) -> int:
         """Returns the usable physical GPUs as they count in sums: at most the expected number."""
         return min(self.usable or 0, self.expected or 0)
+
+    @property
+    def is_usable(self) -> bool:
+        """Returns whether a pod can count on the node: whether its free slots count in sums."""
+        return self.verdict in USABLE
+
+    @property
+    def free(self) -> int | None:
+        """Returns the free slots as they count in sums: 0 where the node is not usable."""
+        free = free_slots(self.slots.free)
+        return free if self.is_usable or free is None else 0
+
+    @property
+    def free_unusable(self) -> int | None:
+        """Returns the free slots that do not count, because the node is not usable."""
+        free = free_slots(self.slots.free)
+        return 0 if self.is_usable and free is not None else free
 
     @property
     def missing_reason(self) -> str:

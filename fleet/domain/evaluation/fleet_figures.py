@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from fleet.domain.devices.slots import ResourceSlots, Slots
+from fleet.domain.devices.slots import ResourceSlots, Slots, free_slots
 from fleet.domain.evaluation.figures import STATES, UNBLAMED, VERDICTS, NodeFigures
 from fleet.domain.readiness.types import Verdict
 from fleet.domain.readiness.wording import missing_words, rung_number
@@ -45,10 +45,8 @@ class ModeFigures(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int
     physical: int | None
     slots: Slots
-    free_usable: int | None = None
-    """Free slots of ready and degraded nodes: a pod can get these. None where `slots.free` is unknown."""
     free_unusable: int | None = None
-    """Free slots of every other node."""
+    """Free slots of nodes that are neither ready nor degraded: in no `slots.free`."""
 
 
 class ResourceFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +59,7 @@ class ResourceFigures(msgspec.Struct, frozen=True, kw_only=True):
     allocatable: int | None
     requested: int | None
     free: int | None
+    """Of usable nodes."""
 
 
 class FleetFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +80,6 @@ class FleetFigures(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[MissingGpus, ...]
     not_advertised: tuple[NotAdvertised, ...]
     slots: Slots
-    free_usable: int | None
     free_unusable: int | None
     """As of each mode."""
     modes: tuple[ModeFigures, ...]
@@ -148,17 +146,15 @@ def sum_nodes(nodes: Iterable[NodeFigures]) -> FleetFigures:
             NotAdvertised(state=key[0], reason=key[1], count=sum(gpus), nodes=len(gpus))
             for key, gpus in _largest_first(not_advertised if kept else {})
         ),
-        slots=_sum_slots([(row.slots, row.requests_kept) for row in rows]),
-        free_usable=_free(rows, usable=True),
-        free_unusable=_free(rows, usable=False),
+        slots=_sum_slots((row.slots, row.free, row.requests_kept) for row in rows),
+        free_unusable=_free_unusable(rows),
         modes=tuple(
             ModeFigures(
                 mode=mode,
                 nodes=len(alike),
                 physical=_total(row.physical for row in alike),
-                slots=_sum_slots([(row.slots, row.requests_kept) for row in alike]),
-                free_usable=_free(alike, usable=True),
-                free_unusable=_free(alike, usable=False),
+                slots=_sum_slots((row.slots, row.free, row.requests_kept) for row in alike),
+                free_unusable=_free_unusable(alike),
             )
             for mode, alike in sorted(by_mode.items(), key=lambda pair: -len(pair[1]))
         ),
@@ -200,35 +196,32 @@ def _largest_first(groups: dict[tuple[str, str], list[int]]) -> list[tuple[tuple
     return sorted(groups.items(), key=lambda pair: (-sum(pair[1]), pair[0]))
 
 
-def _sum_slots(rows: Iterable[tuple[Slots | ResourceSlots, bool]]) -> Slots:
+def _sum_slots(rows: Iterable[tuple[Slots | ResourceSlots, int | None, bool]]) -> Slots:
+    """Returns the sums of slots. Each row: the slots, those free that count, and whether requests were kept."""
     listed = list(rows)
-    kept = all(kept for _, kept in listed)
+    kept = all(kept for _, _, kept in listed)
     return Slots(
-        capacity=_total(slots.capacity for slots, _ in listed),
-        allocatable=_total(slots.allocatable for slots, _ in listed),
-        requested=_total(slots.requested for slots, _ in listed) if kept else None,
-        free=_total(slots.free for slots, _ in listed) if kept else None,
+        capacity=_total(slots.capacity for slots, _, _ in listed),
+        allocatable=_total(slots.allocatable for slots, _, _ in listed),
+        requested=_total(slots.requested for slots, _, _ in listed) if kept else None,
+        free=_total(free for _, free, _ in listed) if kept else None,
     )
 
 
-def _free(rows: Iterable[NodeFigures], *, usable: bool) -> int | None:
-    """Returns the free slots of the usable nodes, or of the others; None where no node knows its own, or its past was not kept.
-
-    A node on which more is requested than advertised has none, and takes none from another node.
-    """
+def _free_unusable(rows: Iterable[NodeFigures]) -> int | None:
+    """Returns the free slots of nodes that are not usable; None where no node knows its own, or its past was not kept."""
     listed = list(rows)
-    if not all(row.requests_kept for row in listed) or all(row.slots.free is None for row in listed):
-        return None
-    alike = [row for row in listed if (row.verdict in (Verdict.READY, Verdict.DEGRADED)) is usable]
-    return sum(max(0, row.slots.free or 0) for row in alike)
+    return _total(row.free_unusable for row in listed) if all(row.requests_kept for row in listed) else None
 
 
 def _sum_resources(rows: Iterable[NodeFigures]) -> tuple[ResourceFigures, ...]:
     """Returns the sums of each resource over the nodes that have it, the largest first."""
-    groups: dict[tuple[str, str], list[tuple[ResourceSlots, bool]]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[tuple[ResourceSlots, int | None, bool]]] = defaultdict(list)
     for row in rows:
         for resource in row.resources:
-            groups[resource.name, resource.kind].append((resource, row.requests_kept))
+            free = free_slots(resource.free)
+            counted = free if free is None or row.is_usable else 0
+            groups[resource.name, resource.kind].append((resource, counted, row.requests_kept))
     sum_resources = []
     for (name, kind), listed in groups.items():
         slots = _sum_slots(listed)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.domain.devices.slots import ResourceSlots, Slots, add
+from fleet.domain.devices.slots import ResourceSlots, add, free_slots
 from fleet.domain.evaluation.figures import NodeFigures
+from fleet.domain.evaluation.fleet_figures import FleetFigures
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,9 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     allocatable: int | None = None
     requested: int | None = None
     free: int | None = None
+    """Slots that a pod can count on: of usable nodes, never negative."""
+    free_unusable: int | None = None
+    """Free slots of nodes that are not usable."""
     expected: int | None = None
     """Physical GPUs that should be there."""
     predicted: int | None = None
@@ -33,7 +37,6 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
             "slots": is_below(self.slots, self.predicted),
             "allocatable": is_below(self.allocatable, self.predicted) or is_below(self.allocatable, self.slots),
             "requested": is_below(self.allocatable, self.requested),
-            "free": is_below(self.free, 0),
         }
         return tuple(name for name, differs in wrong.items() if differs)
 
@@ -43,23 +46,31 @@ def is_below(figure: int | None, limit: int | None) -> bool:
     return figure is not None and limit is not None and figure < limit
 
 
-def capacity_of(physical: int | None, expected: int | None, slots: Slots) -> Capacity:
+def fleet_capacity(sums: FleetFigures) -> Capacity:
     """Returns the capacity of a sum of nodes. Sums have no predicted slots: modes differ from node to node."""
+    slots = sums.slots
     return Capacity(
-        physical=physical,
+        physical=sums.physical,
         slots=slots.capacity,
         allocatable=slots.allocatable,
         requested=slots.requested,
         free=slots.free,
-        expected=expected,
+        free_unusable=sums.free_unusable,
+        expected=sums.expected if sums.nodes and sums.is_counted else None,
     )
 
 
 def node_capacity(figures: NodeFigures) -> Capacity:
     """Returns the capacity of one node."""
     counted = [resource.predicted for resource in figures.resources if resource.capacity or resource.predicted]
-    return msgspec.structs.replace(
-        capacity_of(figures.physical, figures.expected, figures.slots),
+    return Capacity(
+        physical=figures.physical,
+        slots=figures.slots.capacity,
+        allocatable=figures.slots.allocatable,
+        requested=figures.slots.requested,
+        free=figures.free,
+        free_unusable=figures.free_unusable,
+        expected=figures.expected,
         predicted=add(counted) if counted else None,
         slot_noun=_noun_of_devices(figures) or slot_noun(figures.partitioning, figures.sharing),
     )
@@ -89,6 +100,6 @@ def resource_capacity(resource: ResourceSlots) -> Capacity:
         slots=resource.capacity,
         allocatable=resource.allocatable,
         requested=resource.requested,
-        free=resource.free,
+        free=free_slots(resource.free),
         predicted=resource.predicted,
     )

@@ -17,7 +17,7 @@ from fleet.models import Cluster, FindingRow, FleetDay, Node, NodeDay
 from fleet.models.joined import joined
 from fleet.selectors import declarations
 from fleet.selectors.history import period_sums
-from fleet.selectors.history.availability_rows import Cell, HeatMap, HeatRow, Row, Sums
+from fleet.selectors.history.availability_rows import HeatMap, HeatRow, Row, Sums, cell_of
 
 GROUPS = {"cluster": "cluster_id", "pool": "pool", "product": "product", "machine_type": "machine_type"}
 """Grouping of nodes, to its column of FleetDay."""
@@ -52,12 +52,12 @@ def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "", po
     days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
     return HeatMap(
         by=by,
-        days=days,
+        starts=tuple(_start_of(day) for day in days),
         rows=tuple(
             HeatRow(
                 name,
                 totals[name].nodes,
-                tuple(_cell(day, by_day[name][day].seconds) if day in by_day[name] else None for day in days),
+                tuple(cell_of(_start_of(day), by_day[name][day].seconds) if day in by_day[name] else None for day in days),
                 totals[name],
             )
             for name in sorted(by_day)
@@ -84,14 +84,23 @@ def worst_nodes(since: datetime, until: datetime, *, cluster: str = "", limit: i
 
 def nodes_of_day(day: date, by: str, name: str) -> list[Row]:
     """The nodes behind one cell of the heat map, the least available first; for `by` as in GROUPS."""
-    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    since = _start_of(day)
     rows = _days(since, since + timedelta(days=1), "")
     return _sorted(_of_nodes(rows.filter(pool=name) if by == "pool" else rows.filter(**{_OF_NODE[by]: name})))
 
 
+def nodes_of_step(since: datetime, until: datetime, by: str, name: str) -> list[Row]:
+    """The same for a cell of less than a day."""
+    if by == "pool":
+        return _sorted(_exact("node", since, until, "", name, until))
+    group = Node.objects.filter(**{_OF_NODE[by].removeprefix("node__"): name})
+    members = set(group.values_list("cluster__name", "name"))
+    return [row for row in _sorted(_exact("node", since, until, "", None, until)) if (row.cluster, row.name) in members]
+
+
 @dataclass(frozen=True, slots=True)
-class RuleOfDay:
-    """Findings of one rule that were open on the nodes of a group on one day."""
+class RuleOfCell:
+    """Findings of one rule that were open on the nodes of a group during a cell."""
 
     rule: str
     severity: str
@@ -100,16 +109,16 @@ class RuleOfDay:
     """Of one of them."""
 
 
-def findings_of_day(day: date, by: str, name: str, limit: int = 12) -> list[RuleOfDay]:
+def findings_of_cell(since: datetime, until: datetime, by: str, name: str, limit: int = 12) -> list[RuleOfCell]:
     """Returns the findings of the nodes behind one cell, those on the most nodes first."""
-    since = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    rows = FindingRow.objects.filter(period__overlap=(since, since + timedelta(days=1)), cluster__in=_clusters(""))
+    rows = FindingRow.objects.filter(period__overlap=(since, until), cluster__in=_clusters(""))
     if by == "pool":
-        rows = rows.filter(node__in=NodeDay.objects.filter(day=day, pool=name).values("node"))
+        # A cell of a day counts a node for one pool only; for its findings the days of that count are asked.
+        rows = rows.filter(node__in=NodeDay.objects.filter(day=since.astimezone(UTC).date(), pool=name).values("node"))
     else:
         rows = rows.filter(**{_OF_NODE[by]: name})
     result = rows.values("rule", "severity").annotate(nodes=Count("node", distinct=True), text=Min("text"))
-    return [RuleOfDay(**item) for item in result.order_by("-nodes", "rule")[:limit]]
+    return [RuleOfCell(**item) for item in result.order_by("-nodes", "rule")[:limit]]
 
 
 def _days(since: datetime, until: datetime, cluster: str, pool: str | None = None) -> QuerySet[NodeDay]:
@@ -132,6 +141,10 @@ def _with_targets(by: str, rows: list[Row]) -> list[Row]:
 def _clusters(name: str) -> QuerySet[Cluster]:
     configured = Cluster.objects.filter(removed_at__isnull=True)
     return configured.filter(name=name) if name else configured
+
+
+def _start_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _last_day(until: datetime) -> date:
@@ -259,16 +272,6 @@ def _row(name: str, cluster: str, nodes: int, sums: Sums) -> Row:
         repaired=sums.repaired,
         mttr_s=sums.repair_s / sums.repaired if sums.repaired else None,
         first_bad_at=sums.first_bad_at,
-    )
-
-
-def _cell(day: date, seconds: dict[str, int]) -> Cell:
-    whole = sum(seconds.values())
-    return Cell(
-        day=day,
-        availability=intervals.availability(seconds),
-        unknown=100 * seconds["unknown"] / whole if whole else None,
-        is_unknown=seconds["unknown"] > intervals.known(seconds),
     )
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+
+from fleet.domain.history import intervals
+
+A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +75,18 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One group on one day."""
+    """One group in one step: a day, or a part of one."""
 
-    day: date
+    at: datetime
+    """Where the step begins."""
     availability: float | None
     unknown: float | None
     is_unknown: bool
     """Whether the state is unknown for most of the time, so that the figure covers the lesser part."""
+
+    @property
+    def day(self) -> date:
+        return self.at.astimezone(UTC).date()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +94,29 @@ class HeatRow:
     name: str
     nodes: int
     cells: tuple[Cell | None, ...]
-    """One for each day of the map; None where the group had no node."""
+    """One for each step of the map; None where the group had no node."""
     total: Row
 
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
     by: str
-    days: tuple[date, ...]
+    starts: tuple[datetime, ...]
+    """Where each step begins."""
     rows: tuple[HeatRow, ...]
+    step: timedelta = A_DAY
+
+    @property
+    def is_of_days(self) -> bool:
+        return self.step == A_DAY
+
+
+def cell_of(at: datetime, seconds: dict[str, int]) -> Cell:
+    """Returns the cell of node-seconds by verdict."""
+    whole = sum(seconds.values())
+    return Cell(
+        at=at,
+        availability=intervals.availability(seconds),
+        unknown=100 * seconds["unknown"] / whole if whole else None,
+        is_unknown=seconds["unknown"] > intervals.known(seconds),
+    )

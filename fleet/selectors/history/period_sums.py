@@ -82,6 +82,22 @@ shares AS (
 pools AS (SELECT DISTINCT ON (node_id) node_id, slug FROM shares ORDER BY node_id, share DESC, slug = '', slug)
 """
 
+
+# As `figures` of the whole statement, in one sum.
+_ONE_SUM = """
+figures AS (
+    SELECT node_id, sum({finish} - {start}) AS ready_s, 0 AS degraded_s, 0 AS not_ready_s, 0 AS starting_s, 0 AS unknown_s,
+        0 AS excluded_s
+    FROM {spans} GROUP BY node_id
+),"""
+
+
+def pool_of_nodes(spans: str) -> str:
+    """SQL of two tables more, `figures` and `pools`: the pool that each node of `spans` was in for most of their time."""
+    figures = compose(_ONE_SUM, spans=spans, finish=SECONDS.format("finish"), start=SECONDS.format("start"))
+    return figures + compose(_BELONGED, members=PoolMembership, pools=Pool)
+
+
 # `bad` walks back from a node's first period in sight for as long as it was already bad then: an incident that ends on
 # this day may have begun long before. `stretch` numbers the stretches of each node, `island` the stretches together with
 # the starting time behind them.

@@ -61,12 +61,13 @@ def usable_line(since: datetime, until: datetime, *, cluster: str = "") -> Line:
             setdefault[place] += int(value)
     step = timedelta(hours=hours)
     points = (
-        _point(since + number * step, None if number in part else step, *values) for number, values in sorted(steps.items())
+        point_of(since + number * step, None if number in part else step, *values) for number, values in sorted(steps.items())
     )
     return Line(step, tuple(points))
 
 
-def _point(at: datetime, whole: timedelta | None, expected: int, usable: int, unknown: int, excluded: int) -> Point:
+def point_of(at: datetime, whole: timedelta | None, expected: int, usable: int, unknown: int, excluded: int) -> Point:
+    """Returns a step from GPU-seconds; `whole` is its length where all of it is in the sums, else None."""
     serving = expected - unknown - excluded
     return Point(
         at=at,

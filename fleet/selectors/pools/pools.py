@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from django.db.models import Case, DateTimeField, F, Func, Max, OuterRef, Prefetch, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
-from fleet.domain.devices.slots import Slots
 from fleet.domain.evaluation.figures import NodeFigures
 from fleet.domain.evaluation.fleet_figures import sum_nodes
-from fleet.domain.evaluation.node_capacity import Capacity, capacity_of
+from fleet.domain.evaluation.node_capacity import Capacity, fleet_capacity
 from fleet.domain.placement.requirement import GOOD
 from fleet.domain.pools.availability import Availability, Observed, availability
 from fleet.domain.pools.membership import Preview, assign, preview
@@ -66,15 +65,10 @@ class PoolRow:
     availability: Availability
     nodes: int
     by_verdict: dict[str, int]
-    figures: dict[str, int | None] = field(default_factory=dict)
+    capacity: Capacity
+    usable: int | None
     products: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
-
-    @property
-    def capacity(self) -> Capacity:
-        names = ("capacity", "allocatable", "requested", "free")
-        slots = Slots(**{name: self.figures[f"slots_{name}"] for name in names})
-        return capacity_of(self.figures["physical"], self.figures["expected"], slots)
 
 
 def pool_rows(now: datetime, slug: str = "") -> list[PoolRow]:
@@ -100,8 +94,6 @@ def pool_rows(now: datetime, slug: str = "") -> list[PoolRow]:
 
 def _pool_row(row: Pool, compliance: Compliance, observed: Observed | None, nodes: list[NodeFigures]) -> PoolRow:
     sums = sum_nodes(nodes)
-    counted = bool(nodes) and sums.is_counted
-    slots = sums.slots
     spec = declarations.pool_of(row)
     return PoolRow(
         row=row,
@@ -110,15 +102,8 @@ def _pool_row(row: Pool, compliance: Compliance, observed: Observed | None, node
         availability=availability(spec.policy, observed, sum(sums.by_verdict[good] for good in GOOD), sums.nodes),
         nodes=sums.nodes,
         by_verdict={verdict: count for verdict, count in sums.by_verdict.items() if count},
-        figures={
-            "physical": sums.physical,
-            "expected": sums.expected if counted else None,
-            "usable": sums.usable if counted else None,
-            "slots_capacity": slots.capacity,
-            "slots_allocatable": slots.allocatable,
-            "slots_requested": slots.requested,
-            "slots_free": slots.free,
-        },
+        capacity=fleet_capacity(sums),
+        usable=sums.usable if nodes and sums.is_counted else None,
         products=tuple(sorted({node.product for node in nodes if node.product})),
         modes=tuple(sorted({node.mode for node in nodes if node.mode})),
     )

@@ -1,4 +1,7 @@
-"""What people made in the demonstration: pools, classes, teams, accounts, requests and decisions, each by its service."""
+"""What people made in the demonstration: pools, classes, teams, accounts, requests, notifications, prices and decisions.
+
+Each by its service, as a person would.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
 from fleet.domain.pools.policy import PoolPolicy, PoolSpec
 from fleet.domain.pools.selection import PoolSelector
-from fleet.models import Cluster, FindingRow, Node, Role, Team, User
+from fleet.models import AccessRequestState, Cluster, FindingRow, Node, Pod, Role, Team, User
 from fleet.selectors import declarations
-from fleet.services import access_requests, accounts, classes, maintenance, pools, silences, teams, waivers
+from fleet.services import access_requests, accounts, classes, maintenance, pools, prices, silences, teams, waivers
+from fleet.services.notifications import rules, targets
 from fleet.services.sign_in import OWNER
 
 H100, T4, L40S = "NVIDIA-H100-80GB-HBM3", "Tesla-T4", "NVIDIA-L40S"
@@ -120,6 +125,16 @@ TEAMS = (
     ("search", "Search", ("search", "speech"), 16, ("dev-search",)),
     ("research", "Research", ("train", "research-nlp", "vision"), None, ("dana-developer",)),
 )
+INBOX = "On-call channel"
+PRICES = (
+    (H100, "", "", "2.90", "Contract 2026, on demand"),
+    (H100, "research-onprem", "", "1.35", "Depreciation and power, on premises"),
+    ("NVIDIA-H200", "", "", "3.60", "Contract 2026, on demand"),
+    ("NVIDIA-A100-SXM4-80GB", "", "", "1.80", "Contract 2026, reserved"),
+    (L40S, "", "", "0.95", "List price"),
+    (T4, "", "", "0.35", "List price"),
+)
+"""Product, cluster, machine type, price of a GPU-hour in USD, source. Other products have none: their cost is unknown."""
 
 
 @transaction.atomic
@@ -135,12 +150,24 @@ def make(now: datetime) -> None:
         team = teams.save_team(owner, slug, name, namespaces, most, "", now)
         for member in members:
             teams.set_member(owner, team, people[member], lead=True, now=now)
+    _notify(owner)
+    for product, cluster, machine_type, amount, source in PRICES:
+        key = {"product": product, "cluster": cluster, "machine_type": machine_type}
+        prices.save(owner, {**key, "per_gpu_hour": amount, "currency": "USD", "source": source}, now)
     _make_requests(people, now)
     _decide(people["olga-operator"], now)
 
 
 def _account(owner: User, name: str, role: Role, now: datetime) -> User:
     return User.objects.filter(username=name).first() or accounts.create(owner, name, role, now)
+
+
+def _notify(owner: User) -> None:
+    """Makes an inbox and its rules; before the requests, so that it gets their events."""
+    inbox, _ = targets.create(owner, name=INBOX, kind="inbox")
+    rules.save(owner, None, {"name": "Nodes and clusters that fail", "target": inbox, "kinds": ["verdict", "cluster"]})
+    rules.save(owner, None, {"name": "Critical findings", "target": inbox, "kinds": ["finding"], "min_severity": "critical"})
+    rules.save(owner, None, {"name": "Requests and promises", "target": inbox, "kinds": ["request", "compliance"], "group_s": 0})
 
 
 def _make_requests(people: dict[str, User], now: datetime) -> None:
@@ -183,7 +210,35 @@ def _make_requests(people: dict[str, User], now: datetime) -> None:
     access_requests.submit(dana, expired, at(20))
     ending = ask(dev, search, "notebook-t4", "eval-notebook", 1, 2.7, purpose="Evaluation", hours=72)
     access_requests.submit(dev, ending, at(2.7))
+    _ask_for_what_runs(people, now)
     access_requests.pass_time(now)
+
+
+def _ask_for_what_runs(people: dict[str, User], now: datetime) -> None:
+    """A request that has become active: for a workload that runs with the labels of its class."""
+    pods = Pod.objects.filter(removed_at=None, holds=True, snapshot__labels__contains={CLASS_LABEL: "full-h100"})
+    for team, member in ((Team.objects.get(slug="inference"), "dana-developer"), (Team.objects.get(slug="search"), "dev-search")):
+        row = pods.filter(namespace__in=team.namespaces).order_by("namespace", "name").first()
+        if row is None:
+            continue
+        name, asked = row.snapshot["labels"].get(NAME_LABEL, ""), now - timedelta(days=21)
+        running = pods.filter(namespace=row.namespace, snapshot__labels__contains={NAME_LABEL: name})
+        request = access_requests.draft(
+            people[member],
+            team,
+            declarations.newest_versions()["full-h100"],
+            namespace=row.namespace,
+            name=name,
+            replicas=running.count(),
+            gpus=row.slots,
+            hours=24 * 80,
+            purpose="Production traffic",
+            now=asked,
+        )
+        if access_requests.submit(people[member], request.pk, asked).state == AccessRequestState.SUBMITTED:
+            access_requests.approve(people["olga-operator"], request.pk, asked + timedelta(hours=2))
+        access_requests.mark_active(request.pk, asked + timedelta(hours=3))
+        return
 
 
 def _decide(olga: User, now: datetime) -> None:

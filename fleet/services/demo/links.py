@@ -5,15 +5,16 @@ from __future__ import annotations
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from fleet.models import Cluster, FindingRow, Pod, VerdictPeriod, WorkloadClass
+from fleet.models import AccessRequest, Cluster, FindingRow, Node, NotificationTarget, Pod, VerdictPeriod, WorkloadClass
 
 STORY = "staging-iad"
+MOST = 5
 
 
 def things_to_see() -> list[dict[str, str]]:
-    """Returns text and address of each, the most telling first."""
-    rows = [_lost_gpu(), _flapping(), _pending(), _class(), _month()]
-    return [{"text": text, "url": url} for text, url in rows if url]
+    """Returns text and address of five things, the most telling first; before the month was lived, five others that are there."""
+    rows = [_lost_gpu(), _flapping(), _pending(), _class(), _month(), _broken(), _waiting(), _inbox()]
+    return [{"text": text, "url": url} for text, url in rows if url][:MOST]
 
 
 def _lost_gpu() -> tuple[str, str]:
@@ -61,3 +62,20 @@ def _month() -> tuple[str, str]:
     if not Cluster.objects.filter(name=STORY).exists():
         return "What is broken now, by cause", reverse("incidents")
     return "The month with a driver roll-out that failed", reverse("history") + f"?cluster={STORY}&window=30d"
+
+
+def _broken() -> tuple[str, str]:
+    """The node that takes most GPUs out of use."""
+    bad = Node.objects.filter(verdict="not_ready", removed_at=None, cluster__removed_at=None).select_related("cluster")
+    row = bad.order_by("-expected", "cluster__name", "name").first()
+    return ("A broken node: cause, since, remedy", reverse("node", args=[row.cluster.name, row.name])) if row else ("", "")
+
+
+def _waiting() -> tuple[str, str]:
+    row = AccessRequest.objects.filter(state="submitted").order_by("pk").first()
+    return ("A request that waits for your approval", reverse("request", args=[row.pk])) if row else ("", "")
+
+
+def _inbox() -> tuple[str, str]:
+    row = NotificationTarget.objects.filter(kind="inbox").order_by("pk").first()
+    return ("What Muster would have sent to a messenger", reverse("notification-inbox", args=[row.pk])) if row else ("", "")

@@ -35,7 +35,14 @@ def compose(delivery: Delivery) -> Message:
         title = "Test from Muster"
         text = f"This is a test of the target {delivery.target_name}. Nothing has happened."
         return Message(title, text, "info", "", _body(delivery, title, text, []))
-    notices = [item.notice for item in joined(delivery.items.order_by("notice__at", "id"), "notice__cluster", "notice__node")]
+    return message_of(
+        delivery,
+        [item.notice for item in joined(delivery.items.order_by("notice__at", "id"), "notice__cluster", "notice__node")],
+    )
+
+
+def message_of(delivery: Delivery, notices: Sequence[Notice]) -> Message:
+    """The message of a delivery that is no test, of these notices."""
     if len(notices) == 1:
         only = notices[0]
         title, text = only.title, _one(only)

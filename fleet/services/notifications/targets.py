@@ -16,12 +16,13 @@ from fleet.services.audit import audit
 from fleet.services.notifications import guard, messengers, webhooks
 from fleet.services.notifications.secrets import seal, unseal
 
-KINDS = ("apprise", "webhook")
+KINDS = ("apprise", "webhook", "inbox")
+_IN_MUSTER = "Kept in Muster, sent to nobody"
 _LONGEST_ADDRESS = 2_000
 _SHORTEST_SECRET = 16
 
 
-def create(actor: User, *, name: str, kind: str, address: str, secret: str = "") -> tuple[NotificationTarget, str]:
+def create(actor: User, *, name: str, kind: str, address: str = "", secret: str = "") -> tuple[NotificationTarget, str]:
     """Creates a target. Returns it and, for a webhook, the secret that signs it: given, or generated; it is shown only once.
 
     Raises ValidationError by field.
@@ -85,9 +86,13 @@ def _fill(target: NotificationTarget, *, name: str, address: str, secret: str) -
     name, address, secret = name.strip(), address.strip(), secret.strip()
     if not name or len(name) > 100:
         errors["name"] = ["Give a name of at most 100 characters."]
-    if not address and not target.address:
+    if target.kind == "inbox":
+        if address:
+            errors["address"] = ["An inbox has no address: its messages are kept in Muster."]
+        target.shown, target.address = _IN_MUSTER, b""
+    elif not address and not target.address:
         errors["address"] = ["Give the address."]
-    if address:
+    elif address:
         try:
             target.shown = _shown(target.kind, address)
             target.address = seal(address)

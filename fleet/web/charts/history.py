@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from fleet.domain.history.changes import Group
@@ -32,9 +32,10 @@ BANDS = (
     Band(90, "90 to 95", "var(--heat-4)", "var(--on-heat-4)"),
     Band(0, "below 90", "var(--heat-5)", "var(--on-heat-5)"),
 )
-_DAY_MS, _ROW, _LINE, _CHANGES, _GAP = 86_400_000, 27, 116, 44, 26
-_MOST_NUMBERS = 45  # days beyond which a cell has no room for its number
-Address = Callable[[str, date], str]
+_ROW, _LINE, _CHANGES, _GAP = 27, 116, 44, 26
+_MOST_NUMBERS = 45  # cells of a row beyond which a cell has no room for its number
+_HOUR = timedelta(hours=1)
+Address = Callable[[str, datetime], str]
 
 
 def unnamed(by: str) -> str:
@@ -42,14 +43,22 @@ def unnamed(by: str) -> str:
     return "in no pool" if by == "pool" else "unknown"
 
 
+def step_words(step: timedelta) -> str:
+    """Returns the length of a cell: `day`, `hour` or `15 min`."""
+    return {timedelta(days=1): "day", _HOUR: "hour"}.get(step) or f"{step // timedelta(minutes=1)} min"
+
+
 def band(percent: float) -> Band:
     return next(item for item in BANDS if percent >= item.at_least)
 
 
-def history(heat: HeatMap, line: Line, groups: Sequence[Group], address: Address, *, ranked: bool) -> Chart:
+def history(
+    heat: HeatMap, line: Line, groups: Sequence[Group], address: Address, *, ranked: bool, unobserved: bool = False
+) -> Chart:
     """For components/_chart.html; `address` gives the page of the nodes behind a cell.
 
-    Where too little was observed for a ranking (`ranked` is false), the sentence names no lowest group.
+    Where too little was observed for a ranking (`ranked` is false), the sentence names no lowest group. `unobserved`: the map
+    begins with the first observation, later than what was asked for; one hatched column before it says so.
     """
     rows = len(heat.rows)
     height = rows * _ROW + _LINE + _CHANGES + 2 * _GAP + 34
@@ -58,7 +67,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], address: Address
     bottom = (_CHANGES + _GAP) / plot
     lowest = line.lowest if line.lowest and (line.lowest.usable or 100) < 99.5 else None
     cause = time_axis.cause_of(groups, lowest)
-    begin, end = time_axis.midnight(heat.days[0]), time_axis.midnight(heat.days[-1]) + timedelta(days=1)
+    begin, end = heat.starts[0] - (heat.step if unobserved else timedelta()), heat.starts[-1] + heat.step
     floor = time_axis.line_floor(line)
     layout = {
         "height": height,
@@ -70,7 +79,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], address: Address
             "range": [time_axis.stamp(begin), time_axis.stamp(end)],
             "side": "top",
             "anchor": "y",
-            **time_axis.ticks(heat.days),
+            **time_axis.ticks(heat.starts, heat.step),
         },
         "yaxis": {
             "domain": [low, 1],
@@ -109,7 +118,7 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], address: Address
                 "margin": {"l": 4, "r": 74, "t": 26, "b": 8, "pad": 2},
                 "annotations": [*_totals(heat), time_axis.line_title("Usable GPUs", high)],
                 "yaxis": {"ticktext": [formats.middle(_shown(heat, row.name), 12) for row in heat.rows]},
-                "xaxis": {"nticks": 4, **time_axis.ticks(heat.days, most=5)},
+                "xaxis": {"nticks": 4, **time_axis.ticks(heat.starts, heat.step, most=5)},
             }
         },
     }
@@ -120,15 +129,19 @@ def history(heat: HeatMap, line: Line, groups: Sequence[Group], address: Address
         "figure": {
             "data": [
                 *_cells(heat, address),
+                *([_unobserved(heat)] if unobserved else []),
                 *time_axis.line_traces(line, floor),
                 *time_axis.change_markers(groups, cause, end - begin),
             ],
             "layout": layout,
         },
-        "columns": ["Day", *(_shown(heat, row.name) for row in heat.rows)],
+        "columns": ["Day" if heat.is_of_days else "From (UTC)", *(_shown(heat, row.name) for row in heat.rows)],
         "rows": [
-            [f"{day:%Y-%m-%d}", *(_cell_words(row.cells[number], address(row.name, day)) for row in heat.rows)]
-            for number, day in reversed(list(enumerate(heat.days)))
+            [
+                f"{at:%Y-%m-%d}" if heat.is_of_days else f"{at:%Y-%m-%d %H:%M}",
+                *(_cell_words(row.cells[number], address(row.name, at)) for row in heat.rows),
+            ]
+            for number, at in reversed(list(enumerate(heat.starts)))
         ],
     }
 
@@ -140,20 +153,20 @@ def _cells(heat: HeatMap, address: Address) -> list[dict[str, object]]:
     """One trace for each band, and one for what is unknown: hatched, with a question mark."""
     cells: dict[str, dict[str, list[str | float | list[str]]]] = {}
     for place, row in enumerate(heat.rows):
-        for day, cell in zip(heat.days, row.cells, strict=True):
+        for at, cell in zip(heat.starts, row.cells, strict=True):
             if cell is None:
                 continue
             known = None if cell.is_unknown or cell.availability is None else cell.availability
             trace = cells.setdefault(
                 "?" if known is None else band(known).word, {"x": [], "base": [], "text": [], "customdata": []}
             )
-            trace["x"].append(time_axis.stamp(time_axis.midnight(day) + timedelta(hours=12)))
+            trace["x"].append(time_axis.stamp(at + heat.step / 2))
             trace["base"].append(place + 0.05)
             trace["text"].append("?" if known is None else f"{time_axis.rounded(known):.1f}")
             trace["customdata"].append(
-                [address(row.name, day), f"{_shown(heat, row.name)}, {time_axis.shown_day(day)}: {_figure(cell)}"]
+                [address(row.name, at), f"{_shown(heat, row.name)}, {time_axis.shown_step(at, heat.step)}: {_figure(cell)}"]
             )
-    numbers = len(heat.days) <= _MOST_NUMBERS
+    numbers = len(heat.starts) <= _MOST_NUMBERS
     looks: list[tuple[str, dict[str, object], str]] = [(item.word, {"color": item.fill}, item.text) for item in BANDS]
     looks.append(("?", {"color": "var(--surface-2)", "pattern": time_axis.PATTERN}, "var(--unknown-text)"))
     return [
@@ -162,7 +175,7 @@ def _cells(heat: HeatMap, address: Address) -> list[dict[str, object]]:
             "name": word,
             **cells[word],
             "y": [0.9] * len(cells[word]["x"]),
-            "width": 0.94 * _DAY_MS,
+            "width": 940 * heat.step.total_seconds(),
             "marker": {**marker, "line": {"width": 0}},
             "textposition": "inside" if numbers and colour else "none",
             "insidetextanchor": "middle",
@@ -175,6 +188,22 @@ def _cells(heat: HeatMap, address: Address) -> list[dict[str, object]]:
         for word, marker, colour in looks
         if word in cells
     ]
+
+
+def _unobserved(heat: HeatMap) -> dict[str, object]:
+    """One column over all rows before the first observation, hatched the other way than what is unknown."""
+    return {
+        "type": "bar",
+        "name": "Not observed",
+        "x": [time_axis.stamp(heat.starts[0] - heat.step / 2)],
+        "base": [0.05],
+        "y": [len(heat.rows) - 0.1],
+        "width": 940 * heat.step.total_seconds(),
+        "marker": {"color": "var(--surface-2)", "pattern": {**time_axis.PATTERN, "shape": "\\"}, "line": {"width": 0}},
+        "customdata": [["", "Not observed: Muster’s first reading was later"]],
+        "hovertemplate": "%{customdata[1]}<extra></extra>",
+        "textposition": "none",
+    }
 
 
 def _shown(heat: HeatMap, name: str) -> str:
@@ -219,7 +248,8 @@ def _sentence(heat: HeatMap, lowest: Point | None, cause: Group | None, *, ranke
     ready = formats.percent(time_axis.rounded(worst.total.availability or 0))
     text = "Less than a day was observed: groups are not ranked."
     if ranked:
-        text = f"Lowest over {formats.plural(len(heat.days), 'day')}: {_shown(heat, worst.name)}, {ready} ready."
+        over = formats.plural(len(heat.starts), "day") if heat.is_of_days else f"{len(heat.starts) * heat.step // _HOUR} hours"
+        text = f"Lowest over {over}: {_shown(heat, worst.name)}, {ready} ready."
     if lowest:
         on = time_axis.shown_day(lowest.at.astimezone(UTC).date())
         text += f" Fewest usable GPUs: {time_axis.dip(lowest)} UTC on {on}."

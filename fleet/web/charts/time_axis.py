@@ -10,6 +10,7 @@ from fleet.selectors.history.usable import Line, Point
 from fleet.templatetags import formats
 
 PATTERN = {"shape": "/", "fgcolor": "var(--unknown-fill)", "bgcolor": "var(--surface-2)", "size": 6, "solidity": 0.15}
+_ROUND = tuple(timedelta(minutes=minutes) for minutes in (5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880))
 _DIP_WITHIN = timedelta(hours=12)
 _SYMBOLS = {
     "driver": "diamond",
@@ -202,12 +203,35 @@ def rule_at(cause: Group, bottom: float) -> dict[str, object]:
 # --- the axis of time ---
 
 
-def ticks(days: Sequence[date], most: int = 31) -> dict[str, object]:
+def ticks(starts: Sequence[datetime], step: timedelta, most: int = 31) -> dict[str, object]:
+    """Returns the labels of steps under their middle: days by number, hours and minutes by the clock (UTC)."""
+    if step < timedelta(days=1):
+        return _clock_ticks(starts, step, min(most, 13 if step < timedelta(hours=1) else 25))
+    days = [at.astimezone(UTC).date() for at in starts]
     most = most if len(days) <= 31 else min(most, 13)  # whole dates take more room than the numbers of days
     every = max(1, -(-len(days) // most))
     shown = [day for number, day in enumerate(days) if (len(days) - 1 - number) % every == 0]
     words = [str(day.day) if day.day != 1 and number and every == 1 else shown_day(day) for number, day in enumerate(shown)]
     return {"tickvals": [stamp(midnight(day) + timedelta(hours=12)) for day in shown], "ticktext": words}
+
+
+def _clock_ticks(starts: Sequence[datetime], step: timedelta, most: int) -> dict[str, object]:
+    """Of hours under each, as far as there is room; of minutes where a round one begins. Midnight is the date."""
+    every = next(each for each in _ROUND if each >= step and len(starts) * step <= most * each)
+    seconds = int(every.total_seconds())
+    shown = [at for at in starts if int(at.timestamp()) % seconds == 0] or list(starts[:1])
+    form = "%H" if step == timedelta(hours=1) else "%H:%M"
+    words = [
+        shown_day(at.date()) if (at.hour, at.minute) == (0, 0) else f"{at:{form}}" for at in (at.astimezone(UTC) for at in shown)
+    ]
+    return {"tickvals": [stamp(at + step / 2) for at in shown], "ticktext": words}
+
+
+def shown_step(at: datetime, step: timedelta) -> str:
+    """Returns a step in words: `1 Dec`, or `1 Dec 11:00 to 11:15`."""
+    at = at.astimezone(UTC)
+    day = shown_day(at.date())
+    return day if step >= timedelta(days=1) else f"{day} {at:%H:%M} to {at + step:%H:%M}"
 
 
 def shown_name(name: str) -> str:

@@ -24,7 +24,11 @@ VERDICTS = (("not_ready", "Not ready"), ("unknown", "Unknown"))
 SEVERITIES = [
     (str(severity), f"{str(severity).capitalize()}{'' if severity == 'fatal' else ' and worse'}") for severity in Severity
 ]
-TARGET_KINDS = (("apprise", "Messenger, e-mail or pager (an Apprise address)"), ("webhook", "Signed webhook"))
+TARGET_KINDS = (
+    ("apprise", "Messenger, e-mail or pager (an Apprise address)"),
+    ("webhook", "Signed webhook"),
+    ("inbox", "Inbox: a page in Muster that shows what would be sent"),
+)
 
 
 class TargetForm(forms.Form):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from fleet.domain.history.changes import Group
 from fleet.domain.history.intervals import VERDICTS
@@ -18,7 +18,7 @@ def samples(now: datetime) -> dict[str, object]:
     """The heat map, the line of usable cards and the changes on one axis: two weeks with outages, and two weeks without data."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = midnight - timedelta(days=_DAYS - 1)
-    days = tuple(since.date() + timedelta(days=number) for number in range(_DAYS))
+    days = tuple(since + timedelta(days=number) for number in range(_DAYS))
     return {"heat_maps": [_chart("hard", _hard(days), _line(since), _changes(since)),
                           _chart("dark", _dark(days), Line(timedelta(hours=1), ()), [])]}  # fmt: skip
 
@@ -27,7 +27,7 @@ def _chart(name: str, heat: HeatMap, line: Line, groups: list[Group]) -> dict[st
     return {**history_chart.history(heat, line, groups, lambda name, day: "#", ranked=True), "id": f"history-{name}"}
 
 
-def _hard(days: tuple[date, ...]) -> HeatMap:
+def _hard(days: tuple[datetime, ...]) -> HeatMap:
     """Every band, days mostly unknown, days without a node, the longest name, and nodes in no pool."""
     odd: dict[str, dict[int, float | None]] = {
         "a100-batch": {8: 61.4, 9: 76.2, 10: 91.8, 11: 96.9},
@@ -38,11 +38,11 @@ def _hard(days: tuple[date, ...]) -> HeatMap:
     return HeatMap("pool", days, tuple(_row(name, days, rows, born=3 if name == LONG else 0) for name, rows in odd.items()))
 
 
-def _dark(days: tuple[date, ...]) -> HeatMap:
+def _dark(days: tuple[datetime, ...]) -> HeatMap:
     return HeatMap("cluster", days, (_row("research-onprem", days, dict.fromkeys(range(_DAYS))),))
 
 
-def _row(name: str, days: tuple[date, ...], odd: dict[int, float | None], born: int = 0) -> HeatRow:
+def _row(name: str, days: tuple[datetime, ...], odd: dict[int, float | None], born: int = 0) -> HeatRow:
     rows = [None if place < born else odd.get(place, 100.0) for place in range(_DAYS)]
     cells = tuple(
         None if place < born else Cell(day, percent, 100.0 if percent is None else 0.0, is_unknown=percent is None)

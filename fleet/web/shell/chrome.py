@@ -25,6 +25,7 @@ _ENTRIES = (
     ("Pools", "layers", "pools", "pools", "Capacity"),
     ("Topology", "network", "topology", None, None),
     ("Stranded GPUs", "unplug", "stranded", None, None),
+    ("Prices", "coins", "prices", None, None),
     ("Classes", "layout-grid", "classes", "classes", "Workloads"),
     ("Requests", "inbox", "requests", "requests", None),
     ("Pending pods", "hourglass", "pending", None, None),

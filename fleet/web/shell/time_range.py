@@ -22,7 +22,7 @@ _LENGTHS = {
 }
 LONGEST = timedelta(days=400)
 SHORTEST = timedelta(minutes=1)
-_OWN = ("window", "since", "until", "page", "cursor", "day", "name")
+_OWN = ("window", "since", "until", "page", "cursor", "day", "from", "for", "name")
 """Parameters that another range makes meaningless."""
 
 

@@ -142,7 +142,7 @@ def test_shares_of_unknown_kind_are_not_guessed() -> None:
 
 def test_requests_beyond_the_advertised_slots_are_explained() -> None:
     seen = look(make_node(), [make_pod("a", gpus=6), make_pod("b", gpus=6)])
-    assert slots(seen) == (8, 8, 12, -4)
+    assert slots(seen) == (8, 8, 12, 0)
     assert "12 slots requested, 8 allocatable: 4 more than the node advertises" in seen.reason
 
 

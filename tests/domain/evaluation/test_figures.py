@@ -72,9 +72,11 @@ def test_free_slots_of_nodes_that_are_not_usable_stand_apart() -> None:
     over = figures(slots=Slots(capacity=8, allocatable=7, requested=8, free=-1))
     rows = [figures(), figures(verdict="degraded"), over, figures(verdict="not_ready"), figures(verdict="excluded", mode="MIG")]
     total = sum_nodes(rows)
-    assert (total.free_usable, total.free_unusable) == (10, 10)
-    assert [(row.mode, row.free_usable, row.free_unusable) for row in total.modes] == [("Full GPU", 10, 5), ("MIG", 0, 5)]
-    assert sum_nodes([figures(), lasting(figures())]).free_usable is None
+    assert (total.slots.free, total.free_unusable) == (10, 10)
+    assert [(row.mode, row.slots.free, row.free_unusable) for row in total.modes] == [("Full GPU", 10, 5), ("MIG", 0, 5)]
+    assert [(row.nodes, row.free) for row in total.resources] == [(5, 15)]
+    kept_once = sum_nodes([figures(), lasting(figures())])
+    assert (kept_once.slots.free, kept_once.free_unusable) == (None, None)
 
 
 def test_requests_that_were_not_kept_of_one_node_are_in_no_sum() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.domain.devices.slots import ResourceSlots, Slots
+from fleet.domain.devices.slots import ResourceSlots, Slots, total
 from fleet.domain.evaluation.figures import NodeFigures
-from fleet.domain.evaluation.node_capacity import Capacity, capacity_of, node_capacity, resource_capacity, slot_noun
+from fleet.domain.evaluation.fleet_figures import sum_nodes
+from fleet.domain.evaluation.node_capacity import Capacity, fleet_capacity, node_capacity, resource_capacity, slot_noun
 
 WELL = {"physical": 8, "expected": 8, "slots": 8, "predicted": 8, "allocatable": 8, "requested": 8, "free": 0}
 
@@ -19,7 +20,7 @@ WELL = {"physical": 8, "expected": 8, "slots": 8, "predicted": 8, "allocatable":
         ({"physical": 9}, ()),
         ({"slots": 7, "allocatable": 7, "requested": 7}, ("slots", "allocatable")),
         ({"allocatable": 7, "requested": 7}, ("allocatable",)),
-        ({"requested": 9, "free": -1}, ("requested", "free")),
+        ({"requested": 9, "free": -1}, ("requested",)),
         ({"predicted": None, "allocatable": 7, "requested": 0}, ("allocatable",)),
         ({"expected": None, "physical": 1}, ()),
         ({"physical": None, "slots": None, "allocatable": None, "requested": None, "free": None}, ()),
@@ -42,9 +43,25 @@ def test_a_node_predicts_the_slots_of_the_resources_that_it_has_or_should_have()
 
 
 def test_a_sum_is_off_as_a_node_is() -> None:
-    assert capacity_of(7, 8, Slots(capacity=8, allocatable=7, requested=8, free=-1)).off == (
-        "physical", "allocatable", "requested", "free",
-    )  # fmt: skip
+    node = NodeFigures(physical=7, expected=8, slots=Slots(capacity=8, allocatable=7, requested=8, free=-1))
+    assert fleet_capacity(sum_nodes([node])).off == ("physical", "allocatable", "requested")
+
+
+def test_free_is_never_negative_and_only_of_usable_nodes() -> None:
+    over = NodeFigures(verdict="ready", slots=Slots(capacity=8, allocatable=7, requested=8, free=-1))
+    broken = NodeFigures(verdict="not_ready", slots=Slots(capacity=8, allocatable=8, requested=5, free=3))
+    well = NodeFigures(verdict="degraded", slots=Slots(capacity=8, allocatable=8, requested=6, free=2))
+    free = [(node_capacity(node).free, node_capacity(node).free_unusable) for node in (over, broken, well, NodeFigures())]
+    assert free == [(0, 0), (0, 3), (2, 0), (None, None)]
+    together = fleet_capacity(sum_nodes([over, broken, well]))
+    assert (together.free, together.free_unusable) == (2, 3)
+    assert resource_capacity(ResourceSlots(name="x", kind="gpu", allocatable=7, requested=8, free=-1)).free == 0
+
+
+def test_a_resource_takes_no_slot_of_another_resource_of_its_node() -> None:
+    over = ResourceSlots(name="nvidia.com/gpu", kind="gpu", capacity=6, allocatable=5, requested=6, free=-1)
+    slices = ResourceSlots(name="nvidia.com/mig-1g.10gb", kind="mig", capacity=14, allocatable=14, requested=11, free=3)
+    assert total((over, slices)).free == 3
 
 
 def test_a_resource_is_short_of_its_prediction() -> None:
