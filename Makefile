@@ -6,7 +6,7 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --python-version 
 # For what only looks at the code: nothing listens there, and nothing has to.
 NO_DATABASE = DATABASE_URL=postgres://nobody@127.0.0.1:9/none MUSTER_BROKER_URL=redis://127.0.0.1:9
 
-.PHONY: check fix test run bench reliability slow-clients clusters soak month schemathesis sbom audit requirements environment architecture pictures
+.PHONY: check fix test run bench reliability slow-clients clusters soak month schemathesis sbom audit requirements environment architecture pictures chart
 
 check: environment
 	$(BIN)/ruff format --check .
@@ -74,6 +74,10 @@ requirements:
 
 environment:
 	@$(PYTHON) -m fleet.embedded.bootstrap dev
+
+# Renders the examples of the Helm chart for its tests; needs Go and Sprig (see tests/deploy/chart.py).
+chart: environment
+	$(BIN)/python -m tests.deploy.chart
 
 # Retakes the pictures of docs/img, on a demo that has lived its month: some minutes.
 pictures: environment
