@@ -66,6 +66,8 @@ def _close_broken(cluster: Cluster, run: CollectionRun, error: BaseException) ->
         fail(run, f"{sentence} {run_owners.NOTHING}")
         if run.trigger != TELEMETRY and isinstance(error, Exception):
             recording.record_failure(cluster, run)
+            if run.cause == LossCause.MEMORY:
+                lost_runs.pause(cluster, clock.now())
 
 
 def _reason(error: BaseException) -> tuple[str, str]:

@@ -58,10 +58,10 @@ def pause(cluster: Cluster, now: datetime) -> bool:
         return False
     cluster.paused_until = now + LONGEST_PAUSE
     cluster.save(update_fields=["paused_until"])
-    why = " for lack of memory" if set(causes) == {LossCause.MEMORY} else ""
+    how = "for lack of memory" if set(causes) == {LossCause.MEMORY} else "with its worker killed"
     sentence = (
         f"Not collected until {cluster.paused_until:%H:%M} UTC:"
-        f" each of the last {MOST_LOST} runs ended with its worker killed{why}."
+        f" each of the last {MOST_LOST} runs ended {how}."
         " “Collect now” tries at once."
     )
     run = CollectionRun.objects.create(

@@ -7,7 +7,10 @@ import logging
 from types import SimpleNamespace
 from typing import Any
 
-from fleet.config import celery
+import pytest
+from django.db import OperationalError
+
+from fleet.config import celery, logs
 from fleet.config.logs import JsonLines, WithRequest
 from fleet.services import origin
 
@@ -28,6 +31,20 @@ def test_a_line_names_its_request_and_none_outside_of_one() -> None:
     with origin.coming_from(origin.Origin("page", "192.0.2.7", "abcdef0123456789")):
         assert line.format(record("Slow.")) == "WARNING Slow. [abcdef0123456789]"
     assert line.format(record("Slow.")) == "WARNING Slow."
+
+
+def test_a_lost_database_is_one_line_a_minute_with_how_many_were_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now)
+    once, passed = logs.Once(), []
+    for second in (*range(60), 60, 61):
+        now = 1_000.0 + second
+        line = record("Service Unavailable: /readyz", OperationalError("connection refused\nIs it running?"))
+        if once.filter(line):
+            passed.append(line.getMessage())
+        assert once.filter(record("Slow.")), "other lines are left alone"
+    reason = "the database does not answer: connection refused"
+    assert passed == [f"Service Unavailable: /readyz ({reason}; {left_out} more in the minute before)" for left_out in (0, 59)]
 
 
 def test_json_is_one_object_a_line_whatever_the_message() -> None:

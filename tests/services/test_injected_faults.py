@@ -9,18 +9,22 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.db import connection, connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fleet import tasks
 from fleet.embedded import paths
 from fleet.embedded.broker import Broker
 from fleet.embedded.postgres import Postgres
-from fleet.models import Cluster
+from fleet.models import Cluster, Role
 from fleet.services import schedule
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.simulator.server import Simulation
 from tests.embedded.helpers import ROOT, environment, free_port
+from tests.factories import a_node, a_user
 from tests.kept_clients import close_clients
 
 
@@ -111,6 +115,38 @@ for path in ("/readyz", "/healthz", "/nodes/", "/api/v1/nodes/"):
     answer = client.get(path, headers={"host": "localhost"})
     print(path, answer.status_code, answer.headers.get("Retry-After", "-"), answer.content.decode().replace("\\n", " "))
 """
+
+
+@pytest.mark.django_db(transaction=True)
+def test_locked_tables_cost_their_pages_an_answer_and_no_probe() -> None:
+    """As a migration or a dump with a lock of its own leaves them; the wait for a lock is shortened, its end is not."""
+    client = Client(raise_request_exception=False)
+    client.force_login(a_user("ada", Role.ADMIN))
+    a_node("n1")
+    other = connections["default"].copy()
+    try:
+        with other.cursor() as holder, connection.cursor() as cursor:
+            holder.execute("BEGIN; LOCK TABLE fleet_node IN ACCESS EXCLUSIVE MODE")
+            cursor.execute("SET lock_timeout = '100ms'")
+            for path in ("/nodes/", "/api/v1/nodes/"):
+                answer = client.get(path)
+                assert (answer.status_code, answer["Retry-After"]) == (503, "10"), path
+            with CaptureQueriesContext(connection) as queries:
+                assert client.get("/healthz").status_code == 200
+            assert len(queries) == 0
+            holder.execute("ROLLBACK")
+            assert client.get("/nodes/").status_code == 200
+            cursor.execute("RESET lock_timeout")
+    finally:
+        other.close()
+
+
+def test_the_web_server_waits_shorter_for_a_lock_than_its_readers_do() -> None:
+    code = "from django.conf import settings; print(settings.DATABASES['default']['OPTIONS']['options'])"
+    more = {"DJANGO_SETTINGS_MODULE": "fleet.config.settings"}
+    command = [sys.executable, "-c", code, "fleet.embedded.web"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(**more), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "-c statement_timeout=15s -c lock_timeout=3s"
 
 
 def _hold_all(server: Postgres, held: list[psycopg.Connection[Any]]) -> None:

@@ -22,7 +22,7 @@ from fleet.services import collection, lost_runs, run_owners, schedule
 from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.simulator.server import Simulation
-from tests.services.test_collection import wait_for
+from tests.services.test_collection import start_process, wait_for
 from tests.services.test_rhythm import celery
 
 MINUTE = timedelta(minutes=1)
@@ -181,6 +181,46 @@ def test_a_cluster_whose_runs_kill_their_worker_is_tried_three_times(simulation:
     assert run.outcome == RunOutcome.OK
     cluster.refresh_from_db()
     assert (cluster.paused_until, cluster.troubled_runs, cluster.failing_since) == (None, 0, None)
+
+
+# A worker whose memory has an end, and a cluster whose recording wants more; Python says so instead of being killed.
+_SMALL = """
+import resource, sys
+import django
+django.setup()
+from fleet.models import Cluster
+from fleet.services import collection, recording
+whole = recording.record
+def record(cluster, *rest):
+    if cluster.name == sys.argv[1]:
+        resource.setrlimit(resource.RLIMIT_AS, (2**31, resource.RLIM_INFINITY))
+        bytearray(2**32)
+    return whole(cluster, *rest)
+recording.record = record
+for cluster in [*Cluster.objects.all(), *[Cluster.objects.get(name=sys.argv[1])] * 3]:
+    try:
+        collection.collect_cluster(cluster, trigger="schedule")
+    except MemoryError:
+        pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cluster_that_memory_does_not_suffice_for_is_tried_three_times_and_the_others_are_read(simulation: Simulation) -> None:
+    poison = sorted(cluster.name for cluster in register_clusters())[0]
+    child = start_process(_SMALL, poison)
+    assert child.wait(120) == 0
+    runs = CollectionRun.objects.filter(cluster__name=poison).order_by("id")
+    assert [run.cause for run in runs][:4] == ["memory"] * 3 + ["paused"]
+    assert {run.error.split(".")[0] for run in runs[:3]} == {"The worker ran out of memory during this run"}
+    assert "each of the last 3 runs ended for lack of memory." in runs[3].error
+    others = Cluster.objects.exclude(name=poison)
+    assert {run.outcome for run in CollectionRun.objects.filter(cluster__in=others)} == {RunOutcome.OK}
+    cluster = Cluster.objects.get(name=poison)
+    assert cluster.paused_until is not None
+    assert cluster.pk not in schedule.take_due(timezone.now() + MINUTE)
 
 
 @pytest.mark.django_db(transaction=True)
