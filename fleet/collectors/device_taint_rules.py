@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from fleet.collectors import managed_fields
 from fleet.collectors.apis import Apis
 from fleet.collectors.errors import Asked
 from fleet.collectors.nodes import TaintWire, parse_taints
 from fleet.collectors.paging import Listing, PageDecoder
 from fleet.collectors.resource_slices import GROUP, read_dra
 from fleet.collectors.session import Session
-from fleet.collectors.wire import ObjectMeta
+from fleet.collectors.wire import ManagedMeta
 from fleet.domain.dra.wire import SelectorWire, cut, parse_selectors
 from fleet.domain.snapshot.dra import DeviceTaintRule
 
@@ -29,7 +30,7 @@ class _Spec(msgspec.Struct, rename="camel", gc=False):
 
 
 class RuleWire(msgspec.Struct, gc=False):
-    metadata: ObjectMeta | None = None
+    metadata: ManagedMeta | None = None
     spec: _Spec | None = None
 
 
@@ -50,7 +51,7 @@ def parse(wire: RuleWire) -> DeviceTaintRule | None:
 
     Without a deviceSelector it is for every device, as the scheduler of Kubernetes 1.36 reads it.
     """
-    meta, spec = wire.metadata or ObjectMeta(), wire.spec or _Spec()
+    meta, spec = wire.metadata or ManagedMeta(), wire.spec or _Spec()
     taints = parse_taints([spec.taint] if spec.taint else ())
     if not taints:
         return None
@@ -63,4 +64,5 @@ def parse(wire: RuleWire) -> DeviceTaintRule | None:
         device=cut(selector.device),
         device_class=cut(selector.device_class_name),
         selectors=parse_selectors(selector.selectors),
+        setter=next(iter(managed_fields.parse(meta.managed_fields, [managed_fields.TAINT])), None),
     )

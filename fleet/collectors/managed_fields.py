@@ -1,6 +1,6 @@
-"""Who set what takes a node out of service: the managers of its cordon, taints, labels and annotations.
+"""Who set what takes a node or device out of service: the managers of cordons, taints, labels and annotations.
 
-managedFields are a third of a node's weight: they are decoded only for nodes where they answer a question.
+managedFields are a third of an object's weight: they are decoded only where they answer a question.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ _LONGEST_NAME = 128
 _ANY = dict[str, msgspec.Raw]
 _NOT_OWNED = msgspec.Raw(b"")
 CORDON, TAINTS = "unschedulable", "taints"
+TAINT, DEVICES = "taint", "devices"
+"""The taint of a DeviceTaintRule; the devices of a ResourceSlice with their taints."""
 
 
 class _Spec(msgspec.Struct, gc=False):
     taints: msgspec.Raw = msgspec.field(default=_NOT_OWNED, name="f:taints")
     unschedulable: msgspec.Raw = msgspec.field(default=_NOT_OWNED, name="f:unschedulable")
+    taint: msgspec.Raw = msgspec.field(default=_NOT_OWNED, name="f:taint")
+    devices: msgspec.Raw = msgspec.field(default=_NOT_OWNED, name="f:devices")
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -66,10 +70,9 @@ def parse(raw: msgspec.Raw, wanted: Iterable[str]) -> tuple[FieldManager, ...]:
 
 def _owns(fields: _Fields, name: str) -> bool:
     spec, metadata = fields.spec or _Spec(), fields.metadata or _Metadata()
-    if name == CORDON:
-        return len(spec.unschedulable) > 0
-    if name == TAINTS:
-        return len(spec.taints) > 0
+    of_spec = {CORDON: spec.unschedulable, TAINTS: spec.taints, TAINT: spec.taint, DEVICES: spec.devices}
+    if name in of_spec:
+        return len(of_spec[name]) > 0
     kind, _, key = name.partition(" ")
     owned: Mapping[str, msgspec.Raw] = (metadata.labels if kind == "label" else metadata.annotations) or {}
     return f"f:{key}" in owned

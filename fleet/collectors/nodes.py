@@ -15,7 +15,7 @@ from fleet.collectors.platforms import platform_of
 from fleet.collectors.session import Session
 from fleet.collectors.wire import (
     ConditionWire,
-    ObjectMeta,
+    ManagedMeta,
     Quantities,
     interned,
     is_object_name,
@@ -58,12 +58,8 @@ class _Status(msgspec.Struct, rename="camel", gc=False):
     node_info: _Info | None = None
 
 
-class _Meta(ObjectMeta, rename="camel", gc=False):
-    managed_fields: msgspec.Raw = msgspec.Raw(b"null")
-
-
 class NodeWire(msgspec.Struct, gc=False):
-    metadata: _Meta | None = None
+    metadata: ManagedMeta | None = None
     spec: _Spec | None = None
     status: _Status | None = None
 
@@ -72,7 +68,7 @@ _pages = PageDecoder(NodeWire)
 _HANDSHAKES = frozenset(HANDSHAKE_OF.values())
 _LONGEST_ANNOTATION = 16_384
 """64 GPUs take less; a longer text is not worth its memory."""
-_NO_META, _NO_SPEC, _NO_STATUS, _NO_INFO = _Meta(), _Spec(), _Status(), _Info()
+_NO_META, _NO_SPEC, _NO_STATUS, _NO_INFO = ManagedMeta(), _Spec(), _Status(), _Info()
 
 
 class Nodes(msgspec.Struct):

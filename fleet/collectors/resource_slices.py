@@ -8,12 +8,13 @@ from itertools import islice
 
 import msgspec
 
+from fleet.collectors import managed_fields
 from fleet.collectors.apis import Apis, absent, explain_refusal
 from fleet.collectors.errors import Asked, Failure
 from fleet.collectors.nodes import TaintWire, parse_taints
 from fleet.collectors.paging import Listing, Out, PageDecoder, Wire, read_list
 from fleet.collectors.session import Session
-from fleet.collectors.wire import ObjectMeta
+from fleet.collectors.wire import ManagedMeta
 from fleet.domain.dra.wire import MOST_ENTRIES, NodeSelectorWire, QuantityWire, cut, parse_terms, quantity
 from fleet.domain.quantities import parse_quantity
 from fleet.domain.snapshot import DraDevice, IncompletePool, ResourceSlices
@@ -98,21 +99,26 @@ class _Spec(msgspec.Struct, rename="camel", gc=False):
     pool: _Pool | None = None
     devices: list[_Device] | None = None
     shared_counters: list[_Counters] | None = None
+    tainted_by: str = ""
+    """Filled in from the managedFields, which are a third of the weight and are not kept."""
 
 
 class SliceWire(msgspec.Struct, gc=False):
-    metadata: ObjectMeta | None = None
+    metadata: ManagedMeta | None = None
     spec: _Spec | None = None
 
 
 _pages = PageDecoder(SliceWire)
 _NO_POOL = _Pool()
+_NO_FIELDS = msgspec.Raw(b"null")
 
 
 def fetch(session: Session, apis: Apis) -> tuple[Listing[SliceWire], str]:
     """Reads the slices and the API version they were read in. Raises Failure (absent where DRA is not there)."""
 
     def keep(wires: list[SliceWire]) -> list[SliceWire]:
+        for wire in wires:
+            _name_manager(wire)
         return wires
 
     return read_dra(session, apis, Asked(verb="list", resource="resourceslices", group=GROUP, optional=True), _pages, keep)
@@ -140,6 +146,7 @@ def parse(wires: Iterable[SliceWire], api_version: str) -> ResourceSlices:
     """Returns the devices and counters of whole pools; pools of which a slice is missing are named instead."""
     pools: dict[tuple[str, str], list[tuple[str, _Spec]]] = {}
     for wire in wires:
+        _name_manager(wire)
         spec = wire.spec
         if spec is not None and spec.driver and (spec.pool or _NO_POOL).name:
             name = (wire.metadata.name if wire.metadata else None) or ""
@@ -165,6 +172,16 @@ def parse(wires: Iterable[SliceWire], api_version: str) -> ResourceSlices:
     return ResourceSlices(
         devices=tuple(devices), incomplete_pools=tuple(incomplete), counter_sets=tuple(counter_sets), api_version=api_version
     )
+
+
+def _name_manager(wire: SliceWire) -> None:
+    """Notes who wrote a slice with tainted devices, and drops its managedFields."""
+    if wire.metadata is None or wire.spec is None or wire.metadata.managed_fields == _NO_FIELDS:
+        return
+    if any((device.basic or device).taints for device in wire.spec.devices or ()):
+        managers = managed_fields.parse(wire.metadata.managed_fields, [managed_fields.DEVICES])
+        wire.spec.tainted_by = managers[0].manager if managers else ""
+    wire.metadata.managed_fields = _NO_FIELDS
 
 
 def _generation(spec: _Spec) -> int:
@@ -232,6 +249,7 @@ def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
         pci_bus_id=text_of("resource.kubernetes.io/pciBusID", "pciBusID", "pciAddr"),
         parent_pci=cut(text_of("parentPciAddr", "parentPCIAddr", "parentPciBusID")),
         taints=parse_taints(facts.taints),
+        tainted_by=cut(spec.tainted_by) if facts.taints else "",
         attributes={cut(name): _attribute(value) for name, value in islice(attributes.items(), MOST_ENTRIES) if value},
         capacity={cut(name): _capacity(value) for name, value in islice(capacity.items(), MOST_ENTRIES) if value is not None},
         shareable=bool(facts.allow_multiple_allocations),

@@ -40,6 +40,12 @@ class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
         return parse_time(self.creation_timestamp)
 
 
+class ManagedMeta(ObjectMeta, rename="camel", gc=False):
+    """Metadata with managedFields, undecoded."""
+
+    managed_fields: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class ConditionWire(msgspec.Struct, rename="camel", gc=False):
     type: str | None = None
     status: str | None = None

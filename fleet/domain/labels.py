@@ -132,6 +132,7 @@ DEVICE_PLUGIN_CONFIG = "nvidia.com/device-plugin.config"
 
 UPGRADE_PENDING = "upgrade-required"
 UPGRADE_FAILED = "upgrade-failed"
+UPGRADE_DONE = "upgrade-done"
 UPGRADE_IN_PROGRESS = frozenset(
     {
         "cordon-required",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from fleet.collectors import managed_fields
+from fleet.collectors import device_taint_rules, managed_fields, resource_slices
 from fleet.collectors.nodes import NodeWire, parse, with_managers
 
 STATE = "dgxc.nvidia.com/nvsentinel-state"
@@ -79,3 +79,44 @@ def test_names_and_numbers_are_bounded() -> None:
     assert len(managed_fields.parse(raw, [f"label {number}" for number in range(500)] + ["unschedulable"])) <= 1
     assert managed_fields.parse(msgspec.Raw(b"null"), ["unschedulable"]) == ()
     assert managed_fields.parse(msgspec.Raw(b"[" * 5_000), ["unschedulable"]) == ()
+
+
+# --- device taints: of a DeviceTaintRule, and of a slice ---
+
+DEVICES = {"f:spec": {"f:devices": {}}}
+
+
+def test_who_set_a_device_taint_rule() -> None:
+    raw = {
+        "metadata": {"name": "r", "managedFields": [entry("ops-bot", **{"f:spec": {"f:taint": {"f:key": {}}}})]},
+        "spec": {"deviceSelector": {"driver": "gpu.nvidia.com"}, "taint": {"key": "k", "effect": "NoExecute"}},
+    }
+    rule = device_taint_rules.parse(msgspec.json.decode(json.dumps(raw).encode(), type=device_taint_rules.RuleWire))
+    assert rule is not None
+    assert rule.setter is not None
+    assert (rule.setter.manager, rule.setter.field) == ("ops-bot", "taint")
+
+
+@pytest.mark.parametrize(
+    ("fields", "tainted_by"),
+    [
+        ([entry("gpu-kubelet-plugin", **DEVICES), entry("kubectl", "2026-11-23T08:00:00Z", **DEVICES)], "gpu-kubelet-plugin"),
+        ([entry("gpu-kubelet-plugin", "2026-11-23T08:00:00Z", **DEVICES), entry("kubectl-patch", **DEVICES)], "kubectl-patch"),
+        ([entry("other", **CORDON)], ""),
+        (None, ""),
+        ("nonsense", ""),
+    ],
+)
+def test_who_set_the_taints_of_a_slice(fields: Any, tainted_by: str) -> None:
+    raw = {
+        "metadata": {"name": "s", "managedFields": fields},
+        "spec": {
+            "driver": "gpu.nvidia.com",
+            "nodeName": "n",
+            "pool": {"name": "n", "generation": 1, "resourceSliceCount": 1},
+            "devices": [{"name": "ill", "taints": [{"key": "k", "effect": "NoSchedule"}]}, {"name": "well"}],
+        },
+    }
+    wire = msgspec.json.decode(json.dumps(raw).encode(), type=resource_slices.SliceWire)
+    by_name = {device.name: device.tainted_by for device in resource_slices.parse([wire], "v1").devices}
+    assert by_name == {"ill": tainted_by, "well": ""}

@@ -60,6 +60,7 @@ def test_the_recorded_slices() -> None:
         cuda_version="12.8.0",
         pci_bus_id="0003:01:00.0",
         taints=(Taint("gpu.nvidia.com/xid", "79", "NoSchedule"),),
+        tainted_by="gpu-kubelet-plugin",
     )
     assert {device.type for device in slices.devices if device.driver != "gpu.nvidia.com"} == {"channel", "daemon"}
 

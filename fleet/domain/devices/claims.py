@@ -9,7 +9,7 @@ import msgspec
 
 from fleet.domain import labels, pci
 from fleet.domain.devices.detection import node_of
-from fleet.domain.devices.driver_upgrades import upgrade_state
+from fleet.domain.devices.driver_upgrades import DriverUpgrade, driver_upgrade
 from fleet.domain.devices.inputs import NodeInputs
 from fleet.domain.devices.measured_gpus import MeasuredGpu
 from fleet.domain.devices.mig import canonical
@@ -46,8 +46,7 @@ class NodeClaims(msgspec.Struct, frozen=True, kw_only=True):
     wanted: plugin_config.Wanted
     facts: vendors.VendorFacts
     fractions: fractions.Fractions
-    upgrade_state: str
-    """State of the driver upgrade in progress; empty for none."""
+    upgrade: DriverUpgrade
     resources: dict[str, StatusResource]
     """GPU resources of this vendor in capacity or allocatable, by name; zeros included."""
     capacity: dict[str, int]
@@ -104,7 +103,7 @@ def parse_claims(inputs: NodeInputs) -> NodeClaims:
         wanted=plugin_config.choose(node.labels, inputs.plugin),
         facts=vendors.read(vendor, node.labels, capacity),
         fractions=shares if vendor == "nvidia" else fractions.Fractions(),
-        upgrade_state=upgrade_state(node, inputs.pods, inputs.operator),
+        upgrade=driver_upgrade(node, inputs.pods, inputs.operator),
         resources=resources,
         capacity=capacity,
         others={name: amount for name, amount in slots.items() if name not in resources},

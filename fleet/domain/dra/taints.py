@@ -9,7 +9,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.dra.selectors import DeviceSelectorError, UnknownSelectorError, meets
 from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule, DeviceToleration, DraDevice
-from fleet.domain.snapshot.nodes import Taint
+from fleet.domain.snapshot.nodes import FieldManager, Taint
 
 BLOCKING = frozenset({"NoSchedule", "NoExecute"})
 """Effects that keep a device from the scheduler; None and what is not known do not."""
@@ -78,6 +78,18 @@ def set_aside(
         if blocking and all(taint in of_rules for taint in blocking):
             aside[device.driver, device.pool, device.name] = of_rules[blocking[0]]
     return aside
+
+
+def rule_of(taint: Taint, rules: Iterable[DeviceTaintRule]) -> DeviceTaintRule | None:
+    """Returns the rule that a taint of a device comes from, of the rules for the device; None for the driver's own."""
+    return next((rule for rule in rules if rule.taint == taint), None)
+
+
+def setter_of(device: DraDevice, rule: DeviceTaintRule | None) -> FieldManager | None:
+    """Returns who set a taint of the device, by the managedFields of the rule or of the slice; None where that was not read."""
+    if rule is not None:
+        return rule.setter
+    return FieldManager(field="devices", manager=device.tainted_by) if device.tainted_by else None
 
 
 def is_blocked(device: DraDevice, tolerations: Sequence[DeviceToleration] = ()) -> bool:

@@ -1,27 +1,28 @@
-"""The driver upgrade of a subject's node: in progress or required, by labels that only count where the driver is managed."""
+"""The driver upgrade of a subject's node, by labels that only count where the driver is managed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fleet.domain import labels
 from fleet.domain.devices import driver_upgrades
+from fleet.domain.devices.driver_upgrades import DriverUpgrade
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.snapshot import OperatorSnapshot, PodSnapshot
 
 
+def upgrade_of(subject: NodeSubject) -> DriverUpgrade:
+    """Returns the state of the node's driver upgrade, with the label that states it."""
+    return driver_upgrades.driver_upgrade(subject.node, *_of_stack(subject))
+
+
 def upgrading(subject: NodeSubject) -> bool:
     """Returns whether the GPU Operator is upgrading the driver."""
-    return bool(driver_upgrades.upgrade_state(subject.node, *_of_stack(subject)))
+    return upgrade_of(subject).phase == "in_progress"
 
 
 def upgrade_required(subject: NodeSubject) -> bool:
-    """Returns whether the GPU Operator requires an upgrade that it has not started.
-
-    The label is no requirement where the driver is the host's own: nothing will start that upgrade.
-    """
-    required = subject.node.labels.get(labels.DRIVER_UPGRADE_STATE) == labels.UPGRADE_PENDING
-    return required and driver_managed(subject) is not False
+    """Returns whether the GPU Operator requires an upgrade that it has not started."""
+    return upgrade_of(subject).phase == "required"
 
 
 def driver_managed(subject: NodeSubject) -> bool | None:

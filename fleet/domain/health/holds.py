@@ -10,7 +10,8 @@ from fleet.domain import labels
 from fleet.domain.catalog import thresholds
 from fleet.domain.catalog.monitors import Meaning
 from fleet.domain.devices.detection import is_gpu_device
-from fleet.domain.dra.taints import BLOCKING, rules_for
+from fleet.domain.dra.taints import BLOCKING, rule_of, rules_for, setter_of
+from fleet.domain.evaluation.node_upgrade import upgrade_of
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.health.conditions import MonitorCondition, monitor_conditions
 from fleet.domain.health.node_measurements import gpus
@@ -145,7 +146,7 @@ def _of_cordon(subject: NodeSubject) -> Iterator[Hold]:
     if tool:
         holder, why, cause = tool, "", _cause_of_tool(subject, tool)
     elif _OPERATOR in manager:
-        if subject.node.labels.get(labels.DRIVER_UPGRADE_STATE) != "upgrade-done":
+        if upgrade_of(subject).phase != "done":
             return
         holder, why, cause = "The GPU Operator", "its driver upgrade is done", False
     else:
@@ -181,7 +182,8 @@ def _of_devices(subject: NodeSubject) -> Iterator[Hold]:
         for taint in device.taints:
             if taint.effect not in BLOCKING or taint.key in labels.DRA_LAYOUT_TAINTS:
                 continue
-            rule = next((rule for rule in rules if rule.taint == taint), None)
+            rule = rule_of(taint, rules)
+            setter = setter_of(device, rule)
             if rule is None and not subject.snapshot.knows("device_taint_rules"):
                 continue  # who set the taint is unknown
             if rule is not None and not _states_fault(taint):
@@ -194,6 +196,7 @@ def _of_devices(subject: NodeSubject) -> Iterator[Hold]:
                 cause=_device_fault(subject, device),
                 why="its GPU is measured and shows no fault",
                 device=device.name,
+                setters=() if setter is None else (setter,),
             )
 
 

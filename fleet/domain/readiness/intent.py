@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from fleet.domain import labels
-from fleet.domain.evaluation.node_upgrade import upgrading
+from fleet.domain.evaluation.node_upgrade import upgrade_of, upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence
 from fleet.domain.readiness.limits import CHANGE_STUCK_AFTER
@@ -64,7 +64,7 @@ def on_purpose(subject: NodeSubject) -> str:
     """
     if subject.policy.maintenance:
         return f"In maintenance: {subject.policy.maintenance.rstrip('.')}."
-    if subject.node.labels.get(labels.DRIVER_UPGRADE_STATE) == labels.UPGRADE_FAILED:
+    if upgrade_of(subject).phase == "failed":
         return ""
     if upgrading(subject):
         return "" if upgrade_stuck(subject).stuck else "The driver is being upgraded."

@@ -13,7 +13,9 @@ from fleet.domain.findings import Evidence
 from fleet.domain.health.signals import NodeSignal, meaning
 from fleet.domain.readiness.node_evidence import since_boot
 
-_TESTS = frozenset({"autopilot.ibm.com/dcgm.level.3", "sagemaker.amazonaws.com/deep-health-check-status"})
+_UNDATED = "sagemaker.amazonaws.com/deep-health-check-status"
+_RUNNING, _PASSED = "deep_test_running", "deep_test_passed"
+_TESTS = frozenset({"autopilot.ibm.com/dcgm.level.3", _UNDATED})
 """Labels of tests that compute on every GPU of the node (monitors.toml has their sources)."""
 _STAMP = re.compile(r"_(\d{4}-\d{2}-\d{2})_(\d{2})\.(\d{2})(?:\.\d{2})?\.?UTC$", re.ASCII)
 
@@ -31,7 +33,7 @@ def outside_validation(subject: NodeSubject) -> OutsideValidation | None:
     """Returns the newest test of another tool that is proof, else one that passed and is none; None without any.
 
     HyperPod's label states no time. The last write of its manager is no time of the test: the same agent writes the node's
-    health after a reboot too.
+    health after a reboot too. What dates it is that Muster saw the test run (`seen_running`).
     """
     passed = [signal for signal in meaning(subject, "good") if signal.place == "label" and signal.key in _TESTS]
     tests = [_read(subject, signal) for signal in passed]
@@ -39,13 +41,23 @@ def outside_validation(subject: NodeSubject) -> OutsideValidation | None:
     return max(tests, key=lambda test: (not test.void, test.at or oldest), default=None)
 
 
+def seen_running(subject: NodeSubject) -> dict[str, datetime]:
+    """Returns what to remember of a test whose label states no time: since when it runs, or ran before it passed."""
+    value = subject.node.labels.get(_UNDATED, "").casefold()
+    running, passed = (subject.history.pending.get(f"cuda_works|{name}") for name in (_RUNNING, _PASSED))
+    if value == "inprogress":
+        return {_RUNNING: running or subject.now}
+    at = running or passed
+    return {_PASSED: at} if value == "passed" and at is not None else {}
+
+
 def _read(subject: NodeSubject, signal: NodeSignal) -> OutsideValidation:
-    at = _stamp(signal.value)
+    at = seen_running(subject).get(_PASSED) if signal.key == _UNDATED else _stamp(signal.value)
     return OutsideValidation(
         monitor=signal.monitor,
         evidence=Evidence("label", signal.key, f"{signal.value}{_age(subject, at)}"),
         at=at,
-        void=_void(subject, signal.monitor, at),
+        void=_void(subject, signal, at),
     )
 
 
@@ -58,10 +70,12 @@ def _stamp(value: str) -> datetime | None:
         return None
 
 
-def _void(subject: NodeSubject, monitor: str, at: datetime | None) -> str:
+def _void(subject: NodeSubject, tested: NodeSignal, at: datetime | None) -> str:
     limit = thresholds.load().outside_validation
-    if any(signal.monitor == monitor for signal in meaning(subject, "fault", "validating")):
+    if any(signal.monitor == tested.monitor for signal in meaning(subject, "fault", "validating")):
         return "it reports a fault or tests again"
+    if at is None and tested.key == _UNDATED:
+        return "its label states no time, and Muster did not see the test run"
     if at is None or at > subject.now:
         return "at an unknown time"
     if not since_boot(subject, at):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from fleet.domain.label_selectors import Requirement
-from fleet.domain.snapshot.nodes import Taint
+from fleet.domain.snapshot.nodes import FieldManager, Taint
 
 Terms = tuple[tuple[Requirement, ...], ...]
 """A NodeSelector: one of the terms must hold, with every requirement in it."""
@@ -84,6 +84,8 @@ class DraDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     parent_pci: str = ""
     """PCI address of the GPU that this device is a part of (AMD's `parentPciAddr`)."""
     taints: tuple[Taint, ...] = ()
+    tainted_by: str = ""
+    """Field manager that wrote the slice's devices last, where one of them has a taint."""
     attributes: dict[str, DraAttribute] = {}
     capacity: dict[str, DraCapacity] = {}
     shareable: bool = False
@@ -193,6 +195,8 @@ class DeviceTaintRule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     device: str = ""
     device_class: str = ""
     selectors: tuple[str, ...] = ()
+    setter: FieldManager | None = None
+    """Who wrote the taint last; None where that was not read."""
 
 
 class ResourceSlices(msgspec.Struct, frozen=True, kw_only=True):

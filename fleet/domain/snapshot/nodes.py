@@ -39,14 +39,14 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FieldManager(msgspec.Struct, frozen=True, kw_only=True):
-    """Who wrote one field of a node last, by its managedFields."""
+    """Who wrote one field of an object last, by its managedFields."""
 
     field: str
-    """unschedulable, taints, label KEY or annotation KEY."""
+    """unschedulable, taints, label KEY or annotation KEY; `taint` of a DeviceTaintRule, `devices` of a ResourceSlice."""
     manager: str
     """As the client named itself: kubectl-cordon, nvsentinel, karpenter …"""
     at: datetime | None = None
-    """When this manager last wrote to the node."""
+    """When this manager last wrote to the object."""
 
 
 class NodeSnapshot(msgspec.Struct, frozen=True, kw_only=True):

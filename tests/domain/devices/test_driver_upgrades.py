@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from fleet.domain.devices.driver_upgrades import is_driver_managed, upgrade_state
-from fleet.domain.snapshot import ClusterPolicySnapshot, DaemonSetSnapshot, NodeInfo, NodeSnapshot, OperatorSnapshot
+from fleet.domain.devices.driver_upgrades import driver_upgrade, is_driver_managed
+from fleet.domain.snapshot import ClusterPolicySnapshot, DaemonSetSnapshot, NodeInfo, NodeSnapshot, OperatorSnapshot, PodSnapshot
 from tests.builders import make_node, make_pod
 
+ROOT = Path(__file__).parents[3]
 STATE = "nvidia.com/gpu-driver-upgrade-state"
 DRIVERS = DaemonSetSnapshot(namespace="gpu-operator", name="nvidia-driver-daemonset", component="driver")
 MANAGED = OperatorSnapshot(policies=(ClusterPolicySnapshot(name="p", driver_enabled=True),), daemonsets=(DRIVERS,))
 SWITCHED_OFF = OperatorSnapshot(policies=(ClusterPolicySnapshot(name="p", driver_enabled=False),), daemonsets=(DRIVERS,))
 NO_DAEMONSET = OperatorSnapshot(policies=(ClusterPolicySnapshot(name="p", driver_enabled=True),))
+
+
+def upgrade_state(node: NodeSnapshot, pods: Sequence[PodSnapshot] | None, operator: OperatorSnapshot | None) -> str:
+    """The word of an upgrade in progress; empty for none."""
+    upgrade = driver_upgrade(node, pods, operator)
+    return upgrade.value if upgrade.phase == "in_progress" else ""
 
 
 def node(
@@ -66,3 +77,21 @@ def test_other_states_are_no_upgrade_in_progress(state: str) -> None:
 def test_a_stack_paused_for_an_upgrade_is_one() -> None:
     paused = node("", **{"nvidia.com/gpu.deploy.device-plugin": "paused-for-driver-upgrade"})
     assert upgrade_state(paused, (), MANAGED) == "paused-for-driver-upgrade"
+
+
+@pytest.mark.parametrize(
+    ("word", "phase"), [("upgrade-required", "required"), ("upgrade-failed", "failed"), ("upgrade-done", "done")]
+)
+def test_each_state_counts_where_the_driver_is_managed_and_nowhere_else(word: str, phase: str) -> None:
+    assert driver_upgrade(node(word), (), MANAGED).phase == phase
+    assert driver_upgrade(node(word, system="windows"), (), MANAGED).phase == ""
+    assert driver_upgrade(node(word), (), SWITCHED_OFF).phase == ""
+
+
+def test_the_label_is_read_in_one_place() -> None:
+    readers = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "fleet/domain").rglob("*.py")
+        if re.search(r"get\((labels\.)?DRIVER_UPGRADE_STATE|\[(labels\.)?DRIVER_UPGRADE_STATE", path.read_text())
+    }
+    assert readers == {"fleet/domain/devices/driver_upgrades.py"}

@@ -10,7 +10,7 @@ from msgspec import structs
 from fleet.domain.catalog import monitors, xids
 from fleet.domain.catalog.monitors import Meaning, Signal
 from fleet.domain.devices.detection import gpu_evidence
-from fleet.domain.devices.driver_upgrades import upgrade_state
+from fleet.domain.devices.driver_upgrades import driver_upgrade
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Severity, Status
 from fleet.domain.health.signals import signals_of
@@ -194,4 +194,5 @@ def test_an_upgrade_that_is_never_updated_does_not_count(info: NodeInfo, state: 
     labels = {"nvidia.com/gpu-driver-upgrade-state": state} if state else {}
     node = NodeSnapshot(name="n", uid="u", labels=labels, node_info=info)
     driver = (make_pod("driver", gpus=0, component="driver"),) if info.operating_system == "linux" else ()
-    assert upgrade_state(node, driver, OperatorSnapshot()) == expected
+    upgrade = driver_upgrade(node, driver, OperatorSnapshot())
+    assert (upgrade.value if upgrade.phase == "in_progress" else "") == expected

@@ -174,10 +174,13 @@ def test_devices_that_dra_taints() -> None:
 
 def test_a_driver_upgrade_that_failed() -> None:
     state = "nvidia.com/gpu-driver-upgrade-state"
-    result = ask(driver_upgrade_failed.RULE, node=make_node(labels={state: "upgrade-failed"}))
+    driver = (make_pod("driver", gpus=0, component="driver"),)
+    result = ask(driver_upgrade_failed.RULE, node=make_node(labels={state: "upgrade-failed"}), pods=driver)
     assert (result.status, result.findings[0].rung) == (Status.FAIL, "driver_loaded")
     whole(result)
-    assert ask(driver_upgrade_failed.RULE, node=make_node(labels={state: "upgrade-done"})).status == Status.PASS
+    assert ask(driver_upgrade_failed.RULE, node=make_node(labels={state: "upgrade-done"}), pods=driver).status == Status.PASS
+    unmanaged = ask(driver_upgrade_failed.RULE, node=make_node(labels={state: "upgrade-failed"}))
+    assert unmanaged.status == Status.NOT_APPLICABLE, "no driver pod: the label is stale"
     assert ask(driver_upgrade_failed.RULE).status == Status.NOT_APPLICABLE
 
 

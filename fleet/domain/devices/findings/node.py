@@ -12,13 +12,12 @@ from fleet.domain.findings import Evidence, Finding, Severity
 def maintenance(claims: NodeClaims) -> Finding | None:
     """Returns the finding on intended work that explains why the node advertises less than it has; None without such work."""
     node_labels = claims.node.labels
-    upgrade = claims.upgrade_state
-    if upgrade == labels.PAUSED_FOR_DRIVER_UPGRADE:
-        key = next(key for key, value in node_labels.items() if value == upgrade and key.startswith(labels.GPU_DEPLOY_PREFIX))
-        return _change("driver_upgrade", "Driver upgrade in progress: the GPU stack is paused.", Evidence("label", key, upgrade))
-    if upgrade:
-        label = Evidence("label", labels.DRIVER_UPGRADE_STATE, upgrade)
-        return _change("driver_upgrade", f"Driver upgrade in progress ({upgrade}).", label)
+    upgrade = claims.upgrade
+    if upgrade.phase == "in_progress":
+        (label,) = upgrade.evidence
+        if upgrade.value == labels.PAUSED_FOR_DRIVER_UPGRADE:
+            return _change("driver_upgrade", "Driver upgrade in progress: the GPU stack is paused.", label)
+        return _change("driver_upgrade", f"Driver upgrade in progress ({upgrade.value}).", label)
     state, desired = node_labels.get(labels.MIG_CONFIG_STATE, ""), node_labels.get(labels.MIG_CONFIG, "")
     if state in labels.MIG_STATE_CHANGING:
         return Finding(
@@ -51,13 +50,13 @@ def about_node(claims: NodeClaims) -> Iterator[Finding]:
             text=f"The kubelet {since}: the advertised resources are last known, not current.",
             evidence=(Evidence("condition", "Ready", f"{ready.status} {ready.reason}".strip()),),
         )
-    upgrade = node_labels.get(labels.DRIVER_UPGRADE_STATE, "")
-    if upgrade == labels.UPGRADE_FAILED:
-        evidence = (Evidence("label", labels.DRIVER_UPGRADE_STATE, upgrade),)
-        yield Finding(rule="upgrade_failed", severity=Severity.CRITICAL, text="The driver upgrade has failed.", evidence=evidence)
-    elif upgrade == labels.UPGRADE_PENDING:
-        evidence = (Evidence("label", labels.DRIVER_UPGRADE_STATE, upgrade),)
-        yield Finding(rule="driver_upgrade_pending", severity=Severity.INFO, text="A driver upgrade is due.", evidence=evidence)
+    upgrade = claims.upgrade
+    if upgrade.phase == "failed":
+        text = "The driver upgrade has failed."
+        yield Finding(rule="upgrade_failed", severity=Severity.CRITICAL, text=text, evidence=upgrade.evidence)
+    elif upgrade.phase == "required":
+        text = "A driver upgrade is due."
+        yield Finding(rule="driver_upgrade_pending", severity=Severity.INFO, text=text, evidence=upgrade.evidence)
     if node_labels.get(labels.MIG_CONFIG_STATE) == labels.MIG_STATE_FAILED:
         desired = node_labels.get(labels.MIG_CONFIG, "")
         yield Finding(

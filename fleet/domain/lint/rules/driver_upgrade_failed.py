@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.domain import labels
+from fleet.domain.evaluation.node_upgrade import upgrade_of
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import RuleResult, Severity
@@ -17,7 +17,7 @@ _REMEDIES = {
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    if not subject.node.labels.get(labels.DRIVER_UPGRADE_STATE):
+    if not upgrade_of(subject).phase:
         return not_applicable(ID, "No operator manages this node's driver upgrades.")
     return answer(ID, from_inspection(subject, ID, _REMEDIES, rung="driver_loaded"))
 

@@ -1,13 +1,16 @@
 """Rung 4: a program can compute on the node's GPUs.
 
 Evidence: the operator's validator ran its vectorAdd on the node, a workload computes, or a model server generates tokens. Where
-none of that decides: a deep test of the GPUs that another tool ran since the last boot and within 30 days (IBM Autopilot).
+none of that decides: a deep test of the GPUs that another tool ran since the last boot and within 30 days (IBM
+Autopilot; HyperPod where Muster saw the test run, for its label states no time).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+
+import msgspec
 
 from fleet.domain import labels
 from fleet.domain.evaluation.subject import NodeSubject
@@ -28,7 +31,7 @@ from fleet.domain.readiness.node_evidence import (
     steps,
     validation,
 )
-from fleet.domain.readiness.outside_validation import outside_validation
+from fleet.domain.readiness.outside_validation import outside_validation, seen_running
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot import PodSnapshot
 
@@ -37,6 +40,11 @@ _SEEN = "a workload computed"
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     """Returns the validator's result, except that a validator which fails for want of a free GPU is no evidence about CUDA."""
+    result = _check(subject)
+    return msgspec.structs.replace(result, remember=result.remember | seen_running(subject))
+
+
+def _check(subject: NodeSubject) -> RungResult:
     proof = proved(subject, "cuda_works", lambda seen: at_work(seen) or _tokens(seen))
     state, evidence, validator = validation(subject, "cuda")
     if state == State.READY:

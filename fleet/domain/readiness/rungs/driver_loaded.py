@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet.domain import labels
-from fleet.domain.evaluation.node_upgrade import driver_managed, upgrading
+from fleet.domain.evaluation.node_upgrade import driver_managed, upgrade_of
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
 from fleet.domain.readiness.intent import upgrade_stuck
@@ -34,12 +34,12 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
     Elsewhere by anything that needs a driver: the validator's step, an exporter, ResourceSlices, a device plugin that
     advertises GPUs.
     """
-    upgrade = subject.node.labels.get(labels.DRIVER_UPGRADE_STATE, "")
-    label = (Evidence("label", labels.DRIVER_UPGRADE_STATE, upgrade),) if upgrade else ()
+    upgrade = upgrade_of(subject)
+    label = upgrade.evidence
     state, pods = part(subject, "driver", name="driver")
-    if upgrade == labels.UPGRADE_FAILED:
+    if upgrade.phase == "failed":
         return RUNG.says(Status.FAIL, "The driver upgrade has failed.", label, _upgrade_remedy(subject, pods))
-    if upgrading(subject):
+    if upgrade.phase == "in_progress":
         remember = upgrade_stuck(subject)
         if remember.stuck:
             reason = "The driver upgrade is stuck: no progress for more than an hour."

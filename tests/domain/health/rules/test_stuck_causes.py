@@ -224,3 +224,15 @@ def test_who_set_it_and_the_way_out() -> None:
     assert finding.remedy == "kubectl delete devicetaintrule broken-card"
     (finding,) = ask("stuck_out_of_service", CAUSES["a cordon by hand for GKE's Xid condition"](False)).findings
     assert "XidCriticalError has been normal since 2026-11-23 07:00 UTC. Set by kubectl-cordon." in finding.text
+
+
+def test_who_set_a_device_taint() -> None:
+    by = FieldManager(field="taint", manager="ops-bot", at=CORDONED_AT)
+    rule = structs.replace(BROKEN, setter=by)
+    (finding,) = ask("stuck_out_of_service", device(rule.taint, ill=False, rules=(rule,))).findings
+    assert finding.text.endswith("Set by ops-bot.")
+    assert ("managed_fields", "taint") in {(item.source, item.key) for item in finding.evidence}
+    made = device(XID, ill=False)
+    card = structs.replace(made.dra_devices[0], tainted_by="gpu-kubelet-plugin")
+    (finding,) = ask("stuck_out_of_service", reporting(made, dra_devices=(card,))).findings
+    assert finding.text.endswith("Set by gpu-kubelet-plugin.")

@@ -138,7 +138,7 @@ def test_a_recent_deep_test_of_another_tool_proves_it_with_its_age() -> None:
         (passed(-timedelta(days=1)), "at an unknown time"),
         ({LEVEL_3: "PASS"}, "at an unknown time"),
         ({LEVEL_3: "PASS_2026-13-45_99.99.UTC"}, "at an unknown time"),
-        ({DEEP: "Passed"}, "at an unknown time"),
+        ({DEEP: "Passed"}, "its label states no time, and Muster did not see the test run"),
         (passed(timedelta(days=3)) | {"autopilot.ibm.com/gpuhealth": "EVICT"}, "reports a fault"),
     ],
 )
@@ -162,6 +162,22 @@ def test_a_tool_that_states_no_time_is_no_way_to_prove_it() -> None:
     bare = World(node=make_node())
     assert examined(bare, **{DEEP: "Passed"}).says(RUNG) == Status.NOT_ENABLED
     assert examined(bare, **passed(timedelta(days=31))).says(RUNG) == Status.UNKNOWN
+
+
+def test_hyperpods_test_counts_from_when_muster_saw_it_run() -> None:
+    running = examined(**{DEEP: "InProgress"}).rung(RUNG)
+    assert running.remember["deep_test_running"] == NOW
+    begun = NOW - timedelta(days=2)
+    later = examined(**{DEEP: "InProgress"}).remembering(pending={"cuda_works|deep_test_running": begun})
+    assert later.rung(RUNG).remember["deep_test_running"] == begun, "since when it runs"
+    for name in ("deep_test_running", "deep_test_passed"):
+        ended = examined(**{DEEP: "Passed"}).remembering(pending={f"cuda_works|{name}": begun})
+        result = ended.rung(RUNG)
+        assert (result.own_status or result.status) == Status.PASS
+        assert result.evidence[0].value == "Passed (2 days ago)"
+        assert result.remember["deep_test_passed"] == begun
+        assert ended.remembering(pending={f"cuda_works|{name}": begun}, booted_at=NOW).says(RUNG) != Status.PASS
+    assert "deep_test_passed" not in examined(**{DEEP: "Failed"}).rung(RUNG).remember
 
 
 def test_a_dated_test_counts_beside_one_without_a_date() -> None:
