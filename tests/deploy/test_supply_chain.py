@@ -59,6 +59,14 @@ def test_every_threat_names_tests_that_exist() -> None:
         assert "`tests/" in row or "Accepted:" in row, row
 
 
+def test_every_test_that_a_document_names_exists() -> None:
+    for paper in (ROOT / "docs").rglob("*.md"):
+        folder = ""
+        for path in re.findall(r"`((?:tests/[\w/]+/)?test_\w+\.py)`", paper.read_text()):
+            folder = path.rpartition("/")[0] or folder  # a bare name is in the folder of the one before
+            assert (ROOT / folder / path.rpartition("/")[2]).is_file(), f"{paper.name}: {path}"
+
+
 def test_the_papers_are_there_and_the_security_page_says_how_to_report() -> None:
     text = (ROOT / "SECURITY.md").read_text()
     assert "Report" in text

@@ -185,6 +185,15 @@ def test_a_node_that_comes_back_goes_on(east: Cluster) -> None:
     assert len(periods("n2")) == 2
 
 
+def test_a_node_that_was_missing_from_one_list_comes_back_with_its_pods(east: Cluster) -> None:
+    """The pod never changed: what is recorded only on a change must not be taken for recorded."""
+    pod = a_pod("p1", "n2", gpus=4)
+    for after_s, names in ((0, ("n1", "n2")), (60, ("n1",)), (120, ("n1", "n2"))):
+        remember(east, a_snapshot(*map(a_node, names), pods=(pod,), after_s=after_s))
+    assert (node("n2").slots_requested, node("n2").slots_free) == (4, 4)
+    assert [(row.name, row.removed_at) for row in node("n2").pods.all()] == [("p1", None)]
+
+
 def test_expected_is_the_most_ever_seen_on_the_machine_type(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1"), a_node("n2", gpus=7)))
     assert node("n2").expected == 8
