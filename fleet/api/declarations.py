@@ -17,13 +17,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from fleet.api.protocol.authentication import acting
+from fleet.api.protocol.authentication import acting, caller
 from fleet.api.protocol.fields import Body
 from fleet.api.protocol.parsers import JSONParser
 from fleet.api.protocol.problems import CONTENT_TYPE, Conflict, problem
 from fleet.domain.refusals import NotNow, NotYours
 from fleet.models import Role
 from fleet.services import documents
+from fleet.services.audit import audit
 
 T = TypeVar("T")
 YAML = "application/yaml"
@@ -139,7 +140,8 @@ class Export(APIView):
 
     @extend_schema(operation_id="pools_export", responses={(200, YAML): OpenApiTypes.ANY})
     def get(self, request: Request) -> HttpResponse:
-        """The stream as a file."""
+        """The stream as a file. Leaves an entry in the audit log, as every export does."""
+        audit(caller(request), "export.yaml", "pools and workload classes")
         return HttpResponse(documents.export(), content_type=f"{YAML}; charset=utf-8")
 
 

@@ -16,7 +16,7 @@ from fleet.models import AuditEntry
 from tests.access.addresses import NOBODY, addresses, filled
 from tests.access.scene import Scene, a_scene
 from tests.access.test_roles import KEPT
-from tests.access.writes import WRITES, ShownBy, Unchanged, Write
+from tests.access.writes import NO_SUCH, WRITES, ShownBy, Unchanged, Write
 
 ROOT = Path(__file__).resolve().parents[2]
 READS = ("GET",)
@@ -88,6 +88,18 @@ def problems(scene: Scene, name: str, method: str, write: Write) -> list[str]:
     if missing := [side for side in write.has if not row.detail.get(side)]:
         result.append(f"{row.action} does not state {', '.join(missing)}: {row.detail}")
     return result
+
+
+@pytest.mark.django_db
+def test_what_has_no_such_method_says_so_of_what_exists() -> None:
+    scene = a_scene()
+    client = Client()
+    client.force_login(scene.admin)
+    routes = dict(addresses())
+    for (name, method), entry in WRITES.items():
+        if entry is NO_SUCH:
+            path = filled(routes[name], EXISTING | {"slug": "full-h100" if "class" in name else "h100"})
+            assert client.generic(method, path).status_code == 405, (method, path)
 
 
 def test_an_entry_says_why_a_post_changes_nothing() -> None:

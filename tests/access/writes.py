@@ -78,7 +78,7 @@ class ShownBy:
 
 MADE, REMOVED, CHANGED = ("after",), ("before",), ("before", "after")
 QUESTION = Unchanged("answers a question")
-FORM_OF_A_LIST = Unchanged("reads a list: no such method there")
+NO_SUCH = Unchanged("no such method there: the address of what is absent is 404 before")
 SECOND_FACTOR = ShownBy("tests/web/test_account.py::test_every_change_of_a_second_factor_and_each_wrong_code_is_on_record")
 SIGN_IN = Write("session.sign_in", prepare=with_password, signed_in=False)
 
@@ -233,10 +233,8 @@ WRITES: dict[tuple[str, str], Write | Unchanged | ShownBy | tuple[Write, ...]] =
     ("explain", "POST"): QUESTION,
     ("sizing", "POST"): QUESTION,
     ("what-if", "POST"): QUESTION,
-    ("watchers", "POST"): FORM_OF_A_LIST,
-    ("demo", "POST"): FORM_OF_A_LIST,
 } | {
-    (f"api-{name}{facets}", method): FORM_OF_A_LIST
+    (f"api-{name}{facets}", method): NO_SUCH
     for name in ("class-history", "node-pods", "node-revisions", "pool-history")
     for facets in ("", "-facets")
     for method in ("POST", "PUT", "PATCH", "DELETE")

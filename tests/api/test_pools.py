@@ -65,6 +65,7 @@ def test_a_stream_is_applied_once_and_exported_as_it_was(otto: APIClient, east: 
         ("WorkloadClass", "create"),
     ]
     exported = otto.get("/api/v1/pools/export/").content.decode()
+    assert AuditEntry.objects.filter(action="export.yaml").count() == 1
     again = apply(otto, exported, "?source=gitops&prune=true").json()
     assert {entry["action"] for entry in again["changes"]} == {"unchanged"}
     assert AuditEntry.objects.filter(action__in=("pool.save", "class.save")).count() == 2

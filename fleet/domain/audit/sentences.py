@@ -18,6 +18,7 @@ _PHRASES: dict[str, tuple[str, str]] = {
     "expected_gpus.declare": ("declared {count} expected GPUs for", ""),
     "expected_gpus.withdraw": ("withdrew the declared GPU count of", ""),
     "export.csv": ("exported", "as CSV"),
+    "export.yaml": ("exported", "as YAML"),
     "finding.silence": ("silenced", ""),
     "finding.unsilence": ("ended the silence of", ""),
     "maintenance.begin": ("put", "into maintenance"),
