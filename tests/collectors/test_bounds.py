@@ -129,6 +129,24 @@ def test_many_problems_are_counted_instead_of_named() -> None:
     assert problems[-1].text == "7 more objects were left out or shortened."
 
 
+def test_quotation_marks_hide_no_length() -> None:
+    """JSON escapes them, so that no run between two of them is long."""
+    node = make_node(labels={"nvidia.com/gpu.product": 'x"' * 300})
+    assert len(bound_snapshot(snapshot(nodes=(node,))).nodes[0].labels["nvidia.com/gpu.product"]) == 253
+
+
+@given(
+    st.text(alphabet='a"\\\n\t\x7f\x00\u202e\u00e9\U0001f4a5', max_size=700) | st.sampled_from(["a" * 199, "é" * 310, '"' * 254]),
+    st.integers() | st.sampled_from([2**31 - 1, 2**31, 2**53, 2**53 + 1, -(2**53) - 1]),
+)
+def test_whatever_walking_would_change_is_searched_for(text: str, number: int) -> None:
+    container = ContainerSnapshot(name=text, image=text, restarts=number, exit_code=number)
+    pod = make_pod(name=text, message=text, containers=(container,))
+    for each in (pod, make_node(labels={text: text}, allocatable={"nvidia.com/gpu": number})):
+        walked = bounds._Bounder()._bound(each, "")
+        assert bounds._Bounder().bound("object", each) == walked
+
+
 @given(st.text(max_size=3_000), st.integers())
 def test_no_text_gets_past_the_bounds(text: str, number: int) -> None:
     node = make_node(labels={text: text}, provider_id=text, conditions=(Condition(type=text, status=text, message=text),))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Literal, NamedTuple
 
@@ -102,8 +102,9 @@ def _signals(place: Place) -> _Signals:
     return _Signals(exact, prefixed, tuple(signal.key for signal in prefixed))
 
 
+@lru_cache(maxsize=8192)
 def signal_of(place: Place, key: str) -> Signal | None:
-    """Returns the signal of this key; None for most labels of a node."""
+    """Returns the signal of this key; None for most labels of a node. Thousands of nodes carry the same hundred keys."""
     signals = _signals(place)
     if key in signals.exact:
         return signals.exact[key]
