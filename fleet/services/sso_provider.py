@@ -13,13 +13,19 @@ import urllib3
 from django.conf import settings
 from django.core.cache import cache
 
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.timed_responses import until, use_timed_responses
+
 if TYPE_CHECKING:
     from fleet.config.oidc import Oidc
 
 _TIMEOUT = urllib3.Timeout(connect=3, read=5)
 _LONGEST = 1 << 20
 _KEPT_S = 3600
+_WHOLE_S = 10.0
+"""For one answer, however many single waits it takes: a person waits for it."""
 _POOL = urllib3.PoolManager(timeout=_TIMEOUT, retries=False)
+use_timed_responses(_POOL)
 
 
 class UnreachableProviderError(Exception):
@@ -128,18 +134,19 @@ def _decoded(id_token: str) -> dict[str, object]:
 
 def _read(method: str, url: str, headers: Mapping[str, str] | None = None, body: str | None = None) -> dict[str, object]:
     try:
-        answer = _POOL.request(
-            method,
-            url,
-            headers={"Accept": "application/json", **(headers or {})},
-            body=body,
-            preload_content=False,
-            redirect=False,
-        )
-        try:
-            content = answer.read(_LONGEST + 1)
-        finally:
-            answer.release_conn()
+        with until(Deadline(_WHOLE_S)):
+            answer = _POOL.request(
+                method,
+                url,
+                headers={"Accept": "application/json", **(headers or {})},
+                body=body,
+                preload_content=False,
+                redirect=False,
+            )
+            try:
+                content = answer.read(_LONGEST + 1)
+            finally:
+                answer.release_conn()
     except urllib3.exceptions.HTTPError as error:
         raise UnreachableProviderError(f"The identity provider does not respond: {type(error).__name__}") from error
     if answer.status in (400, 401, 403):

@@ -1,4 +1,4 @@
-"""Small proxies on loopback: CONNECT over HTTP, the same behind TLS, and SOCKS5. Each may drip what it sends back."""
+"""Small proxies on loopback: CONNECT over HTTP, the same behind TLS, SOCKS5, or none (`plain`). Each may drip its answers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Proxy:
         with contextlib.suppress(OSError, ssl.SSLError):
             if self.tls is not None:
                 client = self.tls.wrap_socket(client, server_side=True)
-            (self._socks if self.kind == "socks" else self._connect)(client)
+            {"socks": self._socks, "connect": self._connect, "plain": lambda _: None}[self.kind](client)
             with socket.create_connection(self.target) as server:
                 self._pass_on(client, server)
         client.close()

@@ -22,11 +22,14 @@ import certifi
 import urllib3
 from django.conf import settings
 
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.timed_responses import until, use_timed_responses
 from fleet.services.notifications import guard
 from fleet.services.notifications.messages import Message
 from fleet.services.notifications.outcomes import Sent
 
-CONNECT_S, READ_S = 5.0, 10.0
+CONNECT_S, READ_S, WHOLE_S = 5.0, 10.0, 20.0
+"""For a connection, for one wait for bytes, and for the whole answer however many waits it takes."""
 _WORTH_ANOTHER_TRY = {408, 409, 425, 429}
 
 
@@ -72,7 +75,8 @@ def post(address: str, secret: str, body: bytes, delivery: str, now: datetime) -
         "Muster-Signature": sign(secret, stamp, body),
     }
     timeout = urllib3.Timeout(connect=CONNECT_S, read=READ_S)
-    with _pool(address) as pool:
+    with _pool(address) as pool, until(Deadline(WHOLE_S)):
+        use_timed_responses(pool)
         try:
             answer = pool.request(
                 "POST", address, body=body, headers=headers, timeout=timeout, retries=False, redirect=False, preload_content=False
@@ -119,7 +123,7 @@ def _reason(error: Exception) -> str:
         case urllib3.exceptions.ConnectTimeoutError():
             return f"No connection within {CONNECT_S:.0f} s."
         case urllib3.exceptions.ReadTimeoutError():
-            return f"No answer within {READ_S:.0f} s."
+            return f"No answer within {READ_S:.0f} s, or no whole one within {WHOLE_S:.0f} s."
         case urllib3.exceptions.SSLError():
             return "The certificate is not trusted, or the TLS handshake failed."
         case _:
