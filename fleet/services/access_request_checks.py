@@ -108,16 +108,17 @@ class _HoldingPod(NamedTuple):
     namespace: str
     labels: dict[str, str]
     slots: int | None
+    requests: dict[str, int]
     claims: list[str] | None
     created_at: datetime | None
 
     @property
     def by_claims(self) -> bool:
         """Whether it holds no slots of a resource name: what its claims hold is counted instead."""
-        return not self.slots and bool(self.claims)
+        return not self.requests and bool(self.claims)
 
 
-_FIELDS = ("cluster_id", "node_id", "namespace", "snapshot__labels", "slots", "snapshot__claims", "created_at")
+_FIELDS = ("cluster_id", "node_id", "namespace", "snapshot__labels", "slots", "requests", "snapshot__claims", "created_at")
 
 
 def _used(pods: Sequence[_HoldingPod], held: Mapping[ClaimKey, set[Held]]) -> Used:
@@ -138,7 +139,7 @@ def _used(pods: Sequence[_HoldingPod], held: Mapping[ClaimKey, set[Held]]) -> Us
         unknown += not own
     return Used(
         pods=len(pods),
-        slots=sum(pod.slots or 0 for pod in pods),
+        slots=sum(pod.slots or 0 for pod in pods if not pod.by_claims),
         devices=len(devices),
         unknown=unknown,
         since=min((pod.created_at for pod in pods if pod.created_at is not None), default=None),

@@ -123,7 +123,11 @@ def _wanted(class_spec: ClassSpec, resource: str, devices: Sequence[DraDevice], 
         return set()
     groups = sort_devices(own, claimed, None)
     if class_spec.isolation == MIG:
-        offered = [device for device in groups.instances if canonical(device.profile) == canonical(class_spec.profile)]
+        offered = [
+            device
+            for device in (*groups.instances, *groups.placements)
+            if canonical(device.profile) == canonical(class_spec.profile)
+        ]
         offered = [device for device in offered if not device.shareable and resource == labels.DRA_NVIDIA_MIG_CLASS]
     else:
         shared = class_spec.isolation == TIME_SLICED

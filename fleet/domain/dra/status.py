@@ -20,6 +20,10 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     profile: str
     """MIG profile, AMD's partition mode, or of another vendor what such a part takes of the counters ("2 tiles")."""
     more: int
+    total: int = 0
+    """Such parts that are published."""
+    memory_mib: int | None = None
+    """Memory of one, in MiB."""
 
 
 class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,11 +110,22 @@ def pool_status(
 
 def _cuts(pool: NodePool, room: Room, part_of: Callable[[DraDevice], str]) -> tuple[Cut, ...]:
     """Returns for each kind of part how many more of it can be had, each kind by itself, the most numerous first."""
-    kinds = {id(device): part_of(device) for device in pool.devices if device.consumes}
-    possible = [
-        Cut(profile=kind, more=room.count(lambda device, kind=kind: kinds.get(id(device)) == kind) or 0)  # type: ignore[misc]
-        for kind in dict.fromkeys(filter(None, kinds.values()))
-    ]
+    by_kind: dict[str, list[DraDevice]] = {}
+    for device in pool.devices:
+        if device.consumes and (kind := part_of(device)):
+            by_kind.setdefault(kind, []).append(device)
+    possible = []
+    for kind, devices in by_kind.items():
+        members = {id(device) for device in devices}
+        amounts = {to_mib(device.memory_bytes) for device in devices}
+        possible.append(
+            Cut(
+                profile=kind,
+                more=room.count(lambda device, members=members: id(device) in members) or 0,  # type: ignore[misc]
+                total=len(devices),
+                memory_mib=amounts.pop() if len(amounts) == 1 else None,
+            )
+        )
     return tuple(sorted(possible, key=lambda cut: (-cut.more, cut.profile)))
 
 

@@ -277,7 +277,11 @@ def _evaluate_node(subject: NodeSubject, most_seen: int | None) -> NodeEvaluatio
         fingerprint=fingerprint(
             facts, inspected, figures, most_seen, reasons, subject.allocations, readiness, rules.findings(results)
         ),
-        pods_fingerprint=fingerprint(sorted(subject.pods, key=lambda pod: pod.uid)),
+        pods_fingerprint=fingerprint(
+            sorted(subject.pods, key=lambda pod: pod.uid),
+            [(held.namespace, held.claim, held.device, held.consumed) for held in subject.allocations],
+            subject.snapshot.knows("resource_claims"),
+        ),
     )
 
 

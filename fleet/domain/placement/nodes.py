@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import msgspec
 
 from fleet.domain import labels
 from fleet.domain.devices.inspection import NodeDevices
-from fleet.domain.devices.mig import canonical
+from fleet.domain.devices.mig import canonical, parse_profile
 from fleet.domain.devices.slots import ResourceSlots
+from fleet.domain.dra.status import PoolStatus
 from fleet.domain.snapshot import NodeSnapshot, Taint
 from fleet.domain.snapshot.scheduling import PodTerm
 
@@ -100,6 +103,28 @@ class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
+def with_cuts(
+    resources: tuple[ResourceSlots, ...], memory: Mapping[str, int], pools: Iterable[PoolStatus]
+) -> tuple[tuple[ResourceSlots, ...], tuple[tuple[str, int], ...]]:
+    """Returns a node's resources and the MiB of its MIG profiles with the instances that can be cut on demand among them.
+
+    A GPU that is published whole beside the ways to cut it is no slot of the class of instances, but a claim can have one. How
+    many are free depends on the profile: the allocator counts them for each class.
+    """
+    amounts, total = {canonical(profile): mib for profile, mib in memory.items()}, 0
+    for cut in (cut for pool in pools if pool.driver == labels.DRA_NVIDIA_GPU for cut in pool.cuts):
+        parsed = parse_profile(canonical(cut.profile))
+        if parsed is not None:
+            total += cut.total
+            amounts.setdefault(canonical(cut.profile), cut.memory_mib or parsed.memory_gb * 1024)
+    if total and all(slots.name != labels.DRA_NVIDIA_MIG_CLASS for slots in resources):
+        row = ResourceSlots(
+            name=labels.DRA_NVIDIA_MIG_CLASS, kind="dra-cut", replicas=1, capacity=0, allocatable=total, predicted=total
+        )
+        resources = (*resources, row)
+    return resources, tuple(sorted(amounts.items()))
+
+
 def placement_node(  # noqa: PLR0913 what a node is made of, given by name
     cluster: str,
     node: NodeSnapshot,
@@ -116,6 +141,7 @@ def placement_node(  # noqa: PLR0913 what a node is made of, given by name
     internal/lm/imex.go): that is the evidence for NVLink; without it NVLink is unknown.
     """
     memory = {device.profile: device.memory_mib for device in devices.mig_devices if device.memory_mib}
+    resources, device_memory = with_cuts(devices.resources, memory, devices.dra_pools)
     return PlacementNode(
         cluster=cluster,
         name=node.name,
@@ -131,8 +157,8 @@ def placement_node(  # noqa: PLR0913 what a node is made of, given by name
         partitioning=devices.partitioning,
         sharing=devices.sharing,
         mode=devices.mode,
-        resources=devices.resources,
-        device_memory=tuple(sorted(memory.items())),
+        resources=resources,
+        device_memory=device_memory,
         nvlink=True if node.labels.get(labels.GPU_CLIQUE) else None,
         pools=pools,
         stale=stale,
@@ -146,6 +172,8 @@ def slot_mode(node: PlacementNode, slots: ResourceSlots) -> str | None:
             return FULL
         case "dra-mig":
             return MIG
+        case "dra-cut":
+            return MIG if slots.name == labels.DRA_NVIDIA_MIG_CLASS else None
         case "dra-share":  # no driver limits what a share uses (see sharing.isolation): what time-slicing promises, and no more
             return TIME_SLICED
         case "mig":
@@ -176,7 +204,7 @@ def _replicas(node: PlacementNode, slots: ResourceSlots) -> int | None:
 
 def slot_profiles(node: PlacementNode, slots: ResourceSlots) -> frozenset[str]:
     """Returns the canonical MIG profiles of the slots: one name of DRA stands for instances of every profile."""
-    if slots.profile or slots.kind != "dra-mig":
+    if slots.profile or slots.kind not in ("dra-mig", "dra-cut"):
         return frozenset([canonical(slots.profile)] if slots.profile else [])
     return frozenset(canonical(profile) for profile, _ in node.device_memory)
 

@@ -11,9 +11,10 @@ import msgspec
 from django.db.models import Aggregate, Count, DecimalField, Func, Q, QuerySet, Sum
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
+from fleet.domain.dra.status import PoolStatus
 from fleet.domain.labels import GPU_CLIQUE
 from fleet.domain.placement.anti_affinity import Bearer, with_anti_affinity
-from fleet.domain.placement.nodes import OTHER_RESOURCES, OtherResource, PlacementNode
+from fleet.domain.placement.nodes import OTHER_RESOURCES, OtherResource, PlacementNode, with_cuts
 from fleet.domain.pod_resources import amount_of
 from fleet.domain.quantities import parse_units
 from fleet.domain.snapshot import Taint
@@ -24,7 +25,7 @@ from fleet.selectors.figures import resources_of
 
 _FIELDS = (
     "pk", "cluster_id", "cluster__name", "name", "labels", "taints", "schedulable", "verdict", "verdict_reason", "product",
-    "gpu_memory_mib", "driver_version", "cuda_version", "partitioning", "sharing", "mode",
+    "gpu_memory_mib", "driver_version", "cuda_version", "partitioning", "sharing", "mode", "dra_pools",
 )  # fmt: skip
 
 
@@ -49,7 +50,10 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, other
         rows.order_by("cluster__name", "name").annotate(most=allocatable_of).values_list(*_FIELDS, "most")
     ):
         allowed = parse_units((allocatable or {}).get("pods"))
-        product, memory_mib, driver, cuda, partitioning, sharing, mode = values
+        product, memory_mib, driver, cuda, partitioning, sharing, mode, dra_pools = values
+        slots, device_memory = with_cuts(
+            tuple(resources.get(pk, ())), memory[pk], msgspec.convert(dra_pools or [], tuple[PoolStatus, ...], strict=False)
+        )
         results.append(
             PlacementNode(
                 cluster=cluster,
@@ -67,8 +71,8 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, other
                 partitioning=partitioning or None,
                 sharing=sharing or None,
                 mode=mode,
-                resources=tuple(resources.get(pk, ())),
-                device_memory=tuple(sorted(memory[pk].items())),
+                resources=slots,
+                device_memory=device_memory,
                 nvlink=True if labels.get(GPU_CLIQUE) else None,
                 pools=tuple(pools[pk]),
                 others=_others(allocatable or {}, requested.get(pk, {})) if others else (),

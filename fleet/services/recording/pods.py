@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
+from fleet.domain.devices.pod_slots import pod_slots
 from fleet.domain.evaluation.evaluate import NodeEvaluation, fingerprint
 from fleet.domain.pod_resources import gpu_requests, holds
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
@@ -28,12 +29,17 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[NodeEva
     homeless = [pod for pod in snapshot.pods if pod.node_name not in rows]
     pending = fingerprint(sorted(homeless, key=lambda pod: pod.uid)) if homeless else ""
     groups: list[tuple[int | None, str, Sequence[PodSnapshot]]] = []
+    slots: dict[str, int | None] = {}
+    claims_known = snapshot.knows("resource_claims")
     for item in judged:
         pk, before = rows[item.node.name]
         if before != item.pods_fingerprint:
             groups.append((pk, item.pods_fingerprint, item.pods))
+            held = item.allocations if claims_known else None
+            slots |= {pod.uid: pod_slots(pod, held, item.dra_devices) for pod in item.pods}
     if pending != cluster.pending_fingerprint:
         groups.append((None, pending, homeless))
+        slots |= {pod.uid: pod_slots(pod, None, ()) for pod in homeless}
     if not groups:
         return 0
 
@@ -41,7 +47,7 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[NodeEva
     node_ids = [pk for pk, _, _ in groups if pk is not None]
     result = Q(node_id__in=node_ids) | (Q(node__isnull=True) if len(node_ids) < len(groups) else Q(pk__in=[]))
     known = {pod.uid: pod for pod in Pod.objects.filter(result, cluster=cluster, removed_at__isnull=True)}
-    wanted = [_row(cluster, pk, pod) for pk, _, pods in groups for pod in pods]
+    wanted = [_row(cluster, pk, pod, slots[pod.uid]) for pk, _, pods in groups for pod in pods]
     changed = [row for row in wanted if _differs(row, known.get(row.uid))]
     Pod.objects.bulk_create(
         changed,
@@ -67,8 +73,7 @@ def leave_with(node_ids: Sequence[int], at: datetime) -> None:
     Pod.objects.filter(node_id__in=node_ids, removed_at__isnull=True).update(removed_at=at, holds=False)
 
 
-def _row(cluster: Cluster, node_id: int | None, pod: PodSnapshot) -> Pod:
-    requests = gpu_requests(pod)
+def _row(cluster: Cluster, node_id: int | None, pod: PodSnapshot, slots: int | None) -> Pod:
     return Pod(
         cluster=cluster,
         node_id=node_id,
@@ -79,9 +84,8 @@ def _row(cluster: Cluster, node_id: int | None, pod: PodSnapshot) -> Pod:
         ready=pod.ready,
         reason=pod.reason[:200],
         component=pod.component,
-        requests=requests,
-        # What a claim asks for stands in the claim, not in the pod: it is counted on the node, per device.
-        slots=None if pod.claims and not requests else sum(requests.values()),
+        requests=gpu_requests(pod),
+        slots=slots,
         holds=holds(pod),
         created_at=pod.created_at,
         snapshot=plain(pod),
@@ -90,4 +94,4 @@ def _row(cluster: Cluster, node_id: int | None, pod: PodSnapshot) -> Pod:
 
 
 def _differs(row: Pod, before: Pod | None) -> bool:
-    return before is None or before.node_id != row.node_id or before.snapshot != row.snapshot
+    return before is None or before.node_id != row.node_id or before.snapshot != row.snapshot or before.slots != row.slots
