@@ -68,14 +68,22 @@ def load_history(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterHistory:
     )
 
 
+_REMEMBERED = (
+    *("uid", "name", "first_seen_at", "boot_id", "booted_at", "booted_after", "most_seen", "physical_source", "machine_type"),
+    *("product", "known_uuids", "pending", "rungs", "verdict", "verdict_since"),
+)
+"""Columns of a node that are read here: its documents, a dozen to a node, are left out."""
+
+
 def _alive(cluster: Cluster) -> Any:
-    return Node.objects.filter(cluster=cluster, removed_at__isnull=True)
+    return Node.objects.filter(cluster=cluster, removed_at__isnull=True).only(*_REMEMBERED)
 
 
 def _back_again(cluster: Cluster, snapshot: ClusterSnapshot, alive: list[Node]) -> list[Node]:
     """Rows of nodes that were gone and are seen again, the same object under the same uid: they are remembered too."""
     nodes = {node.uid for node in snapshot.nodes} - {node.uid for node in alive}
-    return list(Node.objects.filter(cluster=cluster, removed_at__isnull=False, uid__in=nodes)) if nodes else []
+    gone = Node.objects.filter(cluster=cluster, removed_at__isnull=False, uid__in=nodes)
+    return list(gone.only(*_REMEMBERED)) if nodes else []
 
 
 def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:

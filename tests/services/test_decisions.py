@@ -6,6 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from fleet.domain.evaluation.evaluate import evaluate
 from fleet.domain.findings import Status
@@ -48,6 +50,19 @@ def test_a_waiver_is_felt_at_the_next_look_and_again_when_it_is_gone(east: Clust
     assert rung(look(east, a_node("n1"), after_s=120), "cuda_works")["waiver"] is None
     assert not waivers.withdraw(operator, east, "cuda_works", now=T0)
     assert [entry.subject for entry in AuditEntry.objects.all()] == ["cuda_works in east"] * 2
+
+
+def test_history_costs_as_many_queries_for_many_nodes_as_for_one(east: Cluster) -> None:
+    """A column that is read and was not loaded costs a query for each node."""
+    costs = []
+    for count in (1, 4):
+        nodes = [a_node(f"n{number}") for number in range(count)]
+        look(east, *nodes, after_s=60 * count)
+        snapshot = a_snapshot(*nodes, after_s=60 * count + 30)
+        with CaptureQueriesContext(connection) as queries:
+            evaluation_history.load_history(east, snapshot)
+        costs.append(len(queries))
+    assert costs[0] == costs[1]
 
 
 def test_a_second_waiver_replaces_the_first_and_keeps_it_in_the_audit(east: Cluster, operator: Any) -> None:
