@@ -20,6 +20,7 @@ _TITLES = {
     "reject": (_TEAM, "Rejected: {what} for {team}"),
     "change": (_TEAM, "Changed: {team} has {what}{until}"),
     "refuse_change": (_TEAM, "The change of {what} for {team} was rejected"),
+    "activate": (_TEAM, "{what} for {team} is in use: its first pod runs"),
     "warn": (_TEAM, "{what} for {team} expires soon"),
     "expire": (_TEAM, "{what} for {team} has expired"),
     "no_room": (_TEAM, "{what} for {team} would no longer schedule"),

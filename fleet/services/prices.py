@@ -48,13 +48,8 @@ def save(actor: User, given: Mapping[str, str], now: datetime) -> Price:
 def remove(actor: User, price: Price, now: datetime) -> None:
     """Removes a price; GPUs that no other one covers have none. Raises NotYours."""
     _may_change(actor)
-    audit(
-        actor,
-        "price.remove",
-        subject(price),
-        detail={"per_gpu_hour": str(price.per_gpu_hour), "currency": price.currency},
-        at=now,
-    )
+    was = {"per_gpu_hour": str(price.per_gpu_hour), "currency": price.currency, "source": price.source}
+    audit(actor, "price.remove", subject(price), detail={"before": was}, at=now)
     price.delete()
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 
 from fleet.domain.refusals import FieldError, NotNow, NotYours
-from fleet.models import Role, Team, TeamMember, User
+from fleet.models import MembershipRequest, Role, Team, TeamMember, User
 from fleet.services.audit import audit
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
@@ -84,6 +84,7 @@ def set_member(actor: User, team: Team, user: User, *, lead: bool, now: datetime
     before = TeamMember.objects.select_for_update(of=("self",)).filter(team=team, user=user).first()
     was = {"lead": before.lead} if before else None
     member, _ = TeamMember.objects.update_or_create(team=team, user=user, defaults={"lead": lead})
+    MembershipRequest.objects.filter(team=team, user=user).delete()
     audit(actor, "team.member", f"{team.slug}: {user.get_username()}", detail={"before": was, "after": {"lead": lead}}, at=now)
     return member
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django import template
 
 from fleet.domain.manifests.rbac import rbac_rules
+from fleet.selectors.cluster_runs import Step
 from fleet.templatetags import formats
 
 if TYPE_CHECKING:
@@ -38,3 +40,32 @@ def run_took(run: CollectionRun) -> str:
     if run.finished_at is None:
         return "still running"
     return formats.took((run.finished_at - run.started_at).total_seconds() * 1000)
+
+
+_RUN_LOOKS = {"ok": "v-ready", "partial": "v-degraded", "failed": "v-not_ready", "none": "is-none"}
+
+
+@register.inclusion_tag("components/_run_strip.html")
+def run_strip(steps: Sequence[Step] | None) -> dict[str, object]:
+    """Returns the half hours of a day as cells; trouble is taller than what went well, so that it shows without colour."""
+    cells = [
+        {
+            "x": 10 * place,
+            "y": 0 if step.state in ("failed", "partial") else 5,
+            "height": 16 if step.state in ("failed", "partial") else 6,
+            "look": _RUN_LOOKS[step.state],
+            "words": f"{step.at:%H:%M} UTC: {_run_words(step)}",
+        }
+        for place, step in enumerate(steps or ())
+    ]
+    runs = sum(step.runs for step in steps or ())
+    failed, partial = (sum(getattr(step, name) for step in steps or ()) for name in ("failed", "partial"))
+    label = f"{formats.plural(runs, 'run')}, {formats.number(failed)} failed, {formats.number(partial)} incomplete"
+    return {"cells": cells, "label": label if runs else "No run ended in the last 24 h"}
+
+
+def _run_words(step: Step) -> str:
+    if not step.runs:
+        return "no run"
+    parts = [(step.runs - step.failed - step.partial, "complete"), (step.partial, "incomplete"), (step.failed, "failed")]
+    return ", ".join(f"{formats.number(count)} {word}" for count, word in parts if count)

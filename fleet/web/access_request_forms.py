@@ -14,7 +14,7 @@ from django.utils import timezone
 from fleet.domain.access_requests.workflow import RequestedAccess
 from fleet.domain.classes.workload import sized
 from fleet.domain.refusals import FieldError, NotNow, NotYours
-from fleet.selectors import classes, declarations
+from fleet.selectors import classes, declarations, memberships
 from fleet.selectors.access_requests import access_requests as select
 from fleet.selectors.access_requests.outlook import Outlook, outlook
 from fleet.services import access_requests as service
@@ -33,7 +33,8 @@ _LONGEST_PURPOSE = 2000
 def new(request: HttpRequest) -> HttpResponse:
     """GET: the form, or for htmx what it has become during typing. POST with `do` draft or submit.
 
-    Context: classes ([ClassRow]), row (ClassRow of the chosen one, None), version, teams ([Team]), team, fields (name → Typed),
+    Context: classes ([ClassRow]), row (ClassRow of the chosen one, None), version, teams ([Team]), joining (Joining,
+    None for who is in a team), team, fields (name → Typed),
     form (Refusal), outlook (Outlook, None without a class), sizes ([(slots, room)]), units, draft (the one that is edited),
     conflict, sent, now.
     """
@@ -208,6 +209,7 @@ class _Form:
             "row": next((row for row in self.rows if row.version == self.version), None),
             "version": self.version,
             "teams": self.teams,
+            "joining": None if self.teams else memberships.joining(person(self.request)),
             "team": self.team,
             "fields": typed(self.typed, self.errors),
             "form": Refusal(self.errors),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,12 +19,15 @@ from django.views.decorators.http import require_POST
 
 from fleet.domain.access_requests import workflow
 from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES
+from fleet.domain.manifests.parameters import NAME_LABEL
 from fleet.domain.manifests.render import Kind, to_yaml
 from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.filters import RequestFilters
+from fleet.selectors import memberships
 from fleet.selectors.access_requests import access_requests as select
 from fleet.selectors.access_requests.numbers import numbers
 from fleet.selectors.access_requests.outlook import outlook_of
+from fleet.selectors.placement.headroom import room_by_cluster, stock
 from fleet.services import access_requests as service
 from fleet.services import four_eyes
 from fleet.services.teams import belongs
@@ -61,7 +65,7 @@ def request_list(request: HttpRequest) -> HttpResponse:
     """Shows the list of access requests.
 
     Context: page (of AccessRequest), ways ([(way, label)]), way, counts, facets, errors, filters_on, filter_query, waiting
-    (what waits for this operator), operates, may_ask, in_team, now.
+    (what waits for this operator), operates, may_ask, in_team, joining (Joining, None for who is in a team), now.
     """
     user, params = person(request), request.GET
     now = timezone.now()
@@ -90,7 +94,8 @@ def request_list(request: HttpRequest) -> HttpResponse:
             "waiting": select.waiting(user),
             "operates": user.may("operator"),
             "may_ask": user.may("developer"),
-            "in_team": user.may("operator") or select.teams_of(user).exists(),
+            "in_team": (in_team := user.may("operator") or select.teams_of(user).exists()),
+            "joining": None if in_team else memberships.joining(user),
             "now": now,
         }
 
@@ -160,11 +165,14 @@ def _commands(request: HttpRequest, row: AccessRequest, kind: str) -> dict[str, 
     """What to type: with the file, and without it."""
     base = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
     file = f"{row.name}-{kind}.yaml"
+    clusters = room_by_cluster(select.requested_spec(row), stock(timezone.now()))
+    kubectl = f"kubectl --context {shlex.quote(next(iter(clusters)))}" if clusters else "kubectl"
     address = f"{base}/api/v1/requests/{row.pk}/manifest/?kind={kind}"
     return {
         "file": file,
-        "apply": f"kubectl apply -f {file}",
-        "curl": f'curl -fsS -H "Authorization: Bearer $MUSTER_TOKEN" "{address}" | kubectl apply -f -',
+        "apply": f"{kubectl} apply -f {file}",
+        "curl": f'curl -fsS -H "Authorization: Bearer $MUSTER_TOKEN" "{address}" | {kubectl} apply -f -',
+        "watch": f"{kubectl} -n {row.namespace} get pods -l {NAME_LABEL}={row.name} --watch",
     }
 
 

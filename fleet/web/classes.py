@@ -22,15 +22,18 @@ from fleet.domain.refusals import FieldError, NotNow
 from fleet.selectors import classes as select
 from fleet.selectors import clusters, declarations
 from fleet.selectors.findings import worst as worst_findings
-from fleet.selectors.placement.headroom import Stock, stock
+from fleet.selectors.placement.headroom import Stock, room_by_cluster, stock
 from fleet.selectors.pools import pools
 from fleet.services import classes as service
+from fleet.templatetags import formats
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
 SHOW = (("", "All"), ("room", "Room now"))
 PARAMETERS = ("name", "namespace", "image", "replicas", "queue")
 KIND_LABELS = {"dra": "Claim template", "quota": "Quota", "policy": "Admission policy"}
+WITHOUT_REPLICAS = frozenset({"quota", "policy", "kueue"})
+"""Kinds of manifests that hold for a namespace, not for a workload."""
 MOST_PERIODS, MOST_VERSIONS = 12, 12
 
 
@@ -73,7 +76,8 @@ def class_list(request: HttpRequest, slug: str = "") -> HttpResponse:
 def _opened(request: HttpRequest, row: select.ClassRow, now: datetime) -> dict[str, object]:
     """Returns the context of the open class.
 
-    Context: class_spec (with the chosen size), sizes ([{gpus, replicas, url, current}]), room (classes.LiveRoom),
+    Context: class_spec (with the chosen size), cluster (the chosen one; most room unless it is named), by_cluster
+    ([{name, replicas, url, current}]), sizes ([{gpus, replicas, url, current}]), room (classes.LiveRoom),
     columns ([(free slots, nodes, whether a pod fits)]), offers (what its pools offer), availability (by pool),
     kinds, kind, yaml, problem, typed (the parameters as written), errors (field to sentence), api_path, commands,
     versions, periods, findings, request_url.
@@ -85,7 +89,14 @@ def _opened(request: HttpRequest, row: select.ClassRow, now: datetime) -> dict[s
     result = stock(now)
     rooms = {gpus: select.live_room(sized(row.class_spec, gpus), now, result) for gpus in row.class_spec.choices}
     room = rooms[class_spec.gpus]
+    by_cluster = room_by_cluster(class_spec, result)
+    cluster = wanted if (wanted := request.GET.get("cluster", "")) in by_cluster else next(iter(by_cluster), "")
     return {
+        "cluster": cluster,
+        "by_cluster": [
+            {"name": name, "replicas": replicas, "url": _query(request, cluster=name), "current": name == cluster}
+            for name, replicas in by_cluster.items()
+        ],
         "class_spec": class_spec,
         "sizes": [
             {
@@ -104,7 +115,7 @@ def _opened(request: HttpRequest, row: select.ClassRow, now: datetime) -> dict[s
         "periods": list(pools.compliance_history("class", row.class_spec.slug)[:MOST_PERIODS]),
         "findings": worst_findings.of_declaration("workload_class", row.class_spec.slug, now),
         "request_url": _request_url(row.class_spec.slug),
-        **_manifest(request, class_spec, row.version.number, result, now),
+        **_manifest(request, class_spec, row.version.number, (cluster, by_cluster.get(cluster)), result, now),
     }
 
 
@@ -118,7 +129,11 @@ def _columns(room: select.LiveRoom, asked: int) -> list[tuple[int, int, bool]]:
     return [(free, columns.get(free, 0), free >= asked) for free in range(min(most, 16) + 1)] if columns else []
 
 
-def _manifest(request: HttpRequest, class_spec: ClassSpec, number: int, stock: Stock, now: datetime) -> dict[str, object]:
+def _manifest(
+    request: HttpRequest, class_spec: ClassSpec, number: int, place: tuple[str, int | None], stock: Stock, now: datetime
+) -> dict[str, object]:
+    """The manifest as the fields say. `place`: the chosen cluster ("" where there is none) and its room in replicas."""
+    cluster, room = place
     default = Parameters(name=class_spec.slug)
     fields = {name: request.GET.get(name, str(getattr(default, name))).strip() for name in PARAMETERS}
     kinds = select.kinds(class_spec, now, stock=stock)
@@ -128,6 +143,8 @@ def _manifest(request: HttpRequest, class_spec: ClassSpec, number: int, stock: S
     yaml, problem = "", ""
     if not fields["replicas"].isdecimal() or len(fields["replicas"]) > 6:
         errors["replicas"] = "Enter a whole number."
+    elif "replicas" in request.GET and kind not in WITHOUT_REPLICAS and room is not None and int(fields["replicas"]) > room:
+        errors["replicas"] = _no_room(cluster, room)
     elif kind:
         texts = {name: text for name, text in fields.items() if name != "replicas"}
         parameters = msgspec.structs.replace(default, replicas=int(fields["replicas"]), class_version=number, **texts)
@@ -143,6 +160,7 @@ def _manifest(request: HttpRequest, class_spec: ClassSpec, number: int, stock: S
     asked = {"kind": kind, **fields, **({"gpus": class_spec.gpus} if len(class_spec.choices) > 1 else {})}
     path = f"{reverse('api-classes-manifest', args=[class_spec.slug])}?{urlencode({k: v for k, v in asked.items() if v != ''})}"
     file_name = f"{fields['name']}-{kind}.yaml"
+    kubectl = f"kubectl --context {shlex.quote(cluster)}" if cluster else "kubectl"
     curl = f'curl -fsS -H "Authorization: Bearer $MUSTER_TOKEN" {shlex.quote(request.build_absolute_uri(path))}'
     return {
         "kinds": [
@@ -156,8 +174,15 @@ def _manifest(request: HttpRequest, class_spec: ClassSpec, number: int, stock: S
         "errors": errors,
         "api_path": path,
         "file_name": file_name,
-        "commands": [f"kubectl apply -f {shlex.quote(file_name)}", f"{curl} | kubectl apply -f -"],
+        "commands": [f"{kubectl} apply -f {shlex.quote(file_name)}", f"{curl} | {kubectl} apply -f -"],
     }
+
+
+def _no_room(cluster: str, room: int) -> str:
+    """Says how many replicas a cluster has room for."""
+    if not room:
+        return f"{cluster} has no room for a replica now. Choose another cluster, or request the class."
+    return f"{cluster} has room for {formats.plural(room, 'replica')} now. Choose fewer, or another cluster."
 
 
 def _query(request: HttpRequest, **more: object) -> str:

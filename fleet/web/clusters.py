@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError
 
 from fleet import tasks
-from fleet.selectors import clusters, decisions, dra
+from fleet.selectors import cluster_runs, clusters, decisions, dra
 from fleet.services import schedule
 from fleet.web.decisions import may_decide
 from fleet.web.shell.people import demand, person
@@ -19,14 +19,15 @@ from fleet.web.shell.render import render_page
 
 
 def cluster_list(request: HttpRequest) -> HttpResponse:
-    """Context: rows (list of ClusterRow), now."""
+    """Context: rows (list of ClusterRow), steps (cluster id → its last half hours), may_collect, now."""
     now = timezone.now()
+
+    def context() -> dict[str, object]:
+        rows = clusters.cluster_rows(now)
+        return {"rows": rows, "steps": cluster_runs.run_steps(now), "may_collect": may_collect(request), "now": now}
+
     return render_page(
-        request,
-        "clusters/list.html",
-        "clusters/_list.html",
-        lambda: {"rows": clusters.cluster_rows(now), "may_collect": may_collect(request), "now": now},
-        etag=clusters.data_version(),
+        request, "clusters/list.html", "clusters/_list.html", context, etag=f"{clusters.data_version()}:{now:%H:%M}"
     )
 
 

@@ -44,7 +44,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
 
     Context: page (Page of Node), rows (list of NodeView), total, in_scope, facets (list of Facet), filters (cleaned), errors,
     columns (list of node_columns.Column, chosen), all_columns, sort, query (without page), filter_query (filters only),
-    csv_url, json_url, saved (list of SavedView), stale_clusters, now.
+    csv_url, json_url, saved (list of SavedView), stale_clusters, may_operate, now.
     """
     now = timezone.now()
     params = request.GET
@@ -75,6 +75,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
             "filter_query": filters.urlencode(),
             "saved": people.saved_views(request.user, "nodes"),
             "stale_clusters": clusters.stale_cluster_ids(now),
+            "may_operate": person(request).may("operator"),
             "now": now,
         }
 

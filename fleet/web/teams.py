@@ -14,7 +14,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from fleet.domain.refusals import FieldError, NotNow, NotYours
+from fleet.selectors import memberships
 from fleet.selectors.access_requests import access_requests as select
+from fleet.services import membership_requests
 from fleet.services import teams as service
 from fleet.web.forms.typed import Refusal, typed
 from fleet.web.shell.people import demand, person
@@ -29,7 +31,8 @@ FIELDS = ("slug", "name", "namespaces", "max_replicas", "sso_group")
 def team_list(request: HttpRequest) -> HttpResponse:
     """GET: one's own teams, every one for operators. POST (operators): makes one.
 
-    Context: teams ([Team]), granted (team id → [AccessRequest]), operates, fields (name → Typed), form, now.
+    Context: teams ([Team]), granted (team id → [AccessRequest]), joining (Joining, None for who is in one), operates,
+    fields (name → Typed), form, now.
     """
     fields = {name: request.POST.get(name, "").strip() for name in FIELDS}
     errors: dict[str, str] = {}
@@ -48,6 +51,7 @@ def team_list(request: HttpRequest) -> HttpResponse:
         return {
             "teams": teams,
             "granted": select.granted_of([team.pk for team in teams]),
+            "joining": None if teams else memberships.joining(person(request)),
             "operates": person(request).may("operator"),
             "fields": typed(fields, errors),
             "form": Refusal(errors),
@@ -60,7 +64,8 @@ def team_list(request: HttpRequest) -> HttpResponse:
 def team_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """GET: one team. POST (operators): changes it.
 
-    Context: team, requests ([AccessRequest], granted), operates, manages, fields (name → Typed), form, now.
+    Context: team, requests ([AccessRequest], granted), operates, manages, asked ([MembershipRequest]), fields (name →
+    Typed), form, now.
     """
     team = _team(request, slug)
     errors: dict[str, str] = {}
@@ -76,6 +81,39 @@ def team_detail(request: HttpRequest, slug: str) -> HttpResponse:
             messages.success(request, "Team saved.")
             return redirect("team", slug=slug)
     return _page(request, team, written, errors, "")
+
+
+@require_POST
+def join(request: HttpRequest, slug: str) -> HttpResponse:
+    """POST reason: asks to become a member; a lead of the team or an operator decides."""
+    demand(request, "developer")
+    team = memberships.get_team(slug)
+    if team is None:
+        raise Http404
+    try:
+        membership_requests.ask(person(request), team, request.POST.get("reason", ""), timezone.now())
+    except (FieldError, NotNow) as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, f"You asked to join {team.name}. A lead of the team or an operator decides.")
+    return redirect("teams")
+
+
+@require_POST
+def decline_member(request: HttpRequest, slug: str) -> HttpResponse:
+    """POST user: declines who asks to join."""
+    team = _team(request, slug)
+    demand(request, "developer")
+    username = request.POST.get("user", "")
+    user = next((row.user for row in memberships.asked_of(team) if row.user.get_username() == username), None)
+
+    def act() -> str:
+        if user is None:
+            raise NotNow(f"{username} does not ask to join {team.name} any more.")
+        membership_requests.decline(person(request), team, user, timezone.now())
+        return f"{username} was declined."
+
+    return _do(request, team, act, "")
 
 
 @require_POST
@@ -162,7 +200,8 @@ def _page(request: HttpRequest, team: Team, row: dict[str, str] | None, errors: 
             "team": team,
             "requests": select.granted_of([team.pk])[team.pk],
             "operates": person(request).may("operator"),
-            "manages": service.manages(person(request), team),
+            "manages": (manages := service.manages(person(request), team)),
+            "asked": memberships.asked_of(team) if manages else [],
             "fields": typed({**(row or _written(team)), "user": member}, errors),
             "form": Refusal({name: text for name, text in errors.items() if name != "user"}),
             "now": timezone.now(),

@@ -10,13 +10,14 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 from django.utils import timezone
 
-from fleet.models import AccessRequest, FindingRow, Node, Pool, Role, SavedView, Silence, User
+from fleet.models import AccessRequest, FindingRow, MembershipRequest, Node, Pool, Role, SavedView, Silence, User
 from fleet.services import (
     access_requests,
     classes,
     expected,
     maintenance,
     pools,
+    prices,
     sign_in,
     silences,
     teams,
@@ -28,6 +29,7 @@ from tests.asking import World, a_world
 from tests.factories import a_finding, a_rule, a_target, a_user
 
 PASSWORD = "a long enough password 7"
+PRICE = {"product": "NVIDIA-L4", "per_gpu_hour": "0.7", "currency": "USD"}
 REASON = {"reason": "Tested by hand."}
 POOL = {"slug": "h100", "products": ["NVIDIA-H100-80GB-HBM3"], "one_product": "on", "exclusive": "on", "required_rung": "7"}
 CLASS = {"slug": "other", "gpus": "4", "nodes": "1", "isolation": "full", "topology": "one-node", "pools": "h100"}
@@ -66,6 +68,16 @@ def a_scene() -> Scene:
 
 def _node() -> Node:
     return Node.objects.get(name="n0")
+
+
+def a_price(scene: Scene) -> dict[str, Any]:
+    row = prices.save(scene.admin, PRICE, timezone.now())
+    return pk(row)
+
+
+def asking(scene: Scene) -> dict[str, Any]:
+    MembershipRequest.objects.create(team=scene.world.team, user=scene.other, asked_at=timezone.now())
+    return {"slug": scene.world.team.slug}
 
 
 def pk(row: Any) -> dict[str, Any]:

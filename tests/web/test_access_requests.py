@@ -32,7 +32,7 @@ def test_a_granted_request_shows_its_manifest_as_it_was_granted(world: World) ->
     assert re.search(r"nvidia.com/gpu: \W?2\W", shown)
     assert "registry.example/llama:3" in shown
     assert "(the class is at 2 now)" in shown
-    assert "kubectl apply -f llama-deployment.yaml" in shown
+    assert "kubectl --context east apply -f llama-deployment.yaml" in shown
     assert f"/api/v1/requests/{row.pk}/manifest/?kind=deployment" in shown
     assert "kind: ResourceQuota" in text(as_user(world.member).get(f"/requests/{row.pk}/?kind=quota"))
 

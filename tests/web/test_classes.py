@@ -83,6 +83,26 @@ def test_the_size_changes_room_manifest_and_chart(dev: Client, full: WorkloadCla
     assert "4 replicas of 4 GPUs" in text_of(dev, "/classes/full/?gpus=3"), "a size it does not have is the usual one"
 
 
+def test_room_is_shown_by_cluster_and_more_replicas_than_fit_there_are_refused(
+    dev: Client, operator: User, full: WorkloadClass
+) -> None:
+    west = Cluster.objects.create(name="west")
+    look(west, a_node("w1"))
+    Node.objects.update(verdict="ready", usable=8)
+    Cluster.objects.update(read_at=timezone.now(), changes=9)
+    page = text_of(dev, "/classes/full/")
+    assert "6 replicas of 4 GPUs could land now" in page
+    assert re.search(r"east 4 replicas west 2 replicas", page), page
+    assert "kubectl --context east apply -f" in page, "most room unless a cluster is named"
+    wanted = "/classes/full/?kind=deployment&name=rerank&namespace=search&image=a&cluster={}&replicas={}"
+    assert "kubectl --context west apply -f" in text_of(dev, wanted.format("west", 2))
+    refused = text_of(dev, wanted.format("west", 3))
+    assert "west has room for 2 replicas now. Choose fewer, or another cluster." in refused
+    assert "Fix the errors above to generate the manifest." in refused
+    assert "Fix the errors" not in text_of(dev, wanted.format("east", 4))
+    assert "Fix the errors" not in text_of(dev, "/classes/full/?kind=quota&namespace=search&cluster=west&replicas=50")
+
+
 def test_parameters_fill_the_manifest_and_mistakes_stand_beside_them(dev: Client, full: WorkloadClass) -> None:
     html = dev.get(
         "/classes/full/?kind=deployment&name=rerank&namespace=search&replicas=3&image=reg.example/a:1"

@@ -101,6 +101,24 @@ def room(class_spec: ClassSpec, stock: Stock) -> Headroom:
     return rooms
 
 
+def room_by_cluster(class_spec: ClassSpec, stock: Stock) -> dict[str, int]:
+    """Returns cluster to the replicas that could land there now, most room first; of the clusters of the class's pools.
+
+    They add up to the room of the class: no replica is spread over clusters.
+    """
+    kept: dict[ClassSpec, dict[str, int]] = stock.parts.setdefault("by_cluster", {})
+    if class_spec not in kept:
+        in_pools = class_in_pools(class_spec, stock)
+        whole = fleet_for([in_pool.class_spec for in_pool in in_pools], stock)
+        names = {shape.node.cluster for in_pool in in_pools for shape in whole.of_pool(in_pool.pool.slug)}
+        rooms = {}
+        for name in names:
+            part = Fleet([node for node in whole.nodes if node.cluster == name], whole.keys)
+            rooms[name] = headroom(*asked_of(in_pools, stock, part)).replicas
+        kept[class_spec] = dict(sorted(rooms.items(), key=lambda pair: (-pair[1], pair[0])))
+    return kept[class_spec]
+
+
 def asked_of(
     in_pools: Sequence[ClassInPool],
     stock: Stock,

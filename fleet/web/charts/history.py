@@ -248,8 +248,8 @@ def _sentence(heat: HeatMap, lowest: Point | None, cause: Group | None, *, ranke
     ready = formats.percent(time_axis.rounded(worst.total.availability or 0))
     text = "Less than a day was observed: groups are not ranked."
     if ranked:
-        over = formats.plural(len(heat.starts), "day") if heat.is_of_days else f"{len(heat.starts) * heat.step // _HOUR} hours"
-        text = f"Lowest over {over}: {_shown(heat, worst.name)}, {ready} ready."
+        over = f" over {formats.plural(len(heat.starts), 'day')}" if heat.is_of_days else ""
+        text = f"Lowest{over}: {_shown(heat, worst.name)}, {ready} ready."
     if lowest:
         on = time_axis.shown_day(lowest.at.astimezone(UTC).date())
         text += f" Fewest usable GPUs: {time_axis.dip(lowest)} UTC on {on}."

@@ -34,7 +34,7 @@ READ_ONLY = frozenset(
         ),
         *("xids", "xid", "notifications", "deliveries", "delivery", "requests", "request", "request-numbers", "approvals"),
         *("account", "tokens", "sso", "sso-callback", "mfa_index", "mfa_view_recovery_codes"),
-        *("stranded", "pending", "topology", "watchers", "demo"),
+        *("stranded", "pending", "topology", "watchers", "demo", "notification-inbox"),
         *("security-txt", "patterns", "healthz", "readyz", "metrics"),
     }
 )

@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.cache import get_conditional_response, patch_vary_headers
 
+from fleet.selectors.one_moment import one_moment
+
 Context = Mapping[str, object]
 
 
@@ -27,7 +29,8 @@ def render_page(
 
     `etag` is a text that changes whenever what the page shows does (the data version, the query …). The answer's ETag adds who
     asks, which of the two forms, and Muster's version; None means never 304. `context` may be a function: then it is not called
-    for a 304. The templates also get `page_etag`, the partial's ETag, so that the first refresh of a fresh page can be a 304.
+    for a 304. It and the templates read one snapshot of the database. The templates also get `page_etag`, the partial's ETag, so
+    that the first refresh of a fresh page can be a 304.
     """
     partial = is_partial(request)
     tag = _etag(request, etag, partial) if etag is not None and status == 200 and not _has_messages(request) else None
@@ -35,9 +38,10 @@ def render_page(
         unchanged = get_conditional_response(request, etag=tag)
         if unchanged is not None:
             return _with_headers(unchanged, tag)
-    result = dict(context() if callable(context) else context)
-    result["page_etag"] = _etag(request, etag, partial=True) if etag is not None else ""
-    response = render(request, partial_template if partial else page_template, result, status=status)
+    with one_moment():
+        result = dict(context() if callable(context) else context)
+        result["page_etag"] = _etag(request, etag, partial=True) if etag is not None else ""
+        response = render(request, partial_template if partial else page_template, result, status=status)
     return _with_headers(response, tag)
 
 
