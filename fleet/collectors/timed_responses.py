@@ -23,18 +23,23 @@ from fleet.collectors.deadline import Deadline
 from fleet.collectors.socks import SocksProxy
 
 _CURRENT: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+_MOST: ContextVar[int | None] = ContextVar("most", default=None)
 _CONNECT_S = 10.0
 """For a request that states no time-out for connecting."""
 
 
 @contextmanager
-def until(deadline: Deadline) -> Iterator[None]:
-    """Ends the answers to requests of this thread at the deadline, with TimeoutError, while the block lasts."""
-    token = _CURRENT.set(deadline)
+def until(deadline: Deadline, most_bytes: int | None = None) -> Iterator[None]:
+    """Ends the answers to requests of this thread at the deadline, with TimeoutError, while the block lasts.
+
+    With `most_bytes` each answer ends with OSError after so many bytes, headers included, as they come over the network.
+    """
+    tokens = _CURRENT.set(deadline), _MOST.set(most_bytes)
     try:
         yield
     finally:
-        _CURRENT.reset(token)
+        _CURRENT.reset(tokens[0])
+        _MOST.reset(tokens[1])
 
 
 def use_timed_responses(manager: urllib3.PoolManager, proxy: SocksProxy | None = None) -> None:
@@ -43,19 +48,29 @@ def use_timed_responses(manager: urllib3.PoolManager, proxy: SocksProxy | None =
         manager.pool_classes_by_scheme = _pools_through(proxy) if proxy else {"http": _Pool, "https": _TlsPool}
 
 
+def time_every_pool() -> None:
+    """Does the same for all managers that this process makes from now on, those of libraries that hand none out."""
+    poolmanager.pool_classes_by_scheme.update({"http": _Pool, "https": _TlsPool})
+
+
 class _Reader(io.RawIOBase):
-    """Reads from a socket, never later than the deadline."""
+    """Reads from a socket, never later than the deadline and never more than the most."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._raw = sock.makefile("rb", buffering=0)  # counted by the socket, which closes with its last file
-        self._socket, self._deadline = sock, deadline
+        self._socket, self._deadline, self._left = sock, deadline, _MOST.get()
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
         _shorten_timeout(self._socket, self._deadline)
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        if self._left is not None and count:
+            self._left -= count
+            if self._left < 0:
+                raise OSError("the answer is too large")
+        return count
 
     def close(self) -> None:
         self._raw.close()

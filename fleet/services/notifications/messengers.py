@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
+from fleet.collectors.deadline import Deadline
+from fleet.collectors.timed_responses import time_every_pool, until
 from fleet.domain.refusals import FieldError
 from fleet.services.notifications import guard, neutral
 from fleet.services.notifications.messages import Message
@@ -22,6 +24,9 @@ from fleet.services.notifications.outcomes import Sent
 
 if TYPE_CHECKING:
     import apprise
+
+WHOLE_S, MOST_BYTES = 30.0, 64 * 1024
+"""For one message with all that its service is asked for, and for each answer as it comes over the network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def send(address: str, message: Message) -> Sent:
     library = _library()
     sender = library.Apprise(asset=plugin.asset)
     sender.add(plugin)
-    with guard.only_outside() as watch, _listening() as value:
+    with guard.only_outside() as watch, _listening() as value, until(Deadline(WHOLE_S), MOST_BYTES):
         done = sender.notify(
             title=neutral.line(message.title),
             body=neutral.body(message.text or message.title),
@@ -174,6 +179,7 @@ def _library() -> Any:
     # Half a second and a hundred modules: only who sends or checks an address pays for it.
     import apprise
 
+    time_every_pool()  # Apprise asks through requests, which bounds each wait for bytes and no answer as a whole
     return apprise
 
 
