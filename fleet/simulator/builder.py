@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from fleet.simulator import dynamic
+from fleet.simulator import divisible, dra_mode, dynamic
 from fleet.simulator.cluster import ClusterCore
 from fleet.simulator.plan import KINDS, NodeKind, shares
 from fleet.simulator.workloads import Ask, plan
@@ -21,7 +21,7 @@ def bear(cluster: ClusterCore, kind: NodeKind, index: int, name: str = "", incar
     seed = cluster.seed
     number = cluster.next_number()
     if not name:
-        name = cluster.flavour.node_name(kind.pool, index if cluster.flavour.name == "kubeadm" else number, seed)
+        name = cluster.flavour.node_name(kind.pool, index if cluster.flavour.name in ("kubeadm", "dra") else number, seed)
         while name in cluster.nodes:
             name = cluster.flavour.node_name(kind.pool, number + 1_000_003, seed)
     days = 2 + seed.number(110, "age", name)
@@ -131,6 +131,7 @@ BEFORE: dict[str, Befall] = {
     "device-tainted": lambda cluster, node: lose_card(cluster, node, 3, 79),
     "mig-invalid": _spoil_mig,
     "config-contradicts": _contradict,
+    "stale-gfd": lambda _, node: node.label_overrides.update(dra_mode.STALE_GFD),
     "labels-away": lambda _, node: setattr(node, "gfd", False),
     "leftover": lambda _, node: setattr(node, "leftover", True),
     "starting": lambda cluster, node: setattr(node, "created", cluster.now() - timedelta(minutes=3)),
@@ -163,8 +164,9 @@ def place(cluster: ClusterCore, node: Node, ask: Ask, number: int) -> Pod:
 def fill(cluster: ClusterCore, node: Node, wanted: int | None) -> None:
     """Put workloads on a node's free slots (or DRA devices)."""
     if node.stack == "dra":
-        devices = len(dynamic.devices(node))
-        sizes = (2, 1) if devices <= 4 else (1,) * 9
+        devices = len(dynamic.names(node))
+        most = 9 if node.sharing == divisible.SHARES else devices - 2
+        sizes = (2, 1) if devices <= 4 else (1,) * min(9, most)
         for number, size in enumerate(sizes if wanted is None else sizes[:wanted]):
             place(cluster, node, Ask("infer" if number else "train", "", size), number)
         return

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from fleet.simulator import divisible, dynamic, images, operator, resources, volumes
+from fleet.simulator import divisible, dra_mode, dynamic, images, operator, resources, volumes
 from fleet.simulator.access import Access
 from fleet.simulator.discovery import Discovery
 from fleet.simulator.events import Events
@@ -164,14 +164,27 @@ class ClusterCore:
                 if daemon.template.namespace not in self._namespaces:
                     self.show_namespace(daemon.template.namespace)
                 self.store.put(resources.DAEMON_SETS, operator.daemon_set(daemon, pods, self.seed, self.anchor), {})
-        if self.flavour.operator:
+        if self.flavour.gpu_cluster:
+            self._show_gpu_cluster()
+        elif self.flavour.operator:
             self._show_policy()
         if self.flavour.has_dra:
             for item in dynamic.device_classes(self.seed, self.anchor):
                 self.store.put(resources.DEVICE_CLASSES, item, {})
             for node in self.nodes.values():
-                if node.sharing == divisible.SHARES:
+                if node.sharing == divisible.SHARES and node.replicas != divisible.UNBOUNDED:
                     self.store.put(resources.DEVICE_TAINT_RULES, dynamic.taint_rule(node, self.seed, self.anchor), {})
+
+    def _show_gpu_cluster(self) -> None:
+        self.store.put(resources.GPU_CLUSTERS, dra_mode.gpu_cluster(self.seed, self.anchor, OPERATOR_NAMESPACE), {})
+        for item in dra_mode.device_classes(self.seed, self.anchor):
+            self.store.put(resources.DEVICE_CLASSES, item, {})
+        for node in self.nodes.values():
+            if node.stack == "dra" and not dra_mode.is_amd(node) and node.strategy not in divisible.CUT:
+                names = [name for name, _, _ in dynamic.names(node)]
+                claim = dra_mode.watching_claim(node, names, self.seed, self.anchor)
+                self.claims[f"{claim.namespace}/{claim.name}"] = claim
+                self.store.put(resources.RESOURCE_CLAIMS, dynamic.claim(claim, self.seed), {})
 
     def _show_policy(self) -> None:
         broken = [node for node in self.nodes.values() if node.stack == "operator" and (not node.plugin or node.mig_invalid)]
@@ -255,18 +268,28 @@ class ClusterCore:
     def claim_devices(self, pod: Pod, node: Node, count: int) -> None:
         """Give a pod `count` DRA devices of a node by a claim of its own."""
         shared = node.sharing == divisible.SHARES
-        usable = [(dynamic.device_name(gpu, part), gpu, part) for gpu, part in dynamic.devices(node) if gpu.healthy]
-        if shared or node.strategy == divisible.ON_DEMAND:
+        usable = [row for row in dynamic.names(node) if row[1].healthy]
+        if shared or node.strategy in divisible.CUT:
             free = divisible.free(node, usable, self.claims.values())
         else:
-            taken = {device for claim in self.claims.values() if claim.node == node.name for device in claim.devices}
+            taken = {
+                device
+                for claim in self.claims.values()
+                if claim.node == node.name and not claim.admin
+                for device in claim.devices
+            }
             free = [name for name, _, _ in usable if name not in taken]
         if len(free) < count:
             raise ValueError(f"{node.name} has {len(free)} free devices, {count} are asked for")
-        kind = "mig.nvidia.com" if "-mig-" in free[0] else dynamic.DRIVER
+        amd = dra_mode.is_amd(node)
+        kind = dra_mode.AMD_DRIVER if amd else "mig.nvidia.com" if "-mig-" in free[0] else dynamic.DRIVER
         name = f"{pod.name}-gpu"
         uid = self.seed.uuid("claim", pod.namespace, name)
         claim = Claim(name, pod.namespace, uid, kind, pod.created, node.name, tuple(free[:count]), (pod.name, pod.uid))
+        if amd:
+            claim.driver = dra_mode.AMD_DRIVER
+        if self.flavour.gpu_cluster and node.strategy == divisible.ON_DEMAND:
+            claim.alternatives = (("part", "mig.nvidia.com"), ("whole", dynamic.DRIVER))
         if shared:
             claim.consumed = divisible.share_taken(node.gpus[0], node.replicas)
         self.claims[f"{pod.namespace}/{name}"] = claim

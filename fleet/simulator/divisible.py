@@ -9,8 +9,11 @@ from fleet.simulator.world import Claim, Gpu, Instance, Node
 
 SHARES = "dra-shares"
 """Node.sharing of a node whose GPUs are given out in shares, Node.replicas to a GPU."""
-ON_DEMAND = "dynamic"
-"""Node.strategy of a node whose GPUs are cut on demand."""
+ON_DEMAND, PLACEMENTS = "dynamic", "placements"
+"""Node.strategy of a node whose GPUs are cut on demand, published whole as well, or only as the ways to cut them."""
+CUT = frozenset({ON_DEMAND, PLACEMENTS})
+UNBOUNDED = 0
+"""Node.replicas of a node whose GPUs are given out in any number of shares."""
 _SLICES = 8
 _ORDER = ("-mig-3g", "-mig-1g", "-mig-1g", "")
 """What pods on a node that cuts on demand ask for, one after the other; empty: a whole GPU."""
@@ -41,6 +44,8 @@ def consumed(gpu: Gpu, instance: Instance | None) -> list[dict[str, Any]]:
 
 def share_capacity(gpu: Gpu, shares: int) -> dict[str, Any]:
     """Capacity of a GPU that several claims may hold: a number of shares, each with its part of the memory."""
+    if shares == UNBOUNDED:
+        return {"memory": {"value": f"{gpu.model.memory_mib}Mi", "requestPolicy": {"default": "0"}}}
     part = gpu.model.memory_mib // shares
     return {
         "memory": {
@@ -53,6 +58,8 @@ def share_capacity(gpu: Gpu, shares: int) -> dict[str, Any]:
 
 def share_taken(gpu: Gpu, shares: int) -> dict[str, str]:
     """What a claim of the default size takes."""
+    if shares == UNBOUNDED:
+        return {"memory": "0"}
     return {"memory": f"{gpu.model.memory_mib // shares}Mi", "shares": "1"}
 
 
@@ -61,13 +68,15 @@ def free(node: Node, devices: Iterable[tuple[str, Gpu, Instance | None]], claims
     held = [name for claim in claims if claim.node == node.name for name in claim.devices]
     rows = list(devices)
     if node.sharing == SHARES:
-        return [name for name, _, _ in rows if held.count(name) < node.replicas]
+        return [name for name, _, _ in rows if node.replicas == UNBOUNDED or held.count(name) < node.replicas]
     taken: dict[int, set[int]] = {}
     for name, gpu, instance in rows:
         if name in held:
             taken.setdefault(gpu.index, set()).update(_range(instance))
     fitting = [name for name, gpu, instance in rows if taken.get(gpu.index, set()).isdisjoint(_range(instance))]
     wanted = _ORDER[len(held) % len(_ORDER)]
+    if node.strategy == PLACEMENTS:
+        wanted = wanted or "-mig-"
     return sorted(fitting, key=lambda name: (wanted not in name) if wanted else "-mig-" in name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from fleet.simulator import divisible, managed
+from fleet.simulator import divisible, dra_mode, managed
 from fleet.simulator.flavours import Flavour
 from fleet.simulator.pods import stamp
 from fleet.simulator.seeds import Seed
@@ -66,12 +66,19 @@ def _device(node: Node, gpu: Gpu, instance: Instance | None, flavour: Flavour, t
     device: dict[str, Any] = {"name": device_name(gpu, instance), "attributes": attributes, "capacity": capacity}
     if node.sharing == divisible.SHARES:
         device |= {"allowMultipleAllocations": True, "capacity": divisible.share_capacity(gpu, node.replicas)}
-    if node.strategy == divisible.ON_DEMAND:
+    if node.strategy in divisible.CUT:
         device["consumesCounters"] = divisible.consumed(gpu, instance)
     if not gpu.healthy:
         taint = {"key": f"{DRIVER}/xid", "value": str(gpu.xid), "effect": "NoSchedule", "timeAdded": tainted_at}
         device["taints"] = [taint]
     return device
+
+
+def names(node: Node) -> list[tuple[str, Gpu, Instance | None]]:
+    """The names of the devices a node publishes, each with its GPU."""
+    if dra_mode.is_amd(node):
+        return [(device["name"], gpu, None) for gpu in node.gpus for device in dra_mode.amd_devices(gpu)]
+    return [(device_name(gpu, part), gpu, part) for gpu, part in devices(node)]
 
 
 def devices(node: Node) -> list[tuple[Gpu, Instance | None]]:
@@ -82,6 +89,8 @@ def devices(node: Node) -> list[tuple[Gpu, Instance | None]]:
     rows: list[tuple[Gpu, Instance | None]] = []
     if node.strategy == divisible.ON_DEMAND:
         return [(gpu, part) for gpu in node.gpus for part in (None, *divisible.placements(gpu))]
+    if node.strategy == divisible.PLACEMENTS:
+        return [(gpu, part) for gpu in node.gpus for part in divisible.placements(gpu)]
     for gpu in node.gpus:
         rows += [(gpu, instance) for instance in gpu.instances] if gpu.mig else [(gpu, None)]
     return rows
@@ -92,11 +101,14 @@ def slices(node: Node, flavour: Flavour, seed: Seed, now: datetime) -> list[dict
 
     While `slices_missing`, the newest generation says two slices and only the first is there.
     """
+    if dra_mode.is_amd(node):
+        listed = [device for gpu in node.gpus for device in dra_mode.amd_devices(gpu)]
+        return [_slice(node, dra_mode.AMD_DRIVER, listed, 1, "0", seed)]
     listed = [_device(node, gpu, instance, flavour, stamp(now)) for gpu, instance in devices(node)]
     count = 2 if node.slices_missing or len(listed) > 16 else 1
     half = -(-len(listed) // count)
     parts = [listed[number * half : (number + 1) * half] for number in range(count)]
-    on_demand = node.strategy == divisible.ON_DEMAND
+    on_demand = node.strategy in divisible.CUT
     made = [
         _slice(node, DRIVER, part, count + on_demand, f"{number}", seed)
         for number, part in enumerate(parts)
@@ -118,7 +130,7 @@ def _slice(node: Node, driver: str, listed: list[dict[str, Any]], count: int, pa
         "nodeName": node.name,
         "devices": listed,
     }
-    plugin = "gpu-kubelet-plugin"
+    plugin = "amd-gpu-kubelet-plugin" if driver == dra_mode.AMD_DRIVER else "gpu-kubelet-plugin"
     name = f"{node.name}-{driver}-{seed.suffix(5, 'slice', node.uid, driver, part)}"
     created = stamp(node.booted) or ""
     owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid, "controller": True}
@@ -138,19 +150,16 @@ def _slice(node: Node, driver: str, listed: list[dict[str, Any]], count: int, pa
 def claim(claimed: Claim, seed: Seed) -> dict[str, Any]:
     """A ResourceClaim, allocated when it has devices, reserved when a pod holds it."""
     created = stamp(claimed.created) or ""
-    exactly = {
-        "deviceClassName": claimed.device_class,
-        "allocationMode": "ExactCount",
-        "count": max(1, len(claimed.devices)),
-    }
-    spec = {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}}
+    spec = {"devices": {"requests": dra_mode.claim_requests(claimed)}}
     status: dict[str, Any] = {}
     if claimed.devices:
         field = {"key": "metadata.name", "operator": "In", "values": [claimed.node]}
         status["allocation"] = {
             "devices": {
                 "results": [
-                    {"request": "gpu", "driver": DRIVER, "pool": claimed.node, "device": name} | _share(claimed, name, seed)
+                    {"request": dra_mode.request_of(claimed), "driver": claimed.driver, "pool": claimed.node, "device": name}
+                    | _share(claimed, name, seed)
+                    | ({"adminAccess": True} if claimed.admin else {})
                     for name in claimed.devices
                 ]
             },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fleet.simulator.seeds import Seed
 
@@ -37,6 +37,8 @@ class Flavour:
     """Version of the GPU Operator; empty: there is none."""
     driver: str = "580.95.05"
     cuda: str = "13.0"
+    gpu_cluster: bool = False
+    """Whether the GPU Operator runs in DRA mode, by a GPUCluster and without a ClusterPolicy."""
     has_dra: bool = False
     """Whether resource.k8s.io/v1 is served."""
     device_status: bool = False
@@ -165,11 +167,15 @@ NEWEST = Flavour(
 )
 """A cluster new enough to say in each pod's status which devices it holds."""
 
+DRA = replace(NEWEST, name="dra", region="phx1", zones=("phx1-a", "phx1-b"), gpu_cluster=True)
+"""A cluster that gives out every GPU through DRA."""
+
 NAMED = (
     ("prod-us-east", EKS),
     ("prod-eu-west", GKE),
     ("research-onprem", KUBEADM),
     ("staging-iad", NEWEST),
+    ("dra-phx", DRA),
 )
 """The first clusters of a fleet, in order; further ones repeat the first three flavours under numbered names."""
 

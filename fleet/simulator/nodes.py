@@ -60,6 +60,7 @@ class NodeRenderer:
             "eks": f'{{"ebs.csi.aws.com":"i-{instance}","efs.csi.aws.com":"i-{instance}"}}',
             "gke": f'{{"pd.csi.storage.gke.io":"projects/example-ml-prod/zones/{node.zone}/instances/{node.name}"}}',
             "kubeadm": f'{{"rook-ceph.rbd.csi.ceph.com":"{node.name}"}}',
+            "dra": f'{{"rook-ceph.rbd.csi.ceph.com":"{node.name}"}}',
         }
         made = {
             "alpha.kubernetes.io/provided-node-ip": node.ip,

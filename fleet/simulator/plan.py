@@ -6,6 +6,7 @@ Each kind is a way to hold, cut, share and advertise cards, or a way for that to
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleet.simulator import hardware as hw
 from fleet.simulator.hardware import Machine
@@ -124,8 +125,25 @@ KUBEADM_PLAN = (
     (_faulty(_LAB_L40S, "leftover"), 1),
 )  # fmt: skip
 
-PLANS = {"eks": EKS_PLAN, "gke": GKE_PLAN, "kubeadm": KUBEADM_PLAN}
-CPU_MACHINES = {"eks": hw.M6I, "gke": hw.E2, "kubeadm": hw.R660}
+
+def _dra(name: str, pool: str, **more: Any) -> NodeKind:
+    return NodeKind(name, pool, more.pop("machine", hw.XD670), "dra", driver_image=False, taints=(), **more)
+
+
+DRA_PLAN = (
+    (_dra("dra-whole", "h100"), 4),
+    (_dra("dra-stale-gfd", "h100-moved", fault="stale-gfd"), 1),
+    (_dra("dra-mig", "h100-mig", layout=("1g.10gb",) * 7, plain=4), 1),
+    (_dra("dra-shares", "h100-shares", sharing="dra-shares", replicas=8), 2),
+    (_dra("dra-unbounded", "h100-unbounded", sharing="dra-shares", replicas=0), 1),
+    (_dra("dra-on-demand", "h100-on-demand", strategy="dynamic"), 2),
+    (_dra("dra-placements", "h100-placements", strategy="placements"), 2),
+    (_dra("dra-amd", "mi300x-cpx", machine=hw.XE9680_MI300X), 2),
+    (_faulty(_dra("dra-whole", "h100"), "device-tainted"), 1),
+)
+
+PLANS = {"eks": EKS_PLAN, "gke": GKE_PLAN, "kubeadm": KUBEADM_PLAN, "dra": DRA_PLAN}
+CPU_MACHINES = {"eks": hw.M6I, "gke": hw.E2, "kubeadm": hw.R660, "dra": hw.R660}
 
 KINDS = {kind.name: kind for plan in PLANS.values() for kind, _ in plan} | {
     f"{distribution}-cpu": NodeKind(f"{distribution}-cpu", "system", machine, "cpu", taints=())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fleet.simulator.dra_mode import is_amd
 from fleet.simulator.flavours import Flavour
 from fleet.simulator.images import stack_images
 from fleet.simulator.labels import UPGRADING, operator_labels
@@ -35,7 +36,7 @@ def daemon_sets(flavour: Flavour, seed: Seed) -> list[DaemonSet]:
             for daemon in flavour.daemons]  # fmt: skip
     pictures = stack_images(flavour)
     if flavour.operator:
-        made += _operands(flavour, seed, pictures)
+        made += [] if flavour.gpu_cluster else _operands(flavour, seed, pictures)
         nfd = pictures["nfd"]
         worker = "node-feature-discovery-worker"
         made.append(_plain(flavour, seed, worker, OPERATOR_NAMESPACE, "worker", nfd, lambda _: True))
@@ -50,6 +51,10 @@ def daemon_sets(flavour: Flavour, seed: Seed) -> list[DaemonSet]:
     if flavour.has_dra:
         made.append(_plain(flavour, seed, "nvidia-dra-driver-gpu-kubelet-plugin", "nvidia-dra-driver-gpu", "gpus",
                            pictures["dra"], lambda node: node.stack == "dra", essential=True))  # fmt: skip
+    if flavour.gpu_cluster:
+        exporter = _plain(flavour, seed, "nvidia-dcgm-exporter", OPERATOR_NAMESPACE, "nvidia-dcgm-exporter",
+                          pictures["exporter"], lambda node: node.stack == "dra" and not is_amd(node), port=9400)  # fmt: skip
+        made.append(DaemonSet(exporter.template, exporter.wants, "dcgm-exporter", True))
     if flavour.name == "kubeadm":
         made += [
             _plain(flavour, seed, "amdgpu-device-plugin-daemonset", "kube-amd-gpu", "amdgpu-dp-cntr",

@@ -212,6 +212,11 @@ class Claim:
     """(name, uid) of the pod that holds it."""
     consumed: dict[str, str] = field(default_factory=dict)
     """What each device's share takes of its capacity; empty for whole devices."""
+    driver: str = "gpu.nvidia.com"
+    admin: bool = False
+    """Admin access: it watches the devices, and holds none."""
+    alternatives: tuple[tuple[str, str], ...] = ()
+    """(name, device class) of a prioritized list, the first choice first; empty for a plain request."""
 
 
 def lay_out(gpu: Gpu, profiles: tuple[str, ...], seed: Seed) -> None:

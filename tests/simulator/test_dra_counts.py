@@ -16,21 +16,16 @@ from tests.builders import make_node
 from tests.domain.looks import look
 
 
-def objects(fleet: Fleet, kind: resources.Kind) -> list[Any]:
-    return [msgspec.json.decode(record.raw) for record in fleet["prod-us-east"].store.each(kind)]
+def objects(fleet: Fleet, kind: resources.Kind, wire: Any = Any) -> list[Any]:
+    return [msgspec.json.decode(record.raw, type=wire) for record in fleet["prod-us-east"].store.each(kind)]
 
 
 @pytest.fixture(scope="module")
 def counted() -> dict[str, NodeDevices]:
     full = build_fleet()
-    slices = resource_slices.parse(
-        [msgspec.convert(raw, resource_slices.SliceWire) for raw in objects(full, resources.RESOURCE_SLICES)], "v1"
-    )
-    claims = [msgspec.convert(raw, resource_claims.ClaimWire) for raw in objects(full, resources.RESOURCE_CLAIMS)]
-    rules = [
-        device_taint_rules.parse(msgspec.convert(raw, device_taint_rules.RuleWire))
-        for raw in objects(full, resources.DEVICE_TAINT_RULES)
-    ]
+    slices = resource_slices.parse(objects(full, resources.RESOURCE_SLICES, resource_slices.SliceWire), "v1")
+    claims = objects(full, resources.RESOURCE_CLAIMS, resource_claims.ClaimWire)
+    rules = [device_taint_rules.parse(wire) for wire in objects(full, resources.DEVICE_TAINT_RULES, device_taint_rules.RuleWire)]
     devices = join(slices.devices, [rule for rule in rules if rule])
     return {
         node.pool: look(
