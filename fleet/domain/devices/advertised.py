@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from fleet.domain.devices.claims import NodeClaims
 from fleet.domain.devices.resources import NodeResources
 from fleet.domain.devices.sharing import EffectiveSharing, SharingVerdict
-from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots, add
+from fleet.domain.devices.slots import ResourceSlots, add, is_unbounded
 from fleet.domain.quantities import parse_units
 
 _WHOLE = ("gpu", "shared", "passthrough", "custom", "dra-gpu", "dra-vfio", "dra-share", "dra-cut")
@@ -24,8 +24,8 @@ def advertised(
     counted = [slots for slots in resources_of_node.resources if slots.name not in resources_of_node.duplicates]
     if claims.fractions.names and not any(slots.capacity for slots in counted):
         return _by_quantities(claims, physical)
-    unbounded = [slots for slots in counted if _is_unbounded(slots)]
-    counted = [slots for slots in counted if not _is_unbounded(slots)]
+    unbounded = [slots for slots in counted if is_unbounded(slots)]
+    counted = [slots for slots in counted if not is_unbounded(slots)]
     if unbounded and not counted:
         return "full"
     offered = add(slots.allocatable for slots in counted)
@@ -67,7 +67,7 @@ def advertised_gpus(resources_of_node: NodeResources, state: str, physical: int 
     counted = [slots for slots in resources_of_node.resources if slots.name not in resources_of_node.duplicates and _full(slots)]
     if not counted:
         return physical if state == "full" else None  # handed out by memory and compute, which count no GPUs
-    if any(_is_unbounded(slots) for slots in counted):
+    if any(is_unbounded(slots) for slots in counted):
         return physical if state == "full" else None
     whole = [slots for slots in counted if slots.kind in _WHOLE]
     parts = [slots for slots in counted if slots.kind not in _WHOLE]
@@ -75,11 +75,6 @@ def advertised_gpus(resources_of_node: NodeResources, state: str, physical: int 
     parted = _share_of(max(0, physical - sum(map(_gpus_of, whole))), parts) if parts else 0
     # A GPU without an allocatable slot cannot be handed out, with or without known shares.
     return min(physical, whole_gpus + parted, sum(slots.allocatable or 0 for slots in counted))
-
-
-def _is_unbounded(slots: ResourceSlots) -> bool:
-    """Returns whether the resource allocates any number of shares."""
-    return slots.profile == UNBOUNDED and slots.allocatable is None
 
 
 def _gpus_of(slots: ResourceSlots) -> int:

@@ -123,6 +123,20 @@ def states(total: int, allocatable: int | None, requested: int | None) -> list[S
     return [state for state, count in counts for _ in range(count)]
 
 
+def _states_of(resource: ResourceSlots) -> list[State]:
+    """Returns the cells of a resource. Of DRA devices as many are free as the allocator gives out.
+
+    Who holds a device that is kept back holds none of the allocatable ones, and counters may keep free ones from every claim.
+    """
+    total, free = _total(resource), resource.free
+    if not resource.kind.startswith("dra-") or free is None or resource.requested is None or resource.allocatable is None:
+        return states(total, resource.allocatable, resource.requested)
+    open_ = max(0, min(free, total))
+    taken = max(0, min(resource.requested, total - open_))
+    counts: list[tuple[State, int]] = [("requested", taken), ("free", open_), ("broken", total - open_ - taken)]
+    return [state for state, count in counts for _ in range(count)]
+
+
 def _cells(states: Iterable[State]) -> tuple[Cell, ...]:
     return tuple(Cell(state, str(place)) for place, state in enumerate(states))
 
@@ -131,9 +145,9 @@ def _whole(resource: ResourceSlots, node: Drawn) -> Drawing | None:
     total = _total(resource)
     if total > MOST_DRAWN:
         return None
-    cells = states(total, resource.allocatable, resource.requested)
+    cells = _states_of(resource)
     known = [held for held in node.gpus_held if held is not None]
-    if resource.kind == "dra-gpu" and len(known) == total:
+    if resource.kind == "dra-gpu" and len(known) == total and known.count(False) == resource.free:
         cells = ["requested" if held else "free" for held in known]
     noun = "devices" if resource.kind in ("partition", "dra-partition", "vgpu", "custom", "passthrough") else "GPUs"
     return Drawing(kind="full", resource=resource.name, noun=noun, cells=_cells(cells))
@@ -143,7 +157,7 @@ def _shared(resource: ResourceSlots) -> Drawing | None:
     total, replicas = _total(resource), resource.replicas
     if total > MOST_DRAWN or not replicas:
         return None
-    cells = states(total, resource.allocatable, resource.requested)
+    cells = _states_of(resource)
     cards = tuple(Card(shares=_cells(cells[at : at + replicas])) for at in range(0, total, replicas))
     return Drawing(kind="shared", resource=resource.name, noun="shares", cards=cards, shares=replicas)
 

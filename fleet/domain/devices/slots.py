@@ -41,6 +41,11 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     """Never negative. Of a sum of nodes those of usable nodes."""
 
 
+def is_unbounded(resource: ResourceSlots) -> bool:
+    """Returns whether the resource gives out any number of shares now."""
+    return resource.profile == UNBOUNDED and resource.allocatable is None
+
+
 def minus(allocatable: int | None, requested: int | None) -> int | None:
     """Returns allocatable − requested where both are known; may be negative."""
     return None if allocatable is None or requested is None else allocatable - requested

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.domain.devices.slots import ResourceSlots, add, free_slots
+from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots, add, free_slots, is_unbounded
 from fleet.domain.evaluation.figures import NodeFigures
 from fleet.domain.evaluation.fleet_figures import FleetFigures
 
@@ -28,6 +28,13 @@ class Capacity(msgspec.Struct, frozen=True, kw_only=True):
     predicted: int | None = None
     """Slots that should be there, by devices and replicas."""
     slot_noun: str = "slots"
+    unbounded: bool = False
+    """GPUs are given out in any number of shares: slots, allocatable and free have no number."""
+
+    @property
+    def none_word(self) -> str:
+        """Returns what stands for a number of slots that is not there."""
+        return UNBOUNDED if self.unbounded else "unknown"
 
     @property
     def off(self) -> tuple[str, ...]:
@@ -73,6 +80,7 @@ def node_capacity(figures: NodeFigures) -> Capacity:
         expected=figures.expected,
         predicted=add(counted) if counted else None,
         slot_noun=_noun_of_devices(figures) or slot_noun(figures.partitioning, figures.sharing),
+        unbounded=any(map(is_unbounded, figures.resources)),
     )
 
 
@@ -81,7 +89,8 @@ def _noun_of_devices(figures: NodeFigures) -> str:
 
     A GPU that is cut on demand is one slot, however the node is partitioned now.
     """
-    kinds = {resource.kind for resource in figures.resources if resource.capacity or resource.predicted}
+    counted = [row for row in figures.resources if row.capacity or row.predicted or is_unbounded(row)]
+    kinds = {resource.kind for resource in counted}
     if kinds and kinds <= {"dra-gpu", "dra-cut", "dra-vfio"}:
         return "slots"
     return "shared slots" if kinds == {"dra-share"} else ""
@@ -102,4 +111,5 @@ def resource_capacity(resource: ResourceSlots) -> Capacity:
         requested=resource.requested,
         free=free_slots(resource.free),
         predicted=resource.predicted,
+        unbounded=is_unbounded(resource),
     )

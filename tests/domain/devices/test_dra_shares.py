@@ -69,7 +69,7 @@ def test_shares_of_memory_are_counted_in_mib_and_by_the_default_share() -> None:
 def test_shares_that_nothing_limits_are_unbounded() -> None:
     device = shared(0, NO_LIMIT)
     seen = see([device], allocations=[share(device, number, memory="0") for number in range(50)])
-    assert (seen.mode, seen.resources[0].profile, slots(seen)) == ("Shared, unbounded", "unbounded", (None, None, None, None))
+    assert (seen.mode, seen.resources[0].profile, slots(seen)) == ("Shared, unbounded", "unbounded", (None, None, 50, None))
     assert (seen.advertised, seen.advertised_gpus) == ("full", 1)
     (pool,) = seen.dra_pools
     assert (pool.unbounded, pool.shares, pool.shares_held, pool.available) == (True, None, 50, 1)

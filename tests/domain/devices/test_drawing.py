@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -123,3 +124,30 @@ def test_no_data_draws_nothing() -> None:
 def test_an_unknown_profile_is_still_drawn() -> None:
     (result,) = drawn(resource("mig", profile="whatever", capacity=2, allocatable=2))
     assert sum(1 for card in result.cards for piece in card.slices if piece.state == "free") == 2
+
+
+@pytest.mark.parametrize(
+    ("numbers", "cells"),
+    [
+        ((16, 8, 1, 8), {"requested": 1, "free": 8, "broken": 7}),  # held on a GPU that is kept back
+        ((16, 16, 2, 0), {"requested": 2, "broken": 14}),  # counters leave nothing
+        ((16, 16, 2, 14), {"requested": 2, "free": 14}),
+        ((16, 16, 20, 0), {"requested": 16}),
+        ((16, 16, None, None), {"unknown": 16}),
+    ],
+)
+def test_shares_of_dra_are_drawn_as_free_as_the_allocator_gives_them_out(
+    numbers: tuple[int, int, int | None, int | None], cells: dict[str, int]
+) -> None:
+    capacity, allocatable, requested, free = numbers
+    row = resource("dra-share", replicas=8, capacity=capacity, allocatable=allocatable, requested=requested, free=free)
+    (shown,) = drawn(row)
+    assert Counter(share.state for card in shown.cards for share in card.shares) == cells
+
+
+def test_a_gpu_that_is_kept_back_is_not_drawn_as_free() -> None:
+    row = resource("dra-gpu", capacity=2, allocatable=1, requested=1, free=0)
+    (shown,) = drawn(row, gpus_held=(True, False))
+    assert [cell.state for cell in shown.cells] == ["requested", "broken"]
+    (known,) = drawn(resource("dra-gpu", capacity=2, allocatable=2, requested=1, free=1), gpus_held=(False, True))
+    assert [cell.state for cell in known.cells] == ["free", "requested"]

@@ -9,7 +9,7 @@ import pytest
 
 from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
 from fleet.domain.devices.inspection import NodeDevices
-from fleet.domain.devices.slots import UNBOUNDED, add
+from fleet.domain.devices.slots import add, is_unbounded
 from fleet.domain.dra.pods import ClusterDevices, PodDevices
 from fleet.domain.dra.resource_pools import DraNode, Inventory
 from fleet.domain.dra.wire import read_claim_spec
@@ -84,7 +84,7 @@ class Read:
 def free_of(seen: NodeDevices, name: str) -> int | None:
     """Returns the free slots of a class on the node's page, as far as the counts go; None where the page calls them unknown."""
     rows = [row for row in seen.resources if row.name == name and row.kind != "dra-cut"]
-    free = add(MOST if row.profile == UNBOUNDED and row.allocatable is None else row.free for row in rows)
+    free = add(MOST if is_unbounded(row) and row.free is None else row.free for row in rows)
     return None if free is None else min(free, MOST)
 
 

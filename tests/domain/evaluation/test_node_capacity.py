@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.domain.devices.slots import ResourceSlots, Slots, total
+from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots, Slots, total
 from fleet.domain.evaluation.figures import NodeFigures
 from fleet.domain.evaluation.fleet_figures import sum_nodes
 from fleet.domain.evaluation.node_capacity import Capacity, fleet_capacity, node_capacity, resource_capacity, slot_noun
@@ -94,3 +94,13 @@ def test_slots_of_dra_by_what_is_published(kinds: tuple[str, ...], noun: str) ->
 )
 def test_slots_by_partitioning_and_sharing(partitioning: str, sharing: str, noun: str) -> None:
     assert slot_noun(partitioning, sharing) == noun
+
+
+def test_shares_without_an_end_are_unbounded_and_not_unknown() -> None:
+    endless = ResourceSlots(name="gpu.nvidia.com", kind="dra-share", profile=UNBOUNDED, requested=3)
+    capacity = node_capacity(NodeFigures(slots=Slots(requested=3), resources=(endless,)))
+    assert (capacity.none_word, capacity.slot_noun, capacity.requested) == ("unbounded", "shared slots", 3)
+    assert resource_capacity(endless).none_word == "unbounded"
+    kept_back = ResourceSlots(name="gpu.nvidia.com", kind="dra-share", profile=UNBOUNDED, allocatable=0)
+    assert resource_capacity(kept_back).none_word == "unknown"
+    assert node_capacity(NodeFigures()).none_word == "unknown"

@@ -192,10 +192,15 @@ def _shared_row(groups: DeviceGroups, name: str, devices: Sequence[DraDevice], p
         return row
     keys = {key_of(device) for device in devices}
     free = groups.room.count(lambda device: key_of(device) in keys) if groups.room is not None and groups.taints_known else None
-    if row.capacity is None:
-        return msgspec.structs.replace(row, free=free)
+    if row.capacity is None:  # without an end: what is held is a number all the same
+        return msgspec.structs.replace(row, requested=sum(_held(device, groups.allocated) for device in devices), free=free)
     requested = row.capacity - sum(_left(device, groups.allocated) for device in devices)
     return msgspec.structs.replace(row, requested=requested, free=free)
+
+
+def _held(device: DraDevice, allocated: Allocated) -> int:
+    key = key_of(device)
+    return allocated.share_counts.get(key, 0) + (key in allocated.whole)
 
 
 def _left(device: DraDevice, allocated: Allocated) -> int:

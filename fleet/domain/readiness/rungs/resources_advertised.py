@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fleet.domain import labels
 from fleet.domain.devices.findings.words import plural
-from fleet.domain.devices.slots import ResourceSlots
+from fleet.domain.devices.slots import ResourceSlots, is_unbounded
 from fleet.domain.evaluation.node_upgrade import upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Status
@@ -74,6 +74,8 @@ def _full(subject: NodeSubject) -> RungResult:
         reason = f"Slots of {plural(devices.physical or 0, 'GPU')} are advertised, but the node should have {expected}."
         status = Status.WARN if subject.policy.partial_nodes and devices.physical else Status.FAIL
         return RUNG.says(status, reason, _figures(subject), _plugin_remedy(subject, ()))
+    if any(map(is_unbounded, devices.resources)):
+        return RUNG.says(Status.PASS, "GPUs are offered in any number of shares.", _figures(subject))
     slots = devices.slots.allocatable
     predicted = any(resource.predicted is not None for resource in devices.resources)
     if devices.physical_source == "dcgm" and not predicted and devices.physical and (slots or 0) % devices.physical:
