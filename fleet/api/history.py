@@ -223,6 +223,8 @@ class ChangeFacets(APIView):
 
 def _change_log(request: Request) -> tuple[datetime, datetime, ChangeLog]:
     since, until, _ = windows.window(request, days=7)
+    if not all(request.query_params.getlist("kind")):
+        raise ValidationError({"kind": ["Give one of the values, or leave the filter out."]})
     kinds = _values(request, "kind")
     if strangers := sorted(set(kinds) - set(KINDS)):
         raise ValidationError({"kind": [f"Unknown kind: {', '.join(strangers)}. Choose from {', '.join(KINDS)}."]})

@@ -116,6 +116,13 @@ def test_a_value_that_a_column_with_choices_does_not_have_is_refused(reader: Any
     assert reader.get(f"/api/v1/{path.replace('AAA', good)}").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["history/changes/", "history/changes/facets/"])
+@pytest.mark.parametrize("query", ["kind=", "kind=verdict&kind="])
+def test_an_empty_kind_of_changes_is_refused_as_the_schema_states(reader: Any, path: str, query: str) -> None:
+    answer = reader.get(f"/api/v1/{path}?{query}")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["kind"])
+
+
 def test_every_writing_operation_documents_a_conflict_and_the_type_of_its_body(reader: Any) -> None:
     paths = reader.get("/api/v1/schema/?format=json").json()["paths"]
     writing = {f"{method} {path}": row for path, rows in paths.items() for method, row in rows.items() if method != "get"}
