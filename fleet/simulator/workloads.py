@@ -126,8 +126,8 @@ class Workloads:
             init = (*init, side)
         revision = self.seed.suffix(10, "replicaset", name)
         labels = self._common(name, namespace, namespace, "infer") | {"pod-template-hash": revision}
-        if pool == _PROMISED_POOL and ask.resource == "nvidia.com/gpu":
-            labels |= {"muster.dev/class": "full-h100", "muster.dev/class-version": "1"}
+        if pool == _PROMISED_POOL and ask.resource == "nvidia.com/gpu" and shelf == 0:
+            labels |= {"muster.dev/class": "h100-online", "muster.dev/class-version": "1"}
         return self._finish(ask, name, namespace, "ReplicaSet", f"{name}-{revision}", labels, (main,), init, "Always")
 
     def _own(self, ask: Ask) -> int:

@@ -13,7 +13,7 @@ from tests.browser.conftest import Muster, OpenPage
 from tests.browser.widths import no_sideways
 
 PAGES = ["/", "/nodes/", "/clusters/", "/clusters/prod-us-east/", "/nodes/?q=nothing-is-called-this", "/patterns/",
-         "/history/?window=7d", "/notifications/", "/notifications/targets/new/"]  # fmt: skip
+         "/history/?window=24h", "/notifications/", "/notifications/targets/new/", "/prices/", "/nodes/selected/"]  # fmt: skip
 
 
 def a_node(page: Page) -> str:

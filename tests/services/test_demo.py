@@ -48,7 +48,7 @@ def test_people_asked_for_every_kind_of_class_and_each_request_ended_differently
 @pytest.mark.django_db
 def test_a_workload_that_runs_under_a_class_has_an_active_request() -> None:
     create_owner_link("http://127.0.0.1/")
-    labels = {"muster.dev/class": "full-h100", "app.kubernetes.io/name": "chat-vllm"}
+    labels = {"muster.dev/class": "h100-online", "app.kubernetes.io/name": "chat-vllm"}
     for number in range(2):
         a_pod(a_node(), f"chat-{number}", namespace="assistants", holds=True, slots=2, snapshot={"labels": labels})
     content.make(timezone.now())

@@ -70,7 +70,7 @@ def pool_specs() -> list[PoolSpec]:
 
 CLASSES = (
     ClassSpec(
-        slug="full-h100",
+        slug="h100-online",
         title="Full H100, production inference",
         purpose="A model server that needs whole GPUs",
         gpus=1,
@@ -192,10 +192,10 @@ def _make_requests(people: dict[str, User], now: datetime) -> None:
     def at(days_ago: float) -> datetime:
         return now - timedelta(days=days_ago)
 
-    ask(dana, inference, "full-h100", "llama-70b-draft", 2, 0.1, purpose="Try the 70B model", gpus=4)
-    waiting = ask(dev, search, "full-h100", "rerank-large", 12, 0.3, purpose="Black Friday traffic", gpus=1)
+    ask(dana, inference, "h100-online", "llama-70b-draft", 2, 0.1, purpose="Try the 70B model", gpus=4)
+    waiting = ask(dev, search, "h100-online", "rerank-large", 12, 0.3, purpose="Black Friday traffic", gpus=1)
     access_requests.submit(dev, waiting, at(0.2))
-    granted = ask(dana, inference, "full-h100", "chat-8b", 3, 6, purpose="Chat assistant", gpus=1, hours=24 * 30)
+    granted = ask(dana, inference, "h100-online", "chat-8b", 3, 6, purpose="Chat assistant", gpus=1, hours=24 * 30)
     access_requests.submit(dana, granted, at(6))
     big = ask(dana, research, "training-h200", "pretrain-moe", 1, 9, purpose="Pretraining run 42", hours=24 * 12)
     access_requests.submit(dana, big, at(9))
@@ -216,7 +216,7 @@ def _make_requests(people: dict[str, User], now: datetime) -> None:
 
 def _ask_for_what_runs(people: dict[str, User], now: datetime) -> None:
     """A request that has become active: for a workload that runs with the labels of its class."""
-    pods = Pod.objects.filter(removed_at=None, holds=True, snapshot__labels__contains={CLASS_LABEL: "full-h100"})
+    pods = Pod.objects.filter(removed_at=None, holds=True, snapshot__labels__contains={CLASS_LABEL: "h100-online"})
     for team, member in ((Team.objects.get(slug="inference"), "dana-developer"), (Team.objects.get(slug="search"), "dev-search")):
         row = pods.filter(namespace__in=team.namespaces).order_by("namespace", "name").first()
         if row is None:
@@ -226,7 +226,7 @@ def _ask_for_what_runs(people: dict[str, User], now: datetime) -> None:
         request = access_requests.draft(
             people[member],
             team,
-            declarations.newest_versions()["full-h100"],
+            declarations.newest_versions()["h100-online"],
             namespace=row.namespace,
             name=name,
             replicas=running.count(),

@@ -54,7 +54,7 @@ def _pending() -> tuple[str, str]:
 
 
 def _class() -> tuple[str, str]:
-    row = WorkloadClass.objects.filter(removed_at=None, slug="full-h100").first()
+    row = WorkloadClass.objects.filter(removed_at=None, slug="h100-online").first()
     return ("What a developer gets: a class and its manifest", reverse("class", args=[row.slug])) if row else ("", "")
 
 
