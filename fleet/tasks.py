@@ -52,7 +52,7 @@ def collect(cluster_id: int, trigger: str) -> None:
 
 @shared_task(name="fleet.tasks.collect_telemetry")
 def collect_telemetry(cluster_id: int) -> None:
-    """Exporters and model servers of one cluster, between two whole passes."""
+    """Scrapes exporters and model servers of one cluster, between two full runs."""
     fleet_collection.collect_by_id(cluster_id, trigger=collection_runs.TELEMETRY)
 
 
@@ -76,13 +76,13 @@ def stream_audit() -> None:
 
 @shared_task(name="fleet.tasks.compliance")
 def evaluate_compliance() -> None:
-    """Judges pools and classes over the whole fleet, and counts each class's room."""
+    """Evaluates pools and classes over the whole fleet, and counts each class's room."""
     compliance.evaluate(timezone.now())
 
 
 @shared_task(name="fleet.tasks.requests")
 def check_requests() -> None:
-    """Lets requests expire, and looks whether granted ones are used and would still land."""
+    """Expires requests, and checks whether granted ones are used and still fit."""
     access_request_checks.keep_up(timezone.now())
 
 
@@ -111,7 +111,7 @@ def rollups_task() -> None:
 
 
 def enqueue(cluster_id: int, trigger: str) -> None:
-    """Puts one pass into the queue; the message expires when the next turn is due anyway."""
+    """Queues one run; the message expires when the next turn is due."""
     collect.apply_async((cluster_id, trigger), expires=settings.COLLECT_INTERVAL.total_seconds())
 
 
@@ -127,6 +127,6 @@ def wake_notify() -> None:
 
 
 def wake_compliance() -> None:
-    """Lets a worker judge pools and classes now. Without a broker the next beat does, within a minute."""
+    """Lets a worker evaluate pools and classes now. Without a broker the next beat does, within a minute."""
     with contextlib.suppress(OperationalError, OSError):
         evaluate_compliance.apply_async(expires=30, retry=False)

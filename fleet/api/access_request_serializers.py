@@ -49,7 +49,7 @@ class NewRequest(Body):
     name = serializers.CharField(max_length=63)
     replicas = serializers.IntegerField()
     gpus = serializers.IntegerField(
-        required=False, allow_null=True, help_text="Slots per replica, where the class lets you choose."
+        required=False, allow_null=True, help_text="Slots per replica, where the class has several sizes."
     )
     hours = serializers.IntegerField(required=False, allow_null=True)
     image = serializers.CharField(required=False, allow_blank=True, max_length=400)

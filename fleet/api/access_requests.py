@@ -145,7 +145,7 @@ class Requests(ListViewSet):
 
         def act() -> int:
             team = select.get_team(user, slug)
-            if team is None:  # in the same words, whether there is such a team or not
+            if team is None:  # the same sentence, whether the team exists or not
                 raise ValidationError({"team": [f"Team {slug} not found, or you are not a member of it."]})
             row = service.draft(user, team, version, now=now, **checked)
             return service.submit(user, row.pk, now).pk if submit else row.pk
@@ -162,7 +162,7 @@ class Requests(ListViewSet):
         return self._once(request, step, status.HTTP_200_OK)
 
     def _once(self, request: Request, act: Callable[[], int], done: int) -> Response:
-        """Runs `act`, which gives the id of the request to answer with; with an Idempotency-Key once for that key."""
+        """Runs `act`, which returns the id of the request to answer with; with an Idempotency-Key once for that key."""
 
         def answer() -> object:
             return self.get_serializer(self._visible(str(act()))).data
@@ -185,7 +185,7 @@ class Requests(ListViewSet):
     @extend_schema(operation_id="request_reject", request=Reason, responses=RequestSerializer, parameters=[KEY])
     @action(detail=True, methods=["post"])
     def reject(self, request: Request, pk: str) -> Response:
-        """Refuses it, with a reason for the team."""
+        """Rejects a submitted request, with a reason for the team."""
         checked = _checked(Reason, request)
         return self._take(request, pk, lambda user: service.reject(user, int(pk), timezone.now(), checked["reason"]))
 
@@ -217,7 +217,7 @@ class Requests(ListViewSet):
     @extend_schema(operation_id="request_decide_change", request=Decision, responses=RequestSerializer, parameters=[KEY])
     @action(detail=True, methods=["post"], url_path="decide-change")
     def decide_change(self, request: Request, pk: str) -> Response:
-        """Grants or refuses an extension or change of size that waits."""
+        """Grants or refuses a pending extension or change of size."""
         checked = _checked(Decision, request)
         return self._take(
             request,

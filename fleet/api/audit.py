@@ -17,7 +17,7 @@ class AuditSerializer(serializers.ModelSerializer):
 
     actor = serializers.SerializerMethodField()
     detail = serializers.DictField()
-    sentence = serializers.SerializerMethodField(help_text="The entry in words.")
+    sentence = serializers.SerializerMethodField(help_text="The entry as a sentence.")
     number = serializers.SerializerMethodField(help_text="Place in the chain: 1 for the first entry, without gaps.")
     digest = serializers.SerializerMethodField(help_text="SHA-256 over the digest before, the number and the entry.")
 

@@ -27,7 +27,7 @@ from fleet.services import schedule
 
 
 class OtherContextSerializer(serializers.Serializer[select.OtherContext]):
-    """A context that leads to the same cluster, what shows that, and whether its credentials are in use."""
+    """A context of the same cluster, the evidence for that, and whether its credentials are in use."""
 
     name = serializers.CharField()
     server = serializers.CharField()
@@ -123,7 +123,7 @@ class Clusters(ListViewSet):
 
 
 def enqueue_or_503(cluster_id: int, trigger: str) -> None:
-    """Queues the run; releases the place again if the broker does not respond."""
+    """Queues the run; removes it from the queue if the broker does not respond."""
     try:
         tasks.enqueue(cluster_id, trigger)
     except (OperationalError, OSError) as error:

@@ -24,7 +24,7 @@ from fleet.services.decisions import LONGEST_REASON
 
 
 class WaiverSerializer(Body):
-    """A rung that need not be proved in the cluster."""
+    """A rung that is not required in the cluster."""
 
     rung = serializers.CharField(max_length=40)
     reason = serializers.CharField(max_length=LONGEST_REASON)
@@ -36,7 +36,7 @@ class WaiverSerializer(Body):
 
 
 class MaintenanceSerializer(Body):
-    """A node that an operator took out of service, in Muster. Without `until` until an operator ends it."""
+    """A node in maintenance. Without `until` until an operator ends it."""
 
     reason = serializers.CharField(max_length=LONGEST_REASON)
     until = serializers.DateTimeField(allow_null=True, required=False, default=None)
@@ -127,14 +127,14 @@ class _OfNode(viewsets.GenericViewSet):
 
 
 class NodeMaintenance(_OfNode):
-    """Whether a node was taken out on purpose, in Muster. Nothing is done to the cluster."""
+    """Maintenance of a node, in Muster only. The cluster is not changed."""
 
     serializer_class = MaintenanceSerializer
     roles = {"begin": Role.OPERATOR, "end": Role.OPERATOR}
 
     @extend_schema(operation_id="node_maintenance", responses=MaintenanceSerializer)
     def show(self, request: Request, cluster: str, name: str) -> Response:
-        """The maintenance the node is in; 404 where it is in none."""
+        """The maintenance of the node; 404 where it is in none."""
         windows.only(request, ())
         row = decisions.maintenance_of(self._node(cluster, name), timezone.now())
         if row is None:
@@ -154,7 +154,7 @@ class NodeMaintenance(_OfNode):
 
     @extend_schema(operation_id="node_maintenance_end", responses={204: None})
     def end(self, request: Request, cluster: str, name: str) -> Response:
-        """Takes the node back in."""
+        """Ends maintenance of the node."""
         if not maintenance.end(_actor(request), self._node(cluster, name), now=timezone.now()):
             raise Http404(f"{name} is not in maintenance.")
         return Response(status=status.HTTP_204_NO_CONTENT)

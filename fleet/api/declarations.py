@@ -43,7 +43,7 @@ class AvailabilitySerializer(serializers.Serializer):
 
 
 class ViolationSerializer(serializers.Serializer):
-    """One violated condition. `pool` is the pool from which a class has it; empty for the class's own."""
+    """One violated condition. `pool` is the pool from which a class inherits it; empty for the class's own."""
 
     id = serializers.CharField()
     text = serializers.CharField()
@@ -108,8 +108,8 @@ class Apply(APIView):
 
     @extend_schema(operation_id="pools_apply", request=Stream, responses=AppliedSerializer)
     def post(self, request: Request) -> Response:
-        """All of it or nothing; the same stream twice changes nothing."""
-        # Of a YAML body the source stands in the query, and is checked like the field of a JSON body.
+        """Applies all of the stream or nothing. Applying it twice changes nothing."""
+        # For a YAML body the source is in the query, and is checked like the field of a JSON body.
         asked = request.query_params.get("source")
         stream = Stream(data={"source": asked, **request.data} if asked and isinstance(request.data, dict) else request.data)
         stream.is_valid(raise_exception=True)
@@ -146,7 +146,7 @@ class Export(APIView):
 
 
 def refused(act: Callable[[], T]) -> T:
-    """What `act` gives; a step that cannot be taken becomes 409, one that is not this person's 403."""
+    """Returns the result of `act`; a refused step becomes 409, one without permission 403."""
     try:
         return act()
     except NotNow as error:

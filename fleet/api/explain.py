@@ -1,4 +1,4 @@
-"""Why pods land or not: POST a manifest, a pending pod's name, or a workload class."""
+"""Why pods are scheduled or not: POST a manifest, a pending pod's name, or a workload class."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _PodsSerializer(serializers.Serializer):
 
 
 class ExplanationSerializer(serializers.Serializer):
-    """About the pods that decide whether the workload lands; `pods` names every pod template of the manifest."""
+    """About the pods that decide whether the workload fits; `pods` names every pod template of the manifest."""
 
     fits = serializers.BooleanField(allow_null=True)
     headline = serializers.CharField()

@@ -99,7 +99,7 @@ class FindingSerializer(serializers.Serializer):
 
 
 class SilenceRequest(Body):
-    """Silences a finding: it stays, and is shown as silenced."""
+    """Silences a finding: it stays open and is shown as silenced."""
 
     reason = serializers.CharField(max_length=silences.LONGEST_REASON)
     until = serializers.DateTimeField()

@@ -64,7 +64,7 @@ class SummarySerializer(serializers.Serializer):
 
 
 class FleetSummary(APIView):
-    """Sums over the nodes that are there; takes the filters of the list of nodes."""
+    """Sums over the current nodes, with the filters of the list of nodes."""
 
     filterset_class = NodeFilters
 

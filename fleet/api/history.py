@@ -72,7 +72,7 @@ class AvailabilityList(serializers.Serializer):
 
 
 class Availability(APIView):
-    """Percent of known time in which nodes were ready or degraded; unknown and excluded time are in neither side."""
+    """Percent of known time in which nodes were ready or degraded; unknown and excluded time count on neither side."""
 
     renderer_classes = (JSONRenderer, CSVRenderer)
 
@@ -188,7 +188,7 @@ class Changes(APIView):
         parameters=[*_CHANGE_PARAMETERS, OpenApiParameter("limit", int), OpenApiParameter("cursor", str), FORMAT],
     )
     def get(self, request: Request) -> HttpResponseBase:
-        """The newest first. `complete_from` is later than `since` where there were too many changes to be read."""
+        """The newest first. `complete_from` is later than `since` where there were too many changes to read."""
         windows.only(request, ("kind", "cluster", "node", "window", "since", "until", "limit", "cursor"))
         since, until, log = _change_log(request)
         limit, start = windows.number(request, "limit", 100, 1, 1_000), windows.number(request, "cursor", 0, 0, 1_000_000)

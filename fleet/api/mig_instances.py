@@ -29,7 +29,7 @@ class MigInstanceSerializer(serializers.ModelSerializer):
 
 
 class MigInstances(ListViewSet):
-    """MIG instances of the nodes that are there."""
+    """MIG instances of current nodes."""
 
     queryset = MigInstance.objects.none()
     serializer_class = MigInstanceSerializer

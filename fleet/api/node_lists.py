@@ -23,7 +23,7 @@ class RevisionSerializer(serializers.ModelSerializer):
 
     since = serializers.DateTimeField(source="period.lower")
     until = serializers.DateTimeField(source="period.upper", allow_null=True)
-    uid = serializers.CharField(read_only=True, help_text="Of the node object: another one where the node was created again.")
+    uid = serializers.CharField(read_only=True, help_text="Of the node object: it differs where the node was created again.")
 
     class Meta:
         model = NodeRevision

@@ -30,7 +30,7 @@ from fleet.selectors.nodes.facets import node_facets
 from fleet.selectors.nodes.views import DeviceFinding, NodeView
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""Nodes without a verdict stand first when ordered by its age."""
+"""Nodes without a verdict come first when ordered by its age."""
 
 
 FREE_HELP = "allocatable − requested, at least 0. Pools and the fleet count those of ready and degraded nodes only."
@@ -72,12 +72,12 @@ class DraPoolSerializer(serializers.Serializer):
     shares = serializers.IntegerField(allow_null=True, help_text="Shares of the default size; null where nothing is shared.")
     shares_held = serializers.IntegerField(allow_null=True)
     shares_free = serializers.IntegerField(allow_null=True)
-    unbounded = serializers.BooleanField(help_text="Some device gives out any number of shares.")
+    unbounded = serializers.BooleanField(help_text="Some device can be shared any number of times.")
     memory_mib = serializers.IntegerField(allow_null=True, help_text="Memory of the shareable devices.")
     memory_free_mib = serializers.IntegerField(allow_null=True)
     cuts = DraCutSerializer(many=True)
     can_be_cut = serializers.CharField(allow_blank=True)
-    invalid = serializers.CharField(allow_blank=True, help_text="Why the scheduler takes nothing from the pool.")
+    invalid = serializers.CharField(allow_blank=True, help_text="Why the scheduler allocates nothing from the pool.")
 
 
 class NodeGpus(serializers.Serializer):
@@ -110,7 +110,7 @@ class EvidenceSerializer(serializers.Serializer):
 
 
 class DeviceFindingSerializer(serializers.Serializer):
-    """What the inspection of the node's devices found, in this run: a sentence with its evidence."""
+    """A finding of the inspection of the node's devices in this run, with its evidence."""
 
     rule = serializers.CharField(help_text=f"One of: {registry.describe('devices')}.")
     title = serializers.SerializerMethodField()
@@ -129,7 +129,7 @@ class TaintSerializer(serializers.Serializer):
 
 
 class NodeSerializer(serializers.Serializer):
-    """A node: what it reported to Kubernetes, and what Muster derives from it. null is unknown, never 0."""
+    """A node: what it reports to Kubernetes, and what Muster derives from that. null is unknown, never 0."""
 
     cluster = serializers.CharField(source="cluster.name")
     name = serializers.CharField()

@@ -1,4 +1,4 @@
-"""Rules of notifications: which notices go to which target."""
+"""Notification rules: which events are sent to which target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pods that wait for GPUs, with the reason of each and the one change that would let most of them land."""
+"""Pods that wait for GPUs, with the reason of each and the change after which most of them would fit."""
 
 from __future__ import annotations
 
@@ -72,18 +72,18 @@ class PendingList(serializers.Serializer):
     next = serializers.CharField(allow_null=True)
     previous = serializers.CharField(allow_null=True)
     total = serializers.IntegerField(help_text=f"Pods that wait, without filters; at most {select.MOST_PODS:,} are listed.")
-    changes = _FreeingChange(many=True, help_text="Changes of pods that would let some of them land, the best first.")
+    changes = _FreeingChange(many=True, help_text="Changes of pods after which some of them would fit, the best first.")
     as_of = serializers.DateTimeField(allow_null=True)
 
 
 class PendingPods(APIView):
-    """Pods that wait for GPUs, as the explain engine answers about each."""
+    """Pods that wait for GPUs, with the explain engine's answer for each."""
 
     renderer_classes = (JSONRenderer, CSVRenderer)
 
     @extend_schema(operation_id="pending_pods", responses=PendingList, parameters=[*_FILTERS, FORMAT])
     def get(self, request: Request) -> HttpResponseBase:
-        """Returns the pods, the oldest first, and the changes that would let most of them land."""
+        """Returns the pods, the oldest first, and the changes after which most of them would fit."""
         filters = _given(request)
         answer = select.pending(timezone.now())
         pods = answer.chosen(filters)

@@ -51,7 +51,7 @@ class UserSerializer(serializers.ModelSerializer):
 
 
 class NewUser(Body):
-    """A new account, without a password. Create its sign-in link on the page, or a token for a service account."""
+    """A new account, without a password. Create its sign-in link on its page, or a token for a service account."""
 
     username = serializers.CharField(max_length=150)
     role = serializers.ChoiceField(choices=Role.choices, default=Role.VIEWER)
@@ -59,7 +59,7 @@ class NewUser(Body):
 
 
 class UserChange(Body):
-    """What may be changed of an account; what is left out stays."""
+    """Changes of an account; omitted fields stay as they are."""
 
     role = serializers.ChoiceField(choices=Role.choices, required=False)
     active = serializers.BooleanField(required=False)
@@ -107,7 +107,7 @@ class Users(ListViewSet):
 
     @extend_schema(operation_id="user_change", request=UserChange, responses=UserSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Changes role, limits or access. Switching off ends sessions and stops tokens."""
+        """Changes role, limits or access. Disabling an account ends its sessions and stops its tokens."""
         body = UserChange(data=request.data)
         body.is_valid(raise_exception=True)
         fields, actor, name = dict(body.validated_data), acting(request), self._user(pk).username
@@ -150,7 +150,7 @@ class TokenSerializer(serializers.ModelSerializer):
 
 
 class NewToken(Body):
-    """A new token of your own; `days` 0 is for ever, `user` names a service account (administrators)."""
+    """A new token of your own; `days` 0 means no expiry, `user` names a service account (administrators)."""
 
     name = serializers.CharField(max_length=100, required=False, allow_blank=True, default="")
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=list(SCOPES)), allow_empty=False)
@@ -230,7 +230,7 @@ class Tokens(ListViewSet):
     @extend_schema(operation_id="token_revoke", request=None, responses=TokenSerializer)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:
-        """Ends a token; it stays listed."""
+        """Revokes a token; it stays listed."""
         self._token(pk)
         with refusals():
             token = service.revoke(acting(request), pk, timezone.now())
@@ -286,7 +286,7 @@ class Sessions(ListViewSet):
     @extend_schema(operation_id="session_end", request=None, responses={204: None})
     @action(detail=True, methods=["post"])
     def end(self, request: Request, pk: str) -> Response:
-        """Ends a session; 404 where there is none such."""
+        """Ends a session; 404 where it does not exist."""
         if not self.get_queryset().filter(pk=pk).exists():
             raise Http404("Session not found, or not visible to you.")
         with refusals():

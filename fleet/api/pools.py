@@ -118,7 +118,7 @@ class Pools(ListViewSet):
 
     @extend_schema(operation_id="pool_remove", responses={204: None})
     def destroy(self, request: Request, slug: str) -> Response:
-        """The pool is gone; its history stays. 409 where a file declares it."""
+        """Removes the pool; its history is kept. 409 where a file declares it."""
         self._pool(slug)
         refused(lambda: service.remove(acting(request), slug, timezone.now()))
         return Response(status=204)

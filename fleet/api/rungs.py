@@ -62,7 +62,7 @@ class RungRow(TypedDict):
 def rung_rows(node: NodeView) -> list[RungRow]:
     """Returns the rungs of a node for RungSerializer.
 
-    A rung is as old as the oldest section that it rests on; one that rests on a section never read has no moment. In the past it
+    A rung is as old as the oldest section of its evidence; with a section that was never read it has no moment. In the past it
     has the moment at which its status began.
     """
     read_at = node.cluster.section_read_at or {}

@@ -42,7 +42,7 @@ class Search(APIView):
         operation_id="search",
         parameters=[
             OpenApiParameter(
-                "q", str, required=True, description=f"Words, all of them; at most {search_questions.LONGEST} characters."
+                "q", str, required=True, description=f"Words that must all occur; at most {search_questions.LONGEST} characters."
             ),
             OpenApiParameter("kind", str, enum=list(search_questions.KINDS), description="Only this kind."),
             OpenApiParameter("limit", int, description=f"Hits of each kind, 1 to {MOST}; 10 where it is not given."),
@@ -50,11 +50,11 @@ class Search(APIView):
         responses=SearchResults,
     )
     def get(self, request: Request) -> Response:
-        """Returns incidents, nodes, pools, classes, requests, teams, clusters, GPUs, pods, Xids, rules that hold every word."""
+        """Returns incidents, nodes, pools, classes, requests, teams, clusters, GPUs, pods, Xids, rules with every word."""
         windows.only(request, ("q", "kind", "limit"))
         text, kind = request.query_params.get("q", ""), request.query_params.get("kind", "")
         if not text.strip():
-            raise serializers.ValidationError({"q": ["Required: what to search for."]})
+            raise serializers.ValidationError({"q": ["Required: the text to search for."]})
         if len(text) > search_questions.LONGEST:
             raise serializers.ValidationError({"q": [f"A search has at most {search_questions.LONGEST} characters."]})
         if kind and kind not in search_questions.KINDS:

@@ -1,4 +1,4 @@
-"""Sizing: how much memory a model needs, and which GPUs and classes hold it."""
+"""Sizing: how much memory a model needs, and on which GPUs and in which classes it fits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOST_TOKENS, MOST_SEQUENCES = 100_000_000, 1_000_000
 
 
 class SizingQuestion(Body):
-    """A model of the catalogue or a config.json, and what it has to serve."""
+    """A model of the catalogue or a config.json, and its load."""
 
     model = serializers.CharField(required=False, max_length=100, help_text="Id of a model of the catalogue (models/).")
     config = serializers.DictField(required=False, help_text="The content of a config.json in Hugging Face's shape.")

@@ -22,7 +22,7 @@ _ROW = ("name", "nodes", "median_min", "p90_min", "waiting")
 
 
 class BootstrapRow(serializers.Serializer):
-    """Minutes from kubelet Ready to the first verdict ready or degraded, of the nodes that got there in the window."""
+    """Minutes from kubelet Ready to the first verdict ready or degraded, of the nodes that reached it in the window."""
 
     name = serializers.CharField(allow_null=True)
     nodes = serializers.IntegerField()

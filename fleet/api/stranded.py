@@ -37,7 +37,7 @@ class _MovedPod(serializers.Serializer):
     to = serializers.CharField()
 
     def get_fields(self) -> dict[str, serializers.Field]:
-        return {**super().get_fields(), "from": serializers.CharField()}  # a word that Python keeps for itself
+        return {**super().get_fields(), "from": serializers.CharField()}  # a keyword of Python
 
 
 class _FreedReplica(serializers.Serializer):
@@ -49,7 +49,7 @@ class _FreedReplica(serializers.Serializer):
 
 class _SmallestMove(serializers.Serializer):
     text = serializers.CharField()
-    pods = _MovedPod(many=True, help_text="In an order in which each fits when its turn comes.")
+    pods = _MovedPod(many=True, help_text="In an order in which each fits after the previous ones.")
     frees = _FreedReplica()
 
 
@@ -77,7 +77,7 @@ class StrandedList(serializers.Serializer):
 
 
 class StrandedCapacity(APIView):
-    """Free GPUs that cannot be used. Nothing is moved: a move is text for people."""
+    """Free GPUs that cannot be used. Nothing is moved: a move is only a suggestion."""
 
     renderer_classes = (JSONRenderer, CSVRenderer)
 

@@ -1,4 +1,4 @@
-"""Teams: your own, or every one for operators, who make and change them; leads see to their members."""
+"""Teams: your own, or every one for operators, who create and change them; leads manage their members."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TeamSerializer(serializers.ModelSerializer):
 
 
 class TeamChange(Body):
-    """What may be changed of a team; what is left out stays."""
+    """Changes of a team; omitted fields stay as they are."""
 
     name = serializers.CharField(max_length=120)
     namespaces = serializers.ListField(child=serializers.CharField())
@@ -69,7 +69,7 @@ class Teams(ListViewSet):
     csv_columns = ("slug", "name", "namespaces", "max_replicas")
     lookup_field = "slug"
     lookup_value_regex = "[a-z0-9-]+"
-    # A lead may be anybody who may ask at all; the service refuses who leads another team or none.
+    # Any role that may request can be a lead; the service checks that the user leads this team.
     roles = {"create": Role.OPERATOR, "partial_update": Role.OPERATOR, "member": Role.DEVELOPER, "remove_member": Role.DEVELOPER}
 
     def get_queryset(self) -> QuerySet[Team]:
@@ -84,7 +84,7 @@ class Teams(ListViewSet):
         return queryset
 
     def _user(self, team: Team, username: str) -> User:
-        """The account of a name, for who manages the team: others do not learn whether there is one.
+        """The account of a name, for those who manage the team: others cannot test whether it exists.
 
         A slash in a name is written as in that of a cluster, `~1`.
         """
@@ -140,7 +140,7 @@ class Teams(ListViewSet):
     @extend_schema(operation_id="team_member_remove", responses={204: None})
     @member.mapping.delete
     def remove_member(self, request: Request, slug: str, username: str) -> Response:
-        """Takes a member out; 409 where they are none. Operators, and leads of the team."""
+        """Removes a member; 409 where the user is not one. Operators, and leads of the team."""
         team = self._team(slug)
         with refusals():
             service.remove_member(acting(request), team, self._user(team, username), timezone.now())

@@ -101,7 +101,7 @@ class NodeObjectSerializer(serializers.Serializer):
 
 
 class NodeHistorySerializer(serializers.Serializer):
-    """Everything that touches the window, each with its own moments, not cut to it; seconds are cut."""
+    """Everything that overlaps the window, with its own moments; seconds are limited to the window."""
 
     cluster = serializers.CharField()
     name = serializers.CharField()

@@ -19,7 +19,7 @@ from fleet.selectors.placement import topology as select
 
 
 class GroupsQuestion(Body):
-    """So many whole GPUs of one product, close together."""
+    """A number of whole GPUs of one product, close together."""
 
     gpus = serializers.IntegerField(min_value=1, max_value=MOST_GPUS)
     shape = serializers.ChoiceField(SHAPES, default="any", help_text="any tries every level, the closest first.")
@@ -58,7 +58,7 @@ class TopologyGroup(serializers.Serializer):
 
 
 class TopologyGroupsAnswer(serializers.Serializer):
-    groups = TopologyGroup(many=True, help_text="The best first: closest shape, fewest nodes, whole nodes left whole.")
+    groups = TopologyGroup(many=True, help_text="The best first: closest shape, fewest nodes, fewest whole nodes broken up.")
     looked_at = serializers.IntegerField(help_text="Nodes that are ready, schedulable and recently read.")
     not_ready = serializers.IntegerField()
     unknown = serializers.IntegerField(help_text="Nodes whose free GPUs are unknown.")
@@ -71,7 +71,7 @@ class _RackNode(serializers.Serializer):
     verdict = serializers.CharField()
     product = serializers.CharField(allow_null=True)
     nvlink_domain = serializers.CharField(allow_null=True)
-    gpus = serializers.IntegerField(allow_null=True, help_text="Whole GPUs it hands out; null where it shares or cuts them.")
+    gpus = serializers.IntegerField(allow_null=True, help_text="Whole GPUs it advertises; null where GPUs are shared or cut.")
     free_gpus = serializers.IntegerField(allow_null=True)
 
 

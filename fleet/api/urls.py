@@ -73,7 +73,7 @@ router.register("deliveries", Deliveries, basename="api-deliveries")
 
 
 def listed(where: str, view: type[ListViewSet], name: str) -> list[URLPattern]:
-    """A list within another resource, with its facets: routers know lists of their own only."""
+    """A list within another resource, with its facets: routers support top-level lists only."""
     return [
         path(where, view.as_view({"get": "list"}), name=name),
         path(f"{where}facets/", view.as_view({"get": "facets"}, pagination_class=None), name=f"{name}-facets"),
@@ -124,13 +124,13 @@ v1: list[URLPattern | URLResolver] = [
     path("", include(by_converter.urls)),
     path("", include(router.urls)),
 ]
-# The documentation's own script writes a style element: this page, and no other, lets it.
+# The documentation's own script writes a style element: only this page allows it.
 docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(
     login_required(SpectacularSwaggerSplitView.as_view(url_name="api-schema"))
 )
 urlpatterns = [
     path("v1/", include(v1)),
-    # A page for people: who is not signed in is sent to sign in, as from any other page.
+    # A page for people: it redirects to the sign-in, as any other page.
     path("docs/", docs, name="api-docs"),
     re_path(r"^.*$", not_found),
 ]

@@ -117,7 +117,7 @@ class WhatIfAnswer(serializers.Serializer):
     pools = _PoolDifference(many=True)
     pods_at_risk = _PodAtRisk(many=True)
     quotas = _QuotaUse(many=True)
-    not_forecast = _NotForecast(many=True, help_text="Nodes of which it is not known what they would be: left as they are.")
+    not_forecast = _NotForecast(many=True, help_text="Nodes with an unknown outcome: left as they are.")
     as_of = serializers.DateTimeField(allow_null=True)
 
 

@@ -123,7 +123,7 @@ class Classes(ListViewSet):
 
     @extend_schema(operation_id="workload_class_remove", responses={204: None})
     def destroy(self, request: Request, slug: str) -> Response:
-        """It leaves the catalogue; its versions and requests stay. 409 where a file declares it."""
+        """Removes the class from the catalogue; its versions and requests are kept. 409 where a file declares it."""
         self._row(slug)
         refused(lambda: service.remove(acting(request), slug, timezone.now()))
         return Response(status=204)
@@ -132,13 +132,13 @@ class Classes(ListViewSet):
         operation_id="workload_class_headroom",
         responses=OpenApiTypes.OBJECT,
         filters=False,
-        parameters=[OpenApiParameter("gpus", int, description="Slots per replica, where the class lets you choose.")],
+        parameters=[OpenApiParameter("gpus", int, description="Slots per replica, where the class has several sizes.")],
     )
     @action(detail=True, methods=["get"])
     def headroom(self, request: Request, slug: str) -> Response:
-        """How many replicas could land now, and once broken nodes are back, with the reason for every excluded node.
+        """Number of replicas that fit now, and once broken nodes are back, with the reason for every excluded node.
 
-        It is counted at this moment over the last known data, and it is not a reservation.
+        Counted now over last known data; not a reservation.
         """
         windows.only(request, ("gpus",))
         now = timezone.now()
@@ -158,7 +158,7 @@ class Classes(ListViewSet):
             OpenApiParameter("kind", str, enum=[kind.id for kind in KINDS], default="pod"),
             *(OpenApiParameter(name, str) for name in ("name", "namespace", "image", "queue", "pool")),
             OpenApiParameter("replicas", int),
-            OpenApiParameter("gpus", int, description="Slots per replica, where the class lets you choose."),
+            OpenApiParameter("gpus", int, description="Slots per replica, where the class has several sizes."),
             OpenApiParameter("format", str, enum=["json"], description="json gives the documents as a list."),
         ],
     )

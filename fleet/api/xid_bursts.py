@@ -46,7 +46,7 @@ class XidBurstSerializer(serializers.ModelSerializer):
 
 
 class XidBursts(ListViewSet):
-    """Every burst of the configured clusters, newest first; those of nodes that are gone, too."""
+    """Every burst of the configured clusters, newest first, removed nodes included."""
 
     queryset = XidBurstRow.objects.none()
     serializer_class = XidBurstSerializer

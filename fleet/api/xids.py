@@ -54,7 +54,7 @@ class XidSerializer(serializers.Serializer):
     default_action = serializers.CharField()
     says = serializers.DictField(child=serializers.CharField(), help_text="Source to its text.")
     nvidia_then = serializers.CharField(help_text="NVIDIA's bucket for the investigation behind its immediate action.")
-    disagree = serializers.ListField(child=serializers.CharField(), help_text="Sources that see it otherwise than `severity`.")
+    disagree = serializers.ListField(child=serializers.CharField(), help_text="Sources that disagree with `severity`.")
     note = serializers.CharField()
     overridden = serializers.SerializerMethodField()
     override = OverrideSerializer(allow_null=True)
@@ -80,7 +80,7 @@ class Xids(WithCSV, viewsets.ViewSet):
 
     @extend_schema(operation_id="xids_list", parameters=_FILTERS, responses=_LIST)
     def list(self, request: Request) -> Response | StreamingHttpResponse:
-        """Every code of the catalogue, and those that were seen or decided about although it does not hold them."""
+        """Every code of the catalogue, and other codes that were seen or overridden."""
         rows = [_plain(row) for row in self._found(request)]
         if request.accepted_renderer.format != "csv":
             return Response(one_page(rows))
@@ -99,7 +99,7 @@ class Xids(WithCSV, viewsets.ViewSet):
 
     @extend_schema(operation_id="xid", responses=XidSerializer)
     def retrieve(self, request: Request, code: str) -> Response:
-        """One code. One that the catalogue does not hold has the policy of the unknown."""
+        """One code. A code that is not in the catalogue has the policy of unknown codes."""
         windows.only(request, ())
         return Response(_plain(select.policy(int(code), timezone.now())))
 

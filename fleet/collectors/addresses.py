@@ -1,4 +1,4 @@
-"""Names in addresses: where a server's name leads to, and which names may stand in an API path."""
+"""Names in addresses: resolving server names, and names that are allowed in an API path."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 
 def name_in_path(name: str) -> str:
-    """Returns a namespace's or object's name as it stands in an API path.
+    """Returns a namespace's or object's name for an API path.
 
-    Raises Failure for one that Kubernetes would refuse (RFC 1123): such a name is never sent, since slashes and dots would ask
-    for another object with Muster's token.
+    Raises Failure for one that Kubernetes would refuse (RFC 1123): such a name is never sent: slashes and dots would request
+    another object with Muster's token.
     """
     if not _NAME.fullmatch(name) or ".." in name:
-        raise Failure(Outcome.MALFORMED, f"{shorten(repr(name), 80)} is not a valid Kubernetes name, so it was not asked for.")
+        raise Failure(Outcome.MALFORMED, f"{shorten(repr(name), 80)} is not a valid Kubernetes name, so it was not requested.")
     return quote(name, safe="")
 
 
 def find_host(server: str, timeout_s: float) -> None:
     """Resolve the name in a server's address.
 
-    Raises Failure where it is unknown or takes too long: the system's resolver knows no time-out, and can keep a pass waiting
+    Raises Failure where it is unknown or takes too long: the system's resolver has no time-out, and can block a run
     for half a minute.
     """
     host = urlsplit(server).hostname or ""

@@ -57,7 +57,7 @@ class Apis(msgspec.Struct, frozen=True):
 
 
 def fetch(session: Session) -> Apis:
-    """Ask for the groups. A refusal is an answer ("cannot be learned"); every other Failure is raised."""
+    """Requests the groups. A refusal is an answer ("cannot be learned"); every other Failure is raised."""
     asked = Asked(verb="get", resource="/apis")
     try:
         answer = session.get("/apis", asked, timeout_s=SMALL_TIMEOUT_S)
@@ -81,7 +81,7 @@ def parse(body: bytes | bytearray) -> Apis:
 
 
 def explain_refusal(session: Session, apis: Apis, failure: Failure, asked: Asked, version: str) -> Failure:
-    """The truth behind a 403 of an optional API: absent, if the group's own resource list does not hold it."""
+    """The actual state behind a 403 of an optional API: absent, if the group's own resource list does not contain it."""
     if failure.outcome is not Outcome.FORBIDDEN:
         return failure
     if not apis.known:

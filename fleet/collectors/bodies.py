@@ -31,9 +31,9 @@ def read_body(response: Any, asked: Asked, deadline: Deadline, max_bytes: int) -
 
 
 def _without_nul(content: bytearray) -> bytearray:
-    """Postgres keeps no NUL in text, and anybody may write one: into the message with which a container ends, say.
+    """Postgres cannot store NUL in text, and a container's termination message may contain one.
 
-    It must not cost the whole pass. As JSON writes it, and as it stands in an exporter's page.
+    It must not fail the whole run. As JSON writes it, and as it stands in an exporter's page.
     """
     for nul, mark in ((rb"\u0000", rb"\ufffd"), (b"\0", "\ufffd".encode())):
         if nul in content:

@@ -1,4 +1,4 @@
-"""The clients of this process: one for each connection, kept from run to run with its open sockets."""
+"""The clients of this process: one per connection, kept between runs with its open sockets."""
 
 from __future__ import annotations
 

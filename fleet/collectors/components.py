@@ -36,7 +36,7 @@ INTEL_DEVICE_PLUGIN = "intel-device-plugin"
 GAUDI_DEVICE_PLUGIN = "gaudi-device-plugin"
 NETWORK_DRIVER = "network-driver"
 
-# What an identifying label says, whichever of the keys below carries it.
+# Value of an identifying label, under any of the keys below.
 _BY_LABEL: Mapping[str, str] = {
     "nvidia-driver": DRIVER,
     "nvidia-driver-daemonset": DRIVER,

@@ -1,4 +1,4 @@
-"""Which clusters there are: kubeconfig files merged as kubectl merges them, or the cluster Muster itself runs in.
+"""Configured clusters: kubeconfig files merged as kubectl merges them, or the cluster Muster itself runs in.
 
 Reading a kubeconfig runs nothing and opens no connection; that is kube.py's and credentials.py's part.
 """
@@ -112,7 +112,7 @@ def _from_files(kubeconfig: str, wanted: Sequence[str]) -> tuple[Connection, ...
     paths = tuple(str(Path(part).expanduser().absolute()) for part in kubeconfig.split(os.pathsep) if part.strip())
     merged = _Merged.read(paths)
     if not merged.contexts:
-        raise ConfigurationError(f"There is no context in {_files(paths)}: nothing says which cluster to read.")
+        raise ConfigurationError(f"There is no context in {_files(paths)}: no cluster is configured.")
     for name in wanted:
         if name not in merged.contexts:
             there = ", ".join(sorted(merged.contexts))

@@ -1,6 +1,6 @@
 """Credentials that change while Muster runs: token files that rotate, and plugins that print a fresh credential.
 
-The kubernetes client reads a tokenFile once, and waits for ever for a plugin; here both are bounded and report what
+The kubernetes client reads a tokenFile once, and waits forever for a plugin; here both are bounded and report what
 went wrong. No part of a credential reaches a log or an error.
 """
 
@@ -39,7 +39,7 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 class Source(Protocol):
-    """Something that hands out the credential of the moment."""
+    """A source of the current credential."""
 
     def current(self, timeout_s: float, *, fresh: bool = False) -> Credential:
         """The credential to use now; `fresh` after the server refused the last one. Raises Failure."""

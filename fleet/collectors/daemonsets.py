@@ -92,7 +92,7 @@ _CONFIG_FLAG = "--config-file"
 
 
 def parse(wire: DaemonSetWire) -> DaemonSetSnapshot | None:
-    """The DaemonSet with its role; None where it is no part of the GPU stack."""
+    """The DaemonSet with its role; None where it is not part of the GPU stack."""
     meta, status = wire.metadata or ObjectMeta(), wire.status or _Status()
     if not meta.name:
         return None

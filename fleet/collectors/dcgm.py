@@ -54,7 +54,7 @@ class Devices:
     """Gathers series into devices.
 
     A series that comes twice counts once: with virtual GPUs the exporter repeats a GPU's value for every pod that shares it,
-    and two exporters on one node report the same; the highest stands, nothing is added up.
+    and two exporters on one node report the same; the highest counts, nothing is summed.
     """
 
     def __init__(self, read_at: datetime, *, renamed: bool = False) -> None:
@@ -74,8 +74,8 @@ class Devices:
     def add(self, name: str, labels: Mapping[str, str], value: float, node_name: str, at: datetime) -> None:
         """Adds one series; `at` is when its value was sampled.
 
-        A series that Muster has no name for, or that names no device, is passed over. A value that cannot be one is refused,
-        with the reason: the device is there all the same.
+        A series that Muster does not know, or that names no device, is ignored. An invalid value is refused,
+        with the reason: the device still exists.
         """
         special = special_by_wire().get(name)
         known = None if special else _metric(name, labels)
@@ -144,8 +144,8 @@ def _first(item: tuple[tuple[str, str, str], _Device]) -> tuple[str, str, str]:
 def parse(page: Iterable[Sample], node_name: str, at: datetime) -> Devices:
     """Returns the devices of one exporter's page, read at `at`.
 
-    `node_name` is where its pod runs: its Hostname label may be the pod's name. A sample with a time of its own is as old as
-    that says.
+    `node_name` is where its pod runs: its Hostname label may be the pod's name. A sample with its own timestamp is as old as
+    that.
     """
     devices = Devices(at)
     for sample in page:

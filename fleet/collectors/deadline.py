@@ -1,4 +1,4 @@
-"""How long one pass may still take: every time-out of a pass is cut from this one budget."""
+"""Remaining time of one run: every time-out of a run is taken from this one budget."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Deadline:
-    """A point in (monotonic) time, so that no sum of small time-outs ever exceeds what the pass was given."""
+    """A point in (monotonic) time, so that no sum of small time-outs exceeds the time of the run."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds

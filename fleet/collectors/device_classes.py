@@ -1,4 +1,4 @@
-"""DeviceClasses: which devices a class means, and the extended resource that stands for it."""
+"""DeviceClasses: which devices a class selects, and its extended resource."""
 
 from __future__ import annotations
 

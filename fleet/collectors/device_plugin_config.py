@@ -28,7 +28,7 @@ class _ConfigMap(msgspec.Struct, gc=False):
 
 
 class Configs(msgspec.Struct):
-    """The configurations and how reading them went. A ConfigMap that fails does not hide the others."""
+    """The configurations and the outcome of reading them. A ConfigMap that fails does not hide the others."""
 
     configs: DevicePluginConfigs
     outcome: Outcome = Outcome.COLLECTED
@@ -103,7 +103,7 @@ def parse(source: PluginSource, data: Mapping[str, str]) -> tuple[DevicePluginCo
 
 
 def parse_one(namespace: str, config_map: str, key: str, text: str) -> DevicePluginConfig:
-    """One key's YAML. Never raises: what is wrong with it stands in `error`."""
+    """One key's YAML. Never raises: `error` has its problem."""
 
     def wrong(what: str) -> DevicePluginConfig:
         return DevicePluginConfig(namespace=namespace, config_map=config_map, key=key, error=what)
@@ -120,7 +120,7 @@ def parse_one(namespace: str, config_map: str, key: str, text: str) -> DevicePlu
         return wrong("`flags` or `sharing` is not a mapping.")
     chosen = [(name, sharing[field]) for field, name in _SHARINGS if sharing.get(field)]
     if len(chosen) > 1:
-        return wrong("It asks for time-slicing and MPS at once; the plugin accepts one of them.")
+        return wrong("It configures time-slicing and MPS at once; the plugin accepts one of them.")
     name, settings = chosen[0] if chosen else ("", {})
     if not isinstance(settings, dict):
         return wrong(f"The settings of {name} are not a mapping.")

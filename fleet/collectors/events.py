@@ -24,7 +24,7 @@ namespaces would read every pod's Events out of etcd to throw them away.
 MOST_PAGES = 20
 KEPT_OF_A_KIND = 100
 """Of one node, the newest with the same type and reason: a storm of one Xid wrote 168,924 Events in three hours
-(NVIDIA/NVSentinel#1710), and a hundred of them say as much."""
+(NVIDIA/NVSentinel#1710), and a hundred of them are as informative."""
 _MESSAGE = 1000
 """Characters kept of a message; Kubernetes allows 1,024 in new Events, and more in old ones."""
 _HIGHEST = 1_000_000

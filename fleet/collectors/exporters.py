@@ -1,6 +1,6 @@
 """Pages of pods, many at once: through the API server's pod proxy, or straight from the pod's address.
 
-Never the service proxy: it answers from any node. A pod that is slow or fails uses up its own time-out only, and
+Never the service proxy: it answers from any node. A pod that is slow or fails uses its own time-out only, and
 what failed last time comes last.
 """
 
@@ -53,7 +53,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """How the asking of one pod went: what was made of its page, or why there is none."""
+    """Outcome of requesting one pod: its parsed page, or why there is none."""
 
     target: Target
     at: datetime
@@ -61,9 +61,9 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     read: object = None
     failure: Failure | None = None
     refusals: int = 0
-    """How often in a row it has refused, this time included."""
+    """Number of consecutive refusals, this one included."""
     retry_at: datetime | None = None
-    """When a pod that refuses is asked again."""
+    """When a pod that refuses is requested again."""
 
 
 class Way(Protocol):
@@ -76,7 +76,7 @@ class Way(Protocol):
 
 
 def target_of(pod: PodSnapshot, port: int, paths: tuple[str, ...] = ("/metrics",)) -> Target:
-    """Where a pod is asked: at its port for metrics if it names one, else its first, else the usual `port`."""
+    """Where a pod is requested: at its port for metrics if it names one, else its first, else the usual `port`."""
     ports = [item for container in pod.containers for item in container.ports]
     named = [entry for entry in ports if entry.name in _METRICS_PORTS]
     usual = [row for row in ports if row.number == port]
@@ -111,10 +111,10 @@ class ProxyWay:
 
 
 class GoneError(Failure):
-    """The pod went away since it was last seen: that says nothing of the way to the others."""
+    """The pod was removed since the last run: other pods may still be reachable."""
 
     def __init__(self, pod: str) -> None:
-        super().__init__(Outcome.UNREACHABLE, f"The pod {pod} is gone.")
+        super().__init__(Outcome.UNREACHABLE, f"The pod {pod} no longer exists.")
 
 
 class _Status(msgspec.Struct):
@@ -147,13 +147,13 @@ def _refuse_for_pod(status: int, target: Target) -> None:
     if status == 404:
         return
     if status in (401, 403):
-        raise Failure(Outcome.REFUSED, f"{target.pod.name} requires a login of its own ({status}), which Muster does not have.")
+        raise Failure(Outcome.REFUSED, f"{target.pod.name} requires its own login ({status}), which Muster does not have.")
     outcome = Outcome.REFUSED if 400 <= status < 500 else Outcome.UNREACHABLE
     raise Failure(outcome, f"{target.pod.name} answers {status} instead of its metrics.")
 
 
 class DirectWay:
-    """Straight to the pod's address: needs a route into the pod network, and no right at all."""
+    """Straight to the pod's address: needs a route into the pod network, and no permission."""
 
     name = "direct"
 
@@ -238,7 +238,7 @@ def _read(  # noqa: PLR0913 the parts of a scrape, passed on by name
 ) -> tuple[datetime, object]:
     shut.check(target)
     if deadline.spent:
-        raise Failure(Outcome.SKIPPED, f"The {deadline.seconds:g} s of this run were spent before {target.pod.name} was asked.")
+        raise Failure(Outcome.SKIPPED, f"The {deadline.seconds:g} s of this run ended before {target.pod.name} was requested.")
     its_own = Deadline(min(timeout_s, deadline.remaining()))
     for path in target.paths:
         body = _twice(way, target, path, its_own)
@@ -259,7 +259,7 @@ def _twice(way: Way, target: Target, path: str, deadline: Deadline) -> bytes | b
 
 
 class _Shut:
-    """What need not be asked any more: a namespace whose pods the account may not reach, or everything after a 401."""
+    """What is not requested any more: a namespace with pods that the account may not reach, or everything after a 401."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -23,14 +23,14 @@ _LINE = re.compile(
     [ \t]*\r?$""",
     re.MULTILINE | re.VERBOSE,
 )
-# From the beginning of a word only: else a long word that is no label would be read again from each of its letters.
+# From the beginning of a word only: else a long word that is not a label would be read again from each of its letters.
 _LABEL = re.compile(r'(?<![a-zA-Z0-9_])([a-zA-Z_][a-zA-Z0-9_]*+)[ \t]*=[ \t]*"((?:[^"\\]++|\\.)*+)"')
 _ESCAPED = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "\\": "\\", '"': '"'}
 
 
 class Sample(NamedTuple):
-    """One line. `at_ms` is the exporter's own word on when it was measured; None where it gives none."""
+    """One line. `at_ms` is the exporter's own timestamp; None without one."""
 
     name: str
     labels: dict[str, str]
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
 def parse(text: str, wanted: Container[str] | None = None) -> Iterator[Sample]:
     """The samples of a page, in order; with `wanted` those of these names only.
 
-    Lines that are none (comments, HTML, a broken line) are passed over: a line that cannot be read must not cost the others.
+    Other lines (comments, HTML, a broken line) are ignored: an invalid line must not affect the others.
     """
     cache: dict[str, dict[str, str]] = {}
     for match in _LINE.finditer(text):
@@ -64,7 +64,7 @@ def _labels(text: str) -> dict[str, str]:
 
 
 def _unescape(value: str) -> str:
-    r"""\\, \" and \n; anything else behind a backslash stands as it is."""
+    r"""\\, \" and \n; anything else after a backslash stays as it is."""
     return _ESCAPED.sub(lambda match: _ESCAPES.get(match[1], match[0]), value)
 
 

@@ -1,7 +1,7 @@
 """The only file that talks through the `kubernetes` package: its configuration and transport, none of its models.
 
 The package is imported with the first client, not with this module: it costs 0.7 s and 42 MB, which processes that
-never collect need not pay. Answers stay bytes; a status other than 200 is not an exception here (session.py judges).
+never collect need not pay. Answers stay bytes; a status other than 200 is not an exception here (session.py evaluates it).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """One cluster's API server. Thread-safe; keeps connections open between passes."""
+    """One cluster's API server. Thread-safe; keeps connections open between runs."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -69,7 +69,7 @@ class Client:
         """One request.
 
         After a 401 the configuration is read again, and where that has another credential the request is made once more.
-        Raises Failure for everything that is no answer, and for an answer above `max_bytes`.
+        Raises Failure without an answer, and for an answer above `max_bytes`.
         """
         transport = self._current(deadline)
         answer = transport.request(method, path, params, body, accept, asked, deadline, timeout_s, max_bytes)
@@ -82,7 +82,7 @@ class Client:
     def find_host(self, deadline: Deadline) -> None:
         """Resolve the name of the server, or of the proxy in front of it, within the connect time-out.
 
-        The resolver itself knows no time-out, and can keep a pass waiting for half a minute. Raises Failure.
+        The resolver itself has no time-out, and can block a run for half a minute. Raises Failure.
         """
         find_host(self._current(deadline).proxy or self.connection.server, deadline.at_most(CONNECT_TIMEOUT_S))
 
@@ -120,7 +120,7 @@ class _Transport:
         self._server = connection.server
         self._paths = list(connection.kubeconfig)
         self._configuration = Configuration()
-        self._configuration.retries = False  # session.py retries, with jitter and within the pass's deadline
+        self._configuration.retries = False  # session.py retries, with jitter and within the run's deadline
         self._configuration.connection_pool_maxsize = POOL_SIZE
         self._configuration.keep_alive = True
         self._source: Source | None = None
@@ -132,7 +132,7 @@ class _Transport:
             self._load(resolve(connection))
         if connection.in_cluster or is_loopback(self._server):
             # The network is no bottleneck there, and packing costs the server more time than sending, and Muster
-            # a third of its own (a pass over 5,000 nodes and 30,000 pods: 4.4 s of CPU with it, 3.1 s without).
+            # a third of its own (a run over 5,000 nodes and 30,000 pods: 4.4 s of CPU with it, 3.1 s without).
             self._headers["Accept-Encoding"] = "identity"
         self._stamp = _stamp(self._paths)
         if should_bypass_proxies(self._configuration.host, self._configuration.no_proxy or ""):

@@ -26,7 +26,7 @@ _FINISHED = frozenset({"Succeeded", "Failed"})
 
 
 def server_of(pod: PodSnapshot) -> Server | None:
-    """The kind of model server a pod is: by its image, or by its labels where it has a GPU, which a router in front has not."""
+    """The kind of model server a pod is: by its image, or by its labels where it has a GPU, unlike a router."""
     if pod.component or not pod.node_name or pod.phase in _FINISHED:
         return None
     result = by_image(container.image for container in pod.containers if not container.init)
@@ -52,7 +52,7 @@ def read(target: Target, body: bytes | bytearray, server: Server) -> list[Sample
 
 
 def pod_of(page: Page, server: Server) -> ModelServer:
-    """What one asking gave, with the pod's own state."""
+    """Result of one request, with the pod's own state."""
     pod = page.target.pod
     if page.failure is not None:
         return ModelServer(

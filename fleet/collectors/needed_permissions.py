@@ -74,7 +74,7 @@ NEEDS: tuple[Need, ...] = (
             verb="list",
             group=group,
             resource=resource,
-            hides="whether a pod's volumes let it land on a node",
+            hides="whether a pod's volumes allow it on a node",
             optional=bool(group),
         )
         for group, resource in (

@@ -131,7 +131,7 @@ def parse(wire: NodeWire) -> NodeSnapshot | None:
 
 
 def with_managers(node: NodeSnapshot, wire: NodeWire) -> NodeSnapshot:
-    """Returns the node with who set what takes it out of service; as it is where nothing does."""
+    """Returns the node with who set what takes it out of service; unchanged where nothing does."""
     wanted = [managed_fields.CORDON] if node.unschedulable else []
     if any(_takes_out("taint", taint.key, taint.value) for taint in node.taints):
         wanted.append(managed_fields.TAINTS)

@@ -108,13 +108,13 @@ _daemonset_pages = PageDecoder(DaemonSetWire)
 
 
 class Stack(msgspec.Struct):
-    """What was read of the GPU stack. The parts stand even where one of them failed."""
+    """What was read of the GPU stack. Parts are kept even where one of them failed."""
 
     snapshot: OperatorSnapshot = OperatorSnapshot()
     namespaces: frozenset[str] | None = None
-    """Where the stack's objects live; None where that could not be learned whole."""
+    """Namespaces of the stack's objects; None where they are not completely known."""
     sources: tuple[PluginSource, ...] | None = None
-    """Where device-plugin configuration comes from; None where that could not be learned whole."""
+    """Sources of device-plugin configuration; None where they are not completely known."""
     outcome: Outcome = Outcome.COLLECTED
     reason: str = ""
 
@@ -139,7 +139,7 @@ def assemble(
     daemonsets: Listing[DaemonSetWire],
     gpu_clusters: Listing[GpuClusterSnapshot] | None = None,
 ) -> Stack:
-    """One section of several lists: complete where each was read whole or is known not to be installed.
+    """One section of several lists: complete where each was read completely or is known not to be installed.
 
     GPUClusters are a technology preview: that they may not be read is noted and costs nothing else.
     """

@@ -102,7 +102,7 @@ def _malformed(asked: Asked, what: str) -> Failure:
 
 
 class Listing(msgspec.Struct, Generic[Out]):
-    """What came of a list: everything kept, how many objects were seen, and whether it was all of them."""
+    """Result of a list: everything kept, the number of objects read, and whether it is complete."""
 
     items: list[Out]
     count: int = 0
@@ -130,7 +130,7 @@ def read_list(  # noqa: PLR0913 the parts of a list request
 
     A list that breaks after its first page answers with what was read and `incomplete`, and so does one that has more
     than `most_pages`; one that expires is begun again once, then answers `expired`. An object that is sent twice is kept once
-    and named in `problems`; a server that sends the same page again, or empty ones without end, is asked no further.
+    and named in `problems`; a server that repeats a page, or sends empty ones without end, gets no further requests.
     Raises Failure where nothing was read.
     """
     listing = _read_once(session, path, asked, decoder, keep, params, most_pages)
@@ -187,7 +187,7 @@ def _read_once(  # noqa: PLR0913 the parts of a list request
         if empty == MOST_EMPTY_PAGES:
             return _broken_off(listing, Failure(Outcome.MALFORMED, f"The server sent {empty} empty pages in a row."), pages)
         if pages == most_pages:
-            return _broken_off(listing, Failure(Outcome.INCOMPLETE, "Muster reads no more of them in one pass."), pages)
+            return _broken_off(listing, Failure(Outcome.INCOMPLETE, "Muster reads no more of them in one run."), pages)
         token = page.continue_
 
 
@@ -214,5 +214,5 @@ def _without_repeats(items: list[Wire], names: set[tuple[str, str]], problems: l
 def _broken_off(listing: Listing[Out], failure: Failure, pages: int) -> Listing[Out]:
     listing.outcome = Outcome.EXPIRED if failure.outcome is Outcome.EXPIRED else Outcome.INCOMPLETE
     plural = "page" if pages == 1 else "pages"
-    listing.reason = f"The list broke off after {pages} {plural} ({listing.count:,} read). {failure.reason}"
+    listing.reason = f"The list ended early after {pages} {plural} ({listing.count:,} read). {failure.reason}"
     return listing

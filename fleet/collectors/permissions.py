@@ -1,4 +1,4 @@
-"""What Muster's account may not read, what that hides, and what it may write although Muster never writes.
+"""Missing read permissions of Muster's account, their effect, and write permissions that Muster does not need.
 
 The API server is asked for the account's rules (SelfSubjectRulesReview); where it says that its own answer may lack
 some, as servers with an authorising webhook do, each right that seems to be missing is asked for by itself.
@@ -22,11 +22,11 @@ _RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
 _ACCESS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _AUTHORIZATION = "authorization.k8s.io"
 EVERYWHERE = "muster-cluster-wide"
-"""A namespace without roles for anybody: rules that apply there apply in every namespace."""
+"""A namespace without roles: rules that apply there apply in every namespace."""
 
 
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection", "bind", "escalate", "impersonate", "*"})
-# Asking about oneself is created, but changes nothing; every account may do it.
+# Self-reviews are created, but change nothing; every account may create them.
 _SELF_REVIEWS = frozenset(
     {
         "selfsubjectaccessreviews.authorization.k8s.io",
@@ -94,19 +94,19 @@ def _review(session: Session, namespace: str) -> Rules:
 
 
 def parse_rules(namespace: str, body: bytes | bytearray) -> Rules:
-    """Raises Failure (malformed) for anything that holds no rules: silence must not look like "nothing is missing"."""
+    """Raises Failure (malformed) for anything without rules: it must not look like "nothing is missing"."""
     try:
         status = msgspec.json.decode(body, type=_RulesReview).status
     except msgspec.MsgspecError:
         status = None
     if status is None:
-        raise Failure(Outcome.MALFORMED, "The answer to Muster's question for its own rights holds no rules.")
+        raise Failure(Outcome.MALFORMED, "The answer to Muster's SelfSubjectRulesReview contains no rules.")
     incomplete = bool(status.incomplete or status.evaluation_error)
     return Rules(namespace, tuple(status.resource_rules or ()), incomplete)
 
 
 def parse(everywhere: Rules, namespaced: Sequence[Rules], apis: Apis, config_maps: Mapping[str, frozenset[str]]) -> Permissions:
-    """What is missing and what is too much. ConfigMaps are needed only in namespaces where Muster reads one.
+    """Returns missing and unneeded permissions. ConfigMaps are needed only in namespaces where Muster reads one.
 
     A rule that a review of one namespace has and the review of no namespace in particular has not holds in that one only.
     """
@@ -156,7 +156,7 @@ def with_forbidden(permissions: Permissions, asked: Iterable[Asked]) -> Permissi
 
 
 def _allows(rules: Iterable[Rule], need: Need, names: frozenset[str]) -> bool:
-    """Whether the rules together allow it; rules bound to names count only where they hold every name that is read."""
+    """Whether the rules together allow it; rules bound to names count only where they contain every name that is read."""
     named: set[str] = set()
     for rule in rules:
         if (

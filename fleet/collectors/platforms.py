@@ -20,7 +20,7 @@ _BY_KEY = (
     ("kubeadm.alpha.kubernetes.io/cri-socket", "kubeadm"),
 )
 
-# Who runs the machine, where nothing names who runs the cluster.
+# The provider of the machine, where none is known for the cluster.
 _BY_PROVIDER = (
     ("aws://", "AWS"),
     ("gce://", "Google Cloud"),

@@ -1,4 +1,4 @@
-"""How pods are asked for: all of them page by page, or only those of the GPU nodes where these are few."""
+"""How pods are listed: all of them page by page, or only those of the GPU nodes where these are few."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from fleet.domain.snapshot.sections import Outcome
 
 _pages = PageDecoder(pods_wire.PodWire)
 
-# Up to this share of GPU nodes, asking node by node is cheaper than paging through every pod: the server has an index on
+# Up to this share of GPU nodes, one request per node is cheaper than paging through every pod: the server has an index on
 # spec.nodeName. Measured on 5,000 nodes with 30,000 pods: 2.8 ms and one round trip for a node's query, 0.11 ms for each
 # pod of the whole list. With 20 pods to a node both cost the same at half of the nodes where the server is near, and at
 # a tenth where a round trip takes 20 ms.
@@ -29,7 +29,7 @@ MOST_NODES = 100
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Which lists to ask for: (namespace or "" for all, query)."""
+    """Lists to request: (namespace or "" for all, query)."""
 
     queries: tuple[tuple[str, Params], ...]
 

@@ -1,4 +1,4 @@
-"""What the scheduler reads of a pod: everything of a pod that waits, of a bound one only what it takes from others."""
+"""What the scheduler reads of a pod: everything of a pending pod, of a bound one only what affects others."""
 
 from __future__ import annotations
 

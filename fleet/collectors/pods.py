@@ -1,4 +1,4 @@
-"""Pods that matter: they ask for or hold GPU resources, belong to the GPU stack, or sit on a GPU node."""
+"""Pods that matter: they request or hold GPU resources, belong to the GPU stack, or run on a GPU node."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _is_of_gpus(name: str) -> bool:
 
 
 def _sits_on(wire: PodWire, gpu_nodes: frozenset[str]) -> bool:
-    """A finished pod sits nowhere: it holds nothing, and a busy job queue leaves thousands of them."""
+    """A finished pod counts for no node: it holds nothing, and a busy job queue leaves thousands of them."""
     spec, status = wire.spec or _NO_SPEC, wire.status or _NO_STATUS
     return spec.node_name in gpu_nodes and status.phase not in _FINISHED
 
@@ -154,7 +154,7 @@ def _owner(owners: Sequence[Owner] | None) -> Owner | None:
 
 
 def _deleting_since(meta: ObjectMeta) -> datetime | None:
-    """When deletion was asked for. The API's deletionTimestamp lies a grace period later, when the pod must be gone."""
+    """When deletion was requested. The API's deletionTimestamp is a grace period later, when the pod must have ended."""
     due = parse_time(meta.deletion_timestamp)
     if due is None:
         return None
@@ -203,7 +203,7 @@ _LONGEST = 200
 
 
 def _visible_devices(env: Sequence[Variable] | None) -> str:
-    """The one variable that hands out GPUs; no other leaves the page it was read from."""
+    """The one variable that grants GPUs; no other is kept."""
     for variable in env or ():
         if variable.name == _VISIBLE_DEVICES:
             return intern((variable.value or "")[:_LONGEST])

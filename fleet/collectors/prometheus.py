@@ -34,7 +34,7 @@ _TIMEOUT_S = 20.0
 _MAX_BYTES = 256 * 2**20
 _NODE_LABELS = ("node", "kubernetes_node", "nodename", "node_name", "Hostname", "hostname", "exported_hostname", "exported_node")
 POD_LABELS = (("namespace", "pod"), ("kubernetes_namespace", "kubernetes_pod_name"))
-# Every card has these, and no series of a link or a switch does: the first that exists shows when samples were taken.
+# Every GPU has these, and no series of a link or a switch does: the first that exists shows when samples were taken.
 _EVERYWHERE = ("gpu_temp", "fb_used", "power", "xid", "gr_engine_active")
 
 
@@ -98,10 +98,10 @@ class Server:
     def _ask(self, path: str, fields: Mapping[str, Any]) -> msgspec.Raw:
         asked = Asked(verb="query", resource="Prometheus")
         if not self._url:
-            raise Failure(Outcome.UNREACHABLE, "No Prometheus server is named: set MUSTER_PROMETHEUS_URL or the cluster's own.")
+            raise Failure(Outcome.UNREACHABLE, "Prometheus has no address: set MUSTER_PROMETHEUS_URL or the cluster's own.")
         if self._deadline.spent:
             raise Failure(
-                Outcome.SKIPPED, f"The {self._deadline.seconds:g} s of this run were spent before Prometheus was asked."
+                Outcome.SKIPPED, f"The {self._deadline.seconds:g} s of this run were used up before Prometheus was queried."
             )
         its_own = Deadline(self._deadline.at_most(_TIMEOUT_S))
         headers = {"Accept": "application/json", "User-Agent": f"muster/{__version__}"}
@@ -132,12 +132,12 @@ class Server:
 def _data(status: int, body: bytes) -> msgspec.Raw:
     if status in (401, 403):
         outcome = Outcome.UNAUTHORISED if status == 401 else Outcome.FORBIDDEN
-        raise Failure(outcome, f"Prometheus does not let Muster in ({status}): give it MUSTER_PROMETHEUS_TOKEN.")
+        raise Failure(outcome, f"Prometheus refuses Muster's credentials ({status}): set MUSTER_PROMETHEUS_TOKEN.")
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except msgspec.MsgspecError:
         result = shorten(body[:200].decode("utf-8", "replace"), 120)
-        raise Failure(Outcome.MALFORMED, f"The server named as Prometheus answers {status} and no JSON: {result}.") from None
+        raise Failure(Outcome.MALFORMED, f"The Prometheus server answers {status} without JSON: {result}.") from None
     if answer.status != "success":
         raise Failure(Outcome.MALFORMED, f"Prometheus refused a query ({status}): {shorten(answer.error or 'no reason given')}.")
     return answer.data
@@ -193,7 +193,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
 def fetch(server: Server, places: Places, at: datetime) -> Read:
     """The newest samples of every device on the cluster's nodes.
 
-    Raises Failure where a query fails: half an answer would make metrics look as if they were not exported.
+    Raises Failure where a query fails: after a partial answer, metrics would look as if they were not exported.
     """
     names = frozenset(server.names(_wires()))
     queries = [query for wires in _groups(names) if (query := server.select(wires))]

@@ -23,7 +23,7 @@ Key = tuple[str, str]
 
 
 class _Pods(msgspec.Struct, frozen=True):
-    """Whose a series is: by the pod's name, or by its address."""
+    """The pod of a series: by its name, or by its address."""
 
     keys: frozenset[Key]
     by_ip: dict[str, Key]

@@ -1,4 +1,4 @@
-"""NodeReadinessRules: gates that an administrator declares, which keep nodes out until their conditions are met."""
+"""NodeReadinessRules: gates declared by an administrator that keep nodes out until their conditions are met."""
 
 from __future__ import annotations
 

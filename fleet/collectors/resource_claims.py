@@ -1,4 +1,4 @@
-"""ResourceClaims: which devices are held through DRA and by which pods, and what claims that wait ask for."""
+"""ResourceClaims: which devices are held through DRA and by which pods, and the requests of pending claims."""
 
 from __future__ import annotations
 

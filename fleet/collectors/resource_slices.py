@@ -1,4 +1,4 @@
-"""ResourceSlices: the devices that DRA drivers publish, of each pool's newest generation and only where it is whole."""
+"""ResourceSlices: the devices that DRA drivers publish, of each pool's newest generation and only where it is complete."""
 
 from __future__ import annotations
 

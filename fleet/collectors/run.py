@@ -1,8 +1,8 @@
 """One collection run of one cluster. The failure of one section never costs another, and each is reported.
 
-`collect` never raises for what a cluster does. Order: version (is anybody there?), GPU stack (which namespaces?), own
+`collect` never raises for what a cluster does. Order: version (does the server answer?), GPU stack (which namespaces?), own
 permissions, DRA devices (they decide which nodes are GPU nodes), nodes, pods, device-plugin configuration, DRA claims,
-then exporters and model servers, which are found among the pods; last Events, of which a storm must cost nothing else.
+then exporters and model servers, which are found among the pods; last Events, so that a storm of them affects nothing else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from fleet.domain.snapshot.trees import no_cycles
 _log = logging.getLogger(__name__)
 
 DEADLINE_S = 50.0
-# After one of these from the first question, every other would only wait for the same end.
+# After one of these from the first request, every other would fail the same way.
 _UNREADABLE = frozenset(
     {Outcome.UNREACHABLE, Outcome.TLS, Outcome.UNAUTHORISED, Outcome.TIMEOUT, Outcome.MALFORMED, Outcome.REFUSED}
 )
@@ -109,7 +109,7 @@ class _Run:
     def _section(self, name: str, read: Callable[[], SectionResult]) -> None:
         """Run one section and report on it, whatever happens in it."""
         if not self._stopped and self._session.deadline.spent:
-            self._stopped = f"The {self._session.deadline.seconds:g} s of this run were spent before its turn came."
+            self._stopped = f"The {self._session.deadline.seconds:g} s of this run were used up before it was requested."
         if self._stopped:
             self._report(name, SectionResult(outcome=Outcome.SKIPPED, reason=self._stopped), 0)
             return
@@ -122,7 +122,7 @@ class _Run:
             result = SectionResult(outcome=Outcome.UNREACHABLE, reason=str(error))
         except Exception as error:  # noqa: BLE001 - here, and here only: one odd answer must not cost the other sections
             _log.exception("section %s of a cluster failed unexpectedly", name)
-            reason = f"Muster did not understand what it read ({type(error).__name__}: {shorten(str(error), 160)})."
+            reason = f"Muster could not process what it read ({type(error).__name__}: {shorten(str(error), 160)})."
             result = SectionResult(outcome=Outcome.MALFORMED, reason=reason)
         self._report(name, result, round((time.monotonic() - started) * 1000))
         self._consider_stopping(name, result)
@@ -142,7 +142,7 @@ class _Run:
     def _consider_stopping(self, name: str, result: SectionResult) -> None:
         outcome = result.outcome
         if name in TELEMETRY_SECTIONS:
-            return  # what pods do says nothing about the API server
+            return  # failures of pods are not failures of the API server
         lost = outcome in _GONE and not self._session.was_answered
         self._lost_in_a_row = self._lost_in_a_row + 1 if lost else 0
         first = name == SECTIONS[0] and outcome in _UNREADABLE

@@ -1,4 +1,4 @@
-"""One pass's conversation with one cluster: asks, retries what is worth retrying, and knows when to stop."""
+"""Requests of one run to one cluster: sends them, retries where that can help, and stops at the deadline."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _BACKOFF_S = 0.25
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What bounds one pass besides its deadline."""
+    """Limits of one run besides its deadline."""
 
     page_size: int = 500
     max_page_bytes: int = 64 * 2**20
     """Decompressed; a page of 500 nodes is about 14 MB."""
     retries: int = 8
-    """For the whole pass: a sick server is asked a few times more, never in a storm."""
+    """For the whole run: a failing server gets a few retries, never a storm."""
     longest_wait_s: float = 15.0
     """A Retry-After above this ends the section instead."""
 
@@ -43,7 +43,7 @@ class Progress(NamedTuple):
 
 
 class Session:
-    """Asks one cluster within one deadline. Not thread-safe: one pass, one session."""
+    """Sends requests to one cluster within one deadline. Not thread-safe: one run, one session."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Session:
         self.deadline = deadline
         self.limits = limits or Limits()
         self.was_answered = True
-        """Whether the last request met anybody at all: a server that says 500 is there."""
+        """Whether the last request got any answer: a server that returns 500 is reachable."""
         self.clock_ahead_s: float | None = None
         """Seconds by which the server's clock is ahead of Muster's, by its first Date header; None where it sent none."""
         self.forbidden: dict[Asked, None] = {}
@@ -96,7 +96,7 @@ class Session:
     ) -> Answer:
         if self.deadline.spent:
             seconds = f"{self.deadline.seconds:g} s"
-            raise Failure(Outcome.TIMEOUT, f"The {seconds} of this run were spent before it could {asked.words}.")
+            raise Failure(Outcome.TIMEOUT, f"The {seconds} of this run were used up before it could {asked.words}.")
         self.was_answered = False
         answer = self.client.request(
             method,

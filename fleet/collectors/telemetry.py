@@ -25,7 +25,7 @@ PORTS = {DCGM_EXPORTER: 9400, AMD_METRICS_EXPORTER: 5000}
 """Exporters of device metrics, and the default port of each."""
 
 MOST_SAMPLES = 50_000
-"""Of one page. Any pod may call itself an exporter, and a page of short lines costs more memory than it is long."""
+"""Of one page. Any pod may pose as an exporter, and a page of short lines needs more memory than its length."""
 MOST_DEVICES = 1_024
 """Of one page: 16 GPUs cut into 7 instances each make 112."""
 _NO_SAMPLE = "Prometheus has no fresh sample of it: it is not scraped, or its scrapes fail."
@@ -202,7 +202,7 @@ def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devi
     if len(page) > MOST_SAMPLES:
         raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} returned more than {MOST_SAMPLES:,} series.")
     if not page and any(line and not line.startswith("#") for line in text.splitlines()):
-        raise Failure(Outcome.MALFORMED, f"What {target.pod.name} answers is no Prometheus text.")
+        raise Failure(Outcome.MALFORMED, f"The answer of {target.pod.name} is not Prometheus text.")
     devices = dcgm.parse(page, target.pod.node_name, at)
     if len(devices) > MOST_DEVICES:
         raise Failure(Outcome.TOO_LARGE, f"{target.pod.name} reports more than {MOST_DEVICES:,} devices.")
@@ -210,7 +210,7 @@ def _devices(target: Target, body: bytes | bytearray, at: datetime) -> dcgm.Devi
 
 
 def _not_scraped(page: Page) -> Page:
-    """Who chose Prometheus need not have given the right to ask pods: that it is not scraped is then the reason."""
+    """With Prometheus, the permission to request pods may be missing: then the reason is that it is not scraped."""
     if page.failure is None or page.failure.outcome is not Outcome.FORBIDDEN:
         return page
     return msgspec.structs.replace(page, failure=Failure(Outcome.UNREACHABLE, _NO_SAMPLE))

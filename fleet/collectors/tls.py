@@ -14,7 +14,7 @@ from fleet.collectors.errors import ConfigurationError, shorten
 
 
 class Tls(msgspec.Struct, frozen=True):
-    """What TLS needs, as PEM texts: no key stays behind on disk, as it would in the package's own temporary files."""
+    """What TLS needs, as PEM texts: no key stays on disk, as it would in the package's own temporary files."""
 
     authority: str = ""
     certificate: str = ""

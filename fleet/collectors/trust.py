@@ -118,7 +118,7 @@ def _is_believed(pod: PodSnapshot, trust: Trust, at_home: set[tuple[str, str]]) 
     if trust.strict or pod.namespace in trust.namespaces or pod.component in _OPERATORS_OWN:
         return False
     if pod.component in _CONTROLLERS:
-        return True  # evidence of nothing: only that such a controller runs
+        return True  # proves only that such a controller runs
     if pod.owner_kind != "DaemonSet" or (pod.node_name, pod.component) in at_home:
         return False
     return trust.daemonsets is None or (pod.namespace, pod.owner_name) in trust.daemonsets

@@ -14,7 +14,7 @@ class _Version(msgspec.Struct, rename="camel", gc=False):
 
 
 def fetch(session: Session) -> str:
-    """`v1.36.2`. Raises Failure; malformed where something else than an API server answers."""
+    """`v1.36.2`. Raises Failure; malformed where the server is not an API server."""
     session.client.find_host(session.deadline)
     answer = session.get("/version", Asked(verb="get", resource="/version"), timeout_s=SMALL_TIMEOUT_S)
     return parse(answer.body)

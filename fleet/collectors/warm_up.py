@@ -1,4 +1,4 @@
-"""Builds what msgspec and the catalogues build at first use, once, before there is a second thread or a fork."""
+"""Builds what msgspec and the catalogues build at first use, once, before any second thread or fork."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def warm_up() -> int:
 
 
 def _build(struct: type[msgspec.Struct]) -> bool:
-    """Whether the struct can be decoded at all: one that carries raw bytes, or a client, is only ever made by hand."""
+    """Whether the struct can be decoded: those with raw bytes or a client are only created in code."""
     try:
         msgspec.json.Decoder(struct)
     except TypeError:

@@ -1,4 +1,4 @@
-"""What several nouns share of the API's JSON: metadata, conditions, times. Only the fields that Muster needs.
+"""Parts of the API's JSON that several files share: metadata, conditions, times. Only the fields that Muster needs.
 
 Every field may be missing or null: the Go API leaves out what is empty, and sends null lists.
 """

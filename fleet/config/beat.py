@@ -1,4 +1,4 @@
-"""Beat's schedule, with a sign of life, and without a memory of times that are still to come."""
+"""Beat's schedule, with a heartbeat; last-run times in the future are ignored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _AHEAD = timedelta(seconds=5)
 
 
 class Scheduler(PersistentScheduler):
-    """Touches the heartbeat at each tick. Entries that ran in the future, by a clock that was ahead, are due now."""
+    """Touches the heartbeat at each tick. Entries with a last run in the future, by a clock that was ahead, are due now."""
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Sends what is due and returns the seconds until something is again."""
+        """Sends due entries and returns the seconds until the next one."""
         heartbeat.touch()
         self.forget_future()
         return float(super().tick(*args, **kwargs))

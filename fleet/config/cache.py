@@ -1,4 +1,4 @@
-"""Counts that all web processes share: in Redis or Valkey, and in the process itself for as long as that does not answer."""
+"""Cache of counts that all web processes share: in Redis or Valkey, and in the process itself while that does not answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def address_of(broker_url: str) -> str:
 
 
 class SharedCache(RedisCache):
-    """Redis; for 5 s after it did not answer a cache of this process, so that limits neither fail requests nor stop."""
+    """Redis; after a failure, for 5 s, a cache of this process, so that limits neither fail requests nor stop working."""
 
     def __init__(self, server: Any, params: dict[str, Any]) -> None:
         super().__init__(server, params)

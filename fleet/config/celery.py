@@ -14,7 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "fleet.config.settings")
 
 
 class Heartbeat(bootsteps.StartStopStep):
-    """Touches MUSTER_HEARTBEAT_FILE from the worker's own event loop, so that a loop that stands still shows."""
+    """Touches MUSTER_HEARTBEAT_FILE from the worker's own event loop, so that a blocked loop is noticed."""
 
     requires = {"celery.worker.components:Timer"}
 
@@ -33,7 +33,7 @@ _HEADER = "muster_request_id"
 
 @before_task_publish.connect
 def _send_request_id(headers: dict[str, Any], **_: Any) -> None:
-    """A task carries the id of the request that asked for it."""
+    """A task has the id of the request that queued it."""
     from fleet.services import origin
 
     if origin.request_id():

@@ -1,4 +1,4 @@
-"""How a cluster's name stands in the path of an address, of a page as of the API."""
+"""Cluster names in URL paths of pages and API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the environment: every value is checked once, and a bad one stops the start with a sentence that says what to do."""
+"""Reads the environment: every value is checked once, and an invalid one stops the start with a sentence that states the fix."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def text(name: str, default: str = "") -> str:
             ) from error
         except UnicodeDecodeError:
             raise ImproperlyConfigured(
-                f"{name}_FILE points at {path}, which is no text. Write the value into it as text (UTF-8) or set {name}."
+                f"{name}_FILE points at {path}, which is not text. Write the value into it as text (UTF-8) or set {name}."
             ) from None
-        if not value:  # a secret that is not there must not pass for one that was left out
+        if not value:  # a missing secret must not be taken for an omitted one
             raise ImproperlyConfigured(f"{name}_FILE points at {path}, which is empty. Write the value into it or set {name}.")
         return value
     return os.environ.get(name, "").strip() or default
@@ -39,7 +39,7 @@ SECRETS = (
     *("SECRET_KEY", "SECRET_KEY_FALLBACKS", "MUSTER_DATABASE_PASSWORD", "MUSTER_BROKER_PASSWORD", "OIDC_CLIENT_SECRET"),
     *("MUSTER_METRICS_TOKEN", "MUSTER_PROMETHEUS_TOKEN", "MUSTER_AUDIT_WEBHOOK_SECRET"),
 )
-"""Settings that only Muster may know: docker-compose.yml takes them from files alone."""
+"""Secret settings: docker-compose.yml reads them from files only."""
 
 
 def role() -> str:
@@ -118,14 +118,14 @@ def networks(name: str) -> tuple[tuple[Network, ...], tuple[str, ...]]:
                 r"[0-9.]+", word
             ):
                 raise ImproperlyConfigured(
-                    f"{name} holds {word!r}: give networks (10.20.0.0/16), addresses or host names, separated by commas."
+                    f"{name} contains {word!r}: give networks (10.20.0.0/16), addresses or host names, separated by commas."
                 ) from None
             hosts.append(word.lower())
     return tuple(nets), tuple(hosts)
 
 
 def rate(name: str, default: str) -> str:
-    """So many in a second, minute, hour or day, as 6000/min."""
+    """A number per second, minute, hour or day, as 6000/min."""
     value = text(name, default)
     if not re.fullmatch(r"[1-9][0-9]{0,8}/(s|sec|second|m|min|minute|h|hour|d|day)", value, re.ASCII):
         raise ImproperlyConfigured(f"{name} is {value!r}: give a number and a time, as {default} (s, min, hour or day).")
@@ -135,7 +135,7 @@ def rate(name: str, default: str) -> str:
 def url(name: str, default: str, schemes: tuple[str, ...], *, like: str, host: bool = True) -> str:
     """A URL of one of the given schemes, with a host unless it may do without.
 
-    The value may hold a password, so the sentence never repeats it, but shows one that is written `like` this.
+    The value may contain a password, so the sentence never repeats it, but shows an example, `like`.
     """
     value = text(name, default)
     if not value:
@@ -168,7 +168,7 @@ def broker(name: str, default: str, password: str = "") -> str:
     split = urlsplit(value)
     if not (split.path.strip("/") if split.scheme == "redis+socket" else split.hostname):
         raise ImproperlyConfigured(f"{name} names no host: write it as {like}.")
-    database = split.path.partition(";")[0]  # behind it others to turn to, if this one fails
+    database = split.path.partition(";")[0]  # followed by alternatives, for failover
     if split.scheme in ("redis", "rediss") and not re.fullmatch(r"/?[0-9]*", database, re.ASCII):
         raise ImproperlyConfigured(f"{name} must end in the number of a database: write it as {like}.")
     return with_password(value, password)

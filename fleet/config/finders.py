@@ -54,7 +54,7 @@ def folder() -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file that is there completely or not at all, also where two processes write it."""
+    """Writes a file atomically, also where two processes write it."""
     handle, name = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(content)

@@ -1,4 +1,4 @@
-"""The sign of life of worker and beat: a file that is touched while their main loop turns."""
+"""Heartbeat of worker and beat: a file that is touched by their main loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged, and in which form; logs.py has the filters and the form of a line of JSON."""
+"""Logging configuration; logs.py has the filters and the JSON format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def of(level: str, line_format: str) -> dict[str, Any]:
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
-            # A line for every tick would bury the lines that matter.
+            # A line for every tick would hide the important lines.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
             "kubernetes": {"level": "WARNING"},

@@ -18,7 +18,7 @@ _SECRET_PATH = re.compile(r"(/sign-in/)(?!link/)[A-Za-z0-9_\-%]{8,}")
 
 
 class Once(logging.Filter):
-    """Lets one record of an event through each minute: a lost database, or a refused Host. Both come with every request."""
+    """Lets one record of an event per minute through: a lost database, or a refused Host. Both come with every request."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class WithoutSecrets(logging.Filter):
 
 
 class WithRequest(logging.Filter):
-    """Adds the id of the request or task that is under way: of a run that a page asked for, the page's."""
+    """Adds the id of the current request or task: for a run that a page queued, the page's."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         current = request_id()

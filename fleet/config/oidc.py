@@ -22,7 +22,7 @@ _ROLES = ("viewer", "developer", "operator", "admin")
 
 @dataclass(frozen=True)
 class Oidc:
-    """One identity provider, and what its groups give."""
+    """One identity provider, and the roles of its groups."""
 
     issuer: str
     client_id: str
@@ -31,9 +31,9 @@ class Oidc:
     groups_claim: str
     by_role: Mapping[str, tuple[str, ...]]
     default_role: str
-    """Of people in none of the groups; empty: they cannot sign in."""
+    """Role of people in none of the groups; empty: they cannot sign in."""
     check_every: timedelta
-    """Age of the provider's last answer after which a session asks again."""
+    """Age of the provider's last answer after which a session is checked again."""
     keep_for: timedelta
     """How long a session outlives a provider that does not respond."""
     tokens_for: timedelta
@@ -80,7 +80,7 @@ def read() -> Oidc | None:
 
 
 def _limits() -> dict[str, tuple[str, ...] | None] | None:
-    """Returns OIDC_LIMITS; None where it is not set. A slip stops the start: it must not show people everything."""
+    """Returns OIDC_LIMITS; None where it is not set. A mistake stops the start: it must not lift a limit."""
     written = env.text("OIDC_LIMITS")
     if not written:
         return None

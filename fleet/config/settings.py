@@ -25,13 +25,13 @@ MUSTER_HOME = Path(env.text("MUSTER_HOME", str(BASE_DIR / "var"))).expanduser().
 PORT = env.integer("PORT", 8000, at_least=1, at_most=65535)
 HEALTH_PORT = env.integer("MUSTER_HEALTH_PORT", 0, at_least=0, at_most=65535)
 
-# --- who may talk to us -------------------------------------------------------------------------------------------
+# --- hosts, keys and sessions -------------------------------------------------------------------------------------------
 
 DEBUG = env.boolean("DEBUG", default=False)
-# A key made up here holds for this process only: `manage.py run` and the image's entry point hand every process the same one.
+# A key made here is valid for this process only: `manage.py run` and the image's entry point hand every process the same one.
 SECRET_KEY = env.text("SECRET_KEY") or secrets.token_urlsafe(50)
 SECRET_KEY_IS_GIVEN = bool(env.text("SECRET_KEY"))
-# Earlier keys: what they signed and encrypted is still understood.
+# Earlier keys: what they signed and encrypted can still be read.
 SECRET_KEY_FALLBACKS = list(env.words("SECRET_KEY_FALLBACKS"))
 ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]")))
 CSRF_TRUSTED_ORIGINS = list(env.words("CSRF_TRUSTED_ORIGINS"))
@@ -159,8 +159,8 @@ except (ValueError, environ.ImproperlyConfigured) as error:
 if not DATABASES["default"]["NAME"] and "service" not in DATABASES["default"].get("OPTIONS", {}):
     raise ImproperlyConfigured(f"DATABASE_URL names no database: write it as {_LIKE}.")
 DATABASES["default"]["PASSWORD"] = env.text("MUSTER_DATABASE_PASSWORD") or DATABASES["default"]["PASSWORD"]
-# How long a query may run, and how long it may wait for a lock, by who asks (seconds; 0 is no limit): a page is given up before
-# its reader does, and a lock held elsewhere must not block every thread of the web server.
+# How long a query may run and wait for a lock, by kind of process (seconds; 0 is no limit): a page is given up before
+# its user does, and a lock held elsewhere must not block every thread of the web server.
 ROLE = env.role()
 _STATEMENT_S, _LOCK_S = {"web": (15, 3), "worker": (80, 20), "command": (0, 0)}[ROLE]
 _GIVEN_OPTIONS = str(DATABASES["default"].get("OPTIONS", {}).get("options", ""))
@@ -179,7 +179,7 @@ DATABASES["default"].update(
     },
 )
 
-# --- Celery: messages are only wake-ups, the truth is in Postgres ---------------------------------------------------
+# --- Celery: messages are only wake-ups, the state is in Postgres ---------------------------------------------------
 
 MUSTER_BROKER_URL = env.broker("MUSTER_BROKER_URL", paths.broker_url(MUSTER_HOME), env.text("MUSTER_BROKER_PASSWORD"))
 COLLECT_SOFT_LIMIT_S = 90
@@ -208,7 +208,7 @@ CELERY_BEAT_SCHEDULER = "fleet.config.beat:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(MUSTER_HOME / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat_schedule.SCHEDULE
 
-# Counts of what callers asked and of sign-ins that were tried: shared by all web processes where the broker is Redis or Valkey,
+# Counts of API requests and sign-in attempts: shared by all web processes where the broker is Redis or Valkey,
 # else of each process. At Django's 300 entries a few callers more would push each other's counts out.
 _SHARED_CACHE = cache.address_of(MUSTER_BROKER_URL)
 CACHES = {
@@ -250,7 +250,7 @@ PROMETHEUS_URL = env.url("MUSTER_PROMETHEUS_URL", "", ("http", "https"), like="h
 if TELEMETRY_SOURCE == "prometheus" and not PROMETHEUS_URL:
     raise ImproperlyConfigured(
         "MUSTER_TELEMETRY=prometheus needs the address of the server in MUSTER_PROMETHEUS_URL. Where each cluster has a server "
-        "of its own, leave MUSTER_TELEMETRY out: `manage.py telemetry_source CLUSTER prometheus --prometheus-url URL` names it."
+        "of its own, omit MUSTER_TELEMETRY: `manage.py telemetry_source CLUSTER prometheus --prometheus-url URL` names it."
     )
 PROMETHEUS_TOKEN = env.text("MUSTER_PROMETHEUS_TOKEN")
 PERIOD_RETENTION = timedelta(days=env.integer("MUSTER_HISTORY_DAYS", 400, at_least=1, at_most=3650))
@@ -274,7 +274,7 @@ if AUDIT_WEBHOOK and len(AUDIT_WEBHOOK_SECRET) < 16:
 SECURITY_CONTACT = env.text("MUSTER_SECURITY_CONTACT")
 if SECURITY_CONTACT and not SECURITY_CONTACT.startswith(("mailto:", "https://")):
     raise ImproperlyConfigured("MUSTER_SECURITY_CONTACT must begin with mailto: or https://, as mailto:security@example.com.")
-# Without a token of its own it follows from SECRET_KEY, the same in every process: `manage.py metrics_token` prints it.
+# Without a configured token it is derived from SECRET_KEY, the same in every process: `manage.py metrics_token` prints it.
 METRICS_TOKEN = env.text("MUSTER_METRICS_TOKEN") or hmac.new(SECRET_KEY.encode(), b"muster-metrics", "sha256").hexdigest()
 METRICS_ARE_PUBLIC = env.boolean("MUSTER_METRICS_PUBLIC", default=False)
 

@@ -1,4 +1,4 @@
-"""Every address of Muster. Pages and API are separate rooms; health needs no sign-in."""
+"""Every URL of Muster. Pages and API are separate; health endpoints need no sign-in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from django.urls import include, path, register_converter
 
 from fleet.config.converters import ClusterName
 
-# Before the rooms are read: both name it.
+# Before both URL files are read: they use it.
 register_converter(ClusterName, "cluster")
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""Makes .venv beside manage.py, with exactly the pinned packages, and goes on inside it. Standard library only.
+"""Makes .venv beside manage.py, with exactly the pinned packages, and continues inside it. Standard library only.
 
 An old Python must be able to read this file, so that it can say that it is too old: Python 3.6 in the syntax, and in
 whatever runs before `_new_enough`.
@@ -45,7 +45,7 @@ def ensure(arguments: list) -> None:
 
 
 def prepare(need: str) -> bool:
-    """Makes .venv hold the packages of `need` ("run" or "dev"). True where something had to be installed."""
+    """Installs the packages of `need` ("run" or "dev") into .venv. True where something had to be installed."""
     if _is_stamped(need):
         return False
     if not _new_enough():
@@ -54,7 +54,7 @@ def prepare(need: str) -> bool:
     if not os.access(str(place), os.W_OK):
         raise BootstrapError(
             f"Muster installs its packages into {VENV}, where this user may not write: "
-            "clone it into a folder of yours, or run it as the folder's owner."
+            "clone it into your own folder, or run it as the folder's owner."
         )
     lock = os.open(str(ROOT), os.O_RDONLY)
     try:
@@ -62,7 +62,7 @@ def prepare(need: str) -> bool:
         if not _is_stamped(need):  # another process may have been faster
             _install(need, lock)
     except OSError as error:
-        raise BootstrapError(f"Making {VENV} failed: {error}. Mend that and start again.") from error
+        raise BootstrapError(f"Creating {VENV} failed: {error}. Fix that and start again.") from error
     finally:
         os.close(lock)
     return True
@@ -95,7 +95,7 @@ def _install(need: str, lock: int) -> None:
     usable = os.access(str(VENV / "bin" / "python"), os.X_OK) and not unfinished.exists()
     _say(f"Installing {len(_pins(need))} packages into .venv with {'uv' if uv else 'pip'}. This happens once.")
     if not usable or stamp.get("python", _interpreter()) != _interpreter():
-        # An interrupted installation may hold half a package, and an upgraded Python looks into another folder.
+        # An interrupted installation may contain half a package, and an upgraded Python uses another folder.
         shutil.rmtree(str(VENV), ignore_errors=True)
         VENV.mkdir()
         stamp = {}
@@ -106,7 +106,7 @@ def _install(need: str, lock: int) -> None:
     installers.install(VENV, uv, ROOT / REQUIREMENTS[need], lock)
     stamp.update({"python": _interpreter(), need: _digest(need)})
     if need == "dev":
-        stamp["run"] = _digest("run")  # requirements-dev.txt holds those of requirements.txt as well
+        stamp["run"] = _digest("run")  # requirements-dev.txt includes those of requirements.txt
     draft = VENV / (STAMP + ".new")
     draft.write_text(json.dumps(stamp), encoding="utf-8")
     draft.replace(VENV / STAMP)
@@ -118,7 +118,7 @@ def _new_enough() -> bool:
 
 
 def _go_on_with_newer_python() -> None:
-    """Another interpreter on PATH may do; so may uv, which brings one along. Else says what to install."""
+    """Another interpreter on PATH may work, or uv, which installs one. Else returns what to install."""
     for minor in range(14, OLDEST[1] - 1, -1):
         other = shutil.which(f"python3.{minor}")
         if other and installers.answers([other, "-c", "import ssl, fcntl"]):
@@ -127,7 +127,7 @@ def _go_on_with_newer_python() -> None:
         raise BootstrapError(
             f"Muster needs Python {OLDEST[0]}.{OLDEST[1]} or newer, and this is "
             f"{sys.version_info[0]}.{sys.version_info[1]} ({sys.executable}): install a newer one (Debian 12 or newer: "
-            f"`apt install python3 python3-venv`), or uv ({installers.GET_UV}), which brings one along."
+            f"`apt install python3 python3-venv`), or uv ({installers.GET_UV}), which installs one."
         )
 
 
@@ -162,7 +162,7 @@ def _is_stamped(need: str) -> bool:
 
 
 def _interpreter() -> str:
-    """What the environment's interpreter really is. Its name carries the version, so an upgrade shows."""
+    """The environment's actual interpreter. Its name contains the version, so an upgrade is noticed."""
     return os.path.realpath(str(VENV / "bin" / "python"))
 
 
@@ -183,7 +183,7 @@ def _say(sentence: str) -> None:
 
 
 def main() -> None:
-    """`python3 -m fleet.embedded.bootstrap [dev]`: makes .venv and nothing else, for the Makefile."""
+    """`python3 -m fleet.embedded.bootstrap [dev]`: creates .venv only, for the Makefile."""
     try:
         prepare("dev" if "dev" in sys.argv[1:] else "run")
     except BootstrapError as error:

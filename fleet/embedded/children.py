@@ -1,4 +1,4 @@
-"""What `manage.py run` keeps alive beside the two servers: web, worker, beat, and the simulated fleet."""
+"""Processes that `manage.py run` keeps alive besides the two servers: web, worker, beat, and the simulated fleet."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from fleet.embedded.postgres import STOP as POSTGRES_STOP
 from fleet.embedded.postgres import Postgres
 from fleet.embedded.supervisor import Child
 
-# The order of the end, highest first: no process may lose a server that it still writes to.
+# The order of shutdown, highest first: no process may lose a server that it still writes to.
 SERVERS, SIMULATOR, WORKERS = 0, 1, 2
-# A worker may finish the pass it is in; one that takes longer is repeated by the next start (acknowledged late).
+# A worker may finish its current run; a longer one is repeated by the next start (acknowledged late).
 WORKER_STOP: processes.Requests = ((signal.SIGTERM, 6.0), (signal.SIGQUIT, 2.0))
 
 
@@ -69,7 +69,7 @@ def simulator(home: Path, kubeconfig: Path) -> Child:
 
 
 def demo(home: Path) -> Child:
-    """The demonstration: its people and definitions, a month lived at speed, and its cluster from then on."""
+    """The demonstration: its people and definitions, a month replayed fast, and then its cluster."""
     log = home / "log" / "demo.log"
     start = functools.partial(_python, ["manage.py", "demo"], log)
     return Child("The demonstration", start, log, WORKERS, ((signal.SIGTERM, 3.0),))

@@ -1,6 +1,6 @@
 """Where the system cannot end children with their parent (anywhere but on Linux), a small process does it.
 
-It reads, on a pipe that only the supervisor writes to, who is to be watched. When the pipe closes without a farewell,
+It reads, on a pipe that only the supervisor writes to, who is to be watched. When the pipe closes without the final message,
 the supervisor is dead, and the guardian ends the process groups it still knows. Standard library only.
 """
 
@@ -30,7 +30,7 @@ class Guardian:
         self.pid = self._process.pid
 
     def watch(self, pid: int) -> None:
-        """From now on the process group `pid` ends with us."""
+        """From now on the process group `pid` ends with this process."""
         self._tell(f"+{pid}")
 
     def forget(self, pid: int) -> None:
@@ -38,7 +38,7 @@ class Guardian:
         self._tell(f"-{pid}")
 
     def close(self) -> None:
-        """Every child has ended: the guardian may go."""
+        """Every child has ended: the guardian may exit."""
         self._tell("bye")
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):

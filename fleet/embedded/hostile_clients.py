@@ -1,7 +1,7 @@
 """Bounds what slow and idle connections cost a waitress server, and refuses a request that two servers read differently.
 
-Waitress closes a connection that sent nothing for a while. Two kinds get past that: one that sends a byte now and then never
-falls silent, and as many connections as the server takes keep out every other client until they time out.
+Waitress closes a connection that sent nothing for a while. Two kinds evade that: one that sends a byte now and then is never
+idle, and as many connections as the server accepts block every other client until they time out.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Parser(HTTPRequestParser):
 
 
 class Channel(HTTPChannel):
-    """One connection; its request must be whole within REQUEST_S, however steadily it drips."""
+    """One connection; its request must be complete within REQUEST_S, however steadily its bytes arrive."""
 
     parser_class = Parser
     began_at: float | None = None
 
     def received(self, data: bytes) -> bool:
-        """Takes bytes of a request, and notes when the first of one that is not whole yet arrived."""
+        """Takes bytes of a request, and records when the first byte of an incomplete request arrived."""
         before = self.request
         result = bool(super().received(data))
         if self.request is None:

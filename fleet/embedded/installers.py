@@ -1,4 +1,4 @@
-"""What uv and pip are asked, and what their failures mean for people.
+"""Calls of uv and pip, and the meaning of their failures.
 
 Standard library only, and readable by Python 3.6 (see bootstrap.py).
 """
@@ -23,7 +23,7 @@ OTHER_HASH = re.compile(r"do not match the hashes|Hash mismatch", re.IGNORECASE)
 
 
 class BootstrapError(Exception):
-    """Why there is no environment to run in: one sentence that says what to do."""
+    """Why the environment could not be created: one sentence with the fix."""
 
 
 def working_uv() -> str:
@@ -33,7 +33,7 @@ def working_uv() -> str:
 
 
 def answers(command: list) -> bool:
-    """Whether a command can be run and succeeds. What it says is dropped."""
+    """Whether a command can be run and succeeds. Its output is dropped."""
     try:
         return subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
     except OSError:
@@ -105,7 +105,7 @@ def _run(command: list, lock: int) -> tuple:
     misleading = ("VIRTUAL_ENV", "CONDA_PREFIX", "PIP_TARGET", "PIP_PREFIX", "PYTHONHOME", "PYTHONPATH")
     environment = {name: value for name, value in os.environ.items() if name not in misleading}
     environment.update(PIP_USER="0", PIP_NO_INPUT="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
-    environment.setdefault("PIP_RETRIES", "2")  # its five take minutes to say that there is no network
+    environment.setdefault("PIP_RETRIES", "2")  # its five take minutes without a network
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, pass_fds=(lock,)
@@ -121,7 +121,7 @@ def _run(command: list, lock: int) -> tuple:
 
 
 def why_it_failed(output: str, tool: str, venv: Path) -> str:
-    """What an installer's last words mean, and what to do about it."""
+    """Meaning of an installer's last output, and the fix."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     if NO_NETWORK.search(output):
         mirror = "UV_DEFAULT_INDEX" if tool == "uv" else "PIP_INDEX_URL"
@@ -130,7 +130,7 @@ def why_it_failed(output: str, tool: str, venv: Path) -> str:
             f" set HTTPS_PROXY; for an index of your own set {mirror}), then start again."
         )
     if "No space left" in output:
-        return f"There is no space left for Muster's packages in {venv} (300 MB): make some, then start again."
+        return f"No space left for Muster's packages in {venv} (300 MB): free some, then start again."
     if "Permission denied" in output:
         return f"Muster's packages cannot be written to {venv}: run it as the owner of that folder."
     if OTHER_HASH.search(output):

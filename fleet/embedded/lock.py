@@ -16,7 +16,7 @@ from fleet.embedded.processes import StartError, alive
 
 @dataclass(frozen=True)
 class Holder:
-    """What the holder of a lock says about itself. `ready` is true once its database can be used."""
+    """Data of the holder of a lock. `ready` is true once its database can be used."""
 
     pid: int
     command: str
@@ -26,7 +26,7 @@ class Holder:
 
 
 class HomeTakenError(StartError):
-    """Another process holds the lock. `holder` is None in the instant before the holder has written who it is."""
+    """Another process holds the lock. `holder` is None until the holder has written its data."""
 
     def __init__(self, holder: Holder | None) -> None:
         self.holder = holder
@@ -51,7 +51,7 @@ class HomeLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Takes the lock or raises HomeTakenError. `previous` then says who died holding it, if anybody did."""
+        """Takes the lock or raises HomeTakenError. `previous` is then the holder that died with it, if any."""
         make_home(self.path.parent)
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -62,7 +62,7 @@ class HomeLock:
         except BlockingIOError:
             os.close(descriptor)
             holder = read_holder(self.path.parent)
-            # What a killed holder left behind must not be taken for the word of the one that is just starting.
+            # Data of a killed holder must not be taken for that of the process that is just starting.
             raise HomeTakenError(holder if holder and alive(holder.pid) else None) from None
         self.previous = read_holder(self.path.parent)
         self._descriptor = descriptor
@@ -92,7 +92,7 @@ class HomeLock:
 
 
 def make_home(home: Path) -> None:
-    """Makes the data folder, closed to other users, or says why that cannot be."""
+    """Creates the data folder, closed to other users, or raises why not."""
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
@@ -103,12 +103,12 @@ def make_home(home: Path) -> None:
 
 def _not_ours(home: Path) -> StartError:
     return StartError(
-        f"This user may not write to the data folder {home}: set MUSTER_HOME to a folder of yours, or run Muster as its owner."
+        f"This user may not write to the data folder {home}: set MUSTER_HOME to your own folder, or run Muster as its owner."
     )
 
 
 def read_holder(home: Path) -> Holder | None:
-    """What the lock file of `home` says, true or left over; None where it says nothing."""
+    """Content of the lock file of `home`, current or stale; None where it is empty."""
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         facts: Mapping[str, Any] = json.loads((home / "lock").read_text(encoding="utf-8"))
         return Holder(

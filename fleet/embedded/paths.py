@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = ROLE = "muster"
-# A Unix socket's path holds 107 bytes on Linux, 103 on macOS. Postgres' own name for its socket is the longest we add.
+# A Unix socket's path has at most 107 bytes on Linux, 103 on macOS. Postgres' own name for its socket is the longest we add.
 LONGEST_SOCKET_PATH = 103
 POSTGRES_SOCKET = ".s.PGSQL.5432"
 BROKER_SOCKET = "valkey.sock"
@@ -30,7 +30,7 @@ def socket_dir(home: Path) -> Path:
     if fits and re.fullmatch(r"[A-Za-z0-9/._+-]+", str(inside)):
         return inside
     digest = hashlib.sha256(os.fsencode(inside)).hexdigest()[:12]
-    # Every process of this user must arrive at the same short path, so TMPDIR does not count. Mode 0700 guards it.
+    # Every process of this user must use the same short path, so TMPDIR is ignored. Mode 0700 protects it.
     return Path(f"/tmp/muster-{os.getuid()}-{digest}")  # noqa: S108
 
 

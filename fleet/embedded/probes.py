@@ -1,4 +1,4 @@
-"""Whether a process that lives also answers: asked without waiting, so that the supervisor's one thread never stands still."""
+"""Whether a live process also answers: probed without blocking, because the supervisor has one thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 EVERY_S = 5.0
-"""Between two questions. One that got no answer by then is given up."""
+"""Seconds between two probes. One without an answer by then is abandoned."""
 Address = str | tuple[str, int]
 """Path of a Unix socket, or host and port."""
 
@@ -23,7 +23,7 @@ AMQP = b"AMQP\x00\x00\x09\x01"
 
 
 class Probe(Protocol):
-    """One child's sign of life."""
+    """One child's probe."""
 
     def answered(self) -> bool:
         """Returns whether it answered since the last call. Never waits."""
@@ -80,9 +80,9 @@ class SocketProbe:
 
 
 class HeartbeatProbe:
-    """A file that the process touches while its main loop turns.
+    """A file that the main loop of the process touches.
 
-    A loop that waits for its broker touches nothing: while `excuse` answers no, silence says nothing about the process.
+    A loop that waits for its broker touches nothing: while `excuse` returns False, a missing heartbeat is no evidence.
     """
 
     def __init__(self, path: Path, excuse: Probe | None = None) -> None:

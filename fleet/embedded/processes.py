@@ -23,7 +23,7 @@ Requests = Sequence[tuple[signal.Signals, float]]
 
 
 class StartError(Exception):
-    """Why a part of Muster did not start: one sentence that says what to do."""
+    """Why a part of Muster did not start: one sentence with the fix."""
 
 
 def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
@@ -87,7 +87,7 @@ def rotate(log: Path) -> None:
 
 
 def stop(process: subprocess.Popen[bytes], requests: Requests) -> None:
-    """Asks a child to end, ever more firmly; SIGKILL for its whole group when asking did not help. Reaps it."""
+    """Ends a child with stronger and stronger signals, at last SIGKILL for its whole group. Reaps it."""
     for request, patience in requests:
         if process.poll() is not None:
             break
@@ -95,7 +95,7 @@ def stop(process: subprocess.Popen[bytes], requests: Requests) -> None:
             process.send_signal(request)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(patience)
-    # Also what the child itself left behind: its group carries its pid even after it has ended.
+    # Also what the child itself left: its group keeps its pid even after it has ended.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -127,7 +127,7 @@ def started(pid: int) -> int | None:
 
 
 def working_in(directory: Path) -> list[int]:
-    """The living processes whose working directory is `directory`: that is where both embedded servers sit.
+    """The living processes whose working directory is `directory`: the embedded servers run there.
 
     Elsewhere than on Linux the command lines are searched for the directory instead.
     """
@@ -162,7 +162,7 @@ def clear_out(directory: Path, patience: float = 10.0) -> None:
 
 
 def last_lines(log: Path, count: int = 3) -> str:
-    """The last words of a log, for the sentence that says why something did not start."""
+    """The last lines of a log, for the sentence why something did not start."""
     with contextlib.suppress(OSError):
         text = log.read_bytes()[-4096:].decode("utf-8", "replace")
         return " / ".join([line.strip() for line in text.splitlines() if line.strip()][-count:])

@@ -1,4 +1,4 @@
-"""Programs that some tests drive and no Python package brings: where they are, and how they can be had."""
+"""Programs that some tests use and no Python package includes: where they are, and how to install them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def can_install() -> bool:
 
 
 def install(programs: Iterable[Program]) -> list[str]:
-    """Installs Debian packages, one at a time, so that one that is not there costs the others nothing.
+    """Installs Debian packages, one at a time, so that a missing one does not affect the others.
 
     Returns a sentence for each that could not be installed.
     """

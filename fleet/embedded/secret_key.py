@@ -12,8 +12,8 @@ from fleet.embedded import paths
 def provide(create: bool) -> None:
     """Lets settings find the kept key where none is given; `create` makes one if there is none yet.
 
-    Works before settings are read, and two processes at once end up with the same key. A folder that cannot be written
-    is left to the next step that needs it, which has the better error.
+    Works before settings are read, and two processes at once end up with the same key. A folder that is not writable
+    fails in the next step that needs it, with a better error.
     """
     if os.environ.get("SECRET_KEY", "").strip() or os.environ.get("SECRET_KEY_FILE", "").strip():
         return

@@ -41,14 +41,14 @@ def reserve_port(port: int, patience: float = 0.0, setting: str = "--port") -> s
         except OSError as error:
             if error.errno == errno.EACCES:
                 reserved.close()
-                raise StartError(f"This user may not open port {port}: give one above 1023 with {setting}.") from error
+                raise StartError(f"This user may not open port {port}: set one above 1023 with {setting}.") from error
             if error.errno != errno.EADDRINUSE:
                 reserved.close()
                 raise
         reserved.close()
         if time.monotonic() >= deadline:
             raise StartError(
-                f"Port {port} is taken by another program: end that one, or start with {setting} {_free_port_near(port)}."
+                f"Port {port} is used by another program: stop that one, or start with {setting} {_free_port_near(port)}."
             )
         time.sleep(0.1)
 

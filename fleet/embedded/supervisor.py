@@ -23,7 +23,7 @@ STEADY_AFTER_S = 60.0  # a process that lived this long has recovered: its next 
 TICK_S = 0.2
 UNANSWERED_S = 60.0  # a child that has not answered its probe for so long is restarted
 FIRST_ANSWER_S = 240.0  # while it starts: importing takes minutes on a machine that is overloaded, and a restart begins again
-STOOD_STILL_S = 5.0  # between two looks: the supervisor itself did not run, so the silence is not the children's
+STOOD_STILL_S = 5.0  # between two checks: the supervisor itself did not run, so missing answers are not the children's fault
 ROTATE_EVERY_S = 60.0
 _SOON_S = 0.01
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -72,7 +72,7 @@ class Supervisor:
         return child
 
     def watch(self) -> None:
-        """Starts again whatever ends. Ends itself only by an exception, such as Stopped."""
+        """Restarts every child that ends. Returns only by an exception, such as Stopped."""
         rotated_at = time.monotonic()
         while True:
             self.look()
@@ -83,7 +83,7 @@ class Supervisor:
             time.sleep(TICK_S)
 
     def look(self) -> None:
-        """One look at every child: notes who has ended or hangs, and starts again those whose delay is over."""
+        """Checks every child once: finds those that ended or hang, and restarts those after their delay."""
         now = time.monotonic()
         stood_still = now - self._looked_at > STOOD_STILL_S
         for child in self.children:
@@ -141,7 +141,7 @@ class Supervisor:
         self._put_off(child, now, why)
 
     def _end_silent(self, child: Child, process: subprocess.Popen[bytes], now: float) -> None:
-        """Ends a child that lives and does not answer. One that was only stopped is let run, so that it ends in order."""
+        """Ends a live child that does not answer. One that was only stopped is continued first, so that it can shut down."""
         if child.answered_at - child.started_at >= STEADY_AFTER_S:
             child.delay = FIRST_DELAY_S
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -150,7 +150,7 @@ class Supervisor:
         self._put_off(child, now, f"did not answer for {_silent_s(child, now):.0f} s")
 
     def _let_go(self, child: Child, process: subprocess.Popen[bytes], requests: processes.Requests) -> None:
-        """Ends what is left of a child and of its process group."""
+        """Ends the rest of a child and of its process group."""
         child.process = None
         processes.stop(process, requests)
         if self._guardian is not None:
@@ -198,7 +198,7 @@ def _end(child: Child) -> None:
 
 @contextlib.contextmanager
 def on_end_signals(handler: Callable[..., None]) -> Iterator[None]:
-    """Lets `handler` hear what asks us to end, for as long as the block lasts."""
+    """Installs `handler` for termination signals within the block."""
     before = {number: signal.signal(number, handler) for number in END_SIGNALS}
     try:
         yield
@@ -208,7 +208,7 @@ def on_end_signals(handler: Callable[..., None]) -> Iterator[None]:
 
 
 def raise_stopped(number: int, _frame: object) -> None:
-    """A signal handler for `on_end_signals`: leaves whatever the main thread is doing, once.
+    """A signal handler for `on_end_signals`: interrupts the main thread, once.
 
     A second signal must not interrupt the cleaning up that the first began; Supervisor.stop listens to it again.
     """

@@ -1,12 +1,12 @@
-"""The web server: waitress behind a gate. It imports the application at once and opens the port only when it is let.
+"""The web server: waitress behind a gate. It imports the application at once and opens the port only after the gate opens.
 
 Importing takes seconds, and the page must not open before the first collection is done: so both happen at the same time.
 The gate is a pipe; closing its other end opens it, for this process and for each that is started in its place.
 
 Waitress reads requests and writes answers in one event loop and gives a thread only to a request that has arrived whole:
-connections that are idle, or that send their header or body byte by byte, cost a file descriptor and no thread.
+idle connections, or ones that send their header or body byte by byte, use a file descriptor and no thread.
 
-Probes have a listener and an event loop of their own: whatever clients do to the first, /healthz answers at the second.
+Probes have a listener and an event loop of their own: clients of the first cannot block /healthz at the second.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Dispatcher(ThreadedTaskDispatcher):
-    """Gives probes threads of their own: they are answered while every other thread waits for a database that stands still."""
+    """Gives probes threads of their own: they are answered while every other thread waits for a blocked database."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Dispatcher(ThreadedTaskDispatcher):
         self.probes.set_thread_count(PROBE_THREADS)
 
     def add_task(self, task: Any) -> None:
-        """Queues an HTTP channel, whose first request has arrived whole."""
+        """Queues an HTTP channel with a complete first request."""
         # What could not be parsed has no path.
         path = getattr(task.requests[0], "path", "") if getattr(task, "requests", None) else ""
         if path in PROBES:

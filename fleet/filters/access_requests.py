@@ -1,4 +1,4 @@
-"""Requests for classes, and the teams that make them."""
+"""Requests for classes, and the teams that create them."""
 
 from __future__ import annotations
 

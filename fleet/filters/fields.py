@@ -40,7 +40,7 @@ class ValuesField(forms.Field):
     def __init__(self, *, known: Collection[str] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.known = known
-        """The only values there are; empty where any text may be one."""
+        """Allowed values; empty where any text is allowed."""
 
     def clean(self, value: Any) -> list[str]:
         values = [item for item in value or [] if item]
@@ -156,12 +156,12 @@ class Words(filters.CharFilter):
 
 
 def words_of(text: str) -> list[str]:
-    """The different words of a search, in order."""
+    """The distinct words of a search, in order."""
     return list(dict.fromkeys(text.split()))
 
 
 def is_label(word: str) -> bool:
-    """Whether a word of a search asks for a label: key=value or !key."""
+    """Whether a word of a search is a label selector: key=value or !key."""
     return "=" in word or word.startswith("!")
 
 
@@ -188,7 +188,7 @@ def label_query(text: str, field: str = "labels") -> Q:
         raise ValidationError(str(error)) from error
     asked = sum(max(1, len(item.values)) for item in requirements)
     if asked > MOST_VALUES:
-        raise ValidationError(f"A label selector asks for at most {MOST_VALUES} values; this one asks for {asked}.")
+        raise ValidationError(f"A label selector has at most {MOST_VALUES} values; this one has {asked}.")
     query = Q()
     for requirement in requirements:
         match requirement.operator:

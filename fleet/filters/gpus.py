@@ -1,4 +1,4 @@
-"""What hangs on nodes: physical GPUs and MIG instances."""
+"""Filters of physical GPUs and MIG instances."""
 
 from __future__ import annotations
 

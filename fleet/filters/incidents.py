@@ -1,4 +1,4 @@
-"""Filters of incidents: an incident is found by any of its findings, by its own status and severity, and by what it affects."""
+"""Filters of incidents: by any of its findings, by its own status and severity, and by what it affects."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class _RungsField(ValuesField):
     def clean(self, value: object) -> list[str]:
         wanted = list(dict.fromkeys(part for item in super().clean(value) for part in item.split(",")))
         if len(wanted) > MOST_VALUES:
-            raise ValidationError(f"At most {MOST_VALUES} rungs with a status can be asked for at once.")
+            raise ValidationError(f"At most {MOST_VALUES} rungs with a status can be given at once.")
         return wanted
 
 
@@ -141,7 +141,7 @@ class NodeFilters(filters.FilterSet):
 
 
 class MomentFilters(filters.FilterSet):
-    """Which nodes, for questions about the past: only what a node does not change. Nodes that are gone are among them."""
+    """Filters for the past: only by what a node does not change. Removed nodes are included."""
 
     cluster = AnyOf(field_name="cluster__name")
     product = AnyOf(field_name="product")

@@ -1,4 +1,4 @@
-"""REMEMBERS. One file per noun; rows hold facts and judgements, never logic."""
+"""REMEMBERS. One file per noun; rows have facts and results of evaluation, never logic."""
 
 from fleet.models.access_requests import AccessRequest, AccessRequestState, AccessRequestStep, IdempotencyKey
 from fleet.models.audit import AuditDay, AuditEntry, AuditLink, AuditStream

@@ -31,11 +31,11 @@ class AccessRequest(models.Model):
     """Of the workload: names its manifest."""
     replicas = models.IntegerField()
     gpus = models.IntegerField(null=True, blank=True)
-    """Slots per replica, where the class lets one choose; null for as many as the class says."""
+    """Slots per replica, where the class allows a choice; null for the class's own number."""
     purpose = models.TextField(blank=True)
     image = models.CharField(max_length=400, blank=True)
     hours = models.IntegerField(null=True, blank=True)
-    """Asked duration; null for the class's longest."""
+    """Requested duration in hours; null for the class's longest."""
     state = models.CharField(max_length=12, choices=AccessRequestState.choices, default=AccessRequestState.DRAFT)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="requests")
     created_at = models.DateTimeField()
@@ -50,9 +50,9 @@ class AccessRequest(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     extension_until = models.DateTimeField(null=True, blank=True)
-    """Asked, and not decided yet."""
+    """Requested, and not decided yet."""
     wanted_replicas = models.IntegerField(null=True, blank=True)
-    """A change of size that was asked and not decided yet."""
+    """A change of size that was requested and not decided yet."""
     latest_check = models.JSONField(default=dict)
     """Result of the newest check (services.access_request_checks.check_all); empty before the first."""
 

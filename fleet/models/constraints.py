@@ -1,4 +1,4 @@
-"""What the database itself forbids."""
+"""Constraints that the database enforces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 def never_overlap(name: str, *, ids: Sequence[str], texts: Sequence[str] = ()) -> ExclusionConstraint:
     """No two rows with the same `ids` (foreign keys; null counts as one value) and `texts` have overlapping periods.
 
-    An int8range of one value stands in for btree_gist's equality, so that no extension is needed; texts are compared
+    An int8range of one value replaces btree_gist's equality, so that no extension is needed; texts are compared
     by a 64-bit hash.
     """
     same = [_alone(Coalesce(F(item), Value(0), output_field=BigIntegerField())) for item in ids]

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class DataCheck(models.Model):
-    """One row: when the invariants were last checked as a whole, and what did not hold."""
+    """One row: when the invariants were last checked, and which did not hold."""
 
     at = models.DateTimeField()
     took_ms = models.IntegerField()

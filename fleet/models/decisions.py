@@ -1,4 +1,4 @@
-"""What people decided, with name and reason: waivers, declared counts, maintenance."""
+"""Decisions of operators, with name and reason: waivers, declared counts, maintenance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fleet.models.clusters import Cluster
 
 
 class WaiverRow(models.Model):
-    """A rung that need not be proved in a cluster or pool."""
+    """A rung that is not required in a cluster or pool."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, null=True, blank=True, related_name="waivers")
     pool = models.CharField(max_length=63, blank=True)

@@ -27,7 +27,7 @@ class FindingRow(models.Model):
     remedy = models.TextField(blank=True)
     rung = models.TextField(blank=True)
     period = DateTimeRangeField()
-    """[opened, resolved); open at the end while it stands."""
+    """[opened, resolved); open at the end while it is current."""
     evidence_at = models.DateTimeField(null=True, blank=True)
     """Earliest moment that its evidence names (domain/incidents/first_evidence.py); null before it was grouped."""
     incident = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="incident_findings", null=True, blank=True)

@@ -8,7 +8,7 @@ from fleet.models.nodes import Node
 
 
 class Gpu(models.Model):
-    """One physical card. Without DRA or telemetry its identity is unknown: then only its position is known."""
+    """One physical GPU. Without DRA or telemetry its identity is unknown: then only its position is known."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="gpus")
     position = models.IntegerField()
@@ -31,7 +31,7 @@ class Gpu(models.Model):
 
 
 class MigInstance(models.Model):
-    """One MIG instance; its card is known only where something names it."""
+    """One MIG instance; its GPU is known only where a source names it."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="mig_instance_rows")
     position = models.IntegerField()
@@ -39,7 +39,7 @@ class MigInstance(models.Model):
     uuid = models.TextField(blank=True)
     gpu_uuid = models.TextField(blank=True)
     gi_id = models.TextField(blank=True)
-    """DCGM's id of the instance on its card."""
+    """DCGM's id of the instance on its GPU."""
     memory_mib = models.BigIntegerField(null=True, blank=True)
     held = models.BooleanField(null=True, blank=True)
     """Whether a claim or pod uses it; null where that is not known."""

@@ -1,4 +1,4 @@
-"""Rows with the rows that they refer to, without the documents of these."""
+"""Rows with the rows that they refer to, without their JSON documents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def joined(rows: Rows, *paths: str, keep: tuple[str, ...] = ()) -> Rows:
     """Returns `rows` with the rows at these paths (`node`, `node__cluster`), as `select_related`, but without their JSON fields.
 
     A cluster's and a node's documents take hundreds of kB and would be sent and parsed again for every row that refers to them.
-    A document that is asked for all the same costs a query of its own. `keep` names small ones that every row needs.
+    A document that is read nevertheless costs another query. `keep` names small ones that every row needs.
     """
     fields = [(path, field) for path in paths for field in _at(rows.model, path)._meta.concrete_fields]
     documents = {f"{path}__{field.name}" for path, field in fields if isinstance(field, JSONField)}

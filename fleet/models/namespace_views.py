@@ -17,7 +17,7 @@ WHERE n.cluster_id = ANY {clusters} OR (n.cluster_id = ANY {within} AND n.id IN 
 ))
 """
 PARTS: dict[str, str] = {
-    # Sources of evidence about the machine. Evidence of any other may name a pod, and hides the sentence that rests on it.
+    # Sources of evidence about the machine. Evidence of any other may name a pod, so a sentence with such evidence is hidden.
     "machine": "('{{dcgm,condition,event,label,annotation,taint,resource_slice,capacity,allocatable,node,managed_fields,"
     "threshold,policy,xid,config,exporter,expected,gpu,memory,previous,slots,pool,telemetry}}'::text[])",
     "about_pods": "(e ->> 'source' IS NULL OR e ->> 'source' <> ALL {machine})",

@@ -27,7 +27,7 @@ class Node(models.Model):
     cuda_version = models.TextField(blank=True)
     kubelet_version = models.TextField(blank=True)
 
-    # its devices and how they are shared: physical GPUs are cards, slots are what the scheduler counts
+    # its devices and how they are shared: physical GPUs, and slots, which the scheduler counts
     physical = models.BigIntegerField(null=True, blank=True)
     physical_source = models.TextField(blank=True)
     most_seen = models.BigIntegerField(null=True, blank=True)
@@ -37,7 +37,7 @@ class Node(models.Model):
     expected_source = models.TextField(blank=True)
     """declared, ordered or learned."""
     advertised_gpus = models.BigIntegerField(null=True, blank=True)
-    """Physical GPUs the scheduler can really hand out: those of a node that is ready, not cordoned and advertises them."""
+    """Physical GPUs the scheduler can allocate: those of a node that is ready, not cordoned and advertises them."""
     partitioning = models.TextField(blank=True)
     sharing = models.TextField(blank=True)
     replicas = models.BigIntegerField(null=True, blank=True)
@@ -52,9 +52,9 @@ class Node(models.Model):
     slots_requested = models.BigIntegerField(null=True, blank=True)
     slots_free = models.BigIntegerField(null=True, blank=True)
 
-    # what it says
+    # what it advertises
     state = models.TextField(blank=True)
-    """full, partial, none or unknown (what it offers the scheduler against what its devices predict), not_ready (the
+    """full, partial, none or unknown (what it advertises against what its devices predict), not_ready (the
     kubelet is not), cordoned."""
     advertised = models.TextField(blank=True)
     reason = models.TextField(blank=True)
@@ -71,15 +71,15 @@ class Node(models.Model):
     device_findings = FactsField(default=list, db_default=[])
     """Findings of the inspection of its devices (domain.findings.Finding)."""
     evidence = FactsField(default=list, db_default=[])
-    """What the inspection believed (domain.findings.Evidence)."""
+    """Evidence of the inspection (domain.findings.Evidence)."""
     dra_pools = FactsField(default=list, db_default=[])
     """Pools of its DRA drivers (domain.dra.status.PoolStatus)."""
     stack = FactsField(default=dict)
     """Part of the GPU stack to the state of its pod on this node."""
     snapshot = FactsField(default=dict)
-    """The NodeSnapshot itself: the last truth, when a later pass cannot read the node."""
+    """The NodeSnapshot itself: last known data, when a later run cannot read the node."""
     dra = FactsField(default=dict)
-    """DRA devices and allocations of this node: the last truth of those sections."""
+    """DRA devices and allocations of this node: last known data of those sections."""
 
     # readiness
     verdict = models.CharField(max_length=20, default="unknown")
@@ -89,16 +89,16 @@ class Node(models.Model):
     verdict_remedy = models.TextField(blank=True)
     verdict_since = models.DateTimeField(null=True, blank=True)
     reached = models.IntegerField(default=-1)
-    """Number of the highest rung the node stands on; −1 for none."""
+    """Number of the highest rung that the node reaches; −1 for none."""
     usable = models.BigIntegerField(null=True, blank=True)
     """Physical GPUs a workload may count on now; null where their number is unknown."""
     flapping = models.BooleanField(default=False)
     rungs = FactsField(default=list)
     """domain.readiness.types.RungResult of every rung, in order."""
     pending = FactsField(default=dict)
-    """Findings that need to last before they count: "rule|key" to since when they are seen."""
+    """Pending findings, which count after they have lasted: "rule|key" to the moment since which they are present."""
 
-    # bootstrap: how long it took to become good after it joined
+    # startup time: how long it took to become ready after it joined
     bootstrapping = models.BooleanField(default=False)
     """It was seen joining and has not been good yet."""
     kubelet_ready_at = models.DateTimeField(null=True, blank=True)
@@ -106,22 +106,22 @@ class Node(models.Model):
     gpu_ready_at = models.DateTimeField(null=True, blank=True)
     """When its verdict was ready or degraded for the first time after that."""
 
-    # memory
+    # history
     boot_id = models.TextField(blank=True)
     booted_at = models.DateTimeField(null=True, blank=True)
-    """When the present boot id was first seen; null for the first one ever seen."""
+    """When the current boot id was first recorded; null for the first one of the node."""
     booted_after = models.DateTimeField(null=True, blank=True)
-    """The last look with the boot id before."""
+    """The last run with the previous boot id."""
     known_uuids = FactsField(default=list)
     """UUIDs of the physical GPUs that telemetry named here."""
     labels_missing_since = models.DateTimeField(null=True, blank=True)
-    """Since when GFD's labels are away while the node is otherwise unchanged."""
+    """Since when GFD's labels are missing while the node is otherwise unchanged."""
     fingerprint = models.CharField(max_length=32)
     pods_fingerprint = models.CharField(max_length=32, blank=True)
     first_seen_at = models.DateTimeField()
     changed_at = models.DateTimeField()
     state_since = models.DateTimeField()
-    """Since when `state` is what it is."""
+    """Since when `state` has its value."""
     removed_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

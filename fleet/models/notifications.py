@@ -23,14 +23,14 @@ class Notice(models.Model):
     product = models.TextField(blank=True)
     severity = models.CharField(max_length=20, blank=True)
     recovery = models.BooleanField(default=False)
-    """It says that something is good again."""
+    """Whether it is a recovery."""
     key = models.TextField()
-    """The same for the bad news and its recovery."""
+    """The same for a problem and its recovery."""
     title = models.TextField()
     text = models.TextField(blank=True)
     detail = models.JSONField(default=dict)
     matched_at = models.DateTimeField(null=True, blank=True)
-    """When the rules were asked about it; null while it waits for that."""
+    """When it was matched with the rules; null while it waits for that."""
 
     class Meta:
         ordering = ["at", "id"]
@@ -66,7 +66,7 @@ class NotificationTarget(models.Model):
 
 
 class NotificationRule(models.Model):
-    """Which notices go to a target. A notice must fit every part: an empty part fits all."""
+    """Which events are sent to a target. An event must match every part; an empty part matches all."""
 
     name = models.CharField(max_length=100, unique=True)
     target = models.ForeignKey(NotificationTarget, on_delete=models.CASCADE, related_name="rules")
@@ -76,18 +76,18 @@ class NotificationRule(models.Model):
     pools = models.JSONField(default=list)
     products = models.JSONField(default=list)
     kinds = models.JSONField(default=list)
-    """Kinds of notices; empty for every one."""
+    """Kinds of events; empty for every one."""
     verdicts = models.JSONField(default=list)
-    """For verdict notices: the verdicts a node turned to; empty for every one."""
+    """For verdict events: the verdicts a node changed to; empty for every one."""
     min_severity = models.CharField(max_length=20, default="critical")
     """For findings: the lowest severity that is notified."""
     group_s = models.IntegerField(default=60)
-    """Notices within so many seconds go out as one message."""
+    """Events within so many seconds are sent as one message."""
     quiet_from = models.TimeField(null=True, blank=True)
-    """From then until `quiet_until` (UTC) only fatal notices go out; the others wait."""
+    """From then until `quiet_until` (UTC) only fatal events are sent; the others wait."""
     quiet_until = models.TimeField(null=True, blank=True)
     repeat_s = models.IntegerField(default=0)
-    """News with the same key waits until so many seconds have passed since the last, and goes out only if it still stands;
+    """An event with the same key waits until so many seconds have passed since the last, and is sent only if it is still current;
     0 sends every one."""
     recoveries = models.BooleanField(default=True)
     created_at = models.DateTimeField()
@@ -100,9 +100,9 @@ class NotificationRule(models.Model):
 
 
 class Delivery(models.Model):
-    """One message of one rule, and how its sending goes. A notice is in one delivery of a rule, never in two.
+    """One message of one rule, and its state. An event is in one delivery of a rule, never in two.
 
-    The log outlives its rule and its target: their names are kept beside them.
+    The log outlives its rule and its target, so it has their names.
     """
 
     class State(models.TextChoices):
@@ -120,7 +120,7 @@ class Delivery(models.Model):
     target_name = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField()
     due_at = models.DateTimeField()
-    """When it is sent, or tried again. A worker that takes it moves this behind the time it can live."""
+    """When it is sent, or tried again. A worker that claims it moves this past its own time limit."""
     state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
     tries = models.IntegerField(default=0)
     error = models.TextField(blank=True)
@@ -146,7 +146,7 @@ class Delivery(models.Model):
 
 
 class DeliveryItem(models.Model):
-    """A notice within a delivery. (rule, notice) is unique: that is what makes a notice go out once."""
+    """An event within a delivery. (rule, notice) is unique, so that an event is sent once."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="items")
     rule = models.ForeignKey(NotificationRule, on_delete=models.SET_NULL, null=True, blank=True)

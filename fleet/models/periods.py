@@ -21,7 +21,7 @@ class VerdictPeriod(models.Model):
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="verdict_periods", db_index=False)
     period = DateTimeRangeField()
-    """[from, to); open at the end while it is the present truth."""
+    """[from, to); open at the end while it is current."""
     verdict = models.CharField(max_length=20)
     broken_rung = models.TextField(blank=True)
     reason = models.TextField(blank=True)
@@ -83,7 +83,7 @@ class RungPeriod(models.Model):
 
 
 class NodeDay(models.Model):
-    """One node's day in seconds of each verdict: a rollup of its verdict periods, rebuilt from them at will."""
+    """One node's day in seconds of each verdict: a rollup of its verdict periods, from which it can be rebuilt."""
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="days")
     cluster_id = models.BigIntegerField()
@@ -106,9 +106,9 @@ class NodeDay(models.Model):
     first_bad_at = models.DateTimeField(null=True, blank=True)
     """When the first incident that began on this day began."""
     repaired = models.IntegerField(default=0)
-    """Incidents that ended on this day with the node being good again."""
+    """Incidents that ended on this day because the node recovered."""
     repair_s = models.BigIntegerField(default=0)
-    """Seconds those took from their beginning, whichever day that was."""
+    """Seconds of those from their beginning, on whichever day that was."""
 
     class Meta:
         ordering = ["day", "node"]
@@ -122,7 +122,7 @@ class NodeDay(models.Model):
 class FleetDay(models.Model):
     """The days of all nodes of one product and machine type in one pool of one cluster, added up.
 
-    A year of them is as quickly read as a month of NodeDay. Rebuilt with them.
+    A year of them is read as fast as a month of NodeDay. Rebuilt with them.
     """
 
     day = models.DateField()
@@ -130,7 +130,7 @@ class FleetDay(models.Model):
     cluster_id = models.BigIntegerField()
     product = models.TextField(blank=True)
     machine_type = models.TextField(blank=True)
-    """Product and machine type as they stood when the day was last rebuilt."""
+    """Product and machine type when the day was last rebuilt."""
     pool = models.CharField(max_length=63, blank=True)
     """As NodeDay."""
     nodes = models.IntegerField()
@@ -158,7 +158,7 @@ class FleetDay(models.Model):
 
 
 class GpuHour(models.Model):
-    """One hour of the cards of one product in one cluster, in GPU-seconds (one card for one second): a rollup as NodeDay."""
+    """One hour of the GPUs of one product in one cluster, in GPU-seconds (one GPU for one second): a rollup as NodeDay."""
 
     cluster_id = models.BigIntegerField()
     product = models.TextField(blank=True)

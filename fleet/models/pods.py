@@ -1,4 +1,4 @@
-"""Pods that matter: they ask for GPU slots, hold them, belong to the GPU stack, or sit on a GPU node."""
+"""Pods that matter: they request GPU slots, hold them, belong to the GPU stack, or run on a GPU node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleet.models.nodes import Node
 class Pod(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="pods")
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="pods", null=True, blank=True)
-    """Null while unscheduled, or on a node that is no GPU node."""
+    """Null while unscheduled, or on a node without GPUs."""
     uid = models.TextField()
     namespace = models.TextField()
     name = models.TextField()
@@ -25,7 +25,7 @@ class Pod(models.Model):
     requests = FactsField(default=dict)
     """GPU resource to slots, as the scheduler counts them."""
     slots = models.BigIntegerField(null=True, blank=True)
-    """GPU slots it asks for, over all resources; null where a resource claim could not be read."""
+    """GPU slots it requests, over all resources; null where a resource claim could not be read."""
     holds = models.BooleanField(default=False)
     """Whether it holds them now: bound to a node and not finished."""
     created_at = models.DateTimeField(null=True, blank=True)

@@ -18,13 +18,13 @@ class Pool(models.Model):
     purpose = models.CharField(max_length=60, blank=True)
     owner = models.CharField(max_length=120, blank=True)
     spec = FactsField(default=dict)
-    """The whole declaration: domain.pools' PoolSpec. What stands in columns is repeated for filters and joins."""
+    """The whole declaration: domain.pools' PoolSpec. Columns repeat parts of it for filters and joins."""
     managed_by = models.CharField(max_length=200, blank=True)
-    """Where its declaration comes from, when it was applied from a file; empty for a pool made on the page."""
+    """Source of its declaration, where it was applied from a file; empty for a pool created on the page."""
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     removed_at = models.DateTimeField(null=True, blank=True)
-    """A pool that is gone keeps its history."""
+    """A removed pool keeps its history."""
 
     class Meta:
         ordering = ["slug"]
@@ -65,7 +65,7 @@ class CompliancePeriod(models.Model):
     state = models.CharField(max_length=10)
     """met, at_risk or violated."""
     violations = models.JSONField(default=list)
-    """[{id, text, since, pool}]: what speaks against it; `since` is when each began, which may be before the period."""
+    """[{id, text, since, pool}]: its violations; `since` is when each began, which may be before the period."""
 
     class Meta:
         ordering = ["-period"]

@@ -12,14 +12,14 @@ from fleet.models.nodes import Node
 
 
 class NodeRevision(models.Model):
-    """One period in which a node's declared facts stood unchanged: labels, taints, capacity, allocatable, node info, GPU stack.
+    """One period in which a node's declared facts did not change: labels, taints, capacity, allocatable, node info, GPU stack.
 
     The database itself forbids two periods of one node to overlap.
     """
 
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="revisions", db_index=False)
     period = DateTimeRangeField()
-    """[from, to); open at the end while it is the present truth."""
+    """[from, to); open at the end while it is current."""
     facts = FactsField()
     changes = FactsField(default=list)
     """What differs from the revision before: [{"section", "key", "before", "after"}]; empty for the first."""
@@ -27,7 +27,7 @@ class NodeRevision(models.Model):
     class Meta:
         ordering = ["-period"]
         constraints = [
-            # int8range stands in for btree_gist's equality, so that no extension is needed.
+            # int8range replaces btree_gist's equality, so that no extension is needed.
             ExclusionConstraint(
                 name="revision_periods_do_not_overlap",
                 expressions=[

@@ -1,4 +1,4 @@
-"""Collection runs: one row for each pass over one cluster, written when it starts and again when it ends."""
+"""Collection runs: one row per run of one cluster, written when it starts and again when it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RunOutcome(models.TextChoices):
 
 
 class LossCause(models.TextChoices):
-    """Why a run ended without recording anything, where that was not the cluster's doing."""
+    """Why a run ended without recording anything, where the cluster was not the cause."""
 
     WORKER = "worker"
     MEMORY = "memory"
@@ -26,7 +26,7 @@ class LossCause(models.TextChoices):
     """The worker or its connection to the database: which one is unknown."""
     DATABASE = "database"
     STOPPED = "stopped"
-    """Muster was stopped in order."""
+    """Muster was shut down."""
     PAUSED = "paused"
     """Not begun, because the runs before killed their workers."""
 
@@ -43,7 +43,7 @@ class CollectionRun(models.Model):
     nodes = models.IntegerField(null=True, blank=True)
     pods = models.IntegerField(null=True, blank=True)
     changes = models.IntegerField(null=True, blank=True)
-    """Rows of the inventory that this pass wrote; null when it recorded nothing."""
+    """Rows of the inventory that this run wrote; null when it recorded nothing."""
     worker = models.JSONField(default=dict)
     """Host, pid and start of the process that carries it out, and the kernel's count of memory kills when it began."""
     progress = models.JSONField(null=True, blank=True)

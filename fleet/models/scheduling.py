@@ -1,4 +1,4 @@
-"""What the scheduler of a cluster reads besides nodes and pods: read by placement only, so it has a row of its own."""
+"""What the scheduler of a cluster reads besides nodes and pods: read by placement only, so it has a separate row."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ def current() -> Scope | None:
 
 
 def key() -> str:
-    """Tells what is cached of one scope from what is cached of another; empty for everything."""
+    """Key that separates cached data of different scopes; empty for everything."""
     scope = _CURRENT.get()
     return "" if scope is None else scope.key
 
 
 def enter(scope: Scope | None) -> None:
-    """Limits every query until `leave`. Narrower or wider than the scope before: this one counts."""
+    """Limits every query until `leave`. It replaces the previous scope, narrower or wider."""
     leave()
     if scope is None:
         return
@@ -63,7 +63,7 @@ def leave() -> None:
 
 
 def key_of(cluster: str) -> str:
-    """The same, of what is cached of one cluster: who sees the whole cluster shares it with all others who do."""
+    """The same for cached data of one cluster: everyone who sees the whole cluster shares it."""
     scope = _CURRENT.get()
     return "" if scope is None or (cluster in scope.clusters and not scope.namespaces) else scope.key
 
@@ -76,7 +76,7 @@ def hides_pods() -> bool:
 
 @contextmanager
 def entered(scope: Scope | None) -> Iterator[None]:
-    """Enters `scope`, and afterwards again what was entered before."""
+    """Enters `scope`, and restores the previous scope afterwards."""
     before = _CURRENT.get()
     enter(scope)
     try:
@@ -86,7 +86,7 @@ def entered(scope: Scope | None) -> Iterator[None]:
 
 
 def unscoped() -> Any:
-    """Reads and writes everything within a limited request. Each use says why."""
+    """Reads and writes everything within a limited request. Each use states why."""
     return entered(None)
 
 

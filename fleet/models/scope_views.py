@@ -90,7 +90,7 @@ ROWS: dict[str, str] = {
     "fleet_pod": "{of_cluster} OR {of_node}",
     "fleet_exporter": "{of_node_name}",
     "fleet_maintenance": "{of_node_name}",
-    # A silence or a count that holds everywhere holds here, too.
+    # A silence or a count for every cluster applies here, too.
     "fleet_silence": "(t.cluster_id IS NULL AND t.node_id IS NULL) OR {of_both}",
     "fleet_expectedgpus": "{of_node_name}"
     " OR (t.cluster_id IS NULL AND t.machine_type IN (SELECT machine_type FROM {views}.seen_node))",
@@ -99,7 +99,7 @@ ROWS: dict[str, str] = {
     "fleet_pool": "t.id IN (SELECT id FROM {views}.seen_pool)",
     "fleet_workloadclass": "t.id IN (SELECT id FROM {views}.seen_class)",
     "fleet_classversion": "t.workload_class_id IN (SELECT id FROM {views}.seen_class)",
-    # Over all members of a pool, so of pools that are seen as a whole. A class rests on pools that may be hidden, or become so.
+    # Over all members of a pool, so of pools that are seen as a whole. A class uses pools that may be hidden, or become so.
     "fleet_complianceperiod": "t.kind = 'pool' AND t.slug IN (SELECT slug FROM {base}.fleet_pool WHERE id = ANY {whole_pools})",
     "fleet_team": "t.id IN {own_teams}",
     "fleet_teammember": "t.team_id IN {own_teams}",
@@ -118,7 +118,7 @@ ROWS: dict[str, str] = {
     "fleet_delivery": NOTHING,
     "fleet_deliveryitem": NOTHING,
     "fleet_datacheck": NOTHING,
-    # People sign in, and names stand beside what they did; lists of them are for people without a limit.
+    # People sign in, and what they did shows their names; lists of them are for people without a limit.
     "fleet_user": EVERYTHING,
     "fleet_user_groups": EVERYTHING,
     "fleet_user_user_permissions": EVERYTHING,
@@ -132,7 +132,7 @@ ROWS: dict[str, str] = {
 """Table to the condition of the rows that are seen. A table of Muster that is missing here fails a test."""
 _DROP = f"DROP SCHEMA IF EXISTS {SCHEMA}, {SCHEMA_OF_NAMESPACES} CASCADE"
 _WRITTEN_FOR_OTHERS = frozenset({"fleet_auditentry", "fleet_notice"})
-"""What people do may be on record where they do not read it."""
+"""People write audit entries that they cannot read."""
 
 HIDDEN: dict[str, dict[str, str]] = {
     # Of a cluster that is seen in part: what is counted or stated over all of its nodes.

@@ -1,4 +1,4 @@
-"""Teams: who belongs together, in which namespaces they work, and what they may have without asking."""
+"""Teams: who belongs together, in which namespaces they work, and what they may have without approval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Team(models.Model):
     namespaces = models.JSONField(default=list)
     """Kubernetes namespaces its workloads run in, in every cluster."""
     max_replicas = models.IntegerField(null=True, blank=True)
-    """Replicas of one class the team gets without approval, where the class says nothing; null: the class decides."""
+    """Replicas of one class the team gets without approval, where the class sets no number; null: the class decides."""
     sso_group = models.CharField(max_length=200, blank=True)
     """Group of the identity provider whose members belong to it."""
     created_at = models.DateTimeField()

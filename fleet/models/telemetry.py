@@ -31,7 +31,7 @@ class DeviceTelemetry(models.Model):
 class TelemetryFrame(models.Model):
     """One node's devices at one moment, for the curves of its page.
 
-    The table is partitioned by hour of `at` and old partitions are dropped, so that forgetting leaves no bloat: rows are
+    The table is partitioned by hour of `at` and old partitions are dropped, which leaves no bloat: rows are
     written and read through services/recording/telemetry.py and selectors/telemetry.py only. It has no single-column key in
     the database.
     """
@@ -50,7 +50,7 @@ class TelemetryFrame(models.Model):
 
 
 class Exporter(models.Model):
-    """How the newest reading of one exporter went."""
+    """Outcome of the newest scrape of one exporter."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="exporters")
     node_name = models.TextField()

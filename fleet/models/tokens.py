@@ -1,4 +1,4 @@
-"""API tokens: stored as a digest, with an expiry, a role and scopes of their own."""
+"""API tokens: stored as a digest, with an expiry, a role and scopes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ApiToken(AbstractAuthToken):
     name = models.CharField(max_length=100, blank=True)
     scopes = models.JSONField(default=all_scopes)
     clusters = models.JSONField(null=True, blank=True)
-    """Names of the only clusters the token is good for; null: those of its user."""
+    """Names of the only clusters the token is valid for; null: those of its user."""
     last_used_at = models.DateTimeField(null=True, blank=True)
     """To the minute."""
     last_used_from = models.CharField(max_length=45, blank=True)
@@ -44,7 +44,7 @@ class ApiToken(AbstractAuthToken):
 
     @property
     def public_id(self) -> str:
-        """Names the token in addresses: the beginning of its digest, of which nothing of its secret follows."""
+        """Names the token in addresses: the beginning of its digest, which does not reveal its secret."""
         return str(self.digest)[:PUBLIC_ID_LENGTH]
 
     @property

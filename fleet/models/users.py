@@ -30,7 +30,7 @@ class User(AbstractUser):
     sso = models.BooleanField(default=False)
     """Role, teams and access come from the groups of the identity provider."""
     sso_refused = models.BooleanField(default=False)
-    """Switched off because no group gives access, not by an administrator: a sign-in with a group switches it on again."""
+    """Disabled because no group gives access, not by an administrator: a sign-in with a group enables it again."""
     sso_checked_at = models.DateTimeField(null=True, blank=True)
     """When the identity provider last confirmed the groups."""
 

@@ -1,4 +1,4 @@
-"""Xid errors: bursts of one code on one GPU, and what an operator decided that a code means."""
+"""Xid errors: bursts of one code on one GPU, and operators' overrides of codes."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class ClassRow:
 
     @property
     def isolation(self) -> str:
-        """In plain words."""
+        """As a sentence."""
         return ISOLATIONS[self.class_spec.isolation]
 
     @property
@@ -60,7 +60,7 @@ def class_rows(now: datetime) -> list[ClassRow]:
 
 
 def live_rows(now: datetime) -> list[ClassRow]:
-    """Every class, in order, with the room there is at this moment."""
+    """Returns every class, in order, with its current room."""
     stock = rooms.stock(now)
     return [
         replace(
@@ -100,7 +100,7 @@ class LiveRoom:
 
 
 def sized_spec(class_spec: ClassSpec, gpus: str | None) -> ClassSpec:
-    """The class with so many slots per replica, as a caller wrote them; as it is for None. Raises ValueError with a sentence."""
+    """Returns the class with this number of slots per replica; unchanged for None. Raises ValueError with a sentence."""
     if not gpus:
         return class_spec
     if not (gpus.isascii() and gpus.isdecimal() and len(gpus) < 10):
@@ -111,7 +111,7 @@ def sized_spec(class_spec: ClassSpec, gpus: str | None) -> ClassSpec:
 
 
 def live_room(class_spec: ClassSpec, now: datetime, stock: rooms.Stock | None = None) -> LiveRoom:
-    """How many replicas of the class could land now."""
+    """Number of replicas of the class that fit now."""
     stock = stock or rooms.stock(now)
     return LiveRoom(rooms.room(class_spec, stock), rooms.class_in_pools(class_spec, stock), stock.as_of)
 
@@ -146,7 +146,7 @@ def manifest_of(  # noqa: PLR0913 the parts of a manifest question
         return manifest(kind, _asks(class_spec, stock, pool), msgspec.structs.replace(parameters, granted_slots=sum(others)))
     if kind == "policy":
         classes = {spec.slug: rooms.class_in_pools(spec, stock) for _, spec in granted}
-        # Sizes and pools of one look at the page do not change what is admitted.
+        # The size and pool chosen on the page do not change what is admitted.
         newest = declarations.newest_versions().get(class_spec.slug)
         spec = declarations.spec_of(newest) if newest and request is None else class_spec
         classes[class_spec.slug] = rooms.class_in_pools(spec, stock)
@@ -176,7 +176,7 @@ def kinds(class_spec: ClassSpec, now: datetime, pool: str = "", stock: rooms.Sto
 
 
 def _asks(class_spec: ClassSpec, stock: rooms.Stock, pool: str) -> tuple[ClassInPool, ...]:
-    """Returns the requirement per pool; pools that offer no such slots now come last."""
+    """Returns the requirement per pool; pools that advertise no such slots now come last."""
     asked = rooms.class_in_pools(class_spec, stock)
     if pool:
         return tuple(in_pool for in_pool in asked if in_pool.pool.slug == pool)
@@ -184,7 +184,7 @@ def _asks(class_spec: ClassSpec, stock: rooms.Stock, pool: str) -> tuple[ClassIn
 
 
 def offered_starters(now: datetime) -> tuple[Starter, ...]:
-    """Returns classes that the fleet could offer now, without those whose slug is taken."""
+    """Returns classes that the fleet could provide now, without existing slugs."""
     stock = rooms.stock(now)
     taken = declarations.newest_versions()
     return tuple(starter for starter in starters(stock.pools, stock.fleet) if starter.class_spec.slug not in taken)
@@ -192,15 +192,15 @@ def offered_starters(now: datetime) -> tuple[Starter, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one pool of a class really has for it."""
+    """What one pool of a class has for it."""
 
     in_pool: ClassInPool
     products: tuple[str, ...]
     modes: tuple[str, ...]
-    """In words for people."""
+    """As words."""
     drivers: tuple[str, ...]
     memory_mib: tuple[int, ...]
-    """Of one physical card; several where they differ."""
+    """Of one physical GPU; several where they differ."""
 
 
 def offers_of(class_spec: ClassSpec, stock: rooms.Stock) -> list[Offer]:

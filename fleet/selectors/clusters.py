@@ -25,12 +25,12 @@ def clusters() -> QuerySet[Cluster]:
 
 @dataclass(frozen=True, slots=True)
 class OtherContext:
-    """A context of the configuration that leads to a cluster which is collected under another name."""
+    """A context of the configuration for a cluster that is collected under another name."""
 
     name: str
     server: str
     reason: str
-    """What shows that it is the same cluster."""
+    """Evidence that it is the same cluster."""
     is_used: bool
     """Whether the cluster is collected with this context's credentials."""
 
@@ -113,7 +113,7 @@ def first_readings() -> dict[int, FirstReading]:
 
 @dataclass(frozen=True, slots=True)
 class ClusterRow:
-    """One cluster with what its GPU nodes add up to. Sums are None if no node reports the figure."""
+    """One cluster with the sums of its GPU nodes. Sums are None if no node reports the figure."""
 
     cluster: Cluster
     freshness: Freshness
@@ -166,7 +166,7 @@ def stale_cluster_ids(now: datetime) -> frozenset[int]:
 
 
 def runs() -> QuerySet[CollectionRun]:
-    """Collection runs of every cluster that ever was, newest first."""
+    """Collection runs of every cluster, removed ones too, newest first."""
     return joined(CollectionRun.objects.order_by("-started_at", "-id"), "cluster")
 
 
@@ -183,7 +183,7 @@ def newest_runs() -> list[tuple[str, float]]:
 
 
 def data_version() -> str:
-    """A short text that changes whenever something a page may show did. One query over the few cluster rows.
+    """A short text that changes whenever the data of a page does. One query over the few cluster rows.
 
     Freshness changes with time alone: without any run, the pages must still turn stale.
     """
@@ -198,7 +198,7 @@ def data_version() -> str:
 
 
 def counts() -> dict[str, int]:
-    """What the navigation shows beside its entries. One query."""
+    """Counts beside the entries of the navigation. One query."""
     counted = {
         "nodes": Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True),
         "clusters": clusters(),

@@ -1,4 +1,4 @@
-"""What people decided: waivers, maintenance, declared counts; and what a cluster leaves unproved."""
+"""Decisions of operators: waivers, maintenance, declared counts; and unproven rungs of a cluster."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def maintenance_of(node: Node, now: datetime) -> Maintenance | None:
 
 
 def expected_of(node: Node) -> ExpectedGpus | None:
-    """What was declared for this very node."""
+    """The declared count of this node."""
     rows = ExpectedGpus.objects.filter(cluster_id=node.cluster_id, node_name=node.name, machine_type="", product="")
     return rows.select_related("by").first()
 
 
 @dataclass(frozen=True, slots=True)
 class NodeDecisions:
-    """What people decided about one node."""
+    """Decisions of operators about one node."""
 
     maintenance: Maintenance | None
     declared: ExpectedGpus | None
@@ -67,15 +67,15 @@ def version(cluster: Cluster, node_name: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Unproved:
-    """One rung that some nodes of a cluster do not prove, or that is waived there."""
+    """One rung without evidence on some nodes of a cluster, or waived there."""
 
     id: str
     number: int
     title: str
     not_enabled: int
-    """Nodes on which nothing ever could prove it."""
+    """Nodes without any source of evidence for it."""
     unknown: int
-    """Nodes on which nothing proves it now."""
+    """Nodes without evidence for it now."""
     reason: str
     remedy: str
     """What to enable; lines are steps. Shown once, for the cluster."""
@@ -91,7 +91,7 @@ _COUNTS = """
 
 
 def unproved(cluster: Cluster) -> list[Unproved]:
-    """The rungs that wait for something to be turned on, or for a signature, in order. Two queries."""
+    """The rungs that need a component to be enabled, or a waiver, in order. Two queries."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS, [cluster.pk])
         fields = {(rung, status): (nodes, reason, remedy) for rung, status, nodes, reason, remedy in cursor.fetchall()}

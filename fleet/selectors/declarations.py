@@ -20,7 +20,7 @@ def spec_of(version: ClassVersion) -> ClassSpec:
 
 
 def pools() -> dict[str, Pool]:
-    """Pools that are there, by slug in their order."""
+    """Current pools, by slug in their order."""
     return {row.slug: row for row in Pool.objects.filter(removed_at__isnull=True)}
 
 
@@ -29,7 +29,7 @@ def pool_specs() -> list[PoolSpec]:
 
 
 def newest_versions() -> dict[str, ClassVersion]:
-    """The newest version of every class that is there, by slug in their order. One query."""
+    """The newest version of every current class, by slug in their order. One query."""
     rows = (
         ClassVersion.objects.filter(workload_class__removed_at__isnull=True)
         .select_related("workload_class")

@@ -29,7 +29,7 @@ _COMPLETE = frozenset({Outcome.COLLECTED.value, Outcome.ABSENT.value})
 
 @dataclass(frozen=True, slots=True)
 class DriverRow:
-    """The pools of one driver added up. None as soon as one number is unknown."""
+    """Sums of the pools of one driver. None as soon as one number is unknown."""
 
     driver: str
     pools: int

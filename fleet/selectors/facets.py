@@ -27,8 +27,8 @@ class Facet:
 def facets(filterset: type[FilterSet], names: Sequence[str], params: QueryDict, queryset: QuerySet) -> list[Facet]:
     """One facet for each name, in two queries each at most.
 
-    A facet counts under every filter but its own, so that a second value can be added to the first. Values that the
-    current filter leaves no row of stay, with 0: a list that loses its entries while it is used cannot be used.
+    A facet counts under every filter but its own, so that a second value can be added to the first. Values without rows
+    under the current filter stay, with 0, so that the list does not change while it is used.
     """
     results = []
     everything = filterset({}, queryset=queryset).qs.order_by()

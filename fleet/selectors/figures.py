@@ -63,14 +63,14 @@ class Summary:
 
 
 def summary(nodes: QuerySet[Node]) -> Summary:
-    """Returns the sums over the present ones of `nodes`. Three queries, whatever their number."""
+    """Returns the sums over the current ones of `nodes`. Three queries, whatever their number."""
     read = list(Cluster.objects.filter(removed_at__isnull=True).values_list("read_at", flat=True))
     oldest = min((at for at in read if at is not None), default=None)
     return Summary(len(read), sum_nodes(figures_now(nodes).values()), oldest)
 
 
 def summary_at(nodes: QuerySet[Node], at: datetime) -> Summary:
-    """Returns the sums at a moment over those of `nodes` (removed ones too) that were there then."""
+    """Returns the sums at a moment over those of `nodes` (removed ones too) that existed then."""
     clusters = Cluster.objects.filter(removed_at__isnull=True)
     return Summary(clusters.count(), sum_nodes(figures_at(nodes, at).values()), at)
 
@@ -107,7 +107,7 @@ def figures_of(node: Node) -> NodeFigures:
 
 
 def figures_at(nodes: QuerySet[Node], at: datetime) -> dict[int, NodeFigures]:
-    """Returns node id to figures as of `at`, for those of `nodes` (removed ones too) that were there then.
+    """Returns node id to figures as of `at`, for those of `nodes` (removed ones too) that existed then.
 
     They are read, never computed again: a node that has not changed since is its row; of one that has, the period of its verdict
     keeps the figures, without requested and free slots. What was not kept is None or empty.
@@ -121,13 +121,13 @@ def figures_at(nodes: QuerySet[Node], at: datetime) -> dict[int, NodeFigures]:
 
 
 NOT_KEPT = NodeFigures(are_kept=False, requests_kept=False)
-"""A node that was there while nothing was recorded of it."""
+"""A node that existed while nothing was recorded of it."""
 
 
 def _kept(ids: Collection[int], at: datetime) -> dict[int, NodeFigures]:
     """One probe of an index for each node.
 
-    A node that was there and had no verdict is NOT_KEPT; one that was away at `at`, and has come back since, is left out.
+    A node that existed without a verdict is NOT_KEPT; one that was removed at `at`, and has come back since, is left out.
     """
     if not ids:
         return {}

@@ -53,7 +53,7 @@ def teams_of(user: User) -> list[Team]:
 
 
 def has_second_factor(user: User) -> bool:
-    """Whether signing in takes a code of the person's device too."""
+    """Whether the sign-in requires a code of the person's device."""
     return bool(Authenticator.objects.filter(user_id=user.pk, type=Authenticator.Type.TOTP).exists())
 
 
@@ -64,7 +64,7 @@ def sessions(actor: User) -> QuerySet[UserSession]:
 
 
 def own_sessions(actor: User) -> list[UserSession]:
-    """Returns the sessions of a person that still live; rows of ended ones go."""
+    """Returns the active sessions of a person, and deletes rows of ended ones."""
     return sorted(UserSession.objects.purge_and_list(actor), key=lambda row: row.last_seen_at, reverse=True)
 
 

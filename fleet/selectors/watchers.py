@@ -1,4 +1,4 @@
-"""Health tools of the fleet compared over a window, and predictions judged afterwards."""
+"""Health tools of the fleet compared over a window, and predictions checked against the outcome."""
 
 from __future__ import annotations
 

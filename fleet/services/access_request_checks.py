@@ -40,7 +40,7 @@ class Used:
 
 
 def keep_up(now: datetime) -> None:
-    """Moves requests whose time has come, then checks those that are granted."""
+    """Moves requests that are due to their next state, then checks those that are granted."""
     access_requests.pass_time(now)
     check_all(now)
 
@@ -147,7 +147,7 @@ def _used(pods: Sequence[_HoldingPod], held: Mapping[ClaimKey, set[Held]]) -> Us
 
 
 def _check(row: AccessRequest, class_spec: ClassSpec, use: Used, stock: rooms.Stock) -> dict[str, Any]:
-    """Judged under the version of the class that was approved."""
+    """Evaluated with the version of the class that was approved."""
     asked = rooms.class_in_pools(class_spec, stock)
     room = rooms.room_of_workload(class_spec, row.namespace, row.name, stock)
     running = use.pods // class_spec.nodes

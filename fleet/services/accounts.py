@@ -1,4 +1,4 @@
-"""Accounts of people and machines: made, given a role, switched off, invited. Administrators only."""
+"""Accounts of people and machines: created, given a role, disabled, invited. Administrators only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def free_username(wanted: str) -> str:
 
 @transaction.atomic
 def create(actor: User | None, username: str, role: str, now: datetime, *, service: bool = False) -> User:
-    """Makes an account without a password. Without an actor it was the command line. Raises FieldError and NotYours."""
+    """Creates an account without a password. Without an actor it was the command line. Raises FieldError and NotYours."""
     _must_administer(actor)
     username = username.strip()
     if not _NAME.fullmatch(username):
@@ -54,7 +54,7 @@ def create(actor: User | None, username: str, role: str, now: datetime, *, servi
 def change(
     actor: User | None, username: str, now: datetime, *, role: str | None = None, active: bool | None = None, reason: str = ""
 ) -> User:
-    """Changes role or access of an account. Switching off ends its sessions; its tokens stop with it.
+    """Changes role or access of an account. Disabling it ends its sessions and stops its tokens.
 
     Raises FieldError, NotNow and NotYours.
     """
@@ -108,7 +108,7 @@ def limits_come_from_groups() -> bool:
 
 
 def _unknown(limits: Sequence[str]) -> str:
-    """Returns which of the entries names nothing: a slip must not leave an account with nothing to see."""
+    """Returns the entry that names nothing that exists: a typo must not leave an account with nothing to see."""
     clusters, pools = named(limits, "cluster"), named(limits, "pool")
     clusters |= {cluster for cluster, _ in map(namespace_of, named(limits, "namespace")) if cluster}
     missing = clusters - set(Cluster.objects.filter(name__in=clusters).values_list("name", flat=True))
@@ -159,7 +159,7 @@ def set_password(user: User, password: str, repeated: str, now: datetime, *, kee
 
 @transaction.atomic
 def reset_second_factor(actor: User | None, username: str, now: datetime) -> int:
-    """Removes the second factor of an account whose device is lost. Returns how many keys went."""
+    """Removes the second factor of an account after the loss of its device. Returns how many keys were removed."""
     from allauth.mfa.models import Authenticator
 
     _must_administer(actor)

@@ -68,7 +68,7 @@ def drop_days(before: datetime) -> int:
 
 
 def _bounded(value: Any, depth: int) -> Any:
-    """Returns a copy that no request can blow up: texts, lists and depth are cut."""
+    """Returns a copy of bounded size: texts, lists and depth are cut."""
     if isinstance(value, str):
         text = _plain(value)
         return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -25,7 +25,7 @@ _METHODS = {
 
 
 def connect() -> None:
-    """Listens from now on; called once a process."""
+    """Connects the signals; called once per process."""
     user_logged_in.connect(_signed_in, dispatch_uid="audit")
     user_logged_out.connect(_signed_out, dispatch_uid="audit")
     user_login_failed.connect(_failed, dispatch_uid="audit")

@@ -35,7 +35,7 @@ _PORTS = {"udp": 514, "tcp": 601, "tls": 6514}
 
 
 class StreamError(Exception):
-    """What kept a batch from being taken, as a sentence for people."""
+    """Why a batch was not accepted, as a sentence for people."""
 
 
 def send_new(now: datetime) -> int:
@@ -53,7 +53,7 @@ def _send(name: str, send: Callable[[Sequence[EntryDocument], datetime], None], 
     sent = 0
     for _ in range(BATCHES):
         with transaction.atomic():
-            # Locked while a batch is on its way: of two workers only one sends it.
+            # Locked while a batch is sent: of two workers only one sends it.
             row = AuditStream.objects.select_for_update(skip_locked=True).filter(sink=name).first()
             if row is None or (row.failed_at is not None and now - row.failed_at < PAUSE):
                 return sent

@@ -28,7 +28,7 @@ def check_writable(url: str, timeout_s: float) -> None:
         else:
             _publish(broker, timeout_s)
     finally:
-        broker.collect()  # without a farewell: a broker that does not read would never return it
+        broker.collect()  # without closing the channel: a broker that does not read would never confirm it
 
 
 def _write_to_redis(channel: Any) -> None:
@@ -41,7 +41,7 @@ def _write_to_redis(channel: Any) -> None:
 
 
 def _publish(broker: Connection, timeout_s: float) -> None:
-    """Publishes messages that no queue takes: the broker confirms each once it has read it, and drops it.
+    """Publishes messages that no queue receives: the broker confirms each once it has read it, and drops it.
 
     Two, as RabbitMQ with an alarm takes the first message of a connection and stops reading then.
     """

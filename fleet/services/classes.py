@@ -16,7 +16,7 @@ from fleet.services.recording.nodes import plain
 
 @transaction.atomic
 def save(actor: User, class_spec: ClassSpec, now: datetime, *, managed_by: str = "") -> ClassVersion:
-    """Makes the class, or its next version where it promises something else. Operators only."""
+    """Creates the class, or its next version where its definition changes. Operators only."""
     _must_operate(actor)
     row = WorkloadClass.objects.select_for_update().filter(slug=class_spec.slug).first()
     _must_be_free(row, managed_by)
@@ -43,7 +43,7 @@ def _declared(row: WorkloadClass, spec: dict[str, Any]) -> dict[str, Any]:
 
 @transaction.atomic
 def remove(actor: User, slug: str, now: datetime, *, managed_by: str = "") -> None:
-    """The class leaves the catalogue; its versions and requests stay."""
+    """Removes the class from the catalogue; its versions and requests are kept."""
     _must_operate(actor)
     row = WorkloadClass.objects.select_for_update().get(slug=slug, removed_at__isnull=True)
     _must_be_free(row, managed_by)

@@ -1,4 +1,4 @@
-"""The time of a collection run: the system's, or that of a history that is lived at speed."""
+"""The time of a collection run: the system's, or that of a replayed history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def now() -> datetime:
 
 @contextmanager
 def running(clock: Clock) -> Iterator[None]:
-    """Lets collection runs of this context take their time from `clock`, while the block lasts."""
+    """Makes collection runs of this context use `clock` within the block."""
     token = _clock.set(clock)
     try:
         yield

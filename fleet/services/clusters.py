@@ -1,4 +1,4 @@
-"""Which clusters there are: the configuration's contexts, as rows."""
+"""Clusters: the configuration's contexts as rows."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def set_telemetry(name: str, source: str, prometheus_url: str, prometheus_match:
 def register_clusters() -> list[Cluster]:
     """Makes the rows agree with the configuration and returns those it names.
 
-    A cluster that the configuration no longer names keeps its history and leaves the pages; one that comes back goes on. A
+    A cluster that the configuration no longer names keeps its history and is hidden; one that comes back continues. A
     context that leads to the cluster of another one is not returned: `same_as` of its row names that one.
     """
     configured = connections()

@@ -43,7 +43,7 @@ def open_run(cluster: Cluster, trigger: str) -> Iterator[CollectionRun | None]:
         try:
             yield run
         except BaseException as error:
-            # Not a fault of the cluster: it is logged by who calls, and the run must not stay "running" for ever.
+            # Not a fault of the cluster: the caller logs it, and the run must not stay "running" forever.
             _close_broken(cluster, run, error)
             raise
 
@@ -77,7 +77,7 @@ def _reason(error: BaseException) -> tuple[str, str]:
         if not _went_away(error):
             return LossCause.DATABASE, f"The database refused a statement of this run: {text}."
         connection.close()  # so that the next query opens another
-        return LossCause.DATABASE, f"The database went away during this run: {text}."
+        return LossCause.DATABASE, f"The database connection was lost during this run: {text}."
     if isinstance(error, SoftTimeLimitExceeded):
         return "", f"The run took longer than {settings.COLLECT_SOFT_LIMIT_S} s and was ended."
     if isinstance(error, MemoryError):

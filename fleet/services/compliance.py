@@ -1,4 +1,4 @@
-"""Evaluates pools and classes over the whole fleet: compliance with what speaks against it, findings, and room of each class."""
+"""Evaluates pools and classes over the whole fleet: compliance with its violations, findings, and room of each class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waivers, maintenance and declared counts have in common: a reason that has to be there, and a refusal in words."""
+"""Shared by waivers, maintenance and declared counts: the required reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pools and classes from a file: all of it or nothing, the same file twice changes nothing, a dry run changes nothing."""
+"""Pools and classes from a file: all of it or nothing. Applying a file twice changes nothing, a dry run neither."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is remembered of a cluster and its nodes before a look is judged.
+"""History of a cluster and its nodes that an evaluation needs.
 
-Expected cards, boots, telemetry, Xid bursts, the ladder as it stood, and what people decided.
+Expected GPUs, boots, telemetry, Xid bursts, previous rungs, and decisions of operators.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from fleet.services import expected, missing_labels
 
 
 def load_history(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterHistory:
-    """Everything the domain may remember, in a constant number of queries."""
+    """Returns the history that the domain may use, in a constant number of queries."""
     at = snapshot.taken_at
     nodes = list(_alive(cluster))
     nodes += _back_again(cluster, snapshot, nodes)
@@ -80,14 +80,14 @@ def _alive(cluster: Cluster) -> Any:
 
 
 def _back_again(cluster: Cluster, snapshot: ClusterSnapshot, alive: list[Node]) -> list[Node]:
-    """Rows of nodes that were gone and are seen again, the same object under the same uid: they are remembered too."""
+    """Rows of removed nodes that are back, the same object under the same uid: their history counts too."""
     nodes = {node.uid for node in snapshot.nodes} - {node.uid for node in alive}
     gone = Node.objects.filter(cluster=cluster, removed_at__isnull=False, uid__in=nodes)
     return list(gone.only(*_REMEMBERED)) if nodes else []
 
 
 def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:
-    """When the last truth stopped being believed; None while it is, or while the nodes are being read."""
+    """Since when last known data is no longer used; None while it is, or while the nodes are read."""
     if snapshot.is_fresh("nodes") or cluster.read_at is None:
         return None
     turns = cluster.read_at + settings.STALE_AFTER
@@ -95,10 +95,10 @@ def _silent_since(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | Non
 
 
 def _measured_until(cluster: Cluster, snapshot: ClusterSnapshot) -> datetime | None:
-    """The last look that could measure, while it is Muster's way that is closed.
+    """The last run that could measure, while Muster itself has no access.
 
-    The cluster out of reach, or the right to ask exporters gone. Such a right holds what it proved no longer than a lost
-    cluster does: until STALE_AFTER.
+    The cluster is unreachable, or the permission to scrape exporters is missing. Evidence then lasts no longer than that of an
+    unreachable cluster: until STALE_AFTER.
     """
     if not snapshot.is_reached:
         return cluster.read_at
@@ -236,7 +236,7 @@ def _waivers(cluster: Cluster, pool: str = "") -> tuple[Waiver, ...]:
 
 
 def _policies(cluster: Cluster, nodes: list[Node], specs: Mapping[str, PoolSpec], at: datetime) -> dict[str, Policy]:
-    """Node uid to its policy, for nodes that differ from the default: those in pools, and those out on purpose."""
+    """Node uid to its policy, for nodes that differ from the default: those in pools, and those in maintenance."""
     reasons = {
         row.node_name: row.reason for row in Maintenance.objects.filter(cluster=cluster) if row.until is None or row.until > at
     }

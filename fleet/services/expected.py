@@ -53,7 +53,7 @@ def declare(actor: User, node: Node, *, count: int, reason: str, now: datetime) 
 
 @transaction.atomic
 def withdraw(actor: User, node: Node, *, now: datetime) -> bool:
-    """Whether there was a declaration for this very node; from the next look its count is learned again."""
+    """Whether there was a declaration for this very node; from the next run on its count is learned again."""
     row = _of(node).select_for_update().first()
     if row is None:
         return False

@@ -1,4 +1,4 @@
-"""Idempotency keys: a POST that is sent again with the same key is answered as the first time, and does nothing more."""
+"""Idempotency keys: a POST repeated with the same key gets the first answer and has no further effect."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def without_refused(
 
     `recorded` are the objects that were recorded before: a list without one of them is incomplete, since it is not gone.
     Halves the objects again and again, so that one bad node of 5,000 is found in some 25 attempts. Raises `error` again where no
-    object is to blame, where more than MOST_OBJECTS are, or after LONGEST_S seconds.
+    object is the cause, where more than MOST_OBJECTS are, or after LONGEST_S seconds.
     """
     units = _units(snapshot)
     until = time.monotonic() + LONGEST_S

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def gpu_node_names(cluster: Cluster) -> frozenset[str]:
-    """Names of the nodes known to carry GPUs, whatever they say now."""
+    """Names of the nodes known to have GPUs, whatever they report now."""
     return frozenset(cluster.nodes.filter(removed_at__isnull=True).values_list("name", flat=True))
 
 
@@ -44,7 +44,7 @@ def pod_count(cluster: Cluster) -> int:
 
 
 def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
-    """The snapshot with its broken sections filled up from memory, and their names in `remembered`."""
+    """Returns the snapshot with last known data in its incomplete sections, which `remembered` names."""
     fillers: dict[str, Callable[[Cluster, ClusterSnapshot], dict[str, Any]]] = {
         "nodes": _nodes,
         "pods": _pods,
@@ -63,7 +63,7 @@ def fill(cluster: Cluster, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         server.outcome for server in snapshot.telemetry.servers
     ]
     if Outcome.COLLECTED not in told_now and not snapshot.is_reached:
-        snapshot = msgspec.structs.replace(snapshot, telemetry=Telemetry())  # it is the way to them all that is broken
+        snapshot = msgspec.structs.replace(snapshot, telemetry=Telemetry())  # the path to all of them is broken
     known = [name for name in fillers if name in (cluster.section_read_at or {})]
     remembered = [name for name in known if name not in asked or not snapshot.section(name).complete]
     changes: dict[str, Any] = {"remembered": tuple(remembered)}
@@ -110,7 +110,7 @@ def _nodes(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
 
 
 def _ordered(node: NodeSnapshot) -> NodeSnapshot:
-    """The API gives keys by name, jsonb by length: what is judged of a remembered node must not differ by that."""
+    """The API gives keys by name, jsonb by length: the evaluation of a last known node must not depend on that."""
     return msgspec.structs.replace(
         node,
         labels=dict(sorted(node.labels.items())),
@@ -135,14 +135,14 @@ def _device_plugin(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any
 
 
 def _slices(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Any]:
-    """Devices of every pool that this look did not see."""
+    """Devices of every pool that this run did not read."""
     filled = _slices_of(cluster, snapshot, None)["slices"]
     incomplete = _convert(cluster.incomplete_pools, IncompletePool)
     return {"slices": msgspec.structs.replace(filled, incomplete_pools=incomplete)}
 
 
 def _slices_of(cluster: Cluster, snapshot: ClusterSnapshot, pools: set[tuple[str, str]] | None) -> dict[str, Any]:
-    """The snapshot's devices with those remembered of these pools (driver, pool); None: of all."""
+    """Returns the snapshot's devices and the last known ones of these pools (driver, pool); None: of all."""
     seen = {(device.driver, device.pool, device.name) for device in snapshot.slices.devices}
     kept = tuple(
         device

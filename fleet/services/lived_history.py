@@ -1,4 +1,4 @@
-"""Lives a history at speed: the same collection, evaluation and recording as ever, at moments that a script names.
+"""Replays a history faster than real time: the usual collection, evaluation and recording, at moments that a script names.
 
 For a past that really happened to Muster: to measure how faults are noticed, or to demonstrate. The world that is
 collected (a simulated fleet) is moved by the caller; here only Muster does what its beat and workers would have done by then.
@@ -19,7 +19,7 @@ from fleet.services.collection_runs import TELEMETRY
 
 @dataclass(frozen=True)
 class Moment:
-    """When Muster looks, and whether at everything or at exporters and model servers only."""
+    """Moment of a run, and whether it is a full run or a scrape of exporters and model servers only."""
 
     at: datetime
     is_whole: bool = True

@@ -23,7 +23,7 @@ def begin(actor: User, node: Node, *, reason: str, until: datetime | None, now: 
     """Puts the node into maintenance; one that is in it already gets the new reason and end. Raises FieldError."""
     reason = checked_reason(reason)
     if until is not None and not now < until <= now + LONGEST:
-        raise FieldError("until", f"Maintenance ends in the future, within {LONGEST.days} days.")
+        raise FieldError("until", f"Maintenance must end in the future, within {LONGEST.days} days.")
     before = Maintenance.objects.select_for_update().filter(cluster=node.cluster, node_name=node.name).first()
     was = {"reason": before.reason, "until": _text(before.until)} if before else None
     row, _ = Maintenance.objects.update_or_create(

@@ -25,7 +25,7 @@ def assign_all(at: datetime) -> int:
 
 
 def assign(node_ids: Sequence[int], at: datetime) -> int:
-    """Nodes that a pass has just written, within its transaction; the others are in the pools they were in."""
+    """Assigns nodes that a run has just written, within its transaction; the others stay in their pools."""
     return _assign(Node.objects.filter(pk__in=node_ids), at) if node_ids else 0
 
 

@@ -18,7 +18,7 @@ _LABELS_MAY_BE_AWAY = timedelta(minutes=5)
 def while_labels_are_away(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, Previous]:
     """Uid to what was known of a node whose GFD labels are not there now.
 
-    A restart of GFD takes them away for a minute, and the node is none the worse. After five minutes the labels count as gone.
+    A restart of GFD takes them away for a minute, which is not a fault. After five minutes the labels count as removed.
     """
     bare = [node.uid for node in snapshot.nodes if GPU_PRODUCT not in node.labels]
     had_them = Q(labels__has_key=GPU_PRODUCT) | Q(labels_missing_since__isnull=False)

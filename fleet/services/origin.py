@@ -1,4 +1,4 @@
-"""Where the act that is under way comes from: the request, command or task. Audit entries and log lines carry it."""
+"""Origin of the current action: the request, command or task. Audit entries and log lines include it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _ORIGIN: ContextVar[Origin | None] = ContextVar("origin", default=None)
 
 
 def current() -> Origin:
-    """Returns the origin of what is under way; outside of a request or task that of the process."""
+    """Returns the origin of the current action; outside of a request or task that of the process."""
     return _ORIGIN.get() or _of_process()
 
 
 def request_id() -> str:
-    """Returns the id of the request or task that is under way, or an empty string."""
+    """Returns the id of the current request or task, or an empty string."""
     origin = _ORIGIN.get()
     return origin.request_id if origin else ""
 

@@ -25,7 +25,7 @@ def draft(  # noqa: PLR0913 the fields of an event, given by name
     recovery: bool = False,
     detail: dict[str, Any] | None = None,
 ) -> Notice:
-    """One notice, not yet written. `key` is the same for bad news and for its recovery; a node brings its cluster and product."""
+    """One notice, not yet written. `key` is the same for a problem and its recovery; a node provides its cluster and product."""
     return Notice(
         kind=kind,
         key=key,

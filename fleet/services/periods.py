@@ -1,7 +1,7 @@
 """The only writer of periods: ends the current one and begins the next at the same moment.
 
-One rule for periods without any length: what would end at or before its own beginning never was. It is deleted, or overwritten by
-what follows it. Must run in the caller's transaction.
+A period that would end at or before its own beginning does not exist: it is deleted, or overwritten by
+its successor. Must run in the caller's transaction.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def replace(changes: Iterable[tuple[P | None, P]], at: datetime) -> None:
 
 
 def update(rows: Sequence[P], fields: Sequence[str]) -> None:
-    """Writes what a period says without ending it: a text, or a figure that begins no new one."""
+    """Writes columns of a period without ending it: a text, or a figure that begins no new one."""
     if rows:
         type(rows[0])._default_manager.bulk_update(rows, fields, batch_size=500)
 

@@ -17,7 +17,7 @@ from fleet.services.recording.nodes import plain
 
 @transaction.atomic
 def save(actor: User, spec: PoolSpec, now: datetime, *, managed_by: str = "") -> Pool:
-    """Makes the pool, or changes the one of that slug, and assigns its members at once. Operators only.
+    """Creates the pool, or changes the one of that slug, and assigns its members at once. Operators only.
 
     Raises NotNow where a file declares it and the change does not come from a file.
     """
@@ -44,7 +44,7 @@ def save(actor: User, spec: PoolSpec, now: datetime, *, managed_by: str = "") ->
 
 @transaction.atomic
 def remove(actor: User, slug: str, now: datetime, *, managed_by: str = "") -> None:
-    """The pool is gone; its history stays."""
+    """Removes the pool; its history is kept."""
     _must_operate(actor)
     row = Pool.objects.select_for_update().get(slug=slug, removed_at__isnull=True)
     _must_be_free(row, managed_by)

@@ -32,7 +32,7 @@ def leave_out(cluster: Cluster, run: CollectionRun, collect: Collect, steps: Ste
     try:
         steps(cluster, run, collect_once)
     except isolation.REFUSALS as error:
-        if not collected:  # collecting itself failed: no object is to blame
+        if not collected:  # collecting itself failed: no object is the cause
             raise
         log.exception("%s: an object could not be recorded; searching for it", cluster.name)
         recorded = {("node", name) for name in last_known.gpu_node_names(cluster)}

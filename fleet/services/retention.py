@@ -79,7 +79,7 @@ KEPT = {
     "fleet.SchedulingRow": "current state of each cluster",
     "fleet.DataCheck": "one row",
     "fleet.AuditStream": "one for each receiver",
-    "fleet.AuditDay": "one for each day whose entries were dropped: what the chain hangs on",
+    "fleet.AuditDay": "one for each day with dropped entries: the chain continues from it",
     "fleet.Pool": "written by people",
     "fleet.WorkloadClass": "written by people",
     "fleet.ClassVersion": "written by people, and requests refer to it",
@@ -87,7 +87,7 @@ KEPT = {
     "fleet.MembershipRequest": "until it is decided",
     "fleet.Price": "written by people",
     "fleet.TeamMember": "written by people, or by groups of the identity provider",
-    "fleet.AccessRequest": "written by people: who was given what",
+    "fleet.AccessRequest": "written by people: what was granted to whom",
     "fleet.AccessRequestStep": "written by people: who decided what",
     "fleet.WaiverRow": "written by people",
     "fleet.ExpectedGpus": "written by people",
@@ -113,9 +113,9 @@ UNUSED = frozenset(
 
 
 def drop_old(now: datetime) -> dict[str, int]:
-    """Deletes what is past its age and returns how many rows of each went (of frames: how many hours of them).
+    """Deletes what is past its age and returns the number of deleted rows per table (of frames: hours).
 
-    What is still true is never touched.
+    Current data is never deleted.
     """
     history = now - settings.PERIOD_RETENTION
     # In the log of the process, too: kept elsewhere, it shows later that no entry was cut off the end.
@@ -157,7 +157,7 @@ def _delete_findings(before: datetime) -> int:
 
 
 def _delete_nodes(before: datetime) -> int:
-    """Deletes nodes that were removed before, with what is left of them: by now that is their last state alone."""
+    """Deletes nodes that were removed before, with what is left of them: at that age only their last state is left."""
     total = 0
     while ids := list(Node.objects.filter(removed_at__lt=before).order_by().values_list("pk", flat=True)[:_NODE_BATCH]):
         total += Node.objects.filter(pk__in=ids).delete()[1].get("fleet.Node", 0)

@@ -1,4 +1,4 @@
-"""Days and hours in figures, rebuilt from verdict periods at will: domain/history/days.py says what each figure means."""
+"""Days and hours in figures, rebuilt from verdict periods: domain/history/days.py defines each figure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY = timedelta(days=1)
 def refresh(now: datetime) -> list[date]:
     """Rebuilds today and yesterday, and every day since the last one that was rebuilt; returns them.
 
-    Oldest first, each in a transaction of its own: what is interrupted goes on where it stopped.
+    Oldest first, each in a transaction of its own: after an interruption it continues where it stopped.
     """
     newest = NodeDay.objects.aggregate(day=Max("day"))["day"] or _first_day()
     if newest is None:
@@ -41,7 +41,7 @@ def rebuild(since: date, now: datetime) -> Iterator[date]:
 
 @transaction.atomic
 def rebuild_day(day: date, now: datetime) -> None:
-    """Makes the figures of one day what its periods say, as far as it has passed at `now`. Twice over changes nothing."""
+    """Computes the figures of one day from its periods, up to `now`. Idempotent."""
     since = datetime.combine(day, time(), UTC)
     fields = {**period_sums.arguments(since, since + _DAY, now), "day": day}
     with connection.cursor() as cursor:

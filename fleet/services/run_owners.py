@@ -38,7 +38,7 @@ def loss(run: CollectionRun) -> Loss:
         return _lost(LossCause.UNKNOWN, f"The worker{host} died or lost its database during this run.")
     pid = int(owner["pid"])
     if processes.alive(pid) and processes.started(pid) == owner.get("started"):
-        return Loss(RunOutcome.FAILED, LossCause.DATABASE, f"The database went away during this run. {NOTHING}")
+        return Loss(RunOutcome.FAILED, LossCause.DATABASE, f"The database connection was lost during this run. {NOTHING}")
     if _database_restarted_since(run):
         return _lost(LossCause.UNKNOWN, "The worker and the database ended during this run.")
     if memory.killed_since(owner.get("memory_kills")):

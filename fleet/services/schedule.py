@@ -1,6 +1,6 @@
-"""The rhythm: which clusters are due, asked of Postgres, so that two beats or ten do no harm.
+"""The schedule: which clusters are due, by Postgres, so that several beats do no harm.
 
-A message in the broker says only that something is due. Which cluster that is, its worker asks here when it takes the message: so
+A message in the broker only means that something is due. The worker asks here for the cluster when it takes the message: so
 the least recently read comes first however long the queue is, and clusters in trouble never hold more than their own lane.
 """
 
@@ -24,7 +24,7 @@ SHORT_DEADLINE_S = 15.0
 LONGEST_PAUSE = timedelta(minutes=15)
 """Of a cluster whose runs killed their workers."""
 FULL_DEADLINE_EVERY = 4
-"""Of so many runs of a cluster in trouble one may take as long as any: it may simply need longer than the short deadline."""
+"""One of so many runs of a failing cluster gets the full deadline: it may simply need longer than the short one."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def take_due(now: datetime) -> list[int]:
 def next_turn(now: datetime) -> Iterator[Turn | None]:
     """Yields the turn of the most urgent cluster that waits; None where none may begin now.
 
-    Clusters in trouble share settings.SLOW_LANES places, however many workers there are: each holds a worker until its deadline.
+    Failing clusters share settings.SLOW_LANES places, however many workers there are: each holds a worker until its deadline.
     The place is held while the block lasts.
     """
     with slow_lane(settings.SLOW_LANES) as is_free:
@@ -92,7 +92,7 @@ def _queued(cluster: Cluster) -> datetime:
 def deadline_of(cluster: Cluster) -> float:
     """Returns the seconds that the next run of a cluster may take.
 
-    Few while it is in trouble, though more than it took when it was read whole, and all of them now and then.
+    Few while it fails, though more than its last complete run took, and the full deadline now and then.
     """
     longest = float(settings.COLLECT_DEADLINE_S)
     if cluster.troubled_runs % FULL_DEADLINE_EVERY == 0:
@@ -103,7 +103,7 @@ def deadline_of(cluster: Cluster) -> float:
 
 
 def note_run(cluster: Cluster, run: CollectionRun) -> None:
-    """Counts a whole run that failed or took long; one that did neither ends the cluster's trouble and its pause."""
+    """Counts a full run that failed or took long; one that did neither ends the cluster's failing state and its pause."""
     if run.finished_at is None:
         return
     took_s = (run.finished_at - run.started_at).total_seconds()
@@ -117,9 +117,9 @@ def note_run(cluster: Cluster, run: CollectionRun) -> None:
 
 @transaction.atomic
 def take_due_telemetry(now: datetime) -> list[int]:
-    """Ids of the clusters whose telemetry is to be read between two whole passes, each given its next turn.
+    """Ids of the clusters with telemetry due between two full runs, each given its next turn.
 
-    Only clusters whose pods are known and that are not in trouble, and not while a whole pass waits. A turn is enqueued once an
+    Only clusters with known pods that are not failing, and not while a full run waits. A turn is enqueued once per
     interval and its message lives for one: more than one cannot wait.
     """
     due = list(
@@ -148,7 +148,7 @@ def take_now(cluster_name: str, now: datetime, actor: User | None = None) -> int
 
 
 def _scheduled(now: datetime) -> QuerySet[Cluster]:
-    """Configured clusters that are not paused. A pause that ends later than it could last is a clock's that was ahead."""
+    """Configured clusters that are not paused. A later end than any pause can have was written by a clock that was ahead."""
     paused = Q(paused_until__gt=now, paused_until__lte=now + LONGEST_PAUSE)
     return Cluster.objects.filter(removed_at__isnull=True).exclude(paused)
 
@@ -159,16 +159,16 @@ def _not_waiting(now: datetime) -> Q:
 
 
 def start_turn(cluster_id: int, now: datetime) -> None:
-    """The pass has left the queue: the next one is due an interval after this one was, or after now if this one is late."""
+    """The run has left the queue: the next one is due an interval after this one was, or after now if this one is late."""
     interval, late = settings.COLLECT_INTERVAL, now - settings.COLLECT_INTERVAL / 2
     due = Coalesce(F("next_due_at"), Value(now))
     Cluster.objects.filter(id=cluster_id).update(
         queued_at=None,
         next_due_at=Case(When(next_due_at__gt=late, next_due_at__lte=now, then=due + interval), default=Value(now + interval)),
-        next_telemetry_at=now + settings.TELEMETRY_INTERVAL,  # a whole pass reads telemetry, too
+        next_telemetry_at=now + settings.TELEMETRY_INTERVAL,  # a full run reads telemetry, too
     )
 
 
 def cancel_turn(cluster_id: int) -> None:
-    """Takes the mark of a pass back whose message could not be sent."""
+    """Removes the mark of a queued run when its message could not be sent."""
     Cluster.objects.filter(id=cluster_id).update(queued_at=None)

@@ -40,7 +40,7 @@ def end_all(user: User, keep: str = "") -> int:
 
 @transaction.atomic
 def end_session(actor: User, pk: int, now: datetime) -> UserSession:
-    """Ends a session of one's own, or as an administrator of anybody. Raises NotNow where there is none such."""
+    """Ends one's own session, or as an administrator any session. Raises NotNow where there is none such."""
     row = people.sessions(actor).filter(pk=pk).first()
     if row is None:
         raise NotNow("The session has ended already.")
@@ -69,7 +69,7 @@ def end_for(actor: User, user: User, now: datetime) -> int:
 
 
 def drop_ended(now: datetime) -> int:
-    """Forgets sessions that are past their lifetime, and rows of sessions that are over. Returns how many of the first."""
+    """Deletes sessions that are past their lifetime, and rows of sessions that are over. Returns how many of the first."""
     ended, _ = Session.objects.filter(expire_date__lt=now).delete()
     UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
     return ended

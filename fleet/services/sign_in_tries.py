@@ -16,7 +16,7 @@ from django.core.cache import cache
 WINDOW_S = 300
 MOST_OF_NAME = 10
 MOST_OF_ADDRESS = 30
-"""More than of a name: a whole office may come from one address."""
+"""More than for a name: a whole office may have one address."""
 
 
 def take(name: str, address: str, now: datetime) -> int:
@@ -24,7 +24,7 @@ def take(name: str, address: str, now: datetime) -> int:
 
     Returns 0, or the seconds to wait where it is one too many and must not be made.
     """
-    # Every count rises, also where another is used up: waiting must not be a way to go on under another name.
+    # Every count rises, also where another is used up: a client must not continue with another name meanwhile.
     spent = [_rise(key) > most for key, most in _counts(name, address, now)]
     return WINDOW_S - int(now.timestamp()) % WINDOW_S if any(spent) else 0
 
@@ -32,7 +32,7 @@ def take(name: str, address: str, now: datetime) -> int:
 def give_back(name: str, address: str, now: datetime) -> None:
     """Takes back a try that succeeded, and resets the count of its name.
 
-    The count of an address stays: the owner of one account could otherwise go on trying others.
+    The count of an address stays: the owner of one account could otherwise continue to try others.
     """
     (of_name, _), *of_address = _counts(name, address, now)
     cache.delete(of_name)
@@ -56,6 +56,6 @@ def _rise(key: str) -> int:
     cache.add(key, 0, WINDOW_S)
     try:
         return cache.incr(key)
-    except ValueError:  # it was dropped in between
+    except ValueError:  # it expired in between
         cache.set(key, 1, WINDOW_S)
         return 1

@@ -1,4 +1,4 @@
-"""Step 1 of a collection run: requests everything of one cluster, and again where a list is implausibly short."""
+"""Step 1 of a collection run: requests everything of one cluster, and repeats it where a list is implausibly short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Applies what an identity provider says of a person: access, role, limits and teams follow its groups."""
+"""Applies the claims of an identity provider about a person: access, role, limits and teams follow its groups."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def role_in(claims: Mapping[str, object]) -> str:
 
 
 def states_groups(claims: Mapping[str, object]) -> bool:
-    """Whether the claims say anything of groups: absent is not the same as none."""
+    """Whether the claims contain groups: absent is not the same as empty."""
     return groups_of(claims, provider().groups_claim) is not None
 
 

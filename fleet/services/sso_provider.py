@@ -1,4 +1,4 @@
-"""Asks the identity provider: its endpoints, and what it says of a person now. Every answer is bounded in size and time."""
+"""Queries the identity provider: its endpoints, and its claims about a person. Every answer is bounded in size and time."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ use_timed_responses(_POOL)
 
 
 class UnreachableProviderError(Exception):
-    """The provider does not answer, or not with what OpenID Connect demands."""
+    """The provider does not answer, or not as OpenID Connect requires."""
 
 
 class RefusedByProviderError(Exception):
-    """The provider no longer stands by the session: signed out there, disabled, or its tokens revoked."""
+    """The provider no longer accepts the session: signed out there, disabled, or its tokens revoked."""
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a session holds of the provider; stored encrypted."""
+    """The provider's tokens of a session; stored encrypted."""
 
     subject: str
     id_token: str = ""

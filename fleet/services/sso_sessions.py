@@ -29,7 +29,7 @@ class Confirmation(enum.Enum):
 
     CONFIRMED = "confirmed"
     LATER = "later"
-    """It goes on; another request asks, or the provider does not respond yet."""
+    """It continues; another request asks, or the provider does not respond yet."""
     OVER = "over"
 
 

@@ -23,7 +23,7 @@ def sweep(now: datetime) -> list[str]:
 
 
 def _silent(now: datetime) -> list[Cluster]:
-    """Clusters that have nodes to turn."""
+    """Clusters with nodes that become unknown."""
     rows = []
     for row in Cluster.objects.filter(read_at__lte=now - settings.STALE_AFTER):
         standing = VerdictPeriod.objects.filter(node__cluster=row, node__removed_at__isnull=True, period__endswith__isnull=True)
@@ -35,14 +35,14 @@ def _silent(now: datetime) -> list[Cluster]:
 def _turn(cluster: Cluster, now: datetime) -> bool:
     with collection_lock(cluster.pk) as got:
         if not got:
-            return False  # a pass is going on: it will say the same, of the same moment
+            return False  # a run is in progress: it will record the same, at the same moment
         with transaction.atomic():
             row = Cluster.objects.select_for_update().only("taken_at", "read_at", "name").get(pk=cluster.pk)
             turns = staleness.turn(row, now, read_now=False)
             if turns is None:
                 return False
             run_events.record(row, turns)
-            # A pass that began before that moment must not be recorded after it; and the pages have something new to show.
+            # A run that began before that moment must not be recorded after it; and the pages changed.
             newest = max(row.taken_at or turns, turns)
             Cluster.objects.filter(pk=row.pk).update(taken_at=newest, changes=F("changes") + 1)
     return True

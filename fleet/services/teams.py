@@ -1,4 +1,4 @@
-"""Teams: making them, and who belongs to them."""
+"""Teams: creating and changing them, and their members."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def save_team(  # noqa: PLR0913 the fields of a team, given by name
     *,
     new: bool = False,
 ) -> Team:
-    """Makes a team, or changes the one of that slug; with `new` only the first.
+    """Creates a team, or changes the one of that slug; with `new` only the first.
 
     Operators only: a team's namespaces decide whose use counts as its own. Raises FieldError and NotYours.
     """
@@ -55,7 +55,7 @@ def save_team(  # noqa: PLR0913 the fields of a team, given by name
 def _wrong(
     slug: str, name: str, namespaces: Sequence[str], max_replicas: int | None, sso_group: str
 ) -> Iterator[tuple[str, str]]:
-    """Field and sentence of what cannot be as it is."""
+    """Returns the invalid fields, each with a sentence."""
     if not _LABEL.fullmatch(slug):
         yield "slug", "Use 1 to 63 lowercase letters, digits and dashes, no dash at an end."
     if not 1 <= len(name) <= 120:
@@ -69,10 +69,10 @@ def _wrong(
     else:
         for other in Team.objects.exclude(slug=slug).order_by("slug"):
             if taken := sorted(set(other.namespaces) & set(namespaces)):
-                yield "namespaces", f"{taken[0]} belongs to {other.name}. What runs in a namespace counts for one team only."
+                yield "namespaces", f"{taken[0]} belongs to {other.name}. A namespace can belong to one team only."
                 break
     if max_replicas is not None and not 0 <= max_replicas <= 10_000:
-        yield "max_replicas", "Write 0 to 10,000 replicas, or leave it empty."
+        yield "max_replicas", "Enter 0 to 10,000 replicas, or leave it empty."
     if len(sso_group) > 200:
         yield "sso_group", "Give a group name of at most 200 characters."
 

@@ -1,4 +1,4 @@
-"""API tokens: made, rotated, revoked, and noted when used."""
+"""API tokens: created, rotated, revoked, and marked as used."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def create(  # noqa: PLR0913 the fields of a token, given by name
     name: str = "",
     clusters: Sequence[str] | None = None,
 ) -> tuple[ApiToken, str]:
-    """Makes a token and returns its secret, which is shown once and stored as a digest only.
+    """Creates a token and returns its secret, which is shown once and stored as a digest only.
 
     For oneself, or as an administrator for a service account; without an actor it was the command line. Neither role nor scopes
     exceed what the user may; `clusters` names the only ones it is good for, and a token that has some makes none that reaches
@@ -68,7 +68,7 @@ def create(  # noqa: PLR0913 the fields of a token, given by name
 
 @transaction.atomic
 def revoke(actor: User, public_id: str, now: datetime) -> ApiToken:
-    """Ends a token of one's own, or as an administrator of anybody. Its row stays. Raises NotNow."""
+    """Revokes one's own token, or as an administrator any token. Its row stays. Raises NotNow."""
     token = _editable(actor, public_id, now)
     token.revoked_at = now
     token.save(update_fields=["revoked_at"])
@@ -82,7 +82,7 @@ def rotate(actor: User, public_id: str, now: datetime) -> tuple[ApiToken, str]:
     old = _editable(actor, public_id, now)
     if old.user_id != actor.pk and not old.user.service:
         raise NotYours("Only its owner can rotate this token: it shows the new secret.")
-    # The secret is shown to the caller: a token that may less than this one must not get it.
+    # The secret is shown to the caller: a token with fewer rights than this one must not get it.
     if old.user_id == actor.pk and (old.effective_role.rank > Role(actor.role).rank or not _is_within(old.clusters)):
         raise NotYours("This token may do more than the one you use. Rotate it on the account page.")
     lifetime = old.expiry - old.created if old.expiry else None
@@ -155,7 +155,7 @@ def _clusters(clusters: Sequence[str] | None) -> list[str] | None:
 
 
 def _is_within(clusters: Sequence[str] | None) -> bool:
-    """Whether a token of these clusters reaches no further than the one that asks."""
+    """Whether a token for these clusters has no more access than the caller's."""
     request = current_scope.current()
     if request is None or request.within is None:
         return True

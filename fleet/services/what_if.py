@@ -1,4 +1,4 @@
-"""Asks what a change of one cluster would do. Reads only: nothing is stored, and nothing is sent to the cluster."""
+"""Forecasts a change of one cluster. Reads only: nothing is stored, and nothing is sent to the cluster."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _HIGHEST_CODE = 99_999
 
 @transaction.atomic
 def override(code: int, *, severity: str, action: str = "", reason: str, by: User, at: datetime | None = None) -> XidOverride:
-    """Decides what `code` means from the next pass on, whatever the catalogue says. An empty action keeps the catalogue's.
+    """Overrides the catalogue's policy of `code` from the next run on. An empty action keeps the catalogue's.
 
     Raises FieldError for a severity or action that does not exist, without a reason, or for a number that is no Xid.
     """
@@ -42,7 +42,7 @@ def override(code: int, *, severity: str, action: str = "", reason: str, by: Use
 
 @transaction.atomic
 def withdraw(code: int, *, reason: str = "", by: User, at: datetime | None = None) -> bool:
-    """Goes back to the catalogue's word for `code`; False where nothing else was decided."""
+    """Restores the catalogue's policy of `code`; False where there was no override."""
     before = _present(code)
     deleted, _ = XidOverride.objects.filter(code=code).delete()
     if not deleted:
@@ -52,7 +52,7 @@ def withdraw(code: int, *, reason: str = "", by: User, at: datetime | None = Non
 
 
 def _present(code: int) -> dict[str, Any]:
-    """Severity and action in force, and whose word they are. The row is locked until the transaction ends."""
+    """Effective severity and action, and who set them. The row is locked until the transaction ends."""
     row = XidOverride.objects.select_for_update().filter(code=code).first()
     known = xids.policy(code)
     return {

@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens, the reader's rules, and the three reviews in which a client asks about itself."""
+"""Access control: bearer tokens, the reader's rules, and the three self-reviews."""
 
 from __future__ import annotations
 

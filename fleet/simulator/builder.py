@@ -1,4 +1,4 @@
-"""From plan to world: nodes are born, faults befall some, daemons start, workloads fill the cards."""
+"""Builds a world from a plan: nodes, faults, daemons, and workloads on the GPUs."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def _hardware_condition(node: Node, good: bool, reason: str, message: str, since
     node.conditions.append(made | ({"since": since} if since else {}))
 
 
-# -- faults a node may be born with; each leaves the node as such a node is found ------------------------------------------
+# -- faults a node may start with; each leaves the node as real nodes look with it ------------------------------------------
 
 
 def lose_card(cluster: ClusterCore, node: Node, index: int, xid: int, ago: timedelta = timedelta(hours=2)) -> None:
-    """A card falls off the bus: the plugin marks it unhealthy, DCGM loses it, the kubelet offers less than it has."""
+    """A GPU falls off the bus: the plugin marks it unhealthy, DCGM loses it, the kubelet advertises fewer than it has."""
     node.gpus[index].healthy, node.gpus[index].xid = False, xid
     if any(entry["type"] == "AcceleratedHardwareReady" for entry in node.conditions):
         since = (cluster.now() - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -88,7 +88,7 @@ def _upgrade_driver(cluster: ClusterCore, node: Node) -> None:
 
 
 def _spoil_mig(cluster: ClusterCore, node: Node) -> None:
-    """The strategy is `single`, and the cards carry several profiles."""
+    """The strategy is `single`, and the GPUs have several profiles."""
     node.mig_invalid, node.mig_state = True, "failed"
 
 
@@ -97,7 +97,7 @@ def _publish_half(cluster: ClusterCore, node: Node) -> None:
 
 
 def _contradict(cluster: ClusterCore, node: Node) -> None:
-    """Its label chooses a configuration with eight shares, the running plugin still makes four."""
+    """Its label selects a configuration with eight shares, the running plugin still makes four."""
     shared = Node(**{name: getattr(node, name) for name in Node.__slots__})
     shared.replicas = node.replicas * 2
     node.plugin_config = f"{node.plugin_config.rpartition('-')[0]}-{shared.replicas}"
@@ -105,7 +105,7 @@ def _contradict(cluster: ClusterCore, node: Node) -> None:
 
 
 def silence(cluster: ClusterCore, node: Node, minutes: float = 23) -> None:
-    """The kubelet has been silent for so long: the node is Unknown, its pods unready, after five minutes evicted."""
+    """The kubelet has not reported for so long: the node is Unknown, its pods unready, after five minutes evicted."""
     if node.ready != "Unknown" or node.ready_since is None:
         node.ready, node.ready_since = "Unknown", cluster.now() - timedelta(minutes=minutes)
         node.heartbeat = node.ready_since - timedelta(seconds=45)
@@ -136,21 +136,21 @@ BEFORE: dict[str, Befall] = {
     "leftover": lambda _, node: setattr(node, "leftover", True),
     "starting": lambda cluster, node: setattr(node, "created", cluster.now() - timedelta(minutes=3)),
 }
-"""Faults that are there before anything lands on the node."""
+"""Faults that exist before pods are scheduled to the node."""
 
 AFTER: dict[str, Befall] = {
     "gpu-lost": lambda cluster, node: lose_card(cluster, node, 5, 79),
     "not-ready": silence,
     "cordoned": _cordon,
 }
-"""Faults that befall a node in the middle of its work."""
+"""Faults of a running node."""
 
 
 # -- filling -------------------------------------------------------------------------------------------------------------
 
 
 def place(cluster: ClusterCore, node: Node, ask: Ask, number: int) -> Pod:
-    """A running pod for an ask on a node; ValueError where it does not fit."""
+    """A running pod for a request on a node; ValueError where it does not fit."""
     template = cluster.workloads.template(ask, node.pool, number)
     minutes = 30 + cluster.seed.number(9 * 24 * 60, "since", node.name, number, ask)
     born = max(cluster.anchor, node.created) - timedelta(days=8) + timedelta(minutes=minutes)
@@ -179,7 +179,7 @@ def fill(cluster: ClusterCore, node: Node, wanted: int | None) -> None:
 
 
 def populate(cluster: ClusterCore, gpu_nodes: int, pods_per_node: int | None) -> list[Node]:
-    """Build a cluster: nodes by plan, a few CPU nodes, daemons, workloads. Returns the nodes with cards."""
+    """Build a cluster: nodes by plan, a few CPU nodes, daemons, workloads. Returns the nodes with GPUs."""
     cluster.lean = pods_per_node is not None and pods_per_node < 15
     nodes: list[Node] = []
     in_pool: dict[str, int] = {}
@@ -198,7 +198,7 @@ def populate(cluster: ClusterCore, gpu_nodes: int, pods_per_node: int | None) ->
 
 
 def raise_node(cluster: ClusterCore, kind: NodeKind, index: int, name: str = "", incarnation: int = 0) -> Node:
-    """A node of a kind, shown, with its daemons, and with what was wrong from the beginning."""
+    """A node of a kind, shown, with its daemons and its initial faults."""
     node = bear(cluster, kind, index, name, incarnation)
     node.fault = kind.fault
     if kind.fault in BEFORE:
@@ -209,7 +209,7 @@ def raise_node(cluster: ClusterCore, kind: NodeKind, index: int, name: str = "",
 
 
 def strike(cluster: ClusterCore, node: Node) -> None:
-    """What befalls a node in the middle of its work."""
+    """Faults of a running node."""
     if node.fault in AFTER:
         AFTER[node.fault](cluster, node)
         cluster.show_node(node)

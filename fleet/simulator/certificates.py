@@ -1,4 +1,4 @@
-"""TLS for the simulated API servers: kubectl sends its token over TLS only, and a collector has to meet bad certificates."""
+"""TLS for the simulated API servers: kubectl sends its token over TLS only, and tests need bad certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One simulated cluster: its world, the API objects made of it, and how the one follows the other."""
+"""One simulated cluster: its world, and the API objects derived from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NAMESPACES = ("default", "kube-system", "kube-public", "monitoring")
 
 
 class ClusterCore:
-    """One cluster without its stories: state, and the means to show it. Use `stories.Cluster`."""
+    """One cluster without its stories: its state and its objects. Use `stories.Cluster`."""
 
     def __init__(self, name: str, flavour: Flavour, seed: Seed, clock: Callable[[], datetime], anchor: datetime) -> None:
         self.name = name
@@ -35,7 +35,7 @@ class ClusterCore:
         self.seed = seed
         self.now = clock
         self.anchor = anchor
-        """When its long-lived objects came into the world."""
+        """When its long-lived objects were created."""
         self.lock = threading.RLock()
         self.faults = Faults()
         kinds: tuple[resources.Kind, ...] = resources.BUILT_IN
@@ -57,7 +57,7 @@ class ClusterCore:
         self.daemon_sets: list[DaemonSet] = daemon_sets(flavour, seed)
         self.workloads = Workloads(seed)
         self.lean = False
-        """Whether only the essential daemons run, for fleets that were asked to have few pods."""
+        """Whether only the essential daemons run, for fleets with few pods."""
         self.counted: Counter[tuple[str, int]] = Counter()
         """Requests answered, by (method and path without query, status code), for tests."""
         self._renderer = NodeRenderer(flavour, seed, {gpu: images.images(flavour, seed, gpu) for gpu in (False, True)}, anchor)
@@ -69,7 +69,7 @@ class ClusterCore:
         self._due: list[tuple[datetime, Callable[[], None]]] = []
         self._slices: dict[str, set[str]] = {}
 
-    # -- what the API server asks -------------------------------------------------------------------------------------
+    # -- for the API server -------------------------------------------------------------------------------------
 
     def version_json(self) -> dict[str, str]:
         """GET /version."""
@@ -93,7 +93,7 @@ class ClusterCore:
         """Note that a request was answered."""
         self.counted[f"{request.method} {request.target.split('?')[0]}", code] += 1
 
-    # -- how the objects follow the world -----------------------------------------------------------------------------
+    # -- objects from the world -----------------------------------------------------------------------------
 
     def show_node(self, node: Node) -> None:
         """Rebuilds the node's object and its slices."""
@@ -200,7 +200,7 @@ class ClusterCore:
         self.store.put(resources.CONFIG_MAPS, operator.plugin_config(dict(sorted(texts.items())), self.seed, self.anchor), {})
 
     def say_in_config(self, key: str, as_if: Node) -> None:
-        """Let a key of the plugin's ConfigMap describe a node as it is given, whatever the real ones do."""
+        """Makes a key of the plugin's ConfigMap describe a node like the given one, whatever the real nodes have."""
         self._config_texts[key] = operator.plugin_config_text(as_if)
 
     def next_number(self) -> int:
@@ -227,7 +227,7 @@ class ClusterCore:
         return free
 
     def new_pod(self, template: Template, node: Node | None, created: datetime, phase: str = "Running") -> Pod:
-        """A pod of a template, with the slots it asks for, not yet shown. Raises ValueError where the node has too few."""
+        """A pod of a template, with the slots it requests, not yet shown. Raises ValueError where the node has too few."""
         self._serial += 1
         name = self._pod_name(template)
         pod = Pod(name, template.namespace, self.seed.uuid("pod", template.namespace, name, self._serial), template, created)

@@ -25,7 +25,7 @@ _TLS_HANDSHAKE = b"\x16"
 
 
 class ServedSimulation(control.ControlledSimulation, Protocol):
-    """What a connection needs of the simulation that it belongs to (server.py)."""
+    """Interface of the simulation that a connection uses (server.py)."""
 
     contexts: Contexts
 
@@ -33,7 +33,7 @@ class ServedSimulation(control.ControlledSimulation, Protocol):
 
 
 class Listener(ThreadingHTTPServer):
-    """One listening socket, its connections, and a way to go away and come back on the same port."""
+    """One listening socket, its connections, and a way to close and reopen it on the same port."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -64,7 +64,7 @@ class Listener(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def swap(self, old: socket.socket, new: socket.socket | None) -> None:
-        """A connection goes on as another object, or is over."""
+        """A connection continues as another object, or has ended."""
         with self.open_lock:
             self.open.discard(old)
             if new is not None:
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Listener
 
     def setup(self) -> None:
-        """Find out whether the client speaks TLS, then go on as usual."""
+        """Finds out whether the client speaks TLS, then continues as usual."""
         self.request.settimeout(self.timeout)
         if self.request.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
             plain = self.request

@@ -1,4 +1,4 @@
-"""The control endpoint, on loopback only: switch faults and tell the story from another process.
+"""The control endpoint, on loopback only: switches faults and plays stories from another process.
 
 GET  /_simulator/                            what is served
 GET  /_simulator/clusters/NAME/faults        the cluster's faults

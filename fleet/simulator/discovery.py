@@ -1,4 +1,4 @@
-"""Discovery: what a client asks before anything else, in its old form and in the aggregated one that newer kubectls prefer."""
+"""Discovery: the first requests of a client, in its old form and in the aggregated one that newer kubectls prefer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EMPTY_GROUPS = (
     "storage.k8s.io", "admissionregistration.k8s.io", "apiextensions.k8s.io", "scheduling.k8s.io", "coordination.k8s.io",
     "node.k8s.io", "discovery.k8s.io",
 )  # fmt: skip
-"""Groups every cluster has; the simulation lists them and keeps nothing in them."""
+"""Groups every cluster has; the simulation lists them without objects."""
 
 
 class Discovery:

@@ -1,4 +1,4 @@
-"""GPUs that the simulated DRA driver gives out in shares, or cuts on demand: what it publishes of them, and what claims take."""
+"""GPUs that the simulated DRA driver shares or partitions on demand: its devices, and the devices of claims."""
 
 from __future__ import annotations
 

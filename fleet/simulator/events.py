@@ -20,7 +20,7 @@ LIFE = timedelta(hours=1)
 
 
 class EventText(NamedTuple):
-    """What some component has to say about a node."""
+    """A component's report about a node."""
 
     component: str
     type: str
@@ -48,7 +48,7 @@ def xid_warning(flavour: Flavour, node: Node, xid: int, index: int | None) -> Ev
 
 
 def thermal_warning(node: Node, index: int) -> EventText:
-    """NVSentinel finds a card warmer than it likes: no fault yet."""
+    """NVSentinel warns of a GPU's temperature: not a fault yet."""
     text = f"ErrorCode:DCGM_FR_CLOCK_THROTTLE_THERMAL GPU:{index} GPU_UUID:{node.gpus[index].uuid} Recommended Action=NONE;"
     return EventText("gpu-health-monitor", "GpuThermalWatch", "GpuThermalWatchIsNotHealthy", text, by_name=True)
 

@@ -1,4 +1,4 @@
-"""The DCGM exporter of a node: Prometheus text in the exporter's format, with values that move with the clock.
+"""The DCGM exporter of a node: Prometheus text in the exporter's format, with values that change with the clock.
 
 Utilisation and the like are functions of the card, what runs on it, and the time in steps of fifteen seconds.
 """
@@ -204,7 +204,7 @@ def _samples(cluster: ClusterCore, node: Node) -> list[_Sample]:
 
 
 def load_of(seed: Seed, subject: str, part: str, pod: Pod | None, now: int) -> tuple[float, float]:
-    """How busy a card, an instance or a server is, 0 to 1, and how full its memory."""
+    """Load of a GPU, an instance or a server, 0 to 1, and its memory use, 0 to 1."""
     if pod is None or not pod.ready:
         return 0.0, 0.0
     step = now // _STEP

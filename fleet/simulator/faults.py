@@ -1,4 +1,4 @@
-"""What can be wrong with the way to a cluster. Tests switch these on, in process or through the control endpoint."""
+"""Faults of the connection to a cluster. Tests enable these, in process or through the control endpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Faults:
     unreachable: str = ""
     """"refused": nothing listens; "hang": connected and never answered; "blackhole": no connection comes about."""
     certificate: str = ""
-    """What new TLS connections are shown: "expired", "other_host", "unknown" (authority); empty: a good one."""
+    """Certificate of new TLS connections: "expired", "other_host", "unknown" (authority); empty: a good one."""
     slow_seconds: float = 0.0
     """Delay before every answer."""
     slow_paths: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Faults:
         self._lock = threading.Lock()
         self._listener: Callable[[], None] | None = None
         self.hits: dict[str, int] = {}
-        """How often each counted fault struck, for tests."""
+        """How often each counted fault was used, for tests."""
 
     def watch(self, listener: Callable[[], None] | None) -> None:
         """Call `listener` after every change made by set() or clear(); None removes it."""
@@ -106,7 +106,7 @@ class Faults:
         return self
 
     def clear(self) -> None:
-        """Nothing is wrong any more."""
+        """Clears all faults."""
         for name, value in asdict(Faults()).items():
             setattr(self, name, value)
         self._told()

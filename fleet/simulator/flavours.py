@@ -1,4 +1,4 @@
-"""The distributions the clusters are made with: EKS, GKE and kubeadm differ in names, labels, images and daemons."""
+"""Distributions of the clusters: EKS, GKE and kubeadm differ in names, labels, images and daemons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Daemon:
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One way a cluster comes into the world."""
+    """One distribution."""
 
     name: str
     version: str
@@ -42,7 +42,7 @@ class Flavour:
     has_dra: bool = False
     """Whether resource.k8s.io/v1 is served."""
     device_status: bool = False
-    """Whether pods tell which devices they hold (allocatedResourcesStatus)."""
+    """Whether pods report their devices (allocatedResourcesStatus)."""
     exporter: str = "4.6.0-4.8.3"
     plugin: str = "v0.20.0"
     toolkit: str = "v1.20.0"
@@ -165,7 +165,7 @@ NEWEST = Flavour(
     has_dra=True,
     device_status=True,
 )
-"""A cluster new enough to say in each pod's status which devices it holds."""
+"""A cluster new enough to report devices in each pod's status."""
 
 DRA = replace(NEWEST, name="dra", region="phx1", zones=("phx1-a", "phx1-b"), gpu_cluster=True)
 """A cluster that gives out every GPU through DRA."""

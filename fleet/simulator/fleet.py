@@ -13,13 +13,13 @@ from fleet.simulator.seeds import Seed
 from fleet.simulator.stories import Cluster
 
 ANCHOR = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
-"""Long-lived objects came into the world around then, so that a fleet restarted tomorrow has not become younger."""
+"""Creation time of long-lived objects, so that a fleet restarted tomorrow is not younger."""
 DEFAULT_NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 """The default moment of a fleet: fixed, so that its bytes are the same in every run."""
 
 
 class Clock:
-    """The fleet's time: stands still until moved, or follows the real one."""
+    """The fleet's time: fixed until moved, or the real one."""
 
     def __init__(self, now: datetime, runs: bool) -> None:
         self._now = now
@@ -68,7 +68,7 @@ def build_fleet(
     anchor = min(ANCHOR, clock())
     made: list[Cluster] = []
     collecting = gc.isenabled()
-    gc.disable()  # nothing becomes garbage in cycles here, and looking for it costs more than building
+    gc.disable()  # no cyclic garbage is created here, and searching for it costs more than building
     try:
         _build(made, clusters, nodes, pods_per_node, seed, clock, anchor)
     finally:

@@ -1,4 +1,4 @@
-"""What the simulated machines are made of: GPU models with their MIG profiles, and the machines that carry them.
+"""Hardware of the simulated machines: GPU models with their MIG profiles, and machine types.
 
 Memory is what the driver reports, in MiB. A MIG profile's memory lies below its nominal name, as on real cards.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class MigProfile:
-    """One kind of MIG instance on one GPU model. `most` is how many fit on one card."""
+    """One kind of MIG instance on one GPU model. `most` is the number that fits on one GPU."""
 
     name: str
     most: int
@@ -50,7 +50,7 @@ class GpuModel:
 
     @property
     def balanced(self) -> tuple[str, ...]:
-        """The profiles of one card under mig-parted's `all-balanced`: two small, one double, one triple."""
+        """The profiles of one GPU under mig-parted's `all-balanced`: two small, one double, one triple."""
         small, double, triple = self.profiles[0].name, self.profiles[1].name, self.profiles[2].name
         return (small, small, double, triple)
 
@@ -102,7 +102,7 @@ class Machine:
     hugepages: str = "0"
     extra: dict[str, str] = field(default_factory=dict)
     accelerator: str = ""
-    """What the cloud calls the card: `cloud.google.com/gke-accelerator`, or Karpenter's instance-gpu-name."""
+    """The cloud's name of the GPU: `cloud.google.com/gke-accelerator`, or Karpenter's instance-gpu-name."""
 
     @property
     def arch(self) -> str:

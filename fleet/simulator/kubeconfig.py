@@ -1,4 +1,4 @@
-"""The kubeconfig that leads to a simulated fleet."""
+"""The kubeconfig of a simulated fleet."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(path: Path, servers: dict[str, str], tokens: dict[str, str], authority
 
 
 def ports(path: Path) -> dict[str, int]:
-    """The ports of a kubeconfig written before, so that a restarted fleet can be where it was; empty when there is none."""
+    """The ports of an earlier kubeconfig, so that a restarted fleet can reuse them; empty without one."""
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         listed = {entry["name"]: urlsplit(entry["cluster"]["server"]) for entry in config["clusters"]}

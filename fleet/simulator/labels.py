@@ -1,4 +1,4 @@
-"""Who labels a node with what: kubelet, cloud, Node Feature Discovery, GPU Feature Discovery, the operator, other vendors."""
+"""Labels of a node, by writer: kubelet, cloud, Node Feature Discovery, GPU Feature Discovery, the operator, other vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fleet lives: heartbeats, pods that come and go, now and then a node that fails and recovers."""
+"""Changes over time: heartbeats, pods that start and end, and nodes that fail and recover."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEARTBEAT = timedelta(minutes=4)
 
 
 class Life:
-    """A thread that lets things happen every few seconds while the block lasts. Seeded, but bound to the real clock."""
+    """A thread that makes changes every few seconds within the block. Seeded, but bound to the real clock."""
 
     def __init__(self, fleet: Fleet, every: float = 3.0, chance: random.Random | None = None) -> None:
         self.fleet = fleet
@@ -44,7 +44,7 @@ class Life:
             self.tick()
 
     def tick(self) -> None:
-        """One moment in the life of every cluster."""
+        """One step of every cluster."""
         for cluster in self.fleet.clusters:
             with cluster.lock:
                 cluster.happen()
@@ -64,7 +64,7 @@ class Life:
                 cluster.show_node(node)
 
     def _end(self, cluster: Cluster) -> None:
-        """Pods whose time to terminate is over are gone, where there is a kubelet to say so."""
+        """Removes terminating pods after their grace period, where a kubelet reports it."""
         now = cluster.now()
         for pod in [pod for pod in cluster.pods.values() if pod.deleting and pod.deleting <= now]:
             if not pod.node or cluster.nodes[pod.node].ready == "True":

@@ -1,4 +1,4 @@
-"""managedFields: who set which field, in the notation of the API server. A third of a real node's weight is this."""
+"""managedFields: who set which field, in the notation of the API server. They are a third of a real node's size."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Model servers: the pages of vLLM, SGLang, TGI, Triton and NIM, each in its own spelling, with counters that never go back.
+"""Model servers: the pages of vLLM, SGLang, TGI, Triton and NIM, each in its own spelling, with counters that never decrease.
 
-How much a server has to do is a function of the pod and the time, in the steps of the exporter, so that cards and servers agree.
+The load is a function of the pod and the time, in the steps of the exporter, so that GPUs and servers agree.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A month of one small cluster: its nodes, and what befell them. The demonstration lives it through.
+"""A month of one small cluster: its nodes and their faults, for the demonstration.
 
 Nine GPU nodes and 72 GPUs: as many as can be read some hundreds of times within a few minutes.
 """
@@ -23,7 +23,7 @@ _OPEN_ENDED = timedelta(days=365)
 
 
 def build(begins: datetime) -> Fleet:
-    """Returns the cluster as it was when the month began; its clock stands still until it is moved."""
+    """Returns the cluster as it was when the month began; its clock is fixed until it is moved."""
     clock = Clock(begins, False)
     cluster = Cluster(NAME, NEWEST, Seed(_SEED, NAME), clock, min(ANCHOR, begins))
     for kind, count in _NODES:
@@ -36,7 +36,7 @@ def build(begins: datetime) -> Fleet:
 
 
 def faults(fleet: Fleet, ends: datetime) -> list[Fault]:
-    """Returns what befell the cluster in the month before `ends`, oldest first. The last GPU is still lost then."""
+    """Returns the faults of the cluster in the month before `ends`, oldest first. The last GPU is still lost then."""
     h100, a100, l40s = (_named(fleet, pool) for pool in ("h100-research", "a100-mig", "l40s-dev"))
     rows: list[Fault] = []
 

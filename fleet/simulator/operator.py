@@ -1,4 +1,4 @@
-"""What the GPU Operator leaves in the API besides pods: ClusterPolicy, DaemonSets, the device plugin's ConfigMap."""
+"""Objects of the GPU Operator besides pods: ClusterPolicy, DaemonSets, the device plugin's ConfigMap."""
 
 from __future__ import annotations
 

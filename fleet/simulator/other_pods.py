@@ -1,6 +1,6 @@
-"""Pods that hold no card or not yet: pending, finished, failed, refused, terminating.
+"""Pods without a GPU: pending, finished, failed, refused, terminating.
 
-The controllers of the GPU stack; and what monitors warned of lately.
+Also the controllers of the GPU stack, and recent warnings of monitors.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def add_other_pods(cluster: ClusterCore, nodes: list[Node], total: int | None) -
 
 
 def _pending(cluster: ClusterCore, nodes: int, count: int) -> None:
-    """Pods the scheduler finds no room for."""
+    """Pods for which the scheduler has no room."""
     asks = (Ask("train", GPU, 8), Ask("infer", GPU, 4), Ask("notebook", GPU, 1))
     for number in range(count):
         ask = asks[number % len(asks)]
@@ -144,7 +144,7 @@ def _controller(cluster: ClusterCore, name: str, app: str, main: Container, init
 
 
 def reclaim(cluster: ClusterCore, pod: Pod) -> None:
-    """A finished pod gives back what it held."""
+    """A finished pod frees its slots."""
     pod.slots = {}
     for _, name in pod.claims:
         claim = cluster.claims.get(f"{pod.namespace}/{name}")

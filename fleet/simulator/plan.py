@@ -1,6 +1,6 @@
-"""What a fleet is made of: kinds of nodes, and how many of each in the default fleet of about 140 GPU nodes.
+"""Kinds of nodes, and the number of each in the default fleet of about 140 GPU nodes.
 
-Each kind is a way to hold, cut, share and advertise cards, or a way for that to go wrong.
+Each kind is a way to partition, share and advertise GPUs, or a fault of that.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NodeKind:
     taints: tuple[dict[str, str], ...] = (_PRESENT,)
     driver_image: bool = True
     fault: str = ""
-    """Name of the fault its nodes are born with (builder.FAULTS); empty for healthy ones."""
+    """Name of the initial fault of its nodes (builder.FAULTS); empty for healthy ones."""
 
 
 def _faulty(kind: NodeKind, fault: str) -> NodeKind:

@@ -1,4 +1,4 @@
-"""What pods answer over HTTP: DCGM exporters and model servers, with the faults that befall them.
+"""HTTP answers of pods: DCGM exporters and model servers, with their faults.
 
 Asked through the API server's proxy (api.py) or straight on an address of their own (pod_servers.py): the answer is the same.
 """

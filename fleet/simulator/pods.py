@@ -1,4 +1,4 @@
-"""A pod as the API shows it."""
+"""A pod as the API returns it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Kind:
     """(name, kind, verbs)."""
     verbs: tuple[str, ...] = ALL_VERBS
     stored: bool = True
-    """False: only asked (reviews), never kept."""
+    """False: only posted (reviews), never stored."""
 
     @property
     def api_version(self) -> str:

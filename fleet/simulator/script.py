@@ -1,6 +1,6 @@
-"""A script of faults for weeks of a fleet's life: what befalls which node when, and the moments at which Muster would look.
+"""A script of faults for weeks of a fleet: fault, node and time, and the moments of Muster's runs.
 
-Seeded: the same arguments give the same script. It knows nothing of Muster; `play` moves the fleet, whatever collects it.
+Seeded: the same arguments give the same script. It is independent of Muster; `play` moves the fleet, whatever collects it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Fault:
 
 REAL = ("gpu-lost", "kubelet-silent", "plugin-crashed", "xid-48")
 HARMLESS = ("gfd-restart", "cordon", "driver-upgrade", "xid-31")
-"""What happens every day and is no incident."""
+"""Daily events that are not incidents."""
 
 
 def write(fleet: Fleet, days: int, real_a_day: int = 6, harmless_a_day: int = 6) -> list[Fault]:
@@ -88,7 +88,7 @@ def moments(faults: Iterable[Fault], begins: datetime, ends: datetime, quiet: ti
 
 
 class Player:
-    """Moves a fleet through a script."""
+    """Plays a script on a fleet."""
 
     def __init__(self, fleet: Fleet, faults: Iterable[Fault]) -> None:
         self.fleet = fleet
@@ -115,7 +115,7 @@ class Player:
 
 
 def begin(cluster: Cluster, fault: Fault) -> None:
-    """Lets a fault befall its node."""
+    """Applies a fault to its node."""
     match fault.kind:
         case "gpu-lost":
             cluster.fail_gpu(fault.node, 0)

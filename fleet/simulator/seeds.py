@@ -1,4 +1,4 @@
-"""Deterministic choices: every value is a function of the seed and of what it is for, never of the order of calls."""
+"""Deterministic choices: every value is a function of the seed and its purpose, never of the order of calls."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Simulation:
         return f"{'https' if tls else 'http'}://{HOST}:{self._main.port}/clusters/{cluster}"
 
     def faults(self, cluster: str) -> Faults:
-        """The faults of a cluster, to be switched."""
+        """The faults of a cluster."""
         return self.servers[cluster].cluster.faults
 
     def token(self, cluster: str) -> str:

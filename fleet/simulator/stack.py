@@ -203,7 +203,7 @@ def _operands(flavour: Flavour, seed: Seed, pictures: dict[str, str]) -> list[Da
 
 
 def set_state(pod: Pod, daemon: DaemonSet, node: Node) -> None:
-    """Put a daemon's pod into the state that the node's condition brings about."""
+    """Sets a daemon's pod to the state that follows from the node's condition."""
     name = daemon.template.name
     pod.phase, pod.reason, pod.message, pod.stuck_init, pod.restarts = "Running", "", "", None, 0
     pod.ready = node.ready == "True"

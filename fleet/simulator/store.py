@@ -1,4 +1,4 @@
-"""What a simulated API server keeps: objects as bytes, one growing resourceVersion, old snapshots, the events for watches.
+"""Storage of a simulated API server: objects as bytes, one growing resourceVersion, old snapshots, events for watches.
 
 A page of a list is a join of bytes that were encoded when the object last changed, so that serving costs next to nothing.
 """
@@ -190,14 +190,14 @@ class Store:
             return None if version < shelf.compacted else shelf.snapshots.get(version)
 
     def settle(self) -> None:
-        """End of the beginning: what was put so far was there before anybody looked."""
+        """Ends the initial state: objects stored so far existed before any watch."""
         with self.changed:
             for shelf in self.shelves.values():
                 shelf.events.clear()
             self.first_version = self.version
 
     def compact(self) -> None:
-        """Forget the past, as etcd does every five minutes: older watches and continue tokens answer 410 from here on."""
+        """Drops old versions, as etcd does every five minutes: older watches and continue tokens answer 410 from here on."""
         with self.changed:
             for shelf in self.shelves.values():
                 shelf.events.clear()
@@ -227,7 +227,7 @@ class Store:
             self.changed.wait_for(lambda: self.version > version or stop(), timeout=seconds)
 
     def wake(self) -> None:
-        """Let every waiting watch look around."""
+        """Wakes every waiting watch."""
         with self.changed:
             self.changed.notify_all()
 

@@ -1,4 +1,4 @@
-"""Events of a cluster, one call each: `cluster.fail_gpu("node-1", 3)`. Every story keeps world and API in step."""
+"""Events of a cluster, one call each: `cluster.fail_gpu("node-1", 3)`. Every story updates world and API."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Cluster(ClusterCore):
     # -- time ---------------------------------------------------------------------------------------------------------
 
     def later(self, seconds: float, what: Callable[[], None]) -> None:
-        """Let something happen when so much of the fleet's time has passed."""
+        """Schedules a change after a span of the fleet's time."""
         with self.lock:
             self._due.append((self.now() + timedelta(seconds=seconds), what))
 
     def happen(self) -> None:
-        """Do what has become due."""
+        """Applies due changes."""
         with self.lock:
             now = self.now()
             due = [what for when, what in self._due if when <= now]
@@ -64,7 +64,7 @@ class Cluster(ClusterCore):
             self.show_cluster_objects()
 
     def recreate_node(self, node: str) -> Node:
-        """The machine is replaced: the same name, another uid, other cards, nothing on it."""
+        """The machine is replaced: the same name, another uid, other GPUs, no pods."""
         with self.lock:
             old = self.nodes[node]
             kind = next(entry for entry in KINDS.values() if entry.pool == old.pool and entry.machine is old.machine)
@@ -96,7 +96,7 @@ class Cluster(ClusterCore):
             self.show_pod(pod)
 
     def find_node(self, node: str) -> None:
-        """The kubelet is back."""
+        """The kubelet reports again."""
         with self.lock:
             recovered = self.nodes[node]
             recovered.ready, recovered.ready_since, recovered.heartbeat = "True", self.now(), self.now()
@@ -126,16 +126,16 @@ class Cluster(ClusterCore):
             self.nodes[node].taints.append({"key": key, "value": value, "effect": effect})
             self.show_node(self.nodes[node])
 
-    # -- cards --------------------------------------------------------------------------------------------------------
+    # -- GPUs ---------------------------------------------------------------------------------------------------------
 
     def fail_gpu(self, node: str, index: int = 0, xid: int = 79) -> None:
-        """A card falls off the bus; pods that hold it stay bound."""
+        """A GPU falls off the bus; pods that hold it stay bound."""
         with self.lock:
             lose_card(self, self.nodes[node], index, xid, timedelta())
             self.show_node(self.nodes[node])
 
     def tell_xid(self, node: str, xid: int, index: int = 0) -> None:
-        """The driver reports an Xid that costs no card: the exporter's gauge goes on telling it."""
+        """The driver reports an Xid that loses no GPU: the exporter's gauge keeps it."""
         with self.lock:
             self.nodes[node].gpus[index].xid = xid
 
@@ -150,7 +150,7 @@ class Cluster(ClusterCore):
             self.events.tell(self.nodes[node], thermal_warning(self.nodes[node], index))
 
     def heal_gpu(self, node: str, index: int = 0) -> None:
-        """The card is replaced or reset and the plugin restarted; DCGM remembers no XID."""
+        """The GPU is replaced or reset and the plugin restarted; DCGM has no XID any more."""
         with self.lock:
             healed = self.nodes[node]
             healed.gpus[index].healthy, healed.gpus[index].xid = True, 0
@@ -197,7 +197,7 @@ class Cluster(ClusterCore):
             self._changed(shared)
 
     def remove_gpus(self, node: str) -> None:
-        """The cards are taken out: the operator says present=false, an old label lingers."""
+        """The GPUs are removed: the operator sets present=false, an old label stays."""
         with self.lock:
             self._empty(self.nodes[node])
             self.nodes[node].leftover = True
@@ -297,11 +297,11 @@ class Cluster(ClusterCore):
             self.show_pod(self.pods[pod])
 
     def delete_pod(self, pod: str) -> None:
-        """The pod is gone, if it was not already."""
+        """Removes the pod, if it still exists."""
         with self.lock:
             if pod in self.pods:
                 self.drop_pod(pod)
 
     def compact(self) -> None:
-        """Forget the past: older watches and continue tokens answer 410 from here on."""
+        """Drops old versions: older watches and continue tokens answer 410 from here on."""
         self.store.compact()

@@ -1,4 +1,4 @@
-"""Lists as tables: what `kubectl get` asks the server to draw."""
+"""Lists as tables, as `kubectl get` requests them."""
 
 from __future__ import annotations
 

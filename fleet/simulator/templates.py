@@ -60,7 +60,7 @@ class Template:
     host_paths: tuple[str, ...] = ()
     shared_memory: bool = False
     workload: str = ""
-    """What it does with a card: train, infer, notebook; empty for what belongs to the cluster itself."""
+    """Its use of a GPU: train, infer, notebook; empty for pods of the cluster itself."""
     time: str = "2026-11-20T08:15:55Z"
 
     @property

@@ -1,4 +1,4 @@
-"""Faults on the way: what happens to a request before it is understood, and to an answer before it is sent."""
+"""Faults of the connection, applied to a request before it is handled and to an answer before it is sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watches: the changes of one kind as lines of JSON, with bookmarks, selections to enter and leave, and 410 for the forgotten."""
+"""Watches: the changes of one kind as lines of JSON, with bookmarks, selections to enter and leave, and 410 for old versions."""
 
 from __future__ import annotations
 

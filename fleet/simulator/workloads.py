@@ -1,4 +1,4 @@
-"""What runs on the cards: inference Deployments, training Jobs, notebooks; and what waits for them or has finished."""
+"""Workloads on the GPUs: inference Deployments, training Jobs, notebooks; pending and finished ones too."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class Workloads:
         return self._finish(ask, name, "ml-research", "StatefulSet", name, labels, (main,), (), "Always")
 
     def _batch(self, ask: Ask, pool: str, shelf: int) -> Template:
-        """Work that needs no card: data preparation and the like, on GPU nodes all the same."""
+        """Workloads without a GPU: data preparation and the like, on GPU nodes too."""
         name = self._name("tokenise-shards", pool, shelf)
         main = Container(
             "worker", "ghcr.io/example-org/trainer:2026.11.3", requests={"cpu": "2", "memory": "8Gi"}, env=_ENV[:4], port=8080

@@ -28,7 +28,7 @@ class Instance:
 
 @dataclass(slots=True)
 class Gpu:
-    """One physical card."""
+    """One physical GPU."""
 
     index: int
     uuid: str
@@ -43,7 +43,7 @@ class Gpu:
 
 
 class Slot(NamedTuple):
-    """One unit a device plugin advertises: a card, a MIG instance, or a share of either."""
+    """One unit a device plugin advertises: a GPU, a MIG instance, or a share of either."""
 
     id: str
     resource: str
@@ -92,7 +92,7 @@ class Pod:
 
 @dataclass(slots=True)
 class Node:
-    """One machine in a cluster, with everything that can be right or wrong about it."""
+    """One machine in a cluster, with its state and faults."""
 
     name: str
     uid: str

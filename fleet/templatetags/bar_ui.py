@@ -24,7 +24,7 @@ register = template.Library()
 
 @register.simple_tag
 def meter(value: float | None, whole: float | None, css: str = "", label: str = "") -> SafeString:
-    """A meter from 0 to `whole`. Where the value is not known the meter is a dashed outline, and says so to a screen reader."""
+    """A meter from 0 to `whole`. Where the value is not known, the meter is a dashed outline with a label for screen readers."""
     if value is None or not whole:
         return format_html('<svg class="meter meter--unknown {}" role="img" aria-label="{}unknown"></svg>', css, label)
     wide = max(0.0, min(100.0, 100 * value / whole))
@@ -57,7 +57,7 @@ class Rect(Segment):
 
 @register.inclusion_tag("components/_bar_stack.html")
 def bar_stack(segments: Iterable[Segment], label: str = "") -> dict[str, object]:
-    """A stacked bar. Every share that is not 0 is at least 2 % wide, so that one node among thousands is still seen."""
+    """A stacked bar. Every share that is not 0 is at least 2 % wide, so that one node among thousands is visible."""
     shown = [segment for segment in segments if segment.count]
     total = sum(segment.count for segment in shown)
     wide = [max(2.0, 100 * segment.count / total) for segment in shown]
@@ -72,7 +72,7 @@ def bar_stack(segments: Iterable[Segment], label: str = "") -> dict[str, object]
 
 @lru_cache(maxsize=1)
 def _plotly_style_ids() -> tuple[str, ...]:
-    """Ids of style elements that Plotly's bundle would add unless they are there already.
+    """Ids of style elements that Plotly's bundle would add unless they exist.
 
     One carries 83 kB for maps, which Muster never draws and its content security policy forbids; the bundle looks for the id
     first, so an empty element of that id keeps it away. The id is a digest of the content, so it is read from the bundle itself.
@@ -85,5 +85,5 @@ def _plotly_style_ids() -> tuple[str, ...]:
 
 @register.inclusion_tag("components/_charts_scripts.html")
 def chart_scripts() -> dict[str, object]:
-    """What a page with charts loads, in its block `scripts`."""
+    """Scripts of a page with charts, for its block `scripts`."""
     return {"taken_ids": _plotly_style_ids()}

@@ -20,7 +20,7 @@ class Curve:
 
 
 def curve_paths(curve: Curve, width: float, height: float, pad: float = 1.5) -> tuple[list[str], tuple[float, float] | None]:
-    """SVG path data of every unbroken piece, and where the last value stands (None where it is older than the gap)."""
+    """SVG path data of every unbroken piece, and the place of the last value (None where it is older than the gap)."""
     whole = (curve.end - curve.start).total_seconds()
     known = [value for _, value in curve.points if value is not None]
     if not known or whole <= 0:
@@ -46,7 +46,7 @@ def curve_paths(curve: Curve, width: float, height: float, pad: float = 1.5) -> 
         before, last = at, (at, value)
     paths = []
     for piece in pieces:
-        # a lone sample is still seen
+        # a single sample is visible, too
         points = piece if len(piece) > 1 else [piece[0], (piece[0][0] + 0.8, piece[0][1])]
         paths.append("M" + "L".join(f"{x:g} {y:g}" for x, y in points))
     end = place(*last) if last is not None and curve.end - last[0] <= curve.gap else None

@@ -33,7 +33,7 @@ def values_of(params: QueryDict, name: str) -> list[str]:
 
 @register.filter
 def finding_size(finding: FindingRow) -> str:
-    """How much it is about: the physical GPUs of its node, one GPU, or nothing if unknown."""
+    """Number of GPUs concerned: the physical GPUs of its node, one GPU, or nothing if unknown."""
     if finding.subject in ("gpu", "mig_instance"):
         return "1 GPU" if finding.subject == "gpu" else "1 MIG instance"
     return formats.plural(gpus, "GPU") if (gpus := finding.node and finding.node.expected) else ""

@@ -1,4 +1,4 @@
-"""Tags that know nodes, clusters and their rows: `{% load fleet_ui %}`. They turn facts into what components take."""
+"""Tags of nodes, clusters and their rows: `{% load fleet_ui %}`. They turn facts into the context of components."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def chosen_count(facet: Facet) -> int:
 
 @register.simple_tag
 def active_filters(params: QueryDict, *not_filters: str) -> list[dict[str, str]]:
-    """The filters that are on, each with the address without it: [{key, label, value, text, url}]. Addresses are relative."""
+    """The active filters, each with the address without it: [{key, label, value, text, url}]. Addresses are relative."""
     rows = []
     for key, values in params.lists():
         if key in _NO_FILTERS or key in not_filters:
@@ -180,7 +180,7 @@ class Sort(Protocol):
 
 @register.simple_tag(takes_context=True)
 def sort_link(context: Context, column: Column, sort: Sort) -> dict[str, str]:
-    """What a column's header needs: {url, sorted, css}. A click sorts upwards, a second one downwards."""
+    """The context of a column's header: {url, sorted, css}. A click sorts upwards, a second one downwards."""
     result = sort.name == column.name
     turned = context["request"].GET.copy()
     turned.pop("page", None)
@@ -192,7 +192,7 @@ def sort_link(context: Context, column: Column, sort: Sort) -> dict[str, str]:
 
 @register.simple_tag(takes_context=True)
 def segments(context: Context, choices: Iterable[tuple[str, str]], chosen: str, parameter: str) -> list[dict[str, object]]:
-    """One choice of a few as links that change one parameter of the page's address, for components/_segmented.html."""
+    """A choice between a few values, as links that change one parameter of the page's address, for components/_segmented.html."""
     rows = []
     for value, label in choices:
         turned = context["request"].GET.copy()

@@ -48,7 +48,7 @@ def target(value: float) -> str:
 
 
 def share(part: float | None, whole: float | None, digits: int = 1) -> str:
-    """Part of whole in percent. Rounding never claims all where something is missing, nor nothing where something is there."""
+    """Part of whole in percent. Rounding never shows 100 % where something is missing, nor 0 % where something is present."""
     if part is None or not whole:
         return UNKNOWN
     value = 100 * part / whole
@@ -104,7 +104,7 @@ def moment(at: datetime | None, now: datetime | None = None) -> str:
 
 
 def clock(at: datetime | None, now: datetime | None = None) -> str:
-    """`21:47`; with `now`, another day's moment says its day: `22 Nov 21:47`."""
+    """`21:47`; with `now`, a moment of another day includes its day: `22 Nov 21:47`."""
     if at is None:
         return UNKNOWN
     at = at.astimezone(UTC)
@@ -128,9 +128,9 @@ _NAMES = frozenset({"Kubernetes", "Xid", "Muster", "Prometheus"})
 
 
 def parts(name: str, tail: int = 6) -> tuple[str, str, str]:
-    """A name in three parts (head, tail, rest) that joined give it back, for cutting it where it is least specific.
+    """A name in three parts (head, tail, rest), so that it can be cut where it is least specific.
 
-    The page gives up the rest first, then cuts the head with an ellipsis; the tail always stays, because names that differ do so
+    The page drops the rest first, then cuts the head with an ellipsis; the tail always stays, because names mostly differ
     at their end (`qwen3-32b-vllm-7d9f6c-xk2lp`). The rest is the domain of a dotted host name (`.ec2.internal`).
     """
     first, dot, domain = name.partition(".")

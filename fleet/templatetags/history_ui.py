@@ -73,7 +73,7 @@ def target(percent: float) -> str:
 
 @register.filter
 def exactly(percent: float | None) -> str:
-    """A share of time with two decimals that never claims all of it wrongly: 99.9999 → `99.99 %`."""
+    """A share of time with two decimals, 100 % only if exact: 99.9999 → `99.99 %`."""
     if percent is None:
         return formats.UNKNOWN
     return formats.percent(min(percent, 99.99) if percent < 100 else percent, 2)

@@ -48,13 +48,13 @@ def finding_steps(finding: FindingRow) -> tuple[Step, ...]:
 
 @register.filter
 def first_nodes(row: IncidentRow) -> tuple[NodePlace, ...]:
-    """Returns the nodes whose shapes stand before their number."""
+    """Returns the nodes with shapes before their number."""
     return row.nodes[:_SHAPES_SHOWN]
 
 
 @register.filter
 def incident_place(row: IncidentRow) -> str:
-    """Returns where it is, beside the cluster: node, number of nodes, pool or class."""
+    """Returns its place besides the cluster: node, number of nodes, pool or class."""
     pools = f" · {', '.join(row.pools[:2])}" if row.pools else ""
     if row.node_count > 1:
         return f"{row.node_count:,} nodes{pools}"

@@ -66,7 +66,7 @@ def rung_word(row: LadderRow) -> words.Word:
 
 @register.simple_tag(takes_context=True)
 def rung_line(context: template.Context, row: LadderRow) -> str:
-    """One line of evidence: what was seen; for a blocked rung by which, and what was last seen of it."""
+    """One line of evidence; for a blocked rung the blocking rung, and its own last status."""
     now = context.get("now")
     if row.waiver and row.shown_status == "waived":
         return f"by {row.waiver.by or 'unknown'}: {row.waiver.reason or 'no reason given'}"
@@ -98,7 +98,7 @@ def rung_url(rung: str, *values: str, cluster: str = "") -> str:
 
 @register.simple_tag
 def funnel_bar(rung: FunnelRung, counted: int) -> list[dict[str, object]]:
-    """The bar of one rung as rects in percent of all counted nodes; what is not 0 is at least 3 % wide."""
+    """The bar of one rung as rects in percent of all counted nodes; values above 0 are at least 3 % wide."""
     passing = rung.by_status.get("pass", 0)
     order = [("pass", passing), *((status, rung.by_status.get(status, 0)) for status in _BAR)]
     shown = [(status, count) for status, count in order if count]
@@ -119,7 +119,7 @@ _BAR = ("warn", "fail", "waiting", "unknown", "not_enabled", "waived")
 
 @register.simple_tag
 def funnel_stops(rung: FunnelRung) -> list[dict[str, object]]:
-    """What stopped at a rung: [{status, count, word}], worst order as everywhere; blocked nodes stopped earlier."""
+    """Nodes that stopped at a rung: [{status, count, word}], worst first; blocked nodes stopped earlier."""
     rows = []
     for status in _BAR:
         count = rung.by_status.get(status, 0)
@@ -130,7 +130,7 @@ def funnel_stops(rung: FunnelRung) -> list[dict[str, object]]:
 
 @register.simple_tag
 def funnel_sentence(funnel: Funnel) -> str:
-    """The note under the funnel: who is not counted, and what n/a means."""
+    """The note under the funnel: nodes that are not counted, and the meaning of n/a."""
     rows = [f"Of {formats.plural(funnel.counted + funnel.excluded + funnel.unjudged, 'node')}"]
     left_out = []
     if funnel.excluded:

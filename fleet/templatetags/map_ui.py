@@ -68,5 +68,5 @@ def is_large(groups: Iterable[Group]) -> bool:
 
 @register.simple_tag
 def legend(by_verdict: Mapping[str, int]) -> list[dict[str, object]]:
-    """What the tiles mean, only as far as they are there."""
+    """The meaning of the tiles that the map contains."""
     return [{"verdict": key, "count": count, "word": words.word("verdict", key)} for key, count in by_verdict.items() if count]

@@ -1,4 +1,4 @@
-"""Tags of a node's own page: `{% load node_ui %}`. They put what is known of one node into words."""
+"""Tags of a node's own page: `{% load node_ui %}`. They show facts of one node as words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def headline_word(headline: Headline) -> words.Word:
 
 @register.simple_tag(takes_context=True)
 def headline_since(context: template.Context, headline: Headline) -> SafeString:
-    """Shows since when: by the earliest evidence, with who states it; from and until for a moment of the past."""
+    """Shows since when: by the earliest evidence, with its source; from and until for a moment of the past."""
     if headline.since is None:
         return SafeString("")
     if headline.is_past:
@@ -69,7 +69,7 @@ _SOURCES = {
 
 @register.filter
 def source_words(source: str) -> str:
-    """Who counted the cards, in words."""
+    """Source of the number of GPUs, in words."""
     return _SOURCES.get(source, source.replace("_", " ") or "an unknown source")
 
 
@@ -82,7 +82,7 @@ _TAINTS = {
 
 @register.filter
 def taint_words(effect: str) -> str:
-    """What a taint's effect does."""
+    """Effect of a taint in words."""
     return _TAINTS.get(effect, "")
 
 
@@ -188,7 +188,7 @@ def csv_lines(off: Sequence[tuple[str, str]]) -> str:
 
 @register.filter
 def count_words(figures: NodeFigures) -> str:
-    """Returns the number of physical GPUs, where it is counted from, and the memory of each."""
+    """Returns the number of physical GPUs, its source, and the memory of each."""
     if figures.physical is None:
         return "GPU count unknown."
     each = f", {formats.gib(figures.gpu_memory_mib)} each" if figures.gpu_memory_mib else ""

@@ -28,7 +28,7 @@ register.filter("shown_state", shown_state)
 
 @register.filter
 def headline(delivery: Delivery) -> str:
-    """What a message is about, in one line."""
+    """Subject of a message, in one line."""
     if delivery.is_test:
         return "Test"
     items = list(delivery.items.all())
@@ -40,7 +40,7 @@ def headline(delivery: Delivery) -> str:
 
 @register.filter
 def scope(rule: NotificationRule) -> str:
-    """Which part of the fleet a rule is about, in words."""
+    """Part of the fleet that a rule applies to, in words."""
     parts = [", ".join(names) for names in (rule.clusters, rule.pools, rule.products) if names]
     return " · ".join(parts) or "Whole fleet"
 

@@ -35,5 +35,5 @@ def signs_in_by(account: User) -> str:
 
 @register.filter
 def lines(texts: list[str]) -> str:
-    """Returns one text a line."""
+    """Returns one text per line."""
     return "\n".join(texts)

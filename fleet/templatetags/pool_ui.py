@@ -35,7 +35,7 @@ def compliance_badge(state: str | None, full: bool = False) -> dict[str, object]
 
 @register.inclusion_tag("components/_status.html")
 def compliance_word(state: str | None, full: bool = False) -> dict[str, object]:
-    """The same without a ground."""
+    """The same without a background."""
     return {"word": _compliance_word(state, full), "key": state}
 
 
@@ -52,7 +52,7 @@ def availability_badge(availability: Availability) -> dict[str, object]:
 
 @register.filter
 def availability_line(availability: Availability) -> str:
-    """`99.4 % ready over 8 min, target 99 %`: what was observed, over how long, and the target."""
+    """`99.4 % ready over 8 min, target 99 %`: the observed availability, its duration, and the target."""
     target = availability.target_percent
     end = "no target" if target is None else f"target {formats.target(target)}"
     if availability.percent is None:
@@ -85,7 +85,7 @@ def verdict_segments(by_verdict: Mapping[str, int]) -> list[bar_ui.Segment]:
 
 @register.filter
 def selector_lines(spec: PoolSpec) -> list[dict[str, object]]:
-    """What a pool selects, for components/_kv.html; what is not asked is left out."""
+    """Selector of a pool, for components/_kv.html; empty parts are left out."""
     selector = spec.selector
     rows = [
         ("Labels", to_text(selector.labels)),
@@ -151,19 +151,19 @@ def short_product(product: str) -> str:
 
 @register.filter
 def slot_noun(class_spec: ClassSpec) -> str:
-    """What one unit of a replica is: GPU, MIG slice, shared slot."""
+    """Unit of a replica: GPU, MIG slice, shared slot."""
     return {"full": "GPU", "mig": "MIG slice"}.get(class_spec.isolation, "shared slot")
 
 
 @register.filter
 def size_words(class_spec: ClassSpec) -> str:
-    """`4 GPUs`: what one replica takes."""
+    """`4 GPUs`: slots of one replica."""
     return formats.plural(class_spec.gpus, slot_noun(class_spec))
 
 
 @register.filter
 def hardware_line(class_spec: ClassSpec) -> str:
-    """The product and what a replica gets of it, in one line."""
+    """The product and its share per replica, in one line."""
     products = " or ".join(short_product(product) for product in class_spec.products) or "All products"
     noun = slot_noun(class_spec)
     choices = class_spec.choices
@@ -178,7 +178,7 @@ def hardware_line(class_spec: ClassSpec) -> str:
 
 @register.filter
 def what_you_get(opened: Sequence[Offer], class_spec: ClassSpec) -> list[dict[str, object]]:
-    """The facts of a class and of what its pools offer for it (list of Offer), for components/_kv.html."""
+    """The facts of a class and of its pools (list of Offer), for components/_kv.html."""
     products = sorted({product for offer in opened for product in offer.products})
     memory = sorted({item for offer in opened for item in offer.memory_mib})
     drivers = sorted({driver for offer in opened for driver in offer.drivers})
@@ -223,7 +223,7 @@ def _span(values: Sequence[str]) -> str:
 
 @register.filter
 def proved(offers: Iterable[Offer]) -> str:
-    """Up to which rung nodes of the pools are proved before anybody lands there."""
+    """The rung that nodes of the pools must reach before pods are scheduled there."""
     rungs = sorted({offer.in_pool.pool.policy.required_rung for offer in offers})
     return ", ".join(f"rung {rung}" for rung in rungs)
 
@@ -266,7 +266,7 @@ def free_chart(columns: Sequence[tuple[int, int, bool]], asked: int) -> dict[str
 
 @register.filter
 def change_words(fields: Iterable[tuple[str, object, object]]) -> list[dict[str, str]]:
-    """Fields of a declaration that change: [{path, before, after}], a value that is not set in words."""
+    """Changed fields of a declaration: [{path, before, after}]; a value that is not set is shown in words."""
     return [{"path": path, "before": _value(before), "after": _value(after)} for path, before, after in fields]
 
 

@@ -43,7 +43,7 @@ STEPS: dict[str, tuple[str, str]] = {
     "no_room": ("Would no longer schedule", "triangle-alert"),
     "room": ("Would schedule again", "circle-check"),
 }
-"""Step of a request → what happened, and its icon."""
+"""Step of a request → its words and icon."""
 
 
 @register.inclusion_tag("components/_badge.html")
@@ -54,13 +54,13 @@ def request_badge(key: str) -> dict[str, object]:
 
 @register.inclusion_tag("components/_status.html")
 def request_state(key: str) -> dict[str, object]:
-    """The state of a request without a ground, for tables."""
+    """The state of a request without a background, for tables."""
     return {"word": words.word("request", key)}
 
 
 @register.filter
 def what_next(row: AccessRequest) -> str:
-    """What happens next with a request, in a sentence or two."""
+    """The next step of a request, in a sentence or two."""
     return _NEXT.get(row.state, "")
 
 

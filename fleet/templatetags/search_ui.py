@@ -14,7 +14,7 @@ register = template.Library()
 
 @register.filter
 def marked(text: str, words: Sequence[str]) -> SafeString:
-    """Underlines the words of a search in a text, whatever their case."""
+    """Underlines the words of a search in a text, ignoring case."""
     wanted = [re.escape(word) for word in sorted(words, key=len, reverse=True) if word]
     if not wanted:
         return format_html("{}", text)

@@ -1,4 +1,4 @@
-"""Tags of what happens over time: `{% load timeline_ui %}`. Sparklines, the as-of control, and the timeline's links."""
+"""Tags of timelines: `{% load timeline_ui %}`. Sparklines, the as-of control, and the timeline's links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def stamp(at: datetime) -> str:
 
 @register.filter
 def field_stamp(at: datetime | None) -> str:
-    """What a datetime-local field takes; its time is UTC, as the label beside it says."""
+    """Value of a datetime-local field; its time is UTC, as its label states."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M}" if at else ""
 
 
@@ -47,7 +47,7 @@ def spark(
     points: Sequence[tuple[datetime, float | None]], start: datetime, end: datetime, high: float | None = None,
     unit: str = "", label: str = "",
 ) -> dict[str, object]:  # fmt: skip
-    """A curve from 0 to `high` (its own highest where unset). Its words say its lowest, highest and last value."""
+    """A curve from 0 to `high` (its own highest where unset). Its label has its lowest, highest and last value."""
     paths, last = curve_paths.curve_paths(curve_paths.Curve(points, start, end, 0.0, high), SPARK_WIDTH, SPARK_HEIGHT)
     known = [(at, value) for at, value in points if value is not None]
     result = f"{label}: no sample in the last {formats.duration((end - start).total_seconds())}"
@@ -77,7 +77,7 @@ def moment_url(url: str, at: datetime | None, keep: Iterable[tuple[str, str]] = 
 
 @register.simple_tag(takes_context=True)
 def clock_text(context: template.Context, at: datetime) -> str:
-    """A moment as plain text, for places that take no markup."""
+    """A moment as plain text, for places without markup."""
     return formats.moment(at, context.get("now"))
 
 

@@ -35,7 +35,7 @@ register.filter("clause", formats.clause)
 
 
 def _now(context: Context) -> datetime:
-    """The moment the page was made: the view's `now`, so that every age of a page starts from one clock."""
+    """The moment of the page: the view's `now`, so that all ages of a page use one clock."""
     now = context.get("now")
     return now if isinstance(now, datetime) else timezone.now()
 
@@ -66,7 +66,7 @@ def count(value: int | None, row: str, many: str = "") -> str:
 
 @register.simple_tag
 def share(part: float | None, whole: float | None, digits: int = 1) -> str:
-    """Part of whole in percent, rounded so that it never claims all or nothing wrongly."""
+    """Part of whole in percent, rounded so that 0 % and 100 % are exact."""
     return formats.share(part, whole, digits)
 
 
@@ -123,7 +123,7 @@ def clock(context: Context, at: datetime | None, none: str = formats.UNKNOWN) ->
 def freshness(context: Context, fresh: Freshness) -> dict[str, object]:
     """The freshness chip of something with `level` (live, late, stale, never), `read_at` and `unknown_at`.
 
-    The browser goes on judging by the same limits, so a chip cannot stay green on a page that stopped refreshing.
+    The browser applies the same limits, so a chip cannot stay green on a page that stopped refreshing.
     """
     limits: dict[str, int] = {}
     if fresh.read_at is not None:
@@ -151,7 +151,7 @@ def _icon(name: str, css: str) -> SafeString:
 
 @register.simple_tag
 def icon(name: str, css: str = "icon") -> SafeString:
-    """An icon of the lucide package, for decoration only: the words beside it carry the meaning."""
+    """An icon of the lucide package, for decoration only: the text beside it has the meaning."""
     return _icon(str(name), str(css))
 
 
@@ -195,19 +195,19 @@ def severity(key: str | None) -> dict[str, object]:
 
 @register.inclusion_tag("components/_status.html")
 def status(key: str | None, text: str = "") -> dict[str, object]:
-    """The status of a rung or rule: shape and word without a ground; `text` replaces the word."""
+    """The status of a rung or rule: shape and word without a background; `text` replaces the word."""
     return _worded("status", key, text=text)
 
 
 @register.inclusion_tag("components/_status.html")
 def state_word(key: str | None, text: str = "") -> dict[str, object]:
-    """The state of a node without a ground, for tables."""
+    """The state of a node without a background, for tables."""
     return _worded("state", key, text=text)
 
 
 @register.inclusion_tag("components/_status.html")
 def verdict_word(key: str | None) -> dict[str, object]:
-    """The verdict of a node without a ground, for tables."""
+    """The verdict of a node without a background, for tables."""
     return _worded("verdict", key)
 
 
@@ -234,7 +234,7 @@ def section_label(name: str) -> str:
 
 @register.simple_block_tag
 def box(content: str, kind: str, title: str, **more: str | bool) -> str:
-    """Shows components/_box.html with what is between the tags as its text, which may be longer than a template's line."""
+    """Shows components/_box.html with the content between the tags as its text, which may be longer than a template's line."""
     return render_to_string("components/_box.html", {"kind": kind, "title": title, "text": content.strip(), **more})
 
 
@@ -243,7 +243,7 @@ def box(content: str, kind: str, title: str, **more: str | bool) -> str:
 
 @register.simple_tag
 def name(value: str | None, css: str = "", none: str = formats.UNKNOWN) -> SafeString:
-    """A long name that gives up its middle when room is short; the whole name is in the title and is what a copy gives."""
+    """A long name that is cut in the middle when room is short; the title and a copy have the whole name."""
     if not value:
         return format_html('<span class="unknown">{}</span>', none)
     head, tail, rest = formats.parts(value)

@@ -1,6 +1,6 @@
 """The closed sets that pages show, each with its word, its shape and its look.
 
-Ids outside a set are shown as they are written, with the look of the unknown: a new id must never break a page, nor look
+Ids outside a set are shown as they are written, with the look of the unknown: a new id must not break a page, nor look
 healthy.
 """
 
@@ -46,7 +46,7 @@ SEVERITIES: dict[str, Word] = {
 }
 
 STATES: dict[str, Word] = {
-    # what a node offers to the scheduler, compared with what its devices predict
+    # what a node advertises to the scheduler, compared with what its devices predict
     "full": Word("Advertised", "check", "ready"),
     "partial": Word("Partly advertised", "triangle", "degraded"),
     "none": Word("Not advertised", "cross", "not_ready"),

@@ -26,7 +26,7 @@ _ACTIONS = {
     "restart_app": "Restart the application",
     "reset_gpu": "Reset the GPU",
     "reboot": "Reboot the node",
-    "replace": "Replace the card",
+    "replace": "Replace the GPU",
     "contact_support": "Contact support",
     "run_diag": "Run diagnostics",
 }
@@ -60,5 +60,5 @@ register.filter("severity_word", lambda severity: words.word("severity", severit
 
 @register.filter
 def said_by(says: Mapping[str, str], name: str) -> str:
-    """What one source says, in its own words."""
+    """Classification by one source, in its own words."""
     return says.get(name, "")

@@ -31,7 +31,7 @@ _LONGEST_PURPOSE = 2000
 
 
 def new(request: HttpRequest) -> HttpResponse:
-    """GET: the form, or for htmx what it has become during typing. POST with `do` draft or submit.
+    """GET: the form, or for htmx its state during typing. POST with `do` draft or submit.
 
     Context: classes ([ClassRow]), row (ClassRow of the chosen one, None), version, teams ([Team]), joining (Joining,
     None for who is in a team), team, fields (name → Typed),
@@ -93,7 +93,7 @@ def _written(draft: AccessRequest) -> dict[str, str]:
 
 
 class _Fields(TypedDict):
-    """What a person may choose of a request."""
+    """Choices of the form."""
 
     namespace: str
     name: str
@@ -115,7 +115,7 @@ class _Form:
         self.rows = classes.class_rows(now)
         self.version = versions.get(row["class"])
         if self.version is None and draft is not None and draft.class_version.workload_class.slug == row["class"]:
-            self.version = draft.class_version  # it has left the catalogue, and the draft keeps it
+            self.version = draft.class_version  # it was removed from the catalogue, and the draft keeps it
         if self.version is None:
             self.errors["class"] = f"Class {row['class']} not found." if row["class"] else "Choose a class."
         self.teams = list(select.teams_of(person(request)))

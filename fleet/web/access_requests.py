@@ -47,7 +47,7 @@ _FIRST_KINDS = ("deployment", "leaderworkerset")
 
 @dataclass(frozen=True)
 class Refused:
-    """A step that could not be taken: why, and what was typed with it, so that nothing is lost."""
+    """A refused step: the reason, and the entered values, so that nothing is lost."""
 
     step: str
     sentence: str
@@ -162,7 +162,7 @@ def _manifest(request: HttpRequest, row: AccessRequest, now: datetime) -> tuple[
 
 
 def _commands(request: HttpRequest, row: AccessRequest, kind: str) -> dict[str, str]:
-    """What to type: with the file, and without it."""
+    """Commands: with the file, and without it."""
     base = settings.PUBLIC_URL or request.build_absolute_uri("/").rstrip("/")
     file = f"{row.name}-{kind}.yaml"
     clusters = room_by_cluster(select.requested_spec(row), stock(timezone.now()))

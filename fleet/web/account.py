@@ -43,7 +43,7 @@ def show(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def password(request: HttpRequest) -> HttpResponse:
-    """Sets a password; who has one states it first. Context: fields (name → Typed), form, has_password."""
+    """Sets a password; a user who has one enters it first. Context: fields (name → Typed), form, has_password."""
     user = person(request)
     errors: dict[str, str] = {}
     if request.method == "POST":
@@ -72,7 +72,7 @@ def password(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def end_session(request: HttpRequest, pk: int) -> HttpResponse:
-    """Ends one of one's sessions."""
+    """Ends one session of the user."""
     try:
         sessions.end_session(person(request), pk, timezone.now())
     except NotNow as error:
@@ -84,7 +84,7 @@ def end_session(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
-    """Ends every session of one's own but this."""
+    """Ends every other session of the user."""
     ended = sessions.end_others(person(request), request.session.session_key or "", timezone.now())
     messages.success(request, f"{ended} other session{'' if ended == 1 else 's'} ended.")
     return redirect("account")

@@ -1,4 +1,4 @@
-"""The approvals queue: what waits for an operator, with room, the team's other requests, and what an approval would do."""
+"""The approvals queue: pending requests with room, the team's other requests, and the effect of an approval."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PER_PAGE = 10
 
 @dataclass(frozen=True)
 class Waiting:
-    """One request or change that waits, with what an approver wants to know beside it."""
+    """One pending request or change, with what an approver needs to know."""
 
     row: AccessRequest
     class_spec: ClassSpec
@@ -35,9 +35,9 @@ class Waiting:
     others: tuple[AccessRequest, ...]
     """Granted requests of the same team."""
     why: str
-    """Why it was not granted at once."""
+    """Why it was not granted automatically."""
     own: bool
-    """The reader asked for it: another operator decides."""
+    """The user requested it: another operator decides."""
 
     @property
     def is_change(self) -> bool:
@@ -51,7 +51,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 
 
 def queue_page(request: HttpRequest, refused: Refused | None, pk: int | None) -> HttpResponse:
-    """The queue, with a decision that could not be taken above it."""
+    """The queue, with a refused decision above it."""
 
     def context() -> dict[str, object]:
         now = timezone.now()

@@ -63,13 +63,13 @@ def audit_list(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    # Which entries lie within the last day changes with time alone: then every answer is a new one.
+    # The entries of the last day change with time: every answer is new.
     version = None if params.get("within") else select.version()
     return render_page(request, "audit/list.html", "audit/_list.html", context, etag=version)
 
 
 def _asked(params: QueryDict, now: datetime) -> QueryDict:
-    """The address's filters, with `within` as the moment it means."""
+    """The address's filters, with `within` as a moment."""
     asked = params.copy()
     within = asked.pop("within", [""])[-1]
     if within and within in dict(WITHIN):

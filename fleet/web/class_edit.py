@@ -1,4 +1,4 @@
-"""Making and changing a workload class. Operators only; a change makes a new version."""
+"""Creates and changes workload classes. Operators only; a change creates a new version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fleet.web.shell.people import demand, person
 
 
 def add(request: HttpRequest) -> HttpResponse:
-    """GET, optionally with `from` (the slug of a starter), shows the form; POST makes the class.
+    """GET, optionally with `from` (the slug of a starter), shows the form; POST creates the class.
 
     Context: form, row (ClassRow or None), pools (slugs), isolations ([(id, sentence)]).
     """

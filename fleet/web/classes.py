@@ -120,7 +120,7 @@ def _opened(request: HttpRequest, row: select.ClassRow, now: datetime) -> dict[s
 
 
 def _columns(room: select.LiveRoom, asked: int) -> list[tuple[int, int, bool]]:
-    """Nodes that only their fill decides about, by free slots; every number from 0 to the most, at most to 16."""
+    """Nodes where only their free slots decide, by free slots; every number from 0 to the most, at most to 16."""
     columns: dict[int, int] = {}
     for pool in room.headroom.pools:
         for free, nodes in pool.by_free.items():
@@ -193,7 +193,7 @@ def _query(request: HttpRequest, **more: object) -> str:
 
 
 def _request_url(slug: str) -> str:
-    """Where a request for the class is written."""
+    """Address of the request form for the class."""
     try:
         return f"{reverse('request-new')}?{urlencode({'class': slug})}"
     except NoReverseMatch:
@@ -202,7 +202,7 @@ def _request_url(slug: str) -> str:
 
 @require_POST
 def adopt(request: HttpRequest) -> HttpResponse:
-    """POST slug: makes the starter class of that slug, as it is offered now."""
+    """POST slug: creates the starter class of that slug, as it is suggested now."""
     demand(request, "operator")
     now = timezone.now()
     slug = request.POST.get("slug", "")
@@ -220,7 +220,7 @@ def adopt(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def remove(request: HttpRequest, slug: str) -> HttpResponse:
-    """It leaves the catalogue; its versions and requests stay."""
+    """Removes the class from the catalogue; its versions and requests are kept."""
     demand(request, "operator")
     if declarations.get_class(slug) is None:
         raise Http404

@@ -1,4 +1,4 @@
-"""What operators decide on pages: waivers on a cluster's, maintenance and declared counts on a node's.
+"""Decisions of operators: waivers on the page of a cluster, maintenance and declared counts on that of a node.
 
 Every form posts here and comes back to its page.
 """
@@ -59,7 +59,7 @@ def withdraw_waiver(request: HttpRequest, name: str, rung: str) -> HttpResponse:
 
 @require_POST
 def begin_maintenance(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
-    """Takes the node out (fields reason, until: a moment in UTC, or empty)."""
+    """Starts maintenance of the node (fields reason, until: a moment in UTC, or empty)."""
     node = _node(request, cluster, name)
 
     def begin() -> str:
@@ -77,7 +77,7 @@ def begin_maintenance(request: HttpRequest, cluster: str, name: str) -> HttpResp
 
 @require_POST
 def end_maintenance(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
-    """Takes the node back in."""
+    """Ends maintenance of the node."""
     node = _node(request, cluster, name)
 
     def end() -> str:

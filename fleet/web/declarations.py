@@ -1,4 +1,4 @@
-"""Pools and classes as YAML: applied by operators after a look at what would change, and exported."""
+"""Pools and classes as YAML: applied by operators after a preview of the changes, and exported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST_SOURCE = 200
 
 
 def apply(request: HttpRequest) -> HttpResponse:
-    """POST text, source, do (look or apply): what applying would change, or its doing.
+    """POST text, source, do (look or apply): a preview of the changes, or applies them.
 
     Context: text, source, applied (services.applying.Applied or None), changed (bool), empty (bool), refused (a sentence).
     """
@@ -30,7 +30,7 @@ def apply(request: HttpRequest) -> HttpResponse:
     really = request.POST.get("do") == "apply"
     prune = bool(source) and request.POST.get("prune") == "on"
     context["prune"] = prune
-    # Without a source what is applied stays free: it can be changed on the pages, and nothing is removed.
+    # Without a source, applied objects can be changed on the pages, and nothing is removed.
     try:
         done = documents.apply(person(request), text, source, timezone.now(), dry_run=not really, prune=prune)
     except NotNow as refused:

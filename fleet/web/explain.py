@@ -17,7 +17,7 @@ from fleet.web.shell.render import render_page
 
 MODES = (("manifest", "Manifest"), ("pod", "Waiting pod"), ("class", "Class"))
 SHOWN_NODES = 12
-"""Nodes named under a reason; how many there are is always shown."""
+"""Nodes named under a reason; their number is always shown."""
 BAR = 1000
 """Width of a bar in the units of its drawing."""
 _EXAMPLE = """apiVersion: apps/v1
@@ -74,7 +74,7 @@ class PodView:
     rows: tuple[ReasonRow, ...]
     suggestion: ReasonGroup | None
     landing: tuple[tuple[str, str, int], ...]
-    """Cluster, node and how many replicas land there."""
+    """Cluster, node and number of replicas there."""
 
 
 def explain_page(request: HttpRequest) -> HttpResponse:

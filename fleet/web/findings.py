@@ -31,7 +31,7 @@ SORTS = (("worst", "Worst first"), ("newest", "Newest first"))
 WAYS = (("finding", "Findings"), ("rule", "By rule"))
 _NOT_FILTERS = ("page", "sort", "by")
 HOURS = ((1, "1 hour"), (4, "4 hours"), (24, "1 day"), (168, "1 week"), (720, "30 days"))
-"""For how long something may be silenced from the page."""
+"""Durations of a silence on the page."""
 
 
 def finding_list(request: HttpRequest) -> HttpResponse:
@@ -49,7 +49,7 @@ def finding_list(request: HttpRequest) -> HttpResponse:
         valid = filterset.is_valid()
         result = filterset.qs if valid else select.findings().none()
         total = result.count()
-        # What is over is read by its end, not by how bad it was.
+        # Resolved findings are sorted by their end, not by severity.
         only_resolved = params.getlist("status") == ["resolved"]
         default = "newest" if only_resolved else "worst"
         sort = params.get("sort") if params.get("sort") in dict(SORTS) else default
@@ -128,7 +128,7 @@ def unsilence(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _back(request: HttpRequest) -> HttpResponse:
-    """To the address on this site that the form names, else to the list."""
+    """Redirects to the address on this site that the form names, else to the list."""
     there = request.POST.get("next", "")
     ours = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return redirect(there if ours else reverse("findings"))

@@ -99,7 +99,7 @@ def hide_setup(request: HttpRequest) -> HttpResponse:
 
 
 def demo_part(request: HttpRequest) -> HttpResponse:
-    """Shows what the demonstration has to say, again and again until its month has been lived."""
+    """Shows the state of the demonstration, refreshed until its month is finished."""
     state = demo.demo()
     if state is None:
         raise Http404
@@ -107,7 +107,7 @@ def demo_part(request: HttpRequest) -> HttpResponse:
 
 
 def _page(name: str) -> str:
-    """The address of a page that may not be there."""
+    """The address of a page that may not exist."""
     try:
         return reverse(name)
     except NoReverseMatch:

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 _SECURITY_TXT_VALID = timedelta(days=180)
 T = TypeVar("T")
 LONGEST_S = 0.9
-"""For each of database and broker: a probe is answered within 2 s, whatever hangs."""
+"""For each of database and broker: a probe is answered within 2 s, even if one of them hangs."""
 
 
 @login_not_required
@@ -49,10 +49,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Database, broker, and the age in seconds of each cluster's newest collection run; 503 where the first two fail.
 
-    `warnings` name what is wrong with Muster and does not stop it from answering: overdue clusters, clocks, contradictory data.
+    `warnings` name problems of Muster with which it still answers: overdue clusters, clocks, contradictory data.
 
-    Without the token: only whether it is ready, and the names of what is not. Why it is not is in the log, and in the answer to
-    who brings the token.
+    Without the token: only whether it is ready, and the names of what is not. The reasons are in the log, and in the answer with
+    the token.
     """
     problems: dict[str, str] = {}
     ages: dict[str, float | None] = {}
@@ -69,9 +69,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
         log.warning("Not ready, the broker: %s", reason)
     if not problems and _reason(own, until - time.monotonic()) == "":
         warnings = own.result()
-    if not _has_token(request):  # such a text names hosts, ports and accounts
+    if not _has_token(request):  # the text names hosts, ports and accounts
         problems = dict.fromkeys(problems, "It cannot be used.")
-    if not _may_see_names(request):  # such a sentence counts clusters
+    if not _may_see_names(request):  # the sentence contains the number of clusters
         warnings = dict.fromkeys(warnings, "Details require the token.")
     body: dict[str, object] = {"ready": not problems, "problems": problems, "warnings": warnings}
     if _may_see_names(request):
@@ -109,7 +109,7 @@ def _check_database() -> dict[str, float | None]:
                     sql.Identifier("fleet_cluster")
                 )
             )
-            # never below 0: a clock that was ahead once must not make data look younger than new
+            # never below 0, where a clock was ahead
             return {name: None if age is None else max(0.0, round(float(age), 1)) for name, age in cursor.fetchall()}
     finally:
         connection.close()

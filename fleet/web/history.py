@@ -27,7 +27,7 @@ A_DAY = timedelta(days=1)
 """Nodes with less observed time are not ranked: one restart would decide it."""
 BY = (("pool", "Pool"), ("cluster", "Cluster"), ("product", "Product"), ("machine_type", "Machine type"))
 GOAL = history_chart.BANDS[0].at_least
-"""Percent below which the heat map remarks on a row without an availability target."""
+"""Percent below which the heat map comments on a row without an availability target."""
 
 
 def history(request: HttpRequest) -> HttpResponse:
@@ -99,7 +99,7 @@ def history(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    # the figures of days change every minute, without a change in any cluster
+    # daily figures change every minute, without a change in any cluster
     version = f"{clusters.data_version()}:{int(now.timestamp()) // 60}:{request.GET.urlencode()}"
     return render_page(request, "history/detail.html", "history/_body.html", context, etag=version)
 
@@ -128,7 +128,7 @@ def _chart_since(since: datetime) -> datetime:
 
 
 def short_title(rows: list[availability_rows.Row]) -> str:
-    """Returns the answer for less than a day of observation: how much of which time, without ranking anybody."""
+    """Returns the answer for less than a day of observation: how much of which time, without a ranking."""
     known = sum(row.known_s for row in rows)
     good = sum(row.good_s for row in rows)
     nodes = sum(row.nodes for row in rows)
@@ -140,7 +140,7 @@ def short_title(rows: list[availability_rows.Row]) -> str:
 
 
 def title(rows: list[availability_rows.Row], noun: str) -> str:
-    """The answer in one sentence: which group is below, and by how much."""
+    """One sentence: which group is below, and by how much."""
     known = [row for row in rows if row.availability is not None]
     if not rows:
         return "No history yet"
@@ -170,7 +170,7 @@ def title(rows: list[availability_rows.Row], noun: str) -> str:
 
 
 def _unnamed(noun: str) -> str:
-    """The nodes of the group that has no name."""
+    """The nodes of the group without a name."""
     return "nodes in no pool" if noun == "pool" else f"nodes of unknown {noun}"
 
 

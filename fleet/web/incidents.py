@@ -1,4 +1,4 @@
-"""Incidents: what broke, cause first, since when, who is affected, what to do."""
+"""Incidents: cause first, since when, who is affected, and the remedy."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    # the chart moves with the minute, without a change in any cluster
+    # the chart changes every minute, without a change in any cluster
     version = f"{clusters.data_version()}:{findings.silences_version(now)}:{int(now.timestamp()) // 60}"
     return render_page(request, "incidents/list.html", "incidents/_list.html", context, etag=version)
 

@@ -1,4 +1,4 @@
-"""What a node's page shows of its trouble: incident, who is affected, what else broke, links to other tools, commands."""
+"""Context of a broken node: incident, who is affected, other events, links to other tools, commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def context(node: Node, headline: Headline, now: datetime) -> dict[str, object]:
 
 
 def links(node: Node, since: datetime | None, now: datetime) -> list[dict[str, str]]:
-    """Returns the links of MUSTER_NODE_LINKS whose values are known: from an hour before the trouble until now."""
+    """Returns the links of MUSTER_NODE_LINKS whose values are known: from an hour before the fault until now."""
     labels = node.labels or {}
     provider = str((node.snapshot or {}).get("provider_id") or "")
     values = {

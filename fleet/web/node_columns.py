@@ -1,4 +1,4 @@
-"""The columns of the list of nodes: which there are, which are shown, which partial draws a cell, and how each sorts."""
+"""The columns of the list of nodes: names, default set, partial of each cell, and order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fleet.models import Node
 
 WORST_FIRST = "verdict"
-"""The column whose order the list opens with."""
+"""The default order of the list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Column:
 
     @property
     def marks_changes(self) -> bool:
-        """Whether the browser marks a cell whose text a refresh changed."""
+        """Whether the browser marks a cell that changed in a refresh."""
         return self.number or self.name in ("state", "verdict")
 
 

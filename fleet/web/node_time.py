@@ -1,4 +1,4 @@
-"""What a node's page shows of its time: the timeline's window, a moment of the past, a comparison."""
+"""Time on a node's page: the timeline's window, a moment of the past, a comparison."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ SECTIONS = ("taints", "allocatable", "capacity", "stack", "conditions", "node", 
 
 
 def comparisons(node: NodeView, now: datetime) -> list[dict[str, str]]:
-    """Comparisons worth one click."""
+    """Suggested comparisons."""
     url, since = reverse("node", args=(node.cluster.name, node.name)), node.verdict_since
     choices = [("The last hour", now - timedelta(hours=1)), ("The last 24 hours", now - timedelta(days=1))]
     if since is not None:

@@ -187,7 +187,7 @@ def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:
 
 @require_POST
 def save_view(request: HttpRequest) -> HttpResponse:
-    """POST name, query: keeps the list of nodes as it is shown now."""
+    """POST name, query: saves the list of nodes as it is shown now."""
     name, query = request.POST.get("name", "").strip(), request.POST.get("query", "")
     if name:
         service.save(person(request), "nodes", name, query)

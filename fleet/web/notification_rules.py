@@ -33,7 +33,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes the rule away; the log of what it sent stays."""
+    """Deletes the rule; the log of its deliveries is kept."""
     demand(request, "admin")
     rule = _rule(pk)
     name = rule.name

@@ -21,7 +21,7 @@ TEMPLATE = "notifications/target.html"
 
 @never_cache
 def add(request: HttpRequest) -> HttpResponse:
-    """Context: form, target (None), examples ([(label, address)]); after a webhook was made: target, secret (shown once)."""
+    """Context: form, target (None), examples ([(label, address)]); after a webhook was created: target, secret (shown once)."""
     demand(request, "admin")
     form = TargetForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -45,7 +45,7 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 def change(request: HttpRequest, pk: int) -> HttpResponse:
-    """Context: form, target, examples. Address and secret are never shown; left empty they stay."""
+    """Context: form, target, examples. Address and secret are never shown; empty fields leave them unchanged."""
     demand(request, "admin")
     target = select.get_target(pk)
     if target is None:
@@ -65,7 +65,7 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes the target and its rules away."""
+    """Deletes the target and its rules."""
     demand(request, "admin")
     target = select.get_target(pk)
     if target is None:
@@ -79,7 +79,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def test(request: HttpRequest, pk: int) -> HttpResponse:
-    """Sends a test message and shows how it goes."""
+    """Sends a test message and shows its delivery."""
     demand(request, "operator")
     target = select.get_target(pk)
     if target is None:

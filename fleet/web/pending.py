@@ -41,7 +41,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One value of a filter with the number of pods, and the address that chooses it or takes it back."""
+    """One value of a filter with the number of pods, and the address that selects or clears it."""
 
     label: str
     pods: int

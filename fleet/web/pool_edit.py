@@ -1,4 +1,4 @@
-"""Making and changing a pool, with what it would select shown while one types. Operators only."""
+"""Creates and changes pools, with a preview of the selection during typing. Operators only."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_NAMES = 12
 
 
 def add(request: HttpRequest) -> HttpResponse:
-    """GET, optionally with `from` (the slug of a suggestion), shows the form; POST makes the pool.
+    """GET, optionally with `from` (the slug of a suggestion), shows the form; POST creates the pool.
 
     Context: form, row (Pool or None), purposes, rungs ([(number, title)]), preview (pools.Preview or None), names.
     """
@@ -81,7 +81,7 @@ LABELS = (
     ("min_ready", "Nodes that must be ready"),
     ("review_on", "Next review"),
 )
-"""Fields of the form in which something can be wrong, with their labels."""
+"""Fields of the form that can have errors, with their labels."""
 
 
 def _form(data: QueryDict | None, row: Pool | None, initial: Mapping[str, object], slug: str = "") -> PoolForm:

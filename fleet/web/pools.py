@@ -71,7 +71,7 @@ def pool_detail(request: HttpRequest, slug: str) -> HttpResponse:
 
     Context: row (PoolRow), violations (list of Violation), labelling ([(where, text)]), squatters ([(node key, pods)]),
     members (list of NodeView, the worst of them), changes (list of MembershipChange), periods (list of CompliancePeriod),
-    findings (list of FindingRow), classes (rows that rest on it), waivers, waivable, yaml, may_operate, now.
+    findings (list of FindingRow), classes (rows that use it), waivers, waivable, yaml, may_operate, now.
     """
     now = timezone.now()
     if declarations.get_pool(slug) is None:

@@ -31,7 +31,7 @@ ORDERS = {"incident": "worst first", "node": "not ready first", "request": "wait
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to do or a page to open, found by its words."""
+    """An action or a page, found by its words."""
 
     title: str
     url: str
@@ -58,7 +58,7 @@ _ACTIONS = (
     Action("Request a class", "request-new", words="new access"),
     Action("Decide requests", "approvals", "operator", "approve reject"),
     Action("Add pool", "pool-new", "admin", "create"),
-    Action("Explain a pod", "explain", words="why pending does not land"),
+    Action("Explain a pod", "explain", words="why pending not scheduled does not land"),
 )
 
 
@@ -98,7 +98,7 @@ def search_page(request: HttpRequest) -> HttpResponse:
 
 
 def search_preview(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
-    """What the palette shows of the selected incident or node. Context: row (IncidentRow or None), node (Node or None), now."""
+    """Preview of the selected incident or node in the palette. Context: row (IncidentRow or None), node (Node or None), now."""
     now = timezone.now()
     if kind == "incident":
         named = incidents.incident_of(pk)

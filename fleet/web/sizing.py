@@ -1,4 +1,4 @@
-"""Sizing: pick a model and a load, see what it needs, which GPUs and classes hold it, and how many replicas could run now."""
+"""Sizing: GPU memory of a model under load, the GPUs and classes in which it fits, and the replicas that could run now."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class SizingForm(forms.Form):
     config = forms.CharField(required=False, max_length=MOST_CONFIG)
 
     def clean_config(self) -> ModelConfig | None:
-        """The pasted configuration; None where the model of the list is meant."""
+        """The pasted configuration; None where a model of the list is selected."""
         text = str(self.cleaned_data["config"]).strip()
         if not text:
             return None
@@ -71,7 +71,7 @@ class Segment:
     """A part of one GPU's memory in a bar."""
 
     kind: str
-    """weights, cache, overhead, free or kept: the part that the server leaves alone."""
+    """weights, cache, overhead, free or kept: the part that the server does not use."""
     title: str
     gib: float
     start: int
@@ -80,7 +80,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class LayoutRow:
-    """One layout, with the class that holds it."""
+    """One layout, with the class in which it fits."""
 
     layout: Layout
     words: str

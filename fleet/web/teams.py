@@ -1,4 +1,4 @@
-"""Teams: operators make and change them, leads manage their members, users see their own."""
+"""Teams: operators create and change them, leads manage their members, users see their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIELDS = ("slug", "name", "namespaces", "max_replicas", "sso_group")
 
 
 def team_list(request: HttpRequest) -> HttpResponse:
-    """GET: one's own teams, every one for operators. POST (operators): makes one.
+    """GET: one's own teams, every one for operators. POST (operators): creates one.
 
     Context: teams ([Team]), granted (team id → [AccessRequest]), joining (Joining, None for who is in one), operates,
     fields (name → Typed), form, now.
@@ -136,7 +136,7 @@ def set_member(request: HttpRequest, slug: str) -> HttpResponse:
 
 @require_POST
 def remove_member(request: HttpRequest, slug: str) -> HttpResponse:
-    """POST user: takes a member out. The name is no part of the address: one of an identity provider may hold a slash."""
+    """POST user: removes a member. The name is not part of the address: names of an identity provider may contain a slash."""
     team = _team(request, slug)
     username = request.POST.get("user", "")
     demand(request, "developer")
@@ -162,7 +162,7 @@ def _do(request: HttpRequest, team: Team, act: Callable[[], str], typed: str) ->
         messages.error(request, str(error))
     except NotYours as error:
         raise PermissionDenied from error
-    # Who took themselves out may see the team no longer.
+    # Users who removed themselves may no longer see the team.
     return redirect("team", slug=team.slug) if select.get_team(person(request), team.slug) else redirect("teams")
 
 

@@ -48,7 +48,7 @@ def token_list(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def create(request: HttpRequest, pk: int | None = None) -> HttpResponse:
-    """Makes a token for oneself, or for a service account, and shows its secret once."""
+    """Creates a token for oneself, or for a service account, and shows its secret once."""
     actor, now = person(request), timezone.now()
     user = actor if pk is None else select.get_user(actor, pk)
     if user is None:
@@ -73,7 +73,7 @@ def create(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 
 @require_POST
 def revoke(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Ends a token; its row stays."""
+    """Revokes a token; its row stays."""
     try:
         token = tokens.revoke(person(request), public_id, timezone.now())
     except NotNow as error:

@@ -1,4 +1,4 @@
-"""Accounts, for administrators: list, create, invite, change role, switch off."""
+"""Accounts, for administrators: list, create, invite, change role, disable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FACETS = ("role", "active", "sso", "service")
 
 
 def user_list(request: HttpRequest) -> HttpResponse:
-    """GET: accounts. POST: makes one, and shows its sign-in link.
+    """GET: accounts. POST: creates one, and shows its sign-in link.
 
     Context: page (Page of User), total, facets, errors, filters_on, q, fields (name → Typed), form, roles, role, service, now.
     """
@@ -89,7 +89,7 @@ def user_detail(request: HttpRequest, pk: int) -> HttpResponse:
             messages.error(request, str(error))
         else:
             messages.success(request, f"{account.username} saved.")
-        # Who took the role away from themselves may see this page no longer.
+        # Administrators who changed their own role may no longer see this page.
         person(request).refresh_from_db()
         is_admin = person(request).may("admin") and person(request).limits is None
         return redirect("user", pk=pk) if is_admin else redirect("fleet")
@@ -124,7 +124,7 @@ def end_sessions(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def reset_second_factor(request: HttpRequest, pk: int) -> HttpResponse:
-    """Removes the second factor of an account whose device is lost."""
+    """Removes the second factor of an account after the loss of its device."""
     demand(request, "admin")
     account = _account(request, pk)
     accounts.reset_second_factor(person(request), account.username, timezone.now())

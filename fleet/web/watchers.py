@@ -1,4 +1,4 @@
-"""Health tools compared: what each of them saw of the fleet's faults."""
+"""Health tools compared: the faults that each of them reported."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class WhatIfForm(forms.Form):
 def what_if_page(request: HttpRequest) -> HttpResponse:
     """Shows what a pasted change would do.
 
-    Context: form, clusters, examples, answer (services.what_if.WhatIf or None), nodes and pods (as many as are shown),
+    Context: form, clusters, examples, answer (services.what_if.WhatIf or None), nodes and pods (those that are shown),
     problem, now.
     """
     asked = request.method == "POST"
@@ -76,7 +76,7 @@ def _changes(text: str) -> list[Any]:
     """Returns the changes of the text: a list, one change, or the manifest of a ConfigMap or NodeReadinessRule."""
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise FieldError("changes", "YAML aliases are not read.")
+            raise FieldError("changes", "YAML aliases are not supported.")
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, FieldError):

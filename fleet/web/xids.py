@@ -50,7 +50,7 @@ def xid_list(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    # a range moves with the minute, without a change in any cluster
+    # a range changes every minute, without a change in any cluster
     etag = f"{clusters.data_version()}:{select.version()}:{int(now.timestamp()) // 60}:{request.GET.urlencode()}"
     return render_page(request, "xids/list.html", "xids/_list.html", context, etag=etag)
 
@@ -81,13 +81,13 @@ def xid_detail(request: HttpRequest, code: int) -> HttpResponse:
 
 
 def may_decide(request: HttpRequest) -> bool:
-    """Operators and administrators may decide what a code means."""
+    """Operators and administrators may override a code."""
     return person(request).may("operator")
 
 
 @require_POST
 def override(request: HttpRequest, code: int) -> HttpResponse:
-    """POST severity, action, reason: decides, and goes back to the code."""
+    """POST severity, action, reason: overrides the code, and redirects to it."""
     demand(request, "operator")
     words = {name: request.POST.get(name, "") for name in ("severity", "action", "reason")}
     try:

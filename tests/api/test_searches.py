@@ -22,10 +22,10 @@ RUNGS = ",".join(f"rung_{number}:fail" for number in range(31))
         ("nodes", f"q={'a' * 201}", "q", "A search has at most 200 characters; this one has 201."),
         ("findings", f"q={ELEVEN}", "q", "A search has at most 10 different words; this one has 11."),
         ("audit", f"q={ELEVEN}", "q", "A search has at most 10 different words; this one has 11."),
-        ("nodes", f"label={VALUES}", "label", "A label selector asks for at most 30 values; this one asks for 31."),
+        ("nodes", f"label={VALUES}", "label", "A label selector has at most 30 values; this one has 31."),
         ("nodes", f"label={'a' * 1001}", "label", "A label selector has at most 1,000 characters; this one has 1,001."),
-        ("gpus", f"label={VALUES}", "label", "A label selector asks for at most 30 values; this one asks for 31."),
-        ("nodes", f"rung={RUNGS}", "rung", "At most 30 rungs with a status can be asked for at once."),
+        ("gpus", f"label={VALUES}", "label", "A label selector has at most 30 values; this one has 31."),
+        ("nodes", f"rung={RUNGS}", "rung", "At most 30 rungs with a status can be given at once."),
     ],
 )
 def test_a_search_that_asks_for_too_much_is_refused(reader: Any, path: str, query: str, field: str, sentence: str) -> None:

@@ -95,7 +95,7 @@ def test_too_many_pages_are_cut_and_reported() -> None:
     server = Server({PATH: page})
     listing = events.fetch(session(server), {NODE}.__contains__)
     assert listing.outcome is Outcome.INCOMPLETE
-    assert listing.reason == "The list broke off after 20 pages (20 read). Muster reads no more of them in one pass."
+    assert listing.reason == "The list ended early after 20 pages (20 read). Muster reads no more of them in one run."
     assert len(server.asked) == events.MOST_PAGES == len(listing.items)
 
 

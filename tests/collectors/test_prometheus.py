@@ -259,7 +259,7 @@ def names() -> dict[str, Any]:
     ("reply", "outcome", "words"),
     [
         (Reply("login", status=401), Outcome.UNAUTHORISED, "MUSTER_PROMETHEUS_TOKEN"),
-        (Reply("no", status=403), Outcome.FORBIDDEN, "does not let Muster in"),
+        (Reply("no", status=403), Outcome.FORBIDDEN, "refuses Muster's credentials"),
         (Reply("<html>"), Outcome.MALFORMED, "no JSON"),
         (Reply({"status": "error", "error": "parse error"}, status=400), Outcome.MALFORMED, "parse error"),
         (Reply({"status": "success", "data": {"result": "what?"}}), Outcome.MALFORMED, "unknown form"),

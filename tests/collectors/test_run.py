@@ -100,7 +100,7 @@ def test_a_hanging_section_ends_with_the_deadline(connection: Connection, faults
     assert snapshot.section("nodes").outcome is Outcome.COLLECTED
     assert snapshot.section("pods").outcome is Outcome.TIMEOUT
     assert snapshot.section("resource_claims").outcome is Outcome.SKIPPED
-    assert "2 s of this run were spent" in snapshot.section("resource_claims").reason
+    assert "2 s of this run were used up" in snapshot.section("resource_claims").reason
 
 
 def test_a_slow_cluster_keeps_within_its_deadline(connection: Connection, faults: Faults) -> None:

@@ -209,7 +209,7 @@ def test_an_old_python_gets_the_version_to_install(tmp_path: Path) -> None:
     assert run.stdout == ""
     assert run.stderr == (
         f"Muster needs Python 3.11 or newer, and this is 3.9 ({installers.base_python()}): install a newer one (Debian 12"
-        " or newer: `apt install python3 python3-venv`), or uv (https://docs.astral.sh/uv/), which brings one along.\n"
+        " or newer: `apt install python3 python3-venv`), or uv (https://docs.astral.sh/uv/), which installs one.\n"
     )
     assert not (clone / ".venv").exists()
 
@@ -304,7 +304,7 @@ except bootstrap.BootstrapError as error:
     print(error, flush=True)
 """
     with cleaned_up(python(code)) as asked:
-        assert "where this user may not write: clone it into a folder of yours" in first_line(asked)
+        assert "where this user may not write: clone it into your own folder" in first_line(asked)
 
 
 def test_another_environment_is_used_only_if_it_has_the_pinned_packages(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

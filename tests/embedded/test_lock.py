@@ -66,7 +66,7 @@ def test_a_command_that_uses_the_folder_is_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StartError, match="set MUSTER_HOME to a folder of yours"):
+    with pytest.raises(StartError, match="set MUSTER_HOME to your own folder"):
         HomeLock(tmp_path / "file" / "var", "run").acquire()
 
 

@@ -161,7 +161,7 @@ def test_a_run_and_everything_that_happens_to_it(folder: Folder) -> None:
 
         elsewhere = Folder(folder.home.parent / "elsewhere", folder.port).call("run", "--port", str(folder.port))
         assert elsewhere.returncode == 1
-        assert re.fullmatch(rf"Port {folder.port} is taken by another program: .*--port \d+\.", elsewhere.stderr.strip())
+        assert re.fullmatch(rf"Port {folder.port} is used by another program: .*--port \d+\.", elsewhere.stderr.strip())
         assert not (folder.home.parent / "elsewhere" / "postgres").exists()
 
         token = folder.call("create_token", "robot", "--role", "viewer")
@@ -209,7 +209,7 @@ def test_a_command_of_its_own_finds_what_the_run_left_and_leaves_nothing(folder:
     assert (folder.home / "lock").read_text() == ""
 
 
-@pytest.mark.parametrize("moment", ["", "is starting", "First look at 1 cluster"])
+@pytest.mark.parametrize("moment", ["", "is starting", "First run of 1 cluster"])
 def test_ctrl_c_at_any_moment_of_a_start_ends_it_without_a_word_too_many(tmp_path: Path, moment: str) -> None:
     """While Python still imports, while the servers come up, and while a cluster that never answers is looked at."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

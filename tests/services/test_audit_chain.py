@@ -219,7 +219,7 @@ def test_a_day_that_was_dropped_too_early_shows_although_its_digests_fit() -> No
             past_the_guards("INSERT INTO fleet_auditday VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", *forged)
         past_the_guards("DELETE FROM fleet_auditentry WHERE id = %s", link.entry_id)
         past_the_guards("DELETE FROM fleet_auditlink WHERE number = %s", number)
-        assert audit_chain.verify().breaches[-1] == f"{link.day}, dropped: the database drops no day of the last 30."
+        assert audit_chain.verify().breaches[-1] == f"{link.day}, dropped: the database never drops a day of the last 30."
 
 
 def test_an_empty_log_and_one_dropped_whole_are_verified() -> None:

@@ -212,7 +212,7 @@ def test_a_cluster_whose_recording_raises_stops_neither_the_others_nor_the_start
     for cluster in Cluster.objects.all():
         assert cluster.nodes.exists() is (cluster.name != broken)
     assert sentences == [
-        f"First look at {len(recorded)} clusters.",
+        f"First run of {len(recorded)} clusters.",
         f"Not read: {broken}: Muster itself failed (ZeroDivisionError: a bug); its log has the details.",
     ]
 

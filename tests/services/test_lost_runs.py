@@ -114,7 +114,7 @@ def test_a_connection_that_breaks_in_a_run_is_the_databases_fault_at_once(
             collect_cluster(cluster, trigger="schedule")
     run = cluster.runs.get()
     assert (run.outcome, run.cause) == (RunOutcome.FAILED, LossCause.DATABASE)
-    assert run.error.startswith("The database went away during this run: ")
+    assert run.error.startswith("The database connection was lost during this run: ")
     again = collect_cluster(cluster, trigger="schedule")
     assert again is not None
     assert again.outcome == RunOutcome.OK

@@ -55,7 +55,7 @@ _POOLS: tuple[tuple[str, str, str, str, int, dict[int, tuple[str, str, str]]], .
 
 
 _FINDINGS = (
-    ("telemetry_healthy", 5.3, "fatal", "Row-remap failure on GPU 2: the card must be replaced"),
+    ("telemetry_healthy", 5.3, "fatal", "Row-remap failure on GPU 2: the GPU must be replaced"),
     ("resources_advertised", 16.75, "critical", "GPU 5 fell off the bus (Xid 79)"),
     ("driver_loaded", 3.1, "critical", "Driver upgrade stuck in pod-restart-required"),
     ("kubelet_ready", 0.4, "critical", "Kubelet stopped posting status"),

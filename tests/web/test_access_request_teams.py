@@ -48,7 +48,7 @@ def test_a_team_is_made_changed_and_peopled(world: World) -> None:
         ({"namespaces": "Kube_System"}, "is not a valid namespace"),
         ({"namespaces": "research"}, "research belongs to Research."),
         ({"max_replicas": "-1"}, "Enter a whole number"),
-        ({"max_replicas": "99999"}, "Write 0 to 10,000"),
+        ({"max_replicas": "99999"}, "Enter 0 to 10,000"),
     ],
 )
 def test_what_is_wrong_with_a_team(world: World, change: dict[str, str], sentence: str) -> None:

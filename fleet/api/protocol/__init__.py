@@ -1,1 +1,1 @@
-"""What every resource shares: authentication, permissions, lists, pages, query parameters, formats and errors."""
+"""Shared by every resource: authentication, permissions, lists, pages, query parameters, formats and errors."""

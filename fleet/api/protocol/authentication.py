@@ -43,7 +43,7 @@ class TokenAuthentication(KnoxTokenAuthentication):
     def validate_user(self, auth_token: ApiToken) -> tuple[User, ApiToken]:
         user = auth_token.user
         if not user.is_active:
-            raise AuthenticationFailed("The user is switched off.")
+            raise AuthenticationFailed("The user is disabled.")
         if settings.OIDC is not None and user.sso:
             checked = user.sso_checked_at
             if checked is None or timezone.now() - checked >= settings.OIDC.tokens_for:
@@ -70,7 +70,7 @@ def caller(request: Request) -> User:
 
 
 def acting(request: Request) -> User:
-    """The caller with the role that counts here: a token may hold less than its user."""
+    """The caller with the effective role: a token may have a lower one than its user."""
     user: User = copy.copy(request.user)  # type: ignore[assignment]  # the permission class requires a user
     user.role = role_of(request) or Role.VIEWER
     return user
@@ -81,7 +81,7 @@ class _BearerScheme(OpenApiAuthenticationExtension):
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "An API token, made with `manage.py create_token`."}
+        return {"type": "http", "scheme": "bearer", "description": "An API token, created with `manage.py create_token`."}
 
 
 class _SessionScheme(OpenApiAuthenticationExtension):

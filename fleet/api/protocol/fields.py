@@ -21,7 +21,7 @@ class TextOrNull(serializers.CharField):
         return value or None
 
 
-# What a caller sends: text is text, as the schema says, and no number that could be read as one. Not as a docstring: the schema
+# What a caller sends: text is text, as in the schema, not a number that could be converted. Not as a docstring: the schema
 # would repeat it for every body.
 class Body(serializers.Serializer):
     def to_internal_value(self, data: object) -> object:
@@ -33,7 +33,7 @@ class Body(serializers.Serializer):
 
 
 def _is_number(field: serializers.Field, value: object) -> bool:
-    """Whether the field holds text and the value is a number, or a list with one: DRF would take its digits."""
+    """Whether the field is text and the value is a number, or a list with one: DRF would convert it."""
     if isinstance(field, serializers.ListField) and isinstance(value, list):
         return any(_is_number(field.child, item) for item in value)
     return isinstance(field, serializers.CharField) and isinstance(value, int | float)
@@ -63,13 +63,13 @@ class TelemetrySerializer(serializers.Serializer):
     """The newest measurement of one device. `at` is null where it was never measured."""
 
     at = serializers.DateTimeField(allow_null=True)
-    pods = HolderSerializer(many=True, help_text="Pods that the exporter names as holders of the device.")
+    pods = HolderSerializer(many=True, help_text="Pods that use the device, by the exporter.")
     metrics = MeasurementSerializer(many=True)
 
 
 @extend_schema_field(TelemetrySerializer)
 class TelemetryField(serializers.Field):
-    """Reads what selectors.nodes.telemetry put beside the row."""
+    """Reads the measurements that selectors.nodes.telemetry joined to the row."""
 
     def __init__(self) -> None:
         super().__init__(source="*", read_only=True)

@@ -46,7 +46,7 @@ class FilterSets(DjangoFilterBackend):
 
 
 def _is_closed(filterset_class: type[FilterSet] | None, name: str) -> bool:
-    """Whether a filter has a closed set of values, which the schema names: an empty text is none of them."""
+    """Whether a filter has a closed set of values, which the schema lists: empty text is not one of them."""
     if filterset_class is None:
         return False
     field = filterset_class._meta.model._meta

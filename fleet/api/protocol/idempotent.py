@@ -41,9 +41,9 @@ def refusals() -> Iterator[None]:
 
 
 def once(request: Request, user: User, done: int, act: Callable[[], object], check: Callable[[Any], object]) -> Response:
-    """Runs `act`, which gives what to answer with; with an Idempotency-Key once for that key.
+    """Runs `act`, which returns the answer; with an Idempotency-Key once for that key.
 
-    `check` gets an answer before it is given again, and raises where today's rights do not reach it.
+    `check` gets an answer before it is repeated, and raises where the caller may no longer see it.
     """
 
     def answer() -> tuple[int, object]:

@@ -43,7 +43,7 @@ FORMAT = OpenApiParameter("format", str, enum=["json", "csv"], description="csv 
 def csv_answer(
     request: Request, name: str, rows: Iterable[Mapping[str, object]], columns: Sequence[str]
 ) -> StreamingHttpResponse:
-    """A file of all rows. Who took what under which filters goes on record."""
+    """A file of all rows. User, list and filters are recorded in the audit log."""
     audit(caller(request), "export.csv", name, detail={"filters": request.query_params.urlencode()})
     response = StreamingHttpResponse(csv_lines(rows, columns), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="muster-{name}.csv"'
@@ -51,7 +51,7 @@ def csv_answer(
 
 
 def one_page(rows: object) -> dict[str, object]:
-    """A list that always comes whole."""
+    """A list that is always complete."""
     return {"results": rows, "next": None, "previous": None}
 
 
@@ -63,14 +63,14 @@ def whole_list(name: str, rows: serializers.BaseSerializer) -> serializers.Seria
 
 
 def facet_answer(counts: Mapping[str, Mapping[str, int]]) -> Response:
-    """Facets that were counted by hand; the most frequent value first."""
+    """Facets that the view counted itself; the most frequent value first."""
     ordered = {name: sorted(count.items(), key=lambda pair: (-pair[1], pair[0])) for name, count in counts.items()}
     fields = {name: [{"value": value or "unknown", "count": n} for value, n in rows] for name, rows in ordered.items()}
     return Response({"facets": fields})
 
 
 class WithCSV:
-    """The list goes out as CSV too, its other actions do not: a cell cannot hold what one thing is made of."""
+    """Only the list has CSV: a nested object does not fit in a cell."""
 
     def get_renderers(self) -> list[BaseRenderer]:
         renderers: list[BaseRenderer] = super().get_renderers()  # type: ignore[misc]  # of the view it is mixed into
@@ -92,7 +92,7 @@ class ListViewSet(WithCSV, viewsets.GenericViewSet[Row]):
     def initial(self, request: Request, *args: object, **kwargs: str) -> None:
         super().initial(request, *args, **kwargs)
         if self.action == "retrieve":
-            windows.only(request, ())  # one thing takes no parameter: `at` swallowed would give today for the past
+            windows.only(request, ())  # a single object takes no parameters: ignoring `at` would return the present
 
     def shown(self, rows: Sequence[Row]) -> Sequence[object]:
         return rows
@@ -101,8 +101,8 @@ class ListViewSet(WithCSV, viewsets.GenericViewSet[Row]):
     def list(self, request: Request, *args: object, **kwargs: str) -> Response | StreamingHttpResponse:
         if request.accepted_renderer.format != "csv":
             return self.page(self.filter_queryset(self.get_queryset()))
-        windows.number(request, "limit", 1, 1, CursorPages.max_page_size)  # refused as ever, though all rows come
-        # filtered here: what is refused must be so before the first line is on its way
+        windows.number(request, "limit", 1, 1, CursorPages.max_page_size)  # still refused, although all rows are returned
+        # filtered here: a refusal must come before the first line is sent
         rows = self._flat(self.filter_queryset(self.get_queryset()))
         return csv_answer(request, request.path.strip("/").split("/")[-1], rows, self.csv_columns)
 
@@ -124,7 +124,7 @@ class ListViewSet(WithCSV, viewsets.GenericViewSet[Row]):
         return Response({"facets": {f.name: [{"value": v.value, "count": v.count} for v in f.values] for f in result}})
 
     def count_facets(self, params: QueryDict) -> Sequence[Facet]:
-        """The facets of `facet_names`; a list whose filters are more than columns counts them by itself."""
+        """The facets of `facet_names`; lists with filters other than columns override it."""
         return facets(self.filterset_class, self.facet_names, params, self.get_queryset())
 
 

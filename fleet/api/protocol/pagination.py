@@ -39,7 +39,7 @@ class CursorPages(CursorPagination):
         return parameters
 
     def get_page_size(self, request: Request) -> int:
-        """Refuses a page size above the limit: a caller that got fewer rows would take them for all."""
+        """Refuses a page size above the limit: a caller that got fewer rows would think they were all."""
         return windows.number(request, "limit", self.page_size, 1, self.max_page_size)
 
     def paginate_queryset(
@@ -48,7 +48,7 @@ class CursorPages(CursorPagination):
         if self.cursor_query_param not in request.query_params:
             return super().paginate_queryset(queryset, request, view)
         try:
-            with transaction.atomic():  # a position that is no value fails in Postgres, at the latest
+            with transaction.atomic():  # an invalid position fails in Postgres at the latest
                 return super().paginate_queryset(queryset, request, view)
         except (NotFound, ValueError, TypeError, OverflowError, DataError, DjangoValidationError) as error:
             raise ValidationError({"cursor": ["Invalid cursor. Use the `next` or `previous` URL of a page."]}) from error

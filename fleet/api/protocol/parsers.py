@@ -10,7 +10,7 @@ from rest_framework.exceptions import ParseError
 
 
 class JSONParser(parsers.JSONParser):
-    """JSON; what is nested deeper than Python reads is refused like any other text that cannot be read."""
+    """JSON; text nested deeper than Python can parse is refused like any other invalid text."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, object] | None = None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class ByRole(BasePermission):
     """A view names the role for its actions in `roles` ({"collect": Role.OPERATOR}).
 
-    Unsafe actions it does not name need an administrator, so that a forgotten line is closed rather than open. A token must also
+    Unsafe actions it does not name need an administrator, so that a forgotten line denies access. A token must also
     have the scope of that role.
     """
 
@@ -31,7 +31,7 @@ class ByRole(BasePermission):
             return False
         match = request._request.resolver_match
         if limits.current() is not None and not limits.is_open((match and match.url_name) or "", request.method or ""):
-            self.message = "You are limited to some clusters or pools, and this is about all."
+            self.message = "You are limited to some clusters or pools; this resource is about all of them."
             return False
         action = getattr(view, "action", None)
         default = Role.VIEWER if request.method in SAFE_METHODS else Role.ADMIN

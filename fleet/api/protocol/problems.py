@@ -30,7 +30,7 @@ _TITLES = {
 
 
 class Conflict(exceptions.APIException):
-    """409: the request is sound, but not in the present state of things."""
+    """409: the request is valid, but not in the current state."""
 
     status_code = 409
     default_code = "conflict"
@@ -47,7 +47,7 @@ def problem(status: int, detail: str, **members: object) -> dict[str, object]:
 
 
 def problem_details(error: Exception, context: dict[str, object]) -> Response | None:
-    """DRF's exception handler. Field errors stand under `errors` as {"field": ["sentence"]}."""
+    """DRF's exception handler. Field errors are under `errors` as {"field": ["sentence"]}."""
     if isinstance(error, ValidationError):
         error = exceptions.ValidationError(getattr(error, "message_dict", None) or error.messages)
     response = exception_handler(error, context)
@@ -78,7 +78,7 @@ def _by_field(detail: object) -> Mapping[str, object]:
 
 
 def _sentences(texts: object, where: str = "") -> Iterator[str]:
-    """Yields the sentences of a field; those of items of a list or fields of an object begin with the item's place."""
+    """Yields the sentences of a field; those of list items or object fields begin with their path."""
     if isinstance(texts, Mapping):
         for place, inner in texts.items():
             yield from _sentences(inner, f"{where}.{place}" if where else str(place))
@@ -92,6 +92,6 @@ def _sentences(texts: object, where: str = "") -> Iterator[str]:
 @login_not_required
 @csrf_exempt
 def not_found(request: HttpRequest, *args: object, **kwargs: object) -> JsonResponse:
-    """Returns 404 as JSON for unknown paths under /api/: a sign-in page is of no use to a script."""
+    """Returns 404 as JSON for unknown paths under /api/: a script cannot use a sign-in page."""
     body = problem(404, f"{request.path} does not exist in this API. See /api/docs/.")
     return JsonResponse(body, status=404, content_type=CONTENT_TYPE)

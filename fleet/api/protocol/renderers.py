@@ -22,7 +22,7 @@ _fallback = JSONEncoder().default
 
 
 def _plain(value: object) -> object:
-    # DRF's sentences are a subclass of str, which msgspec does not take for one
+    # DRF's sentences are a subclass of str, which msgspec does not encode
     return str.__str__(value) if isinstance(value, str) else _fallback(value)
 
 
@@ -82,7 +82,7 @@ class Formats(DefaultContentNegotiation):
         return rows
 
 
-# What makes a spreadsheet run a cell, also where it takes a semicolon, a tab or a line break for the end of one.
+# Characters with which a spreadsheet evaluates a cell, also after a semicolon, a tab or a line break.
 _FORMULA = re.compile(r"(^|[;\t\r\n])(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])")
 
 

@@ -41,8 +41,8 @@ class Schema(AutoSchema):
                     parameter["schema"].pop("enum", None)  # of django-filter's choices: "true" and "false" as texts
             if "{" in self.path:
                 operation["responses"].setdefault("404", {"description": "Not found", **reference})
-            if method != "GET":  # services refuse what the present state does not allow (idempotent.refusals)
-                operation["responses"].setdefault("409", {"description": "Not in the present state", **reference})
+            if method != "GET":  # services refuse what the current state does not allow (idempotent.refusals)
+                operation["responses"].setdefault("409", {"description": "Conflict with the current state", **reference})
             if "requestBody" in operation:
                 operation["responses"].setdefault("415", {"description": "No such content type", **reference})
             operation["responses"].setdefault("429", {"description": "Too many requests", **reference})

@@ -1,4 +1,4 @@
-"""The database for commands that do one thing and end, whether or not a `manage.py run` is there."""
+"""The database for one-shot commands, with or without a running `manage.py run`."""
 
 from __future__ import annotations
 

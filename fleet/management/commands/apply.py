@@ -17,11 +17,11 @@ _SIGNS = {"create": "+", "update": "~", "unchanged": "="}
 
 
 class Command(BaseCommand):
-    help = "Makes pools and workload classes what YAML files declare. The same file twice changes nothing."
+    help = "Applies pools and workload classes from YAML files. Applying a file twice changes nothing."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("-f", "--file", action="append", required=True, help="a YAML file, or - for standard input")
-        parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+        parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
         parser.add_argument("--source", default="", help="the name that pages show as managing them (default: the file's name)")
 
         parser.add_argument("--prune", action="store_true", help="remove what --source declared before and leaves out now")
@@ -61,7 +61,7 @@ def _read(name: str) -> str:
 
 
 def _robot() -> User:
-    """The account that changes made at the command line stand under in the audit log."""
+    """The account of command-line changes in the audit log."""
     user, made = User.objects.get_or_create(username="command-line", defaults={"role": Role.OPERATOR})
     if made:
         user.set_unusable_password()

@@ -17,7 +17,7 @@ from fleet.embedded.postgres import Postgres
 
 
 class Command(BaseCommand):
-    help = "Measures what reading, judging and remembering a big cluster costs; results go to MUSTER_HOME/bench/."
+    help = "Measures the cost of collecting, evaluating and recording a large cluster; results go to MUSTER_HOME/bench/."
     requires_system_checks: list[str] = []
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def handle(self, *arguments: str, **_: Any) -> int:  # type: ignore[override]
         with tempfile.TemporaryDirectory(prefix="muster-bench-") as folder:
-            # With the durability of a real installation: a figure without it would flatter.
+            # With the durability of a real installation, which costs time.
             database = Postgres(Path(folder).resolve())
             database.start()
             try:

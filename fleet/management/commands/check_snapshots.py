@@ -36,5 +36,5 @@ class Command(BaseCommand):
             changes = difflib.unified_diff(kept.splitlines(), made.splitlines(), str(SNAPSHOT), "the code", lineterm="", n=2)
             raise CommandError(
                 "\n".join(list(changes)[:60])
-                + f"\nThe API is not what {SNAPSHOT} says. If that is meant: python3 manage.py check_snapshots --write"
+                + f"\nThe API differs from {SNAPSHOT}. If that is intended: python3 manage.py check_snapshots --write"
             )

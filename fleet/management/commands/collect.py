@@ -20,7 +20,7 @@ _WIDTH = 30
 
 
 class Command(BaseCommand):
-    help = "Reads clusters once, now, and prints how it went. Exit code 1 if any of them failed."
+    help = "Collects clusters once, now, and prints the outcome. Exit code 1 if any of them failed."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("clusters", nargs="*", metavar="CLUSTER", help="names; default: every configured cluster")
@@ -41,7 +41,7 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no cluster {', '.join(strangers)}. Configured: {there}.")
             if not wanted:
                 raise CommandError(
-                    "No cluster is configured. Set MUSTER_KUBECONFIG, or start `manage.py run`, which brings its own."
+                    "No cluster is configured. Set MUSTER_KUBECONFIG, or start `manage.py run`, which simulates some."
                 )
             failed = self._collect([configured[name] for name in wanted])
         if failed:
@@ -82,7 +82,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{name:<{width}}  {'failed':<8} Muster itself failed: {type(error).__name__}: {reason}")
                 continue
             if run is None:
-                self.stdout.write(f"{name:<{width}}  {'busy':<8} another worker is reading it right now")
+                self.stdout.write(f"{name:<{width}}  {'busy':<8} another worker is collecting it")
                 continue
             failed |= run.outcome == RunOutcome.FAILED
             seconds = (run.finished_at - run.started_at).total_seconds() if run.finished_at else 0.0

@@ -21,21 +21,21 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user")
-        parser.add_argument("--role", choices=Role.values, help="what the token may do; default: what its user may")
+        parser.add_argument("--role", choices=Role.values, help="role of the token; default: that of its user")
         parser.add_argument("--raise", action="store_true", dest="raise_role", help="let --role raise an existing user too")
         parser.add_argument("--scopes", help=f"comma-separated, of {', '.join(SCOPES)}; default: all that the role allows")
         parser.add_argument(
-            "--clusters", help="comma-separated names of the only clusters it is good for; default: those of its user"
+            "--clusters", help="comma-separated names of the only clusters it is valid for; default: those of its user"
         )
         parser.add_argument("--service", action="store_true", help="a new user is a service account, which never signs in")
-        parser.add_argument("--days", type=int, default=365, help="how long it is good for (365); 0 for ever")
-        parser.add_argument("--name", default="", help="what it is for")
+        parser.add_argument("--days", type=int, default=365, help="days until it expires (365); 0 for no expiry")
+        parser.add_argument("--name", default="", help="purpose of the token")
 
     def handle(self, *args: Any, **options: Any) -> None:
         role = Role(options["role"]) if options["role"] else None
         days = options["days"]
         if not 0 <= days <= MOST_DAYS:
-            raise CommandError(f"--days is {days}: give 1 to {MOST_DAYS:,}, or 0 for a token that is good for ever.")
+            raise CommandError(f"--days is {days}: give 1 to {MOST_DAYS:,}, or 0 for a token without expiry.")
         scopes, clusters = options["scopes"], options["clusters"]
         try:
             with running_database():

@@ -1,4 +1,4 @@
-"""`manage.py demo`: kept alive by `manage.py run` beside a simulated fleet. Makes people and definitions, and lives a month."""
+"""`manage.py demo`: kept alive by `manage.py run` beside a simulated fleet. Creates people and pools, and replays a month."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from fleet.simulator.server import serve
 
 log = logging.getLogger(__name__)
 QUIET = timedelta(hours=3)
-"""Between two looks while nothing happens: what does not change is recorded once, however often it is read."""
+"""Between two runs while nothing happens: unchanged state is recorded once, however often it is read."""
 _UNREAD = timedelta(hours=4)
-"""How long verdicts stay known between two such looks."""
+"""How long verdicts stay known between two such runs."""
 _NICE = 10
 
 
 class Command(BaseCommand):
-    help = "Makes the demonstration of `manage.py run` and serves its cluster: a month of history is lived once, and kept."
+    help = "Creates the demonstration of `manage.py run` and serves its cluster: a month of history is replayed once, and kept."
     requires_system_checks: list[str] = []
 
     def handle(self, *_: Any, **__: Any) -> None:
         if not settings.DEMO:
             raise CommandError("There is no demonstration: MUSTER_KUBECONFIG names clusters, or MUSTER_DEMO is no.")
         wanted = kubeconfig.ports(selectors.kubeconfig())
-        selectors.kubeconfig().unlink(missing_ok=True)  # an earlier start's leads to a port that is closed
+        selectors.kubeconfig().unlink(missing_ok=True)  # that of an earlier start names a closed port
         is_lived = selectors.is_lived()
         kept = selectors.read() if is_lived else _begin()
         begins, ends = _month(kept) if is_lived else _new_month()
@@ -67,13 +67,13 @@ class Command(BaseCommand):
         except psycopg.errors.InsufficientPrivilege:
             reason = "the database role may not create a database"
             note(state="failed", reason=reason)
-            raise CommandError(f"The month was not lived: {reason}.") from None
+            raise CommandError(f"The month was not replayed: {reason}.") from None
         note(lived_until=ends.isoformat())
-        self.stdout.write(f"A month of {month.NAME} was lived, until {ends:%d %b %H:%M} UTC.")
+        self.stdout.write(f"A month of {month.NAME} was replayed, until {ends:%d %b %H:%M} UTC.")
 
 
 def live_apart(fleet: Fleet, player: script.Player, begins: datetime, ends: datetime) -> None:
-    """Lives the month in a database of its own, up to this moment, and brings over what was recorded."""
+    """Replays the month in a separate database, up to this moment, and copies the recorded rows."""
     usual = {name: getattr(settings, name) for name in ("STALE_AFTER", "MUSTER_KUBECONFIG", "IS_SIMULATED", "DEMO")}
     cluster = fleet[month.NAME]
     was_out_of_reach = False
@@ -82,7 +82,7 @@ def live_apart(fleet: Fleet, player: script.Player, begins: datetime, ends: date
         nonlocal was_out_of_reach
         player.move_to(at)
         is_out_of_reach = bool(cluster.faults.unreachable)
-        # A cluster that was not asked for three hours is known; one that did not answer is not.
+        # A cluster that was not collected for three hours is known; one that did not answer is not.
         settings.STALE_AFTER = usual["STALE_AFTER"] if is_out_of_reach or was_out_of_reach else _UNREAD
         was_out_of_reach = is_out_of_reach
         note(lived_until=at.isoformat())
@@ -102,7 +102,7 @@ def live_apart(fleet: Fleet, player: script.Player, begins: datetime, ends: date
 
 
 def _begin() -> dict[str, Any]:
-    """Makes what people made, once, and steps back: pages come first."""
+    """Creates the content once, and lowers its priority: pages come first."""
     with suppress(OSError):
         os.nice(_NICE)
     kept = selectors.read()
@@ -120,5 +120,5 @@ def _new_month() -> tuple[datetime, datetime]:
 def _month(kept: dict[str, Any]) -> tuple[datetime, datetime]:
     begins, ends = parse_datetime(str(kept.get("begins"))), parse_datetime(str(kept.get("ends")))
     if begins is None or ends is None:
-        raise CommandError(f"{selectors.state_file()} names no month: remove the file, and the month is lived again.")
+        raise CommandError(f"{selectors.state_file()} names no month: remove the file, and the month is replayed.")
     return begins, ends

@@ -1,4 +1,4 @@
-"""`manage.py explain -f FILE`: why the pods of a manifest land or not."""
+"""`manage.py explain -f FILE`: why the pods of a manifest are scheduled or not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fleet.selectors.placement import explain as select
 
 
 class Command(BaseCommand):
-    help = "Explains where pods land and what keeps other nodes out. Exit code 1 if they do not land now, 2 if that is unknown."
+    help = "Explains where pods fit and why not on other nodes. Exit code 1 if they do not fit now, 2 if that is unknown."
 
     def add_arguments(self, parser: CommandParser) -> None:
         what = parser.add_mutually_exclusive_group(required=True)

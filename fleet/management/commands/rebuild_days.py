@@ -22,7 +22,7 @@ class Command(BaseCommand):
         try:
             since = date.fromisoformat(options["since"]) if options["since"] else date.min
         except ValueError as error:
-            raise CommandError("Write the day as 2026-11-01.") from error
+            raise CommandError("Enter the day as 2026-11-01.") from error
         with running_database():
             count = 0
             for day in rollups.rebuild(since, timezone.now()):

@@ -30,7 +30,7 @@ from fleet.embedded.supervisor import Child, Stopped, Supervisor, on_end_signals
 from fleet.selectors.muster import demo, installations
 
 TROUBLES = 5  # so many clusters that were not read are named at the start
-FIRST_COLLECTION_S = 10.0  # what clusters that do not answer may cost before the port opens
+FIRST_COLLECTION_S = 10.0  # how long clusters that do not answer may delay the port
 
 
 class Command(BaseCommand):
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         except Stopped:
             self.say("Stopped.")
             if threading.active_count() > 1:
-                # A cluster that does not answer still holds a thread of the first look. Nothing waits for its answer.
+                # A cluster that does not answer still holds a thread of the first run. Nothing waits for its answer.
                 os._exit(0)
         except StartError as error:
             self.stderr.write(str(error))
@@ -62,7 +62,7 @@ class Command(BaseCommand):
 
 
 class Start:
-    """One start, from the empty folder to the page, then the watch over it."""
+    """One start, from the empty folder to the page, then its supervision."""
 
     def __init__(self, home: Path, port: int, home_lock: lock.HomeLock, say: Callable[[str], None]) -> None:
         self.home = home
@@ -110,7 +110,7 @@ class Start:
         link = self._greet(reserved)
         os.close(opener)
         self._wait_for_page(web)
-        # Last, because the page does not need them, and they would have kept the processors from it.
+        # Last, because the page does not need them, and they would compete with it for CPU.
         self.supervisor.add(children.worker(self.home, settings.MUSTER_BROKER_URL))
         self.supervisor.add(children.beat(self.home, settings.MUSTER_BROKER_URL))
         if settings.DEMO and lived is None:
@@ -119,12 +119,12 @@ class Start:
 
     def _start_simulator(self) -> Child:
         self.say("No cluster is configured (MUSTER_KUBECONFIG): simulating three.")
-        settings.SIMULATED_KUBECONFIG.unlink(missing_ok=True)  # an earlier start's leads to a port that is closed
+        settings.SIMULATED_KUBECONFIG.unlink(missing_ok=True)  # that of an earlier start names a closed port
         settings.SIMULATED_KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
         return self.supervisor.add(children.simulator(self.home, settings.SIMULATED_KUBECONFIG))
 
     def _start_lived(self) -> Child | None:
-        """Starts the demonstration now where its month was lived before: its cluster belongs to the first look."""
+        """Starts the demonstration now where its month was replayed before: its cluster belongs to the first run."""
         if not (settings.DEMO and demo.is_lived()):
             return None
         demo.kubeconfig().unlink(missing_ok=True)
@@ -168,7 +168,7 @@ class Start:
             known = register_clusters()
         except ConfigurationError as error:
             raise StartError(str(error)) from error
-        self.say(f"First look at {len(known)} cluster{'' if len(known) == 1 else 's'}.")
+        self.say(f"First run of {len(known)} cluster{'' if len(known) == 1 else 's'}.")
         troubles = sorted(collect_all(trigger="first", timeout_s=FIRST_COLLECTION_S).troubles.items())
         for name, sentence in troubles[:TROUBLES]:
             self.say(f"Not read: {name}: {sentence}.")
@@ -188,7 +188,7 @@ class Start:
         from fleet.services.sign_in import create_owner_link
 
         link = create_owner_link(self.url)
-        # From here on the children alone speak to the database.
+        # From here on only the children use the database.
         connections.close_all()
         reserved.listen(256)
         if not settings.METRICS_ARE_PUBLIC:

@@ -24,12 +24,12 @@ class Command(BaseCommand):
     requires_migrations_checks = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--clusters", type=int, default=3, help="how many clusters (3)")
+        parser.add_argument("--clusters", type=int, default=3, help="number of clusters (3)")
         parser.add_argument(
             "--nodes",
             type=int,
             default=None,
-            help="GPU nodes over all clusters together; a few CPU nodes come on top (about 47 for each cluster)",
+            help="GPU nodes over all clusters; a few CPU nodes are added (47 per cluster)",
         )
         parser.add_argument(
             "--pods-per-node",
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             default=None,
             help="pods per GPU node, daemons included (as many as real nodes have); under 15 only essential daemons run",
         )
-        parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same fleet (1)")
+        parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same fleet (1)")
         parser.add_argument(
             "--kubeconfig",
             type=Path,
@@ -51,9 +51,9 @@ class Command(BaseCommand):
             help="port of the common address and the control endpoint; clusters follow on the next ones (any free)",
         )
         life = parser.add_mutually_exclusive_group()
-        life.add_argument("--live", dest="live", action="store_true", default=True, help="the fleet lives: this is the default")
+        life.add_argument("--live", dest="live", action="store_true", default=True, help="the fleet changes over time (default)")
         life.add_argument(
-            "--frozen", dest="live", action="store_false", help="nothing happens unless the control endpoint says so"
+            "--frozen", dest="live", action="store_false", help="nothing happens unless requested at the control endpoint"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py support_bundle`: one file that says how this installation is doing, without secrets."""
+"""`manage.py support_bundle`: one file with the state of this installation, without secrets."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Command(BaseCommand):
         texts |= {f"log/{path.name}": _end_of(path) for path in sorted((settings.MUSTER_HOME / "log").glob("*.log"))}
         redact = support.Redaction()
         try:
-            # Readable by its owner only, from its first byte on.
+            # Readable by its owner only.
             with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 _write(file, {name: redact(text) for name, text in texts.items()}, int(now.timestamp()))
         except OSError as error:
             raise CommandError(f"{target} cannot be written: {error.strerror}. Name another file with --output.") from error
-        self.stdout.write(f"Wrote {target}: {len(texts)} files. Read it before you hand it on.")
+        self.stdout.write(f"Wrote {target}: {len(texts)} files. Read it before you share it.")
 
 
 def _write(file: Any, texts: dict[str, str], at: int) -> None:

@@ -18,17 +18,17 @@ SOURCES = ("pod-proxy", "direct", "prometheus", "default")
 
 
 class Command(BaseCommand):
-    help = "Says how one cluster's telemetry is read, where it differs from MUSTER_TELEMETRY and MUSTER_PROMETHEUS_URL."
+    help = "Sets how one cluster's telemetry is read, where it differs from MUSTER_TELEMETRY and MUSTER_PROMETHEUS_URL."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("cluster")
-        parser.add_argument("source", choices=SOURCES, help="default: as the settings say")
+        parser.add_argument("source", choices=SOURCES, help="default: by the settings")
         parser.add_argument("--prometheus-url", default="", help="the cluster's own Prometheus server")
         parser.add_argument(
             "--prometheus-match",
             default="",
             metavar="MATCHERS",
-            help="label matchers of its series, where the server holds several clusters': 'cluster=\"east\"'",
+            help="label matchers of its series, where the server has several clusters: 'cluster=\"east\"'",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py test [arguments of pytest]`: every test, on a Postgres and a broker of its own."""
+"""`manage.py test [arguments of pytest]`: every test, on its own Postgres and broker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SETTINGS = (
 
 
 INSTALLATIONS = ("tests/browser", "tests/day", "tests/embedded")
-"""Tests that start whole installations and mostly wait for them: the browser's beside the others', and no further ones."""
+"""Tests that start whole installations and mostly wait for them: at most one browser test beside one other."""
 MOST_WORKERS = 4
 GROUP = re.compile(r"@(browser|installations)$")
 MOST_TRIED_AGAIN = 5
@@ -58,7 +58,7 @@ def stages(arguments: tuple[str, ...], cores: int = os.cpu_count() or 1) -> list
 
 
 class Command(BaseCommand):
-    help = "Runs every test on a Postgres and a broker of its own. Arguments go to pytest."
+    help = "Runs every test on its own Postgres and broker. Arguments go to pytest."
     requires_system_checks: list[str] = []
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -82,14 +82,14 @@ class Command(BaseCommand):
             return
         if not programs.can_install():
             for program in absent:
-                self.stderr.write(f"{program.name} is not here, so its tests cannot run: {program.hint}.")
+                self.stderr.write(f"{program.name} is not installed, so its tests cannot run: {program.hint}.")
             return
         self.stderr.write(f"Installing {', '.join(program.debian for program in absent)} through apt, for the tests.")
         for failure in programs.install(absent):
             self.stderr.write(failure)
 
     def _run(self, home: Path, arguments: tuple[str, ...]) -> int:
-        (home / "static").mkdir()  # WhiteNoise warns of a folder that is not there, once for each client of a test
+        (home / "static").mkdir()  # WhiteNoise warns of a missing folder, once for each client of a test
         database, broker = Postgres(home, forgetful=True), Broker(home, forgetful=True)
         try:
             broker.start()

@@ -1,4 +1,4 @@
-"""`manage.py user ACTION NAME`: creates accounts, invites, changes roles, switches off, and lists them."""
+"""`manage.py user ACTION NAME`: creates accounts, invites, changes roles, disables, and lists them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Command(BaseCommand):
         create.add_argument("--service", action="store_true", help="a service account: tokens only, no link")
         for action, text in (
             ("invite", "print a new one-time sign-in link, alone on stdout"),
-            ("disable", "switch an account off: its sessions end, its tokens stop"),
-            ("enable", "switch an account on again"),
+            ("disable", "disable an account: its sessions end, its tokens stop"),
+            ("enable", "enable an account again"),
             ("reset-second-factor", "remove the second factor of an account"),
         ):
             actions.add_parser(action, help=text).add_argument("name")

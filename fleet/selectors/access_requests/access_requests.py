@@ -1,4 +1,4 @@
-"""Requests for classes: whose one may see, and what an approver wants to know beside them."""
+"""Access requests: which a user may see, and what an approver needs to know about them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def visible_to(user: User) -> QuerySet[AccessRequest]:
 
 
 def teams_of(user: User) -> QuerySet[Team]:
-    """Teams the user may ask for: operators for any, others for their own."""
+    """Teams for which the user may request: operators for any, others for their own."""
     teams = Team.objects.prefetch_related("members__user")
     return teams if user.may(Role.OPERATOR) else teams.filter(members__user=user)
 
@@ -52,7 +52,7 @@ def requested_spec(row: AccessRequest) -> ClassSpec:
 
 
 def limits_of(version: ClassVersion, team: Team) -> Limits:
-    """What this team may have of this version of a class without asking."""
+    """Limits within which the team gets this version of a class without approval."""
     class_spec = spec_of(version)
     replicas = team.max_replicas if class_spec.max_replicas is None else class_spec.max_replicas
     return Limits(replicas=replicas, hours=class_spec.max_hours)
@@ -90,11 +90,11 @@ WAYS: dict[str, Q] = {
     "over": Q(state__in=sorted(OVER)),
     "all": Q(),
 }
-"""Ways to cut the list of requests."""
+"""Ways to filter the list of requests."""
 
 
 def way_counts(rows: QuerySet[AccessRequest]) -> dict[str, int]:
-    """How many requests each way would show. One query."""
+    """Number of requests for each way. One query."""
     counted: dict[str, int] = rows.order_by().aggregate(
         **{way: Count("pk", filter=cut or Q(pk__gt=0)) for way, cut in WAYS.items()}
     )
@@ -107,7 +107,7 @@ def request_facets(names: Collection[str], params: QueryDict, rows: QuerySet[Acc
 
 
 def queue() -> QuerySet[AccessRequest]:
-    """What waits for an operator, the longest first; `waiting_since` is when it was asked."""
+    """Requests that wait for an operator, the longest first; `waiting_since` is when it was requested."""
     asked = Max("steps__at", filter=Q(steps__kind__in=("extend", "resize")))
     since = Case(When(state="submitted", then=F("submitted_at")), default=asked, output_field=DateTimeField())
     rows = AccessRequest.objects.filter(WAITS).select_related(*_SELECTED).prefetch_related("steps__actor", "team__members__user")
@@ -134,7 +134,7 @@ def parameters_of(row: AccessRequest) -> Parameters:
 
 
 def kinds_of(row: AccessRequest, now: datetime) -> tuple[Kind, ...]:
-    """The kinds of manifest it can have; none unless it is granted, and none where its pools are gone."""
+    """The kinds of manifest it can have; none unless it is granted, and none where its pools were removed."""
     return classes.kinds(requested_spec(row), now) if row.state in GRANTED else ()
 
 

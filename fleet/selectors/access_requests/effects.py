@@ -22,7 +22,7 @@ from fleet.selectors.placement import headroom as rooms
 
 @dataclass(frozen=True, slots=True)
 class Harmed:
-    """Another granted request whose missing replicas could land now, and could not beside the one asked for."""
+    """Another granted request with missing replicas that fit now, but would not after the approval."""
 
     row: AccessRequest
     missing: int
@@ -37,13 +37,13 @@ class Effect:
     asked: int
     """Replicas that would be added."""
     lands: int
-    """Of them, as many as could land now."""
+    """Of them, as many as fit now."""
     before: int
     back: int
     """Room once broken nodes are back."""
     after: int
     owed: int
-    """Replicas of the same class that are granted to others and do not run yet: they have a claim to the same room."""
+    """Replicas of the same class that are granted to others and do not run yet: they compete for the same room."""
     harmed: tuple[Harmed, ...]
     as_of: datetime | None
 
@@ -53,7 +53,7 @@ class Effect:
 
 
 def effects(rows: Sequence[AccessRequest], now: datetime) -> dict[int, Effect]:
-    """Request id → what granting it (or the change that waits) would do, for each by itself. One query beside the fleet's own.
+    """Request id → effect of granting it (or its pending change), for each alone. One query besides the fleet's own.
 
     Every one of them costs a placement over its pools, so the caller pages.
     """
@@ -70,7 +70,7 @@ def effects(rows: Sequence[AccessRequest], now: datetime) -> dict[int, Effect]:
 
 
 def missing_of(row: AccessRequest) -> int:
-    """Replicas that were granted and do not run, as the newest check saw it; all of them before the first check."""
+    """Granted replicas that do not run, by the newest check; all of them before the first check."""
     latest_check: int = row.latest_check.get("missing_replicas", row.replicas)
     return latest_check
 
@@ -106,7 +106,7 @@ def _effect(row: AccessRequest, stock: rooms.Stock, granted: Sequence[AccessRequ
 
 @dataclass(frozen=True, slots=True)
 class _Then:
-    """The fleet with the request's replicas placed, and its devices held; without claims where it asks for none through DRA."""
+    """The fleet with the request's replicas placed, and its devices held; without claims where it requests none through DRA."""
 
     fleet: Fleet
     claims: Mapping[str, ClusterClaims] | None

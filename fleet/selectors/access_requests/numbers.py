@@ -1,4 +1,4 @@
-"""The platform's own numbers: how many ask for what, how long they wait, and how many GPU pods use a class at all."""
+"""Statistics of access requests: requests by class and team, waiting times, and GPU pods that use a class."""
 
 from __future__ import annotations
 

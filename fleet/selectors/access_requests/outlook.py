@@ -21,19 +21,19 @@ class Outlook:
     """A class in one size, and, where the team is known, what the team may have of it."""
 
     class_spec: ClassSpec
-    """In the size that was asked."""
+    """In the requested size."""
     sizes: tuple[int, ...]
-    """Slots per replica that the class lets one choose."""
+    """Slots per replica that the class allows."""
     room: Headroom
     asks: tuple[ClassInPool, ...]
     as_of: datetime | None
     replicas: int | None
-    """As asked; None while nothing sensible was written."""
+    """As requested; None while no valid value was entered."""
     limits: Limits | None = None
     granted: int = 0
     """Replicas of the class that the team has already."""
     problems: tuple[tuple[str, str], ...] = ()
-    """Field and sentence of everything that cannot be as it is."""
+    """Invalid fields, each with a sentence."""
     why: str = ""
     """Why approval is needed; empty if it would be granted at once."""
     ends_at: datetime | None = None
@@ -41,7 +41,7 @@ class Outlook:
 
     @property
     def fits(self) -> bool | None:
-        """Whether all of it could land now."""
+        """Whether all replicas fit now."""
         return None if self.replicas is None else self.replicas <= self.room.replicas
 
     @property
@@ -50,7 +50,7 @@ class Outlook:
 
     @property
     def pool_problems(self) -> tuple[str, ...]:
-        """Why pools of the class cannot take it at all."""
+        """Why pools of the class cannot hold it at all."""
         return tuple(requested.problem for requested in self.asks if requested.problem)
 
 

@@ -33,7 +33,7 @@ def entries() -> QuerySet[AuditEntry]:
 
 
 def version() -> str:
-    """Changes with every entry, and when a receiver outside begins or ends to fail."""
+    """Changes with every entry, and when an external receiver starts or stops failing."""
     newest = AuditEntry.objects.order_by("-id").values_list("pk", flat=True).first() or 0
     return f"{newest}:{'|'.join(f'{stream.sink}{stream.error}' for stream in streams())}"
 
@@ -59,7 +59,7 @@ def documents_after(number: int, most: int) -> Iterator[EntryDocument]:
 
 
 def streams() -> list[AuditStream]:
-    """Returns how far each receiver outside of Muster is."""
+    """Returns the position of each external receiver."""
     return list(AuditStream.objects.order_by("sink"))
 
 

@@ -1,4 +1,4 @@
-"""Verifies the chain of the audit log: digests are computed again here, by no function that the database keeps."""
+"""Verifies the chain of the audit log: digests are computed here again, without functions of the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleet.models import AuditDay, AuditLink, AuditStream
 
 MOST_BREACHES = 50
 YOUNGEST_DROPPED_DAYS = 30
-"""Same as in muster_audit_drop_days of the migration: a row that says otherwise was written by another hand."""
+"""Same as in muster_audit_drop_days of the migration: a row that differs was not written by that function."""
 _BATCH = 5_000
 # Same as muster_audit_text in migration `audit_chain`.
 TEXT = """
@@ -44,7 +44,7 @@ class ChainDay:
 
 @dataclass(slots=True)
 class ChainReport:
-    """What a verification found: the days, oldest first, and a sentence for each breach (at most MOST_BREACHES)."""
+    """Result of a verification: the days, oldest first, and a sentence for each breach (at most MOST_BREACHES)."""
 
     days: list[ChainDay] = field(default_factory=list)
     breaches: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ def verify(expected: dict[int, str] | None = None) -> ChainReport:
         if row.previous != report.digest or row.first_number != report.number + 1:
             report.breach(f"{row.day}, dropped: does not follow on entry {report.number}.")
         if row.day >= youngest or (row.dropped_at.astimezone(UTC).date() - row.day).days <= YOUNGEST_DROPPED_DAYS:
-            report.breach(f"{row.day}, dropped: the database drops no day of the last {YOUNGEST_DROPPED_DAYS}.")
+            report.breach(f"{row.day}, dropped: the database never drops a day of the last {YOUNGEST_DROPPED_DAYS}.")
         report.days.append(ChainDay(row.day, row.first_number, row.last_number, row.digest, dropped=True))
         report.number, report.digest = row.last_number, row.digest
         _compare(report, noted)
@@ -89,7 +89,7 @@ def verify(expected: dict[int, str] | None = None) -> ChainReport:
 
 
 def head() -> tuple[int, str]:
-    """Returns number and digest of the newest entry: noted elsewhere, they show later that nothing was cut off."""
+    """Returns number and digest of the newest entry: noted elsewhere, they prove later that no entry was cut off at the end."""
     link = AuditLink.objects.order_by("-number").first()
     day = AuditDay.objects.order_by("-day").first() if link is None else None
     if link is not None:

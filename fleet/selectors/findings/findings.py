@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 def findings() -> RankedFindings:
     """FindingRows of every time, open and resolved, of configured clusters.
 
-    Each with `opened_at`, `resolved_at` (None while it stands) and `rank` (0 is fatal).
+    Each with `opened_at`, `resolved_at` (None while it is open) and `rank` (0 is fatal).
     """
     ranked: RankedFindings = (
         # the end of a current period is null, which the types of its columns do not show
@@ -84,7 +84,7 @@ def open_findings(now: datetime) -> RankedFindings:
 
 
 def ordered(queryset: RankedFindings, sort: str) -> RankedFindings:
-    """`worst` (then longest standing), `newest` by their opening, or `resolved` by their end, newest first."""
+    """`worst` (then longest open), `newest` by their opening, or `resolved` by their end, newest first."""
     if sort == "newest":
         return queryset.order_by("-opened_at", "rank", "id")
     if sort == "resolved":
@@ -166,7 +166,7 @@ def _worst_first(facet: Facet) -> Facet:
 
 
 class Silences:
-    """The silences that hold at a moment, in one query, and which of them applies to a finding."""
+    """The silences that are active at a moment, in one query, and which of them applies to a finding."""
 
     def __init__(self, now: datetime | None = None) -> None:
         rows = Silence.objects.filter(until__gt=now or timezone.now()).select_related("by").order_by("until", "pk")
@@ -189,7 +189,7 @@ class Silences:
 
 
 def rule_count() -> int:
-    """How many rules look at nodes and clusters."""
+    """Number of rules over nodes and clusters."""
     return len(registry.NODE_RULES) + len(registry.CLUSTER_RULES)
 
 
@@ -205,7 +205,7 @@ def silences_version(now: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ShownFinding:
-    """A finding with what pages show beside it."""
+    """A finding with the title of its rule and its silence."""
 
     finding: FindingRow
     title: str

@@ -14,12 +14,12 @@ from fleet.models import Cluster, Node, VerdictPeriod
 from fleet.selectors.history import changes
 
 ALIKE_WITHIN = timedelta(minutes=1)
-"""Most time between the same thing on two nodes that are shown as one event."""
+"""Maximum time between the same change on two nodes that are shown as one event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened. `kind` is verdict, joined, left, changed, labels or cluster_lost."""
+    """One event. `kind` is verdict, joined, left, changed, labels or cluster_lost."""
 
     at: datetime
     kind: str
@@ -54,13 +54,13 @@ _RANK = {"cluster_lost": 0, "verdict": 0, "joined": 1, "left": 1, "changed": 2, 
 
 
 def ranked(happened: Iterable[Event]) -> list[Event]:
-    """Returns what changed the usable GPUs before what came or went, and that before changes of facts; newest first in each."""
+    """Returns changes of usable GPUs first, then joined and removed nodes, then changes of facts; newest first in each."""
     newest = sorted(happened, key=lambda event: event.at, reverse=True)
     return sorted(newest, key=lambda event: _RANK.get(event.kind, 2))
 
 
 def labels_together(happened: Iterable[Event]) -> list[Event]:
-    """Folds changes of labels that say nothing of GPUs into one event.
+    """Merges changes of labels that are not about GPUs into one event.
 
     `changes` are all of them, `others` the nodes beside that of the newest.
     """
@@ -77,9 +77,9 @@ def labels_together(happened: Iterable[Event]) -> list[Event]:
 
 
 def _is_churn(change: Mapping[str, object]) -> bool:
-    """Returns whether a change is of a label that says nothing of GPUs, or of one that only came or went.
+    """Returns whether a change is of a label that is not about GPUs, or of one that was only added or removed.
 
-    A restart of GPU feature discovery takes all of its labels away for a minute; an upgrade writes another value.
+    A restart of GPU feature discovery removes all of its labels for a minute; an upgrade writes another value.
     """
     if change.get("section") != "labels":
         return False
@@ -136,7 +136,7 @@ def _folded(verdicts: Iterable[Event], facts: Iterable[Event]) -> Iterator[Event
 
 
 def alike_together(happened: Iterable[Event]) -> list[Event]:
-    """The same thing on many nodes at one time is one event, at its newest moment.
+    """Merges the same change on many nodes at one time into one event, at its newest moment.
 
     The same step of verdict for the same reason, or the same first change of facts. What differs between them is left to each
     node's page. What happens again minutes later is another event.

@@ -42,7 +42,7 @@ class Group:
 
 
 LARGE = 1_500
-"""From more tiles than these on, groups come worst first and tiles are small."""
+"""With more tiles, groups are sorted worst first and tiles are small."""
 _FIELD = {"cluster": "cluster__name", "product": "product", "mode": "mode"}
 NO_POOL = "In no pool"
 
@@ -50,7 +50,7 @@ NO_POOL = "In no pool"
 def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
     """Every node of `nodes` in its group: by is pool, cluster, product or mode. Two queries; three by pool.
 
-    A node in two pools stands in both, so that every group is as large as its pool; nodes in no pool come last. Of more
+    A node in two pools is in both groups, so that every group is as large as its pool; nodes in no pool come last. Of more
     nodes than LARGE, the group that misses most GPUs comes first.
     """
     stale = stale_cluster_ids(now)

@@ -25,7 +25,7 @@ class Past:
     at: datetime
     figures: FleetFigures
     unjudged: int
-    """Nodes that were there while nothing was recorded of them: they are in no sum of GPUs."""
+    """Nodes that existed while nothing was recorded of them: they are in no sum of GPUs."""
     funnel: Funnel
     groups: tuple[Group, ...]
     findings: int

@@ -1,4 +1,4 @@
-"""How much of the known time nodes were good, over a window: by pool, cluster, product, machine type or node."""
+"""Share of known time in which nodes were ready or degraded, over a window: by pool, cluster, product, machine type or node."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def heat_map(by: str, since: datetime, until: datetime, *, cluster: str = "", po
 
 
 def worst_nodes(since: datetime, until: datetime, *, cluster: str = "", limit: int = 5) -> list[Row]:
-    """Nodes that were good for the least of their known time, and for less than all of it. Two queries, one for the clusters.
+    """Nodes with the lowest share of ready time, without those that were always ready. Two queries, one for the clusters.
 
-    The database sums each node's days and hands out the worst only: of a year of a large fleet these are many rows.
+    The database sums each node's days and returns the worst only: a year of a large fleet has many rows.
     """
     good = F("ready_s_sum") + F("degraded_s_sum")
     ready = Cast(good, FloatField()) / (good + F("not_ready_s_sum") + F("starting_s_sum"))
@@ -276,5 +276,5 @@ def _row(name: str, cluster: str, nodes: int, sums: Sums) -> Row:
 
 
 def _sorted(rows: list[Row]) -> list[Row]:
-    """The lowest first; those of which nothing is known last."""
+    """The lowest first; unknown ones last."""
     return sorted(rows, key=lambda row: (row.availability is None, row.availability or 0, -row.incidents, row.cluster, row.name))

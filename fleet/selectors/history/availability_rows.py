@@ -12,7 +12,7 @@ A_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Whole seconds by verdict, and what happened, over some time of some nodes."""
+    """Whole seconds by verdict, and counts of events, over some time of some nodes."""
 
     seconds: dict[str, int]
     incidents: int
@@ -26,18 +26,18 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a group of nodes (or one node) did over the window. Shares are percent; None is unknown."""
+    """Availability of a group of nodes (or one node) over the window. Shares are percent; None is unknown."""
 
     name: str
     """Of the cluster, pool, product, machine type or node; empty if unknown, or for nodes in no pool."""
     cluster: str
     """Of a node; empty for groups."""
     nodes: int
-    """The most that were there on one day: a node that was replaced counts once."""
+    """Most nodes on one day: a node that was replaced counts once."""
     seconds: dict[str, int]
     """Node-seconds by verdict."""
     availability: float | None
-    """Ready or degraded, of known time; unknown and excluded time are in neither side."""
+    """Ready or degraded, of known time; unknown and excluded time count on neither side."""
     unknown: float | None
     """Unknown, of all time."""
     excluded: float | None

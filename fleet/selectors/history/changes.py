@@ -1,4 +1,4 @@
-"""What changed on the nodes, read from their revisions."""
+"""Changes of nodes, from their revisions."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def _first_readings(revisions: QuerySet) -> dict[int, datetime]:
 
 @dataclass(frozen=True, slots=True)
 class ChangeLog:
-    """Changes of a window, nodes that changed alike together, the newest first."""
+    """Changes of a window, nodes with the same change grouped, the newest first."""
 
     groups: tuple[Group, ...]
     complete_from: datetime
-    """The beginning of the window, or the moment before which changes were too many to be read."""
+    """The beginning of the window, or a later moment where there were too many changes to read."""
 
 
 MOST = 20_000
-"""Revisions that are read for one log: more than anybody reads, and still a matter of a second."""
+"""Most revisions that are read for one log: they take about a second."""
 
 
 def change_log(

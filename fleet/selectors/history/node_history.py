@@ -44,7 +44,7 @@ def node_at(cluster: str, name: str, at: datetime) -> NodeMoment | None:
 
 
 def node_timeline(node: Node, since: datetime, until: datetime) -> NodeTimeline:
-    """Everything that touches [since, until), of every node object that had the name of this one."""
+    """Returns everything that overlaps [since, until), of every node object with the name of this one."""
     nodes = objects_of(node, since, until)
     return NodeTimeline(
         since=since,
@@ -69,7 +69,7 @@ def node_timeline(node: Node, since: datetime, until: datetime) -> NodeTimeline:
 
 
 def objects_of(node: Node, since: datetime, until: datetime) -> list[Node]:
-    """Returns the node objects of this one's cluster and name that were there in the window, oldest first; itself at least."""
+    """Returns the node objects of this one's cluster and name that existed in the window, oldest first; itself at least."""
     rows = Node.objects.filter(cluster_id=node.cluster_id, name=node.name, first_seen_at__lt=until)
     there = rows.filter(Q(removed_at__isnull=True) | Q(removed_at__gte=since)).only("pk", "uid", "first_seen_at", "removed_at")
     return list(there.order_by("first_seen_at")) or [node]

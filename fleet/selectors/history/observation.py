@@ -1,4 +1,4 @@
-"""When Muster was observing: since when at all, and when a cluster could not be read."""
+"""When Muster was observing: since when, and when a cluster could not be read."""
 
 from __future__ import annotations
 

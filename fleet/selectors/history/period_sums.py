@@ -1,4 +1,4 @@
-"""The figures of many nodes over one stretch of time, asked of their verdict periods.
+"""Figures of many nodes over one stretch of time, from their verdict periods.
 
 The same that domain/history makes of one node's. Days are made of them (services/rollups.py), and windows that are no whole
 days.
@@ -17,12 +17,12 @@ from fleet.models.statements import statement as compose
 
 
 def statement() -> str:
-    """SQL that answers one row for each node that had any verdict in the window: see the columns at its end."""
+    """SQL that returns one row for each node with any verdict in the window: see the columns at its end."""
     return _FIGURES
 
 
 def arguments(since: datetime, until: datetime, now: datetime) -> Mapping[str, Any]:
-    """What the statement takes: the window [since, until), as far as it has passed at `now`."""
+    """Parameters of the statement: the window [since, until), as far as it has passed at `now`."""
     # how far beyond the window's ends an incident or a flap can reach
     margin = max(settings.INCIDENT_GRACE, settings.FLAP_WITHIN) + timedelta(seconds=1)
     return {

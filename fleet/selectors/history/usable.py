@@ -40,7 +40,7 @@ class Line:
 
 
 def usable_line(since: datetime, until: datetime, *, cluster: str = "") -> Line:
-    """In steps of one hour, or of as many as keep the line under 400 steps. One query, and one for the clusters."""
+    """In steps of one hour, or longer ones that keep the line under 400 steps. One query, and one for the clusters."""
     clusters = Cluster.objects.filter(removed_at__isnull=True, **({"name": cluster} if cluster else {}))
     hours = max(1, -(-int((until - since).total_seconds()) // (400 * 3600)))
     names = ("expected_s", "usable_s", "unknown_s", "excluded_s")

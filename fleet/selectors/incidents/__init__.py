@@ -1,1 +1,1 @@
-"""Incidents: findings that share a cause, who is affected, and what changed before."""
+"""Incidents: findings that share a cause, who is affected, and previous changes."""

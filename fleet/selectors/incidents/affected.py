@@ -33,7 +33,7 @@ class AffectedPod:
 
 @dataclass(frozen=True, slots=True)
 class OfNode:
-    """What one node carries."""
+    """Pods, teams, pools and classes of one node."""
 
     pods: tuple[AffectedPod, ...] = ()
     pools: tuple[str, ...] = ()
@@ -52,11 +52,11 @@ class Affected:
     """Slugs, in order."""
     pools: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
-    """Slugs of the workload classes whose pools hold one of the nodes."""
+    """Slugs of the workload classes with a pool that contains one of the nodes."""
 
 
 def by_node(nodes: Collection[int | None]) -> dict[int, OfNode]:
-    """Returns what each of these nodes carries now. Four queries."""
+    """Returns the current pods, teams, pools and classes of each node. Four queries."""
     ids = [node for node in nodes if node is not None]
     if not ids:
         return {}
@@ -93,7 +93,7 @@ def by_node(nodes: Collection[int | None]) -> dict[int, OfNode]:
 
 
 def together(nodes: Iterable[OfNode | None]) -> Affected:
-    """Returns who is affected by the trouble of these nodes."""
+    """Returns who is affected by a fault of these nodes."""
     rows = [node for node in nodes if node is not None]
     pods = sorted(pod for node in rows for pod in node.pods)
     return Affected(

@@ -1,4 +1,4 @@
-"""What changed on the nodes of an incident before it began, and how many other nodes changed alike without trouble."""
+"""What changed on the nodes of an incident before it began, and how many other nodes changed alike without an incident."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE = timedelta(hours=24)
 _KINDS = (
     "driver", "mig", "sharing", "taints", "cordon", "stack", "capacity", "kernel", "os", "kubelet", "reboot", "labels", "joined",
 )  # fmt: skip
-"""Kinds that may be a reason. A condition or device that changed is the trouble itself."""
+"""Kinds that may be a reason. A changed condition or device is the fault itself."""
 MOST = 5
 
 

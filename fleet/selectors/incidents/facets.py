@@ -32,7 +32,7 @@ _MOST_VALUES = 200
 def incident_facets(names: Sequence[str], params: QueryDict, picked: QueryDict | None = None) -> list[Facet]:
     """Returns one facet for each name: how many incidents have each value, under every filter but the facet's own.
 
-    `picked` are the filters that the user set, where `params` contains others as well. Facets without a choice of their own count
+    `picked` are the filters that the user set, where `params` contains others as well. Facets without a chosen value count
     the same incidents: those are looked up once.
     """
     listed = _Listed()

@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 def incidents() -> NamedIncidents:
     """Incidents of every time, of configured clusters, each as the finding that names it.
 
-    With `rank` (0 is fatal) and `worst_severity` of its open findings (of all where it is over), `first_evidence_at`, `seen_at`,
+    With `rank` (0 is fatal) and `worst_severity` of its open findings (of all after it ended), `first_evidence_at`, `seen_at`,
     `last_ended_at` (of its findings that were resolved), `open` (bool), `gpus` (physical GPUs out of use now) and `badness` (the
     order of the list: severity, then GPUs out of use).
     """
@@ -85,7 +85,7 @@ def incidents() -> NamedIncidents:
 def _built() -> NamedIncidents:
     """Builds the query once: its subqueries take Django longer than they take the database, and pages ask a dozen times."""
     members = FindingRow.objects.filter(incident=OuterRef("pk")).order_by().values("incident")
-    # What opened up to ten minutes before the cause was seen belongs to its beginning; an older symptom was there without it.
+    # Findings that opened up to ten minutes before the cause belong to its beginning; older symptoms have another cause.
     near = (
         FindingRow.objects.filter(incident=OuterRef("pk"))
         .alias(opened_at=_lower("period"))
@@ -128,7 +128,7 @@ def _built() -> NamedIncidents:
 def _gpus_out_of_use() -> Coalesce:
     """Physical GPUs that are expected and not usable (NodeFigures.missing) on the nodes of an open fault.
 
-    A finding about a set-up, or of no severity, takes none: what its nodes lack has another reason.
+    A finding about a set-up, or without severity, has none: GPUs that its nodes lack have another reason.
     """
     held = FindingRow.objects.filter(IS_OPEN, node=OuterRef("pk"), incident=OuterRef(OuterRef("pk"))).exclude(
         Q(rule__in=GATHERED) | Q(severity=Severity.INFO)
@@ -144,7 +144,7 @@ def ordered(queryset: NamedIncidents) -> NamedIncidents:
 
 
 def incident_of(finding_id: int) -> FindingRow | None:
-    """Returns the incident that a finding is in now: an id that was handed out leads somewhere, whatever was grouped since."""
+    """Returns the incident that a finding is in now: links with earlier ids keep working after regrouping."""
     named = FindingRow.objects.filter(pk=finding_id).values_list("incident", flat=True).first()
     result: FindingRow | None = incidents().filter(pk=named).first() if named is not None else None
     return result

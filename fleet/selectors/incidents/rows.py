@@ -57,7 +57,7 @@ class IncidentRow:
     findings: tuple[FindingRow, ...]
     """All of them, the cause first; open ones before resolved ones."""
     symptoms: tuple[tuple[str, int], ...]
-    """Title and number of what is folded into the cause, most frequent first."""
+    """Title and number of the symptoms, most frequent first."""
     affected: Affected
     silence: Silence | None = None
     """The silence of its cause."""

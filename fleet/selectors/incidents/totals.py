@@ -27,7 +27,7 @@ class Totals:
     gpus: int
     """Physical GPUs out of use by the incidents of warning and above."""
     with_gpus: int
-    """How many of these incidents take any."""
+    """Number of these incidents with GPUs out of use."""
 
     @property
     def total(self) -> int:

@@ -1,4 +1,4 @@
-"""What is wrong with Muster itself: workers that do not keep up, clocks that differ, data that contradicts itself."""
+"""Alarms about Muster itself: workers that do not keep up, clocks that differ, data that contradicts itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """One thing that is wrong with Muster: `id` is workers, clock, data or installations."""
+    """One alarm about Muster itself: `id` is workers, clock, data or installations."""
 
     id: str
     text: str
@@ -27,13 +27,13 @@ class Alarm:
 
     @property
     def names(self) -> str:
-        """The first names, and how many follow."""
+        """The first names, and the number of others."""
         more = len(self.clusters) - _MOST_NAMES
         return ", ".join(self.clusters[:_MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def alarms(now: datetime) -> list[Alarm]:
-    """Returns every alarm that holds now. Two queries."""
+    """Returns every current alarm. Two queries."""
     rows = list(clusters())
     checked = DataCheck.objects.first()
     each = (_workers(rows, now), _clock_behind_data(rows, now), _clocks_differ(rows), _data(checked))
@@ -53,7 +53,7 @@ def second_installation() -> Alarm | None:
 def overdue_s(cluster: Cluster, now: datetime) -> float | None:
     """Seconds since a collection run should have begun; None while none is due.
 
-    A cluster in trouble waits for its own lane, and a paused one for the end of its pause: neither says anything of the workers.
+    A failing cluster waits for its own lane, and a paused one for the end of its pause: neither is a sign of late workers.
     """
     if cluster.next_due_at is None or cluster.troubled_runs or (cluster.paused_until and cluster.paused_until > now):
         return None

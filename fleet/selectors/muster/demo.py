@@ -1,4 +1,4 @@
-"""The demonstration: whether there is one, how far its month has been lived, and what to look at."""
+"""The demonstration: whether it exists, its progress, and links to its most interesting pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_LINKS = 8
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One thing to look at."""
+    """A link to an interesting page."""
 
     text: str
     url: str
@@ -31,19 +31,19 @@ class Demo:
     reason: str
     """Why it failed; else empty."""
     percent: int
-    """How much of the month has been lived."""
+    """Finished part of the month."""
     day: int
     days: int
     links: tuple[Link, ...]
 
     @property
     def is_going_on(self) -> bool:
-        """Whether there will be more of it in a moment."""
+        """Whether it is still in progress."""
         return self.state in ("preparing", "living")
 
 
 def demo() -> Demo | None:
-    """Returns the state of the demonstration; None where Muster reads real clusters or the demonstration is switched off."""
+    """Returns the state of the demonstration; None where Muster reads real clusters or the demonstration is disabled."""
     if not settings.DEMO:
         return None
     kept = read()
@@ -66,22 +66,22 @@ def demo() -> Demo | None:
 
 
 def is_lived() -> bool:
-    """Returns whether the month was lived by an earlier start."""
+    """Returns whether an earlier start finished the month."""
     return read().get("state") == "done"
 
 
 def state_file() -> Path:
-    """Returns where the state is kept."""
+    """Returns the path of the state file."""
     return settings.MUSTER_HOME / "demo" / "state.json"
 
 
 def kubeconfig() -> Path:
-    """Returns the kubeconfig of the demonstration's own cluster; there is none until its month has been lived."""
+    """Returns the kubeconfig of the demonstration's own cluster; there is none until its month is finished."""
     return state_file().with_name("kubeconfig")
 
 
 def read() -> dict[str, Any]:
-    """Returns what the data folder says of the demonstration; empty before it began."""
+    """Returns the state of the demonstration in the data folder; empty before it began."""
     try:
         kept = json.loads(state_file().read_text(encoding="utf-8"))
     except (OSError, ValueError):

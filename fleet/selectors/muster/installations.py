@@ -1,7 +1,7 @@
 """Other installations of Muster on the same database.
 
 Each connection of an installation carries a digest of its SECRET_KEY in its name (config/env.py): nothing is
-written down, and who is gone has no connection. Processes of one installation share the key, on however many hosts. Two keys on
+stored; a stopped installation has no connection. Processes of one installation share the key, on however many hosts. Two keys on
 one database are two installations: each removes the clusters that only the other is configured for, reads those of the same name
 in turn, and cannot decrypt what the other encrypted.
 """
@@ -11,11 +11,11 @@ from __future__ import annotations
 from django.db import connection
 
 SECOND = (
-    "Another installation of Muster uses this database. Stop it, or set DATABASE_URL to a database of its own; "
+    "Another installation of Muster uses this database. Stop it, or set DATABASE_URL to a separate database; "
     "to run one installation in several places, give all of them the same SECRET_KEY and clusters."
 )
 _DIGEST = "muster ________________"
-"""LIKE pattern of a name with a digest. Commands without a key of their own have none, and are nobody's."""
+"""LIKE pattern of a name with a digest. Commands without a key have none."""
 
 
 def others() -> int:

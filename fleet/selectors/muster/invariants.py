@@ -1,4 +1,4 @@
-"""What must hold in the database whatever happened: one function for tests, `manage.py check_data` and the nightly task."""
+"""Invariants of the database: one function for tests, `manage.py check_data` and the nightly task."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _OVERLAPS = """
 
 
 def _gaps() -> Iterator[str]:
-    """Verdicts and rungs follow each other without a gap while the node was there, which its revisions say."""
+    """Verdicts and rungs follow each other without a gap while the node existed, by its revisions."""
     for model, name, subject in _SUBJECTS[:2]:
         for cluster, node, began, ended in _rows(_GAPS, table=model, revisions=NodeRevision, subject=subject):
             yield f"node {cluster}/{node} has no {name} from {began:%Y-%m-%d %H:%M:%S} to {ended:%Y-%m-%d %H:%M:%S} UTC"
@@ -95,7 +95,7 @@ _GAPS = """
 
 
 def _current_periods() -> Iterator[str]:
-    """A node that is there has one current verdict and revision; one that is gone has none, nor a rung or an open finding."""
+    """A current node has one current verdict and revision; a removed one has none, nor a rung or an open finding."""
     for model, name, _ in _SUBJECTS:
         is_single = model in (VerdictPeriod, NodeRevision)
         for cluster, node, count, removed in _rows(_CURRENT, {"single": is_single}, table=model):
@@ -183,7 +183,7 @@ _FREE = """
 
 
 def _moments(now: datetime) -> Iterator[str]:
-    """Nothing begins in the future, no day has more than 24 hours, and no run goes on for ever."""
+    """Nothing begins in the future, no day has more than 24 hours, and no run lasts forever."""
     for model, name, _ in _SUBJECTS:
         if count := model._default_manager.filter(period__startswith__gt=now + _AHEAD).count():
             yield f"{count:,} {name} periods begin in the future"

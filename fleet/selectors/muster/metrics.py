@@ -1,6 +1,6 @@
 """Muster's own state and the fleet's, as Prometheus metric families: a constant number of queries a scrape.
 
-Unknown figures give no sample: an absent series can be alerted on, a 0 would lie. Counts of what is known give their zeros.
+Unknown figures have no sample: an absent series can be alerted on, a 0 would be wrong. Known counts include zeros.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Groups = dict[tuple[str, str, str], FleetFigures]
 
 
 class FleetCollector(Collector):
-    """Asks Postgres at each scrape, so that any web process answers for all."""
+    """Queries Postgres at each scrape, so that any web process returns the same."""
 
     def collect(self) -> Iterator[Metric]:
         now = timezone.now()
@@ -130,7 +130,7 @@ def _muster_itself(now: datetime) -> Iterator[Metric]:
 def _nodes(groups: Groups) -> Iterator[Metric]:
     verdicts = GaugeMetricFamily("muster_nodes", "GPU nodes by verdict.", labels=[*_PLACE, "verdict"])
     states = GaugeMetricFamily("muster_node_states", "GPU nodes by what they advertise.", labels=[*_PLACE, "state"])
-    flapping = GaugeMetricFamily("muster_nodes_flapping", "GPU nodes whose verdict changes again and again.", labels=["cluster"])
+    flapping = GaugeMetricFamily("muster_nodes_flapping", "GPU nodes with a flapping verdict.", labels=["cluster"])
     flaps: Counter[str] = Counter()
     for place, sums in groups.items():
         for verdict, count in sums.by_verdict.items():
@@ -224,7 +224,7 @@ def _notifications(now: datetime) -> Iterator[Metric]:
     waiting.add_metric([], state.notices_waiting)
     ended = GaugeMetricFamily(
         "muster_deliveries_last_hour",
-        "Messages that were sent, failed for good or were suppressed in the last hour.",
+        "Messages that were sent, failed permanently or were suppressed in the last hour.",
         labels=["target", "state"],
     )
     retrying = GaugeMetricFamily("muster_deliveries_retrying", "Messages that failed and will be retried.", labels=["target"])

@@ -1,4 +1,4 @@
-"""What a support bundle says: versions, settings, sizes, recent runs and errors. No secret, and no row of what a cluster runs."""
+"""Content of a support bundle: versions, settings, sizes, recent runs and errors. No secrets, and no workloads of clusters."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def about(now: datetime) -> dict[str, object]:
 
 
 def configuration() -> dict[str, str]:
-    """Returns every setting of Muster and Django by name; those whose name speaks of a secret are left out."""
+    """Returns every setting of Muster and Django by name; those with a name that suggests a secret are left out."""
     names = sorted(name for name in dir(settings) if name.isupper() and not _SECRET_NAMES.search(name))
     return {name: repr(getattr(settings, name))[:500] for name in names}
 

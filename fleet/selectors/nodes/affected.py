@@ -1,4 +1,4 @@
-"""The incident of a node, and who is affected by its trouble."""
+"""The incident of a node, and who is affected by it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fleet.selectors.pools.pools import compliance_by_slug
 
 @dataclass(frozen=True, slots=True)
 class AffectedClass:
-    """A workload class whose pools hold the node."""
+    """A workload class with a pool that contains the node."""
 
     slug: str
     title: str
@@ -27,7 +27,7 @@ class AffectedClass:
 
 
 def incident_of_node(node: Node, now: datetime) -> IncidentRow | None:
-    """Returns the open incident that holds the node's fault; None without one."""
+    """Returns the open incident of the node's fault; None without one."""
     held = FindingRow.objects.filter(node=node, period__endswith__isnull=True).exclude(rule__in=GATHERED)
     named = incidents.ordered(incidents.incidents().filter(pk__in=held.order_by().values("incident"))).first()
     return incident_rows.rows([named], now)[0] if named is not None else None

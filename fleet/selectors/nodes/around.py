@@ -55,7 +55,7 @@ def around(node: Node, at: datetime) -> Around:
     """Returns what broke in the node's cluster within ten minutes of `at`. Five queries at most."""
     since, until = at - WITHIN, at + WITHIN
     events = _findings(node, since, until)
-    named = {event.node for event in events}  # the cause of a node says more than its verdict
+    named = {event.node for event in events}  # the cause of a node is more specific than its verdict
     events += [event for event in _verdicts(node, since, until) if event.node not in named]
     log = changes.change_log(at - BEFORE, until, clusters=[node.cluster.name], kinds=_KINDS, node=node.name)
     near = [group for group in log.groups if since <= group.at < until]
@@ -77,7 +77,7 @@ def _findings(node: Node, since: datetime, until: datetime) -> list[Event]:
         .only("severity", "text", "node__name", "node__zone", "node", "incident", "period")
         .order_by("moment", "pk")
     )
-    # of another node its cause is enough
+    # for another node its cause is enough
     shown = rows.filter(Q(node=node.pk) | Q(incident=F("pk")))
     return [
         Event(

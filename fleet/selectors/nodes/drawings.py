@@ -37,7 +37,7 @@ def place_gpus(recorded: drawing.Drawn, table: GpuTable) -> list[SlotDrawing]:
 
 
 def _placed(drawn: drawing.Drawing, rows: Sequence[GpuRow]) -> drawing.Drawing | None:
-    """Returns the drawing with every GPU in its place; None where what is known does not say more than the number of slots."""
+    """Returns the drawing with every GPU in its place; None where no more than the number of slots is known."""
     if drawn.kind == "full":
         return _whole(drawn, rows)
     if len(drawn.cards) != len(rows):

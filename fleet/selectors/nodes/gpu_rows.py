@@ -18,7 +18,7 @@ class Reading:
     why: str = ""
     """In a word or two, where the value is None."""
     enable: str = ""
-    """The line of the exporter's counters CSV that switches it on; empty where that is not the reason."""
+    """The line of the exporter's counters CSV that enables it; empty where that is not the reason."""
     reason: str = ""
     """Why, as one plain sentence."""
 
@@ -32,12 +32,12 @@ class Xid:
 
 @dataclass(frozen=True, slots=True)
 class PodOn:
-    """A pod that the exporter names on a card, as far as Muster knows it too."""
+    """A pod that the exporter names on a GPU, as far as Muster knows it."""
 
     namespace: str
     name: str
     squatter: bool = False
-    """It uses the card and holds no slot."""
+    """It uses the GPU and holds no slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class MigRow:
 
 @dataclass(frozen=True, slots=True)
 class GpuRow:
-    """One physical card."""
+    """One physical GPU."""
 
     index: str
     uuid: str
@@ -65,7 +65,7 @@ class GpuRow:
     silent: bool
     """It was measured before and is not any more: everything about it is unmeasured."""
     gone: bool
-    """Silent, or with nothing but its last Xid, while the node's other cards still report: the card itself is lost."""
+    """Without samples, or only with its last Xid, while the node's other GPUs report: the GPU itself is lost."""
     xids: tuple[Xid, ...]
     pods: tuple[PodOn, ...]
     unclaimed: bool
@@ -91,7 +91,7 @@ class GpuTable:
     off: tuple[tuple[str, str], ...]
     """(title, line of the counters CSV) of metrics that the exporter does not export."""
     cards: tuple[Gpu, ...]
-    """What was known of the cards without telemetry."""
+    """What is known of the GPUs without telemetry."""
     newest: datetime | None
     sources: tuple[str, ...]
     measured: bool

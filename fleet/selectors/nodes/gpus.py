@@ -1,4 +1,4 @@
-"""The cards of one node as its page shows them: place, newest values, why a value is missing, Xids, pods, MIG instances."""
+"""The GPUs of one node as its page shows them: place, newest values, why a value is missing, Xids, pods, MIG instances."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ XID_WINDOW = timedelta(hours=24)
 
 
 def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), pods: Iterable[Pod] = ()) -> GpuTable:
-    """The cards of `node`, known by telemetry, by ResourceSlices, or only counted. Four queries."""
+    """The GPUs of `node`, known by telemetry, by ResourceSlices, or only counted. Four queries."""
     samples = [_Sampled.of(row) for row in DeviceTelemetry.objects.filter(node=node).order_by("uuid", "gi_id")]
     instances: dict[str, list[_Sampled]] = defaultdict(list)
     for item in samples:
@@ -78,7 +78,7 @@ def gpu_table(node: Node, now: datetime, findings: Iterable[FindingRow] = (), po
 
 
 def _off(rows: Iterable[GpuRow]) -> dict[str, str]:
-    """Metrics that the exporter does not export, each with the line that switches it on."""
+    """Metrics that the exporter does not export, each with the line that enables it."""
     return {name: reading.enable for row in rows for name, reading in row.readings.items() if reading.enable}
 
 
@@ -93,7 +93,7 @@ _WHY = {
 
 
 def telemetry_version(node: Node) -> str:
-    """Changes whenever a newer sample of this node came."""
+    """Changes with every newer sample of this node."""
     newest = DeviceTelemetry.objects.filter(node=node).order_by("-at").values_list("at", flat=True).first()
     return newest.isoformat() if newest else ""
 
@@ -115,7 +115,7 @@ class _Sampled:
 
 
 class _Context:
-    """What all cards of one node share: who reads them, how old a sample may be, which pods hold slots."""
+    """What all GPUs of one node share: who reads them, how old a sample may be, which pods hold slots."""
 
     def __init__(self, node: Node, now: datetime, samples: list[_Sampled], pods: list[Pod]) -> None:
         self.now = now
@@ -142,7 +142,7 @@ class _Context:
         return at is not None and is_recent(at, self.now, telemetry.stale_after())
 
     def readings(self, sample: DeviceSample | None, names: Iterable[str]) -> dict[str, Reading]:
-        """Each of these metrics of a device, or why there is none: the same words as the API's."""
+        """Each of these metrics of a device, or why there is none: the same reasons as in the API."""
         result = measure(
             sample, self.report, now=self.now, stale_after=telemetry.stale_after(), nvidia=self.nvidia,
             metrics=[metrics.by_id()[name] for name in names],
@@ -196,7 +196,7 @@ def _bursts(node: Node, now: datetime) -> dict[str, tuple[Xid, ...]]:
 
 
 def _by_card(findings: Iterable[FindingRow]) -> dict[str, list[FindingRow]]:
-    """Findings whose key is a card's UUID, or begins with it."""
+    """Findings with a key that is a GPU's UUID, or begins with it."""
     result: dict[str, list[FindingRow]] = defaultdict(list)
     for finding in findings:
         if finding.key.startswith("GPU-"):

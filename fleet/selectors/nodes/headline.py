@@ -55,7 +55,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What comes first on a node's page."""
+    """Headline of a node's page."""
 
     verdict: str
     """ready, degraded, not_ready, starting, unknown or excluded; or removed."""
@@ -64,7 +64,7 @@ class Headline:
     since: datetime | None = None
     """Moment of the earliest evidence."""
     evidence: str = ""
-    """What states `since`, where it is older than what Muster saw: a condition's type."""
+    """Source of `since`, where it is earlier than Muster's own observation: a condition's type."""
     seen_at: datetime | None = None
     """When Muster first saw it, where that is later than `since`."""
     until: datetime | None = None
@@ -168,7 +168,7 @@ def _bare(sentence: str) -> str:
 
 
 def _since(node: NodeView, cause: Cause | None, incident: IncidentRow | None) -> tuple[datetime | None, datetime | None, str]:
-    """Returns the earliest evidence, when Muster saw it (None where that is the same), and what states the evidence."""
+    """Returns the earliest evidence, when Muster saw it (None where that is the same), and the source of the evidence."""
     moments = [at for at in (node.verdict_since, cause.since if cause else None) if at is not None]
     seen_at = min(moments, default=None)
     first, evidence = seen_at, ""

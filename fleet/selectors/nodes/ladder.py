@@ -98,7 +98,7 @@ class LadderRow:
     remedy: str = ""
     evidence: tuple[Evidence, ...] = ()
     broken: bool = False
-    """It is the first broken rung: the one the verdict speaks of."""
+    """It is the first broken rung, which the verdict names."""
     blocked_by: int | None = None
     own_status: str = ""
     last_pass: datetime | None = None

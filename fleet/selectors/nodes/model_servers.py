@@ -1,4 +1,4 @@
-"""Model servers of one node beside the cards they use: their own numbers, and what does not fit together."""
+"""Model servers of one node and the GPUs they use: their metrics, and contradictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleet.selectors.nodes.gpu_rows import PodOn
 
 BUSY = 60.0
-"""Percent of GPU use from which a card counts as busy."""
+"""Percent of GPU use from which a GPU counts as busy."""
 IDLE = 5.0
 """Percent up to which it counts as idle."""
 FULL = 0.95
@@ -60,11 +60,11 @@ class ServerRow:
     tokens_per_s: float | None
     ttft_s: float | None
     gpus: tuple[str, ...]
-    """Indices of the cards on which the exporter names it."""
+    """Indices of the GPUs on which the exporter names it."""
     gpu_util: float | None
-    """Mean GPU use of those cards, in percent."""
+    """Mean use of those GPUs, in percent."""
     notes: tuple[str, ...]
-    """What does not fit together, in plain sentences."""
+    """Contradictions, as sentences."""
 
 
 def server_rows(node: Node, cards: Iterable[GpuRow], now: datetime) -> list[ServerRow]:

@@ -27,7 +27,7 @@ VERDICT_SEVERITY = Case(
 
 
 def nodes() -> QuerySet[Node]:
-    """GPU nodes of every configured cluster, with their cluster; gone ones too (NodeFilters leaves them out)."""
+    """GPU nodes of every configured cluster, with their cluster; removed ones too (NodeFilters leaves them out)."""
     return joined(Node.objects.filter(cluster__removed_at__isnull=True), "cluster", keep=("cluster__section_read_at",))
 
 
@@ -76,14 +76,14 @@ def pods_of(node: Node) -> list[Pod]:
 
 
 def gpus() -> QuerySet[Gpu]:
-    """Physical GPUs of the nodes that are there now."""
+    """Physical GPUs of the current nodes."""
     return joined(
         Gpu.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True), "node", "node__cluster"
     )
 
 
 def mig_instances() -> QuerySet[MigInstance]:
-    """MIG instances of the nodes that are there now."""
+    """MIG instances of the current nodes."""
     return joined(
         MigInstance.objects.filter(node__removed_at__isnull=True, node__cluster__removed_at__isnull=True), "node", "node__cluster"
     )
@@ -121,7 +121,7 @@ def explained_labels(labels: Mapping[str, str]) -> list[ExplainedLabel]:
 
 
 def key_labels(labels: Iterable[ExplainedLabel]) -> list[ExplainedLabel]:
-    """Returns the labels most specific to the GPUs, at most nine, without those that switch parts of the GPU stack."""
+    """Returns the labels most specific to the GPUs, at most nine, without those that enable parts of the GPU stack."""
     rows = [row for row in labels if row.meaning and not row.key.startswith(_SWITCHES) and not _OF_ONE_PROFILE.search(row.key)]
     rank = {key: place for place, key in enumerate(_FIRST_LABELS)}
     return sorted(rows, key=lambda row: (rank.get(row.key, len(rank)), "nvidia.com" not in row.key, row.key))[:MOST_LABELS]

@@ -33,7 +33,7 @@ def stale_after() -> timedelta:
 
 
 def exporters_of(node: Node) -> list[ExporterReport]:
-    """How the exporters on a node fared when they were last asked; the one that answers first."""
+    """Outcome of the last scrape of the exporters on a node; one that answers comes first."""
     rows = Exporter.objects.filter(cluster_id=node.cluster_id, node_name=node.name).order_by(F("at").desc(nulls_last=True), "pod")
     return [msgspec.convert(row, ExporterReport, strict=False) for row in rows.values_list("report", flat=True)]
 
@@ -116,7 +116,7 @@ class Curves:
 def curves_of(node: Node, start: datetime, end: datetime, metrics: Sequence[str], *, points: int = MOST_POINTS) -> Curves:
     """Curves of a node's devices between two moments, at most `points` moments each.
 
-    From the Prometheus server where one is configured: it remembers longer and finer. Else, and where it does not answer within
+    From the Prometheus server where one is configured: it has longer and finer data. Else, and where it does not answer within
     a few seconds, from the frames that Muster keeps for TELEMETRY_RETENTION.
     """
     chosen = [by_id()[metric] for metric in metrics]

@@ -43,7 +43,7 @@ class RungView(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str = ""
     evidence: tuple[Evidence, ...] = ()
     own_status: str | None = None
-    """Its own answer, where `status` is blocked by an earlier rung."""
+    """Its own status, where `status` is blocked by an earlier rung."""
     rests_on: tuple[str, ...] = ()
     """Sections its evidence came from."""
     waiver: Waiver | None = None
@@ -249,7 +249,7 @@ def whole_view_at(cluster: str, name: str, at: datetime) -> tuple[NodeView, Node
 
 
 def other_findings(view: NodeView, shown: Iterable[str]) -> tuple[DeviceFinding, ...]:
-    """Returns the findings on its devices that say something else than the sentences shown already."""
+    """Returns the findings on its devices that the other sentences do not already state."""
     known = {text.rstrip(".") for text in (view.verdict_reason, *shown)}
     return tuple(finding for finding in view.device_findings or () if finding.text.rstrip(".") not in known)
 

@@ -11,7 +11,7 @@ from fleet.models.joined import joined
 
 
 def targets() -> QuerySet[NotificationTarget]:
-    """Each with the number of its rules, and how its newest ended message went (last_state, last_error, last_at)."""
+    """Each with the number of its rules, and the outcome of its newest ended message (last_state, last_error, last_at)."""
     newest = (
         Delivery.objects.filter(target=OuterRef("pk"), ended_at__isnull=False).exclude(state="suppressed").order_by("-ended_at")
     )
@@ -47,12 +47,12 @@ def get_delivery(pk: int) -> Delivery | None:
 
 
 def cluster_names(also: Iterable[str] = ()) -> list[str]:
-    """Clusters of today, and those that a rule names."""
+    """Current clusters, and those that a rule names."""
     return sorted({*Cluster.objects.filter(removed_at__isnull=True).values_list("name", flat=True), *also})
 
 
 def product_names(also: Iterable[str] = ()) -> list[str]:
-    """Products that present nodes have, and those that a rule names."""
+    """Products of current nodes, and those that a rule names."""
     result = Node.objects.filter(~Q(product=""), removed_at__isnull=True).order_by().values_list("product", flat=True).distinct()
     return sorted({*result, *also})
 

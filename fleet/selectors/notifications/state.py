@@ -14,7 +14,7 @@ from fleet.models import Delivery, Notice, NotificationTarget
 class NotificationState:
     notices_waiting: int
     ended: dict[tuple[str, str], int]
-    """(target, state) to messages of the last hour; each target of today has its zeros."""
+    """(target, state) to messages of the last hour; each current target has its zeros."""
     retrying: dict[str, int]
     """Target to messages that failed at least once and wait for another try."""
     overdue_s: float

@@ -56,14 +56,14 @@ class PodAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answers about all pods of one question, the one that lands least first decides."""
+    """The answers about all pods of one question; the pod with the fewest replicas that fit decides."""
 
     pods: tuple[PodAnswer, ...]
     as_of: datetime | None = None
 
     @property
     def main(self) -> PodAnswer:
-        """The pods that decide: the first that do not land, else the first that request most."""
+        """The pods that decide: the first that do not fit, else the first that request most."""
         return min(self.pods, key=lambda pod: {False: 0, None: 1, True: 2}[pod.explanation.fits])
 
 
@@ -139,7 +139,7 @@ def explain_templates(templates: Sequence[PodTemplate], now: datetime, cluster: 
 
 
 def _explain_template(template: PodTemplate, views: Sequence[ClusterView]) -> PodAnswer:
-    """A template may mean different pods in different clusters: their runtime and priority classes are their own."""
+    """One template may result in different pods: runtime and priority classes differ by cluster."""
     parts = [(_pod(template, view.state), view) for view in views]
     if all(pod.scheduling == parts[0][0].scheduling for pod, _ in parts):
         pod = parts[0][0] if parts else _pod(template, ClusterState((), (), SchedulingObjects(), whole=False))
@@ -207,7 +207,7 @@ def _state(cluster: Cluster) -> ClusterState:
 
 
 def _read_state(cluster: Cluster) -> ClusterState:
-    # A node without facts is none the scheduler's filters can be asked about; the cluster then counts as not read whole.
+    # The scheduler's filters cannot evaluate a node without facts; the cluster then counts as incomplete.
     present = Node.objects.filter(cluster=cluster, removed_at__isnull=True).exclude(snapshot={})
     nodes = [msgspec.convert(snapshot, NodeSnapshot, strict=False) for snapshot in present.values_list("snapshot", flat=True)]
     pods = []

@@ -74,7 +74,7 @@ def _read(now: datetime, version: tuple[str, str]) -> Stock:
 
 
 def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ...]:
-    """What the class asks of each of its pools, in order of preference."""
+    """Requirement of the class per pool, in order of preference."""
     kept: dict[ClassSpec, tuple[ClassInPool, ...]] = stock.parts.setdefault("in_pools", {})
     if class_spec not in kept:
         kept[class_spec] = in_pools_of(class_spec, stock.pools, stock.fleet, lambda: claims_by_cluster(stock))
@@ -82,7 +82,7 @@ def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ..
 
 
 def room_of_workload(class_spec: ClassSpec, namespace: str, name: str, stock: Stock) -> Headroom:
-    """How many replicas of this workload could land: as `room`, with anti-affinity of running pods against its own namespace."""
+    """Number of replicas of this workload that fit: as `room`, with anti-affinity of running pods against its own namespace."""
     if not any(node.keeps_out for node in stock.fleet.nodes):
         return room(class_spec, stock)
     in_pools = class_in_pools(class_spec, stock)
@@ -94,7 +94,7 @@ def room_of_workload(class_spec: ClassSpec, namespace: str, name: str, stock: St
 
 
 def room(class_spec: ClassSpec, stock: Stock) -> Headroom:
-    """How many replicas of it could land, now and once broken nodes are back, per pool with every excluded node's reason."""
+    """Number of replicas that fit, now and once broken nodes are back, per pool with every excluded node's reason."""
     rooms = stock.rooms.get(class_spec)
     if rooms is None:
         rooms = stock.rooms[class_spec] = headroom(*asked_of(class_in_pools(class_spec, stock), stock))
@@ -127,7 +127,7 @@ def asked_of(
 ) -> tuple[list[PodRequirement], Fleet]:
     """Returns what a pod of the class asks in each pool, its RuntimeClass included, and the fleet with all that decides it.
 
-    `fleet` and `claims` stand for the stock's own after other placements.
+    `fleet` and `claims` replace the stock's own after other placements.
     """
     requirements = [_with_runtime(in_pool, stock) for in_pool in in_pools]
     fleet = fleet or fleet_for([in_pool.class_spec for in_pool in in_pools], stock)

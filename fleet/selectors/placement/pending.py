@@ -1,4 +1,4 @@
-"""Pods that wait for GPUs: page and API ask here."""
+"""Pods that wait for GPUs, for page and API."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PendingPod:
 
     @property
     def values(self) -> dict[str, str]:
-        """Returns what it is filtered by."""
+        """Returns the values that it is filtered by."""
         return {
             "reason": self.waiting.reason.id,
             "team": self.team,
@@ -69,7 +69,7 @@ class Pending:
 
     @staticmethod
     def changes(pods: Iterable[PendingPod]) -> list[FreeingChange]:
-        """Returns the changes that would let pods land, the one for most pods first."""
+        """Returns the changes after which pods would fit, the one for most pods first."""
         return freeing_changes(pod.waiting for pod in pods)
 
 

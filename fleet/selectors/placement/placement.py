@@ -30,7 +30,7 @@ _FIELDS = (
 
 
 def present() -> QuerySet[Node]:
-    """GPU nodes that are there, of every configured cluster."""
+    """Current GPU nodes of every configured cluster."""
     return Node.objects.filter(removed_at__isnull=True, cluster__removed_at__isnull=True)
 
 
@@ -99,7 +99,7 @@ def _bearers(rows: QuerySet[Node]) -> list[Bearer]:
 def _held(rows: QuerySet[Node]) -> Iterator[QuerySet[Pod]]:
     """Yields the pods that hold a place on these nodes, to be read within.
 
-    Those that a limit to namespaces hides are among them: what they hold is not free, and no name of them gets further.
+    Those that a limit to namespaces hides are among them: what they hold is not free, and their names are not passed on.
     """
     held = Pod.objects.filter(removed_at__isnull=True, holds=True)
     if not scope.hides_pods():
@@ -152,7 +152,7 @@ def _requested(rows: QuerySet[Node]) -> dict[int, dict[str, int | None]]:
 
 
 class _Number(Func):
-    """A JSON number of any size: a pod may ask for more than any column of a fixed width holds."""
+    """A JSON number of any size: a pod may request more than a column of fixed width can store."""
 
     template = "(%(expressions)s)::numeric"
     output_field = DecimalField()

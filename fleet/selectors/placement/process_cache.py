@@ -1,4 +1,4 @@
-"""Answers kept in this process while the data that they follow from do not change."""
+"""Answers cached in this process while the data that they depend on do not change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ProcessCache(Generic[T]):
         self._most = most
 
     def get(self, version: Hashable, make: Callable[[], T], key: Hashable = None) -> T:
-        """Returns the answer of this version; makes it, in place of an older one, where it is not kept."""
+        """Returns the answer of this version; computes it, replacing an older one, where it is not cached."""
         kept = self._kept.get(key)
         if kept is None or kept[0] != version:
             kept = version, make()

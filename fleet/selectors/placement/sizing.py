@@ -29,7 +29,7 @@ class FittingClass:
 
 @dataclass(frozen=True, slots=True)
 class FleetSizing:
-    """The sizing of a model over the products of this fleet, and the classes that hold it."""
+    """The sizing of a model over the products of this fleet, and the classes in which it fits."""
 
     sizing: Sizing
     products: tuple[Product, ...]

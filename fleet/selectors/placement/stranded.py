@@ -1,4 +1,4 @@
-"""Stranded capacity over the stored fleet: page and API ask here."""
+"""Stranded capacity over the stored fleet, for page and API."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from fleet.selectors.placement.explain import cluster_views
 from fleet.selectors.placement.process_cache import ProcessCache
 
 DEMAND = timedelta(days=30)
-"""How far back access requests and pods are demand; pods as long as they are kept."""
+"""Time within which access requests and pods count as demand; pods as long as they are kept."""
 MOST_SEEN = 5_000
-"""Different requests of pods that are gone; the most frequent are read."""
+"""Most different requests of removed pods that are read, the most frequent first."""
 MOST_WAITING = 500
 """Waiting pods that are demand; the oldest are read."""
 NOT_EVALUATED = (
@@ -130,7 +130,7 @@ def _read(stock: rooms.Stock, classes: list[ClassSpec], now: datetime) -> Strand
 
 
 def _distinct(promised: list[ClassInPool]) -> list[ClassInPool]:
-    """Returns the classes in pools without those that ask the same again."""
+    """Returns the classes in pools without repeated requirements."""
     return list({(row.class_spec.slug, row.requirement): row for row in promised}.values())
 
 
@@ -146,7 +146,7 @@ def _requested(since: datetime) -> Iterator[ClassSpec]:
 
 
 def _gone(nodes: dict[Key, PlacementNode], since: datetime) -> Iterator[SeenPods]:
-    """Yields the requests of pods that ran on present nodes and are gone, the most frequent first."""
+    """Yields the requests of removed pods that ran on current nodes, the most frequent first."""
     rows = (
         Pod.objects.filter(removed_at__gte=since, node__removed_at__isnull=True, component="")
         .exclude(requests={})

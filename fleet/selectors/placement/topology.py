@@ -1,4 +1,4 @@
-"""Topology over the stored fleet: page and API ask here."""
+"""Topology over the stored fleet, for page and API."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ NOT_EVALUATED = Compliance(None, None, ())
 
 @dataclass(frozen=True, slots=True)
 class PoolRow:
-    """One pool with what its members add up to. Sums are None where the figure is unknown for every member."""
+    """One pool with the sums of its members. Sums are None where the figure is unknown for every member."""
 
     row: Pool
     spec: PoolSpec
@@ -134,7 +134,7 @@ def members(pool: Pool) -> QuerySet[Node]:
 
 
 def worst_members(pool: Pool) -> QuerySet[Node]:
-    """The same, those that do not serve first."""
+    """The same, those that are not usable first."""
     ranks = ("not_ready", "unknown", "starting", "degraded", "excluded", "ready")
     badness = Case(*(When(verdict=verdict, then=rank) for rank, verdict in enumerate(ranks)), default=len(ranks))
     return members(pool).order_by(badness, "cluster__name", "name")
@@ -146,9 +146,9 @@ def pools_of(node: Node) -> list[Pool]:
 
 
 def primary_slug(node: str) -> Coalesce:
-    """The pool that a figure of a node counts for (empty for none).
+    """The pool for which a figure of a node counts (empty for none).
 
-    The one whose policy holds for it, which is the first exclusive one. `node` is the path to the node's id in the outer
+    The one with the policy that applies to it, which is the first exclusive one. `node` is the path to the node's id in the outer
     query.
     """
     rows = PoolMembership.objects.filter(node=OuterRef(node), period__endswith__isnull=True, pool__removed_at__isnull=True)
@@ -195,7 +195,7 @@ def suggestions(now: datetime) -> tuple[Suggestion, ...]:
 
 
 def preview_of(spec: PoolSpec, now: datetime) -> Preview:
-    """What saving this pool would change, among the nodes that are there now."""
+    """Changes by saving this pool, among the current nodes."""
     known = {pool_spec.slug: pool_spec for pool_spec in declarations.pool_specs()}
     before = known.pop(spec.slug, None)
     return preview(spec, list(known.values()), placement_nodes(now), before)
@@ -218,7 +218,7 @@ def declared_version() -> str:
 
 
 def version() -> str:
-    """A short text that changes whenever a pool, a class, or the standing of one does. Three queries."""
+    """A short text that changes whenever a pool, a class, or its compliance does. Three queries."""
     classes = WorkloadClass.objects.aggregate(saved=Max("updated_at"), removed=Max("removed_at"), judged=Max("headroom_at"))
     newest = CompliancePeriod.objects.aggregate(pk=Max("pk"))["pk"]
     return "|".join(map(str, [declared_version(), *classes.values(), newest]))

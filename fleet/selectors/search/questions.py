@@ -1,4 +1,4 @@
-"""What a search asks for and what it returns: a question, and hits in groups."""
+"""A search: its question, and hits in groups."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 LONGEST = 200
 MOST_WORDS = 5
 SHORTEST = 2
-"""Characters below which only Xid codes and request numbers are looked up: one letter is in everything."""
+"""Characters below which only Xid codes and request numbers are searched: one letter matches everything."""
 KINDS = ("incident", "node", "pool", "class", "request", "team", "cluster", "gpu", "pod", "xid", "rule")
 PREFIXES = {"i": "incident", "n": "node", "p": "pool", "c": "cluster", "r": "request", "g": "gpu", "x": "xid"}
 
@@ -55,7 +55,7 @@ class Question:
 def read(text: str) -> Question:
     """Returns the words of a search, at most five of 200 characters together, and the kind that a prefix names.
 
-    A NUL, which Postgres cannot hold in a text, is a space.
+    A NUL, which Postgres cannot store in text, is read as a space.
     """
     text = text.replace("\0", " ")[:LONGEST].strip()
     prefix, colon, rest = text.partition(":")

@@ -198,7 +198,7 @@ def _pod(row: Pod) -> Hit:
     where = row.node.name if row.node else "not on a GPU node"
     pod = f"{row.cluster.name}/{row.namespace}/{row.name}"
     waits = f"{reverse('explain')}?{urlencode({'pod': pod})}"
-    if scope.hides_pods():  # to whom explanations are closed
+    if scope.hides_pods():  # without access to explanations
         waits = reverse("cluster", args=(row.cluster.name,))
     url = _node_url(row.cluster.name, row.node.name) if row.node else waits
     return Hit(

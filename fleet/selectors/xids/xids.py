@@ -69,7 +69,7 @@ def bursts() -> QuerySet[XidBurstRow]:
 
 
 def overrides() -> dict[int, XidOverride]:
-    """Code to what an operator decided about it."""
+    """Code to its override by an operator."""
     return {row.code: row for row in XidOverride.objects.select_related("by")}
 
 
@@ -114,7 +114,7 @@ def matching(rows: Iterable[PolicyRow], q: str = "", *, show: str = "") -> list[
 
 
 def version() -> str:
-    """Changes when an operator decides something about a code."""
+    """Changes when an operator overrides a code."""
     return ",".join(f"{row.code}:{row.at.timestamp()}" for row in XidOverride.objects.all())
 
 

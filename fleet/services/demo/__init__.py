@@ -1,1 +1,1 @@
-"""The demonstration of `manage.py run` without a cluster: people and definitions through services, and a month that was lived."""
+"""The demonstration of `manage.py run` without a cluster: people and definitions through services, and a simulated month."""

@@ -45,8 +45,8 @@ def pool_specs() -> list[PoolSpec]:
             purpose="Training",
             availability_target=98.0,
         ),
-        pool("h100-mig", "H100 in slices", PoolSelector(clusters=east, products=(H100,), partitioning=("mig-single",))),
-        pool("t4-shared", "T4 by turns", PoolSelector(clusters=east, products=(T4,), sharing=("time-slicing",))),
+        pool("h100-mig", "H100 with MIG", PoolSelector(clusters=east, products=(H100,), partitioning=("mig-single",))),
+        pool("t4-shared", "T4 time-sliced", PoolSelector(clusters=east, products=(T4,), sharing=("time-slicing",))),
         pool("l40s-mps", "L40S with MPS", PoolSelector(clusters=east, products=(L40S,), sharing=("mps",))),
         pool(
             "a100-batch",
@@ -63,8 +63,8 @@ def pool_specs() -> list[PoolSpec]:
             purpose="Release tests",
             availability_target=99.0,
         ),
-        pool("staging-a100-mig", "Staging A100 in slices", PoolSelector(clusters=staging, products=("NVIDIA-A100-SXM4-80GB",))),
-        pool("staging-l40s", "Staging L40S by turns", PoolSelector(clusters=staging, products=(L40S,))),
+        pool("staging-a100-mig", "Staging A100 with MIG", PoolSelector(clusters=staging, products=("NVIDIA-A100-SXM4-80GB",))),
+        pool("staging-l40s", "Staging L40S time-sliced", PoolSelector(clusters=staging, products=(L40S,))),
     ]
 
 
@@ -102,7 +102,7 @@ CLASSES = (
     ),
     ClassSpec(
         slug="notebook-t4",
-        title="T4 by turns",
+        title="T4 time-sliced",
         purpose="Notebooks; nothing is isolated",
         isolation="time-sliced",
         max_replicas=2,
@@ -139,7 +139,7 @@ PRICES = (
 
 @transaction.atomic
 def make(now: datetime) -> None:
-    """Makes everything, or nothing."""
+    """Creates everything, or nothing."""
     owner = User.objects.get(username=OWNER)
     for spec in pool_specs():
         pools.save(owner, spec, now)
@@ -171,7 +171,7 @@ def _notify(owner: User) -> None:
 
 
 def _make_requests(people: dict[str, User], now: datetime) -> None:
-    """Requests that end in every state, each by the steps that lead there."""
+    """Creates requests in every state, each by the steps that lead to it."""
     dana, dev, olga = people["dana-developer"], people["dev-search"], people["olga-operator"]
     versions = declarations.newest_versions()
     inference, search, research = (Team.objects.get(slug=slug) for slug in ("inference", "search", "research"))

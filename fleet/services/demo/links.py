@@ -1,4 +1,4 @@
-"""What to look at first in the demonstration, found in what was recorded."""
+"""Links to the most interesting pages of the demonstration, from recorded data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _lost_gpu() -> tuple[str, str]:
 
 
 def _flapping() -> tuple[str, str]:
-    """The node of the lived cluster that left ready most often."""
+    """Returns the node of the demonstration's cluster that left ready most often."""
     names = list(
         VerdictPeriod.objects.filter(node__cluster__name=STORY, verdict="not_ready").values_list("node__name", flat=True)
     )

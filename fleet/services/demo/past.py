@@ -106,7 +106,7 @@ def bring_over() -> None:
 
 
 def forget() -> None:
-    """Drops the database of the past, if there is one."""
+    """Drops the database of the past, if it exists."""
     with _admin() as database:
         database.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE)))
 

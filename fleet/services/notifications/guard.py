@@ -66,11 +66,11 @@ _TO_PROXY = re.compile(rb"[A-Z]+ (?:(?P<url>https?://\S+)|\[?(?P<host>[^\s\[\]/]
 
 
 class RefusedError(OSError):
-    """A connection that must not be made. Its text is a sentence for people."""
+    """A connection that is not allowed. Its text is a sentence for people."""
 
 
 def refusal(address: Address) -> str:
-    """Why this address must not be spoken to, as words that complete "… is"; empty where it may."""
+    """Why connections to this address are not allowed, as words that complete "… is"; empty where they are."""
     forms = [address, *_carried(address)]
     if any(form in _METADATA for form in forms):
         return "a metadata service of a cloud"
@@ -169,8 +169,8 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _judge(watch: Watch, to: Any) -> None:
-    """Raises RefusedError. Only numbers can be judged: a socket file, or a name that the system would look up, is refused too."""
-    if to is None:  # sendmsg on a socket that is connected, which was judged then
+    """Raises RefusedError. Only numeric addresses can be checked: socket files and names are refused too."""
+    if to is None:  # sendmsg on a connected socket, which was checked then
         return
     text = str(to[0]) if isinstance(to, tuple) and to else "a socket file"
     address = parse(text)

@@ -22,7 +22,7 @@ _State = Delivery.State
 
 @transaction.atomic
 def match(now: datetime) -> int:
-    """Puts every decided notice of the outbox into the deliveries of the rules it fits; how many notices were decided.
+    """Adds every event of the outbox that is due to the deliveries of matching rules; returns how many were matched.
 
     One worker at a time, so that what belongs together meets; the others go on without it. All or nothing: a worker that
     dies here leaves the outbox as it was.
@@ -51,7 +51,7 @@ def match(now: datetime) -> int:
 
 
 def fits(rule: NotificationRule, notice: Notice, pools: Set[str]) -> bool:
-    """Whether a rule asks for a notice; severities are asked of findings, verdicts of bad verdicts.
+    """Whether a rule matches an event; severities apply to findings, verdicts to bad verdicts.
 
     `pools` are all that the notice concerns, be it that a figure of its node counts for one of them only.
     """
@@ -84,7 +84,7 @@ def quiet_until(rule: NotificationRule, notice: Notice, now: datetime) -> dateti
 
 
 def _pools(notices: Sequence[Notice]) -> dict[int, set[str]]:
-    """Slugs of the pools that each notice concerns: its own, and those its node was in."""
+    """Slugs of the pools that each event concerns: its own, and those its node was in."""
     members: dict[int, list[tuple[str, DateTimeTZRange]]] = defaultdict(list)
     rows = PoolMembership.objects.filter(node__in={notice.node_id for notice in notices if notice.node_id})
     for node_id, slug, period in rows.values_list("node_id", "pool__slug", "period"):
@@ -98,7 +98,7 @@ def _pools(notices: Sequence[Notice]) -> dict[int, set[str]]:
 
 
 class _Desk:
-    """One round of sorting. It knows which news of the same keys each rule has had, in order."""
+    """One round of matching. It knows the earlier events with the same keys for each rule, in order."""
 
     def __init__(self, rules: Sequence[NotificationRule], notices: Sequence[Notice], now: datetime) -> None:
         self.now = now
@@ -114,7 +114,7 @@ class _Desk:
             self.delivered[item.rule_id or 0, item.notice.key].append((item.notice, item.delivery))
 
     def take(self, rule: NotificationRule, notice: Notice) -> None:
-        """One notice that fits the rule."""
+        """One event that matches the rule."""
         had = self.delivered[rule.pk, notice.key]
         if notice.recovery:
             self._take_recovery(rule, notice, had)
@@ -170,7 +170,7 @@ class _Desk:
 
 
 def _is_silenced(notice: Notice, silences: Sequence[Silence]) -> bool:
-    """Silenced findings are not notified, and neither is their end."""
+    """Silenced findings are not notified, and neither is their resolution."""
     return notice.kind == "finding" and any(
         silence.rule == notice.detail.get("rule")
         and silence.key in ("", notice.detail.get("key"))

@@ -1,4 +1,4 @@
-"""What a message says: one notice in its own words, several as a list under a sentence that counts them."""
+"""Text of a message: one event as it is, several as a list under a sentence that counts them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Message:
 
 
 def compose(delivery: Delivery) -> Message:
-    """The message of a delivery, from its notices."""
+    """The message of a delivery, from its events."""
     if delivery.is_test:
         title = "Test from Muster"
         text = f"This is a test of the target {delivery.target_name}. Nothing has happened."

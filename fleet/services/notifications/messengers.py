@@ -1,4 +1,4 @@
-"""Messengers: chat, e-mail and paging through Apprise, as far as their addresses can do no more than send a message.
+"""Messengers: chat, e-mail and paging through Apprise, limited to addresses that can only send a message.
 
 Apprise knows over a hundred kinds of addresses; some write files, run programs or read templates from disk. Only the kinds and
 parameters named here are taken.
@@ -31,7 +31,7 @@ WHOLE_S, MOST_BYTES = 30.0, 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of address: what people call it, an example, and which parameters it may carry."""
+    """One kind of address: its label, an example, and which parameters it may have."""
 
     label: str
     example: str
@@ -92,7 +92,7 @@ KINDS: dict[str, Kind] = {
 
 
 def check(address: str) -> str:
-    """Looks at an address and returns it as it may be shown, without its secrets. Raises FieldError or guard.RefusedError."""
+    """Checks an address and returns it as it may be shown, without its secrets. Raises FieldError or guard.RefusedError."""
     plugin, kind = _open(address)
     host = _host(plugin, kind)
     if host:
@@ -111,7 +111,7 @@ def send(address: str, message: Message) -> Sent:
     except FieldError as error:
         return Sent(False, str(error), lasting=True)
     if kind.label == "PagerDuty" and message.key and not plugin.dedup:
-        plugin.dedup = message.key[:255]  # the recovery resolves what the news opened
+        plugin.dedup = message.key[:255]  # the recovery resolves the alert
     library = _library()
     sender = library.Apprise(asset=plugin.asset)
     sender.add(plugin)
@@ -143,7 +143,7 @@ def _open(address: str) -> tuple[Any, Kind]:
             raise FieldError("address", f"Addresses of this kind are not supported. Supported: {', '.join(known_labels())}.")
         odd = sorted(_parameters(parsed) - kind.parameters)
         if odd:
-            raise FieldError("address", f"{kind.label} addresses may not carry {', '.join(odd)}.")
+            raise FieldError("address", f"{kind.label} addresses may not contain {', '.join(odd)}.")
         try:
             plugin = library.Apprise.instantiate(parsed, asset=_asset(), suppress_exceptions=False)
         except (TypeError, ValueError, AttributeError) as error:
@@ -176,7 +176,7 @@ def examples() -> list[tuple[str, str]]:
 
 @cache
 def _library() -> Any:
-    # Half a second and a hundred modules: only who sends or checks an address pays for it.
+    # Half a second and a hundred modules: imported only to send or check an address.
     import apprise
 
     time_every_pool()  # Apprise asks through requests, which bounds each wait for bytes and no answer as a whole

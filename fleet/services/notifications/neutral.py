@@ -1,7 +1,7 @@
 """Text of clusters without meaning to a messenger: no mention, no link behind other words, no tag, no second header line.
 
 Messengers read what they are sent as markup, each its own: Slack takes <!channel> and <URL|words>, Discord and Mattermost
-@everyone, Markdown [words](URL), mail HTML. What makes these is replaced by characters that look alike and mean nothing, the same
+@everyone, Markdown [words](URL), mail HTML. Their special characters are replaced by similar ones without a meaning, the same
 for all of them.
 Webhooks send JSON and keep the text as it is.
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Whether it was taken; if not, why, whether another try is pointless, and for how long the receiver asked us to wait."""
+    """Whether it was accepted; if not, why, whether a retry is useless, and how long the receiver asked to wait."""
 
     ok: bool
     error: str = ""

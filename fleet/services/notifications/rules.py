@@ -1,4 +1,4 @@
-"""Rules: which notices go to which target; made, changed and deleted with an entry in the audit log."""
+"""Rules: which events are sent to which target; created, changed and deleted with an entry in the audit log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST_S = 86_400
 
 
 def save(actor: User, rule: NotificationRule | None, values: Mapping[str, Any]) -> NotificationRule:
-    """Makes a rule, or changes the given fields of one. Raises ValidationError by field."""
+    """Creates a rule, or changes the given fields of one. Raises ValidationError by field."""
     changed = rule or NotificationRule(created_at=timezone.now())
     before = _said(changed) if rule else None
     for name, value in values.items():
@@ -41,7 +41,7 @@ def save(actor: User, rule: NotificationRule | None, values: Mapping[str, Any]) 
         detail = {"before": before, "after": after} if before else {"after": after}
         audit(actor, "notification_rule.change" if before else "notification_rule.create", changed.name, detail=detail)
         if not changed.enabled:
-            drop_waiting(Delivery.objects.filter(rule=changed), "Its rule was switched off.")
+            drop_waiting(Delivery.objects.filter(rule=changed), "Its rule was disabled.")
     return changed
 
 

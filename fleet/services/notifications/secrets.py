@@ -11,7 +11,7 @@ from django.conf import settings
 
 
 class UnreadableError(Exception):
-    """It was encrypted under a SECRET_KEY that is not known any more."""
+    """It was encrypted with a SECRET_KEY that is no longer configured."""
 
 
 def seal(text: str) -> bytes:

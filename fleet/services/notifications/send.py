@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def notify(clock: Callable[[], datetime] = timezone.now, budget_s: float = 60.0) -> int:
-    """One round: sorts the outbox, then sends what is due, one after the other, for as long as the budget lasts.
+    """One round: matches the outbox, then sends due deliveries one after the other within the time budget.
 
     How many were tried. The next round comes in seconds, and rounds of several workers share the work.
     """

@@ -1,4 +1,4 @@
-"""Targets: made, changed and deleted with an entry in the audit log; addresses are encrypted and never shown again."""
+"""Targets: created, changed and deleted with an entry in the audit log; addresses are encrypted and never shown again."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def update(
 
 @transaction.atomic
 def delete(actor: User, target: NotificationTarget) -> None:
-    """Its rules go with it; the log of what it was sent stays."""
+    """Deletes the target and its rules; the log of its deliveries is kept."""
     rules = list(target.rules.values_list("name", flat=True))
     audit(actor, "notification_target.delete", target.name, detail={"before": {"shown": target.shown}, "rules": rules})
     drop_waiting(Delivery.objects.filter(target=target), "Its target was deleted.")
@@ -60,7 +60,7 @@ def delete(actor: User, target: NotificationTarget) -> None:
 
 @transaction.atomic
 def send_test(actor: User, target: NotificationTarget, now: datetime) -> Delivery:
-    """Puts a test message into the queue. The delivery's row shows how it went."""
+    """Queues a test message. The delivery's row shows its outcome."""
     audit(actor, "notification_target.test", target.name)
     return Delivery.objects.create(target=target, target_name=target.name, created_at=now, due_at=now, is_test=True)
 

@@ -144,7 +144,7 @@ def _seconds(text: str | None, now: datetime) -> float | None:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The system's authorities (SSL_CERT_FILE adds one of your own) and certifi's, for images that bring none."""
+    """The system's authorities (SSL_CERT_FILE adds your own) and certifi's, for images without any."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context

@@ -1,4 +1,4 @@
-"""What hangs on a node row: its resources, cards and MIG instances."""
+"""Rows that belong to a node: its resources, GPUs and MIG instances."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BATCH = 2_000
 
 
 def replace(changed: Sequence[Changed]) -> None:
-    """Makes the children of every changed node what its judgement says; rows that stay keep their ids."""
+    """Writes these rows for every changed node; rows that stay keep their ids."""
     resources, cards, instances = [], [], []
     for pk, judged, _ in changed:
         devices = judged.devices

@@ -1,4 +1,4 @@
-"""Findings over time: opened when a rule first sees them, resolved when a rule that could look no longer does."""
+"""Findings over time: opened when a rule first reports them, resolved when a rule that could check no longer does."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fleet.services.recording.nodes import plain
 _STORED = ("severity", "subject", "text", "evidence", "remedy", "rung")
 _LONGEST_KEY = 300
 _PROMISED = ("pool", "workload_class")
-"""Subjects of findings that are judged over the whole fleet."""
+"""Subjects of findings that are evaluated over the whole fleet."""
 
 Identity = tuple[int | None, str, str]
 """Node row (None: the cluster, or with no cluster a pool or class), rule, key."""
 
 
 class _Open(NamedTuple):
-    """A finding that stands, as it is written down."""
+    """A current finding, as stored."""
 
     pk: int
     node_id: int | None
@@ -84,13 +84,13 @@ def _write(
     periods.update(
         [FindingRow(pk=pk, **dict(zip(_STORED, _stored_values(finding), strict=True))) for pk, finding in changed], _STORED
     )
-    # The database has the last word on overlaps: where it refuses a period, the next run tries again.
+    # The database checks overlaps: where it refuses a period, the next run tries again.
     opened = [_row(cluster, identity, finding) for identity, finding in seen.items() if identity not in standing]
     periods.open_new(opened, at, ignore_conflicts=True)
 
 
 def _is_over(__open: _Open, places: Mapping[int | None, Sequence[RuleResult]], *, no_nodes: bool) -> bool:
-    """Whether a finding that is not seen any more is really gone, and not only out of sight."""
+    """Whether a finding that is not reported any more is resolved, not only unchecked."""
     rules: Mapping[str, object] = registry.CLUSTER_RULES if __open.node_id is None else registry.NODE_RULES
     if __open.rule not in rules or __open.node_gone:
         return True
@@ -101,7 +101,7 @@ def _is_over(__open: _Open, places: Mapping[int | None, Sequence[RuleResult]], *
 
 
 def _seen(places: Mapping[int | None, Sequence[RuleResult]]) -> dict[Identity, Finding]:
-    """What is seen now; of two findings with one identity the worse."""
+    """What is reported now; of two findings with one identity the worse."""
     seen: dict[Identity, Finding] = {}
     for node_id, results in places.items():
         for result in results:

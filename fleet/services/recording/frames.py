@@ -1,4 +1,4 @@
-"""Frames: what one node's devices showed at one moment, for the curves of its page. One partition an hour, dropped whole."""
+"""Frames: measurements of one node's devices at one moment, for the curves of its page. One partition per hour."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HOUR = timedelta(hours=1)
 
 
 def is_due(at: datetime, before: datetime | None) -> bool:
-    """Whether a look at `at` is the first of its collection interval, the look before having been at `before`."""
+    """Whether a run at `at` is the first of its collection interval; the previous run was at `before`."""
     interval = settings.COLLECT_INTERVAL.total_seconds()
     return before is None or at.timestamp() // interval > before.timestamp() // interval
 
@@ -74,14 +74,14 @@ def _make_partition(at: datetime) -> None:
 
 
 def _is_there(cursor: Any, name: str) -> bool:
-    """Asks the catalogue itself: to_regclass would go on answering no from a cache while another worker makes the table."""
+    """Queries the catalogue itself: to_regclass would answer no from a cache while another worker creates the table."""
     cursor.execute("SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s)", [name])
     (result,) = cursor.fetchone()
     return bool(result)
 
 
 def drop_old(now: datetime) -> int:
-    """Drops the partitions whose every frame is past its age; returns how many went."""
+    """Drops the partitions in which every frame is past its age; returns their number."""
     oldest = _name((now - settings.TELEMETRY_RETENTION - _HOUR).astimezone(UTC))
     with connection.cursor() as cursor:
         cursor.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass", [_TABLE])

@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A node whose row was written in this pass."""
+    """A node with a row that was written in this run."""
 
     pk: int
     judged: NodeEvaluation
@@ -46,7 +46,7 @@ class Changed(NamedTuple):
 
 
 def known(cluster: Cluster) -> dict[str, Known]:
-    """Uid to what is remembered, of every node this cluster ever had."""
+    """Uid to the stored state of every node this cluster ever had."""
     rows = Node.objects.filter(cluster=cluster).values_list(
         "uid", "pk", "name", "fingerprint", "state", "state_since", "labels_missing_since",
         "boot_id", "booted_at", "booted_after", "known_uuids", "pending", "removed_at",
@@ -59,14 +59,14 @@ def remove_gone(
 ) -> list[int]:
     """Gives `removed_at` to nodes that left, and returns their ids.
 
-    A list that broke off removes none, except a node whose name is now borne by another uid: that one is gone for certain.
+    An incomplete list removes none, except a node with a name that another uid has now: that one certainly no longer exists.
     """
     present = {item.node.uid for item in judged}
     reborn = {entry.node.name for entry in judged if entry.node.uid not in remembered}
     whole = snapshot.is_fresh("nodes")
     gone = [row.pk for uid, row in remembered.items() if not row.removed and uid not in present and (whole or row.name in reborn)]
     if gone:
-        # Without a fingerprint of its pods, a node that comes back gets them back: they go with it.
+        # Without a fingerprint of its pods, a node that comes back gets them back: they are removed with it.
         Node.objects.filter(pk__in=gone).update(removed_at=snapshot.taken_at, pods_fingerprint="")
         periods.close_all(NodeRevision.objects.filter(node__in=gone), snapshot.taken_at)
     return gone
@@ -87,7 +87,7 @@ def upsert_changed(
 def keep_pending(judged: Sequence[NodeEvaluation], remembered: Mapping[str, Known], changed: Sequence[Changed]) -> None:
     """Writes what does not count yet of nodes that did not change.
 
-    It comes and goes from look to look (a card's power that two looks find the same), and is no change that anybody need see.
+    It comes and goes between runs (power of a GPU that is equal in two runs) and is not a change of the node.
     One statement, and none where it is as it was.
     """
     written = {item.judged.node.uid for item in changed}

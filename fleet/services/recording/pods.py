@@ -1,4 +1,4 @@
-"""Pod rows: only the pods of nodes whose set of pods changed are looked at."""
+"""Pod rows: only pods of nodes with a changed set of pods are compared."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def record(cluster: Cluster, snapshot: ClusterSnapshot, judged: Sequence[NodeEva
 
 
 def leave_with(node_ids: Sequence[int], at: datetime) -> None:
-    """The pods of nodes that are gone are gone with them; one that is still listed comes back as a pod without a node."""
+    """Pods of removed nodes are removed with them; one that is still listed comes back as a pod without a node."""
     Pod.objects.filter(node_id__in=node_ids, removed_at__isnull=True).update(removed_at=at, holds=False)
 
 

@@ -1,4 +1,4 @@
-"""Revisions: when a node's declared facts change, the present period ends and the next begins, at the same moment."""
+"""Revisions: when a node's declared facts change, the current period ends and the next begins, at the same moment."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fleet.services.recording.nodes import Changed
 
 
 def write(changed: Sequence[Changed], at: datetime) -> None:
-    """Opens a revision for every node whose facts differ from its present one.
+    """Opens a revision for every node with facts that differ from its current one.
 
-    Facts may stand while the judgement changes (a pod took a slot): then nothing is written.
+    Facts may stay while the evaluation changes (a pod took a slot): then nothing is written.
     """
     present = {
         revision.node_id: revision

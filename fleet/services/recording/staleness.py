@@ -37,7 +37,7 @@ def _turn(cluster_id: int, turns: datetime, reason: str) -> None:
     nodes = {"node__cluster": cluster_id, "node__removed_at__isnull": True}
     current = list(periods.current(VerdictPeriod, **nodes).exclude(reason=reason))
     if not current:
-        return  # it was found out before
+        return  # it was noticed before
     periods.replace([(row, _unknown(row, reason)) for row in current], turns)
     rungs = periods.current(RungPeriod, **nodes).exclude(reason=reason)
     unknown = {"status": "unknown", "reason": reason, "evidence": "[]"}

@@ -22,7 +22,7 @@ _BATCH = 2_000
 def record(
     cluster: Cluster, snapshot: ClusterSnapshot, history: ClusterHistory, ids: Mapping[str, int], before: datetime | None
 ) -> None:
-    """Writes what this look measured; what it did not read keeps its last value and age.
+    """Writes what this run measured; what it did not read keeps its last value and age.
 
     `ids`: node name to row; `before`: when the snapshot recorded before this one was taken.
     """
@@ -87,7 +87,7 @@ def _devices(samples: Mapping[int, list[DeviceSample]], answered: set[int], sour
 def _learn_uuids(
     snapshot: ClusterSnapshot, history: ClusterHistory, ids: Mapping[str, int], measured: Mapping[int, list[DeviceSample]]
 ) -> None:
-    """Which cards a node has; the rows of cards that were replaced are deleted."""
+    """Which GPUs a node has; the rows of replaced GPUs are deleted."""
     by_id = {ids[node.name]: history.of(node.uid) for node in snapshot.nodes if node.name in ids}
     changed = []
     for pk, known in Node.objects.filter(pk__in=list(measured)).values_list("pk", "known_uuids"):

@@ -26,7 +26,7 @@ def record(changed: Sequence[Changed], at: datetime, silent_from: datetime | Non
     A node's fingerprint covers its readiness and figures, so no other node's can have changed.
 
     A verdict period ends where the verdict, the broken rung or a figure changes, a rung's where its status does; reasons are kept
-    up to date in the current one. `silent_from`: nothing that this run could read is believed (recording/staleness.py has written
+    up to date in the current one. `silent_from`: nothing that this run read is used (recording/staleness.py has written
     the periods); then nodes without a current period get one, and others keep their verdict: declarations of operators still
     change their figures.
     """
@@ -113,7 +113,7 @@ def _is_same(before: VerdictPeriod, after: VerdictPeriod) -> bool:
 
 
 def _stretch(row: VerdictPeriod) -> tuple[str, str, bool]:
-    """What makes a stretch. Unknown because nothing was read is another one than unknown after reading."""
+    """What identifies a stretch. Unknown because nothing was read differs from unknown after reading."""
     return row.verdict, row.broken_rung, is_silence(row.reason)
 
 

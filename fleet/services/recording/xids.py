@@ -16,7 +16,7 @@ _FIELDS = ("last_at", "count", "source", "pods", "job", "reported_by", "incident
 def record(cluster: Cluster, history: ClusterHistory, ids: Mapping[str, int]) -> None:
     """Writes the bursts in `memory` that differ from their rows.
 
-    No query without any, at most two else, and a third where the card of a burst came to be known: the row without one goes,
+    No query without any, at most two else, and a third where the GPU of a burst became known: the row without one is deleted,
     and its incident passes on.
     """
     remembered = [(ids[uid], burst) for uid, node in history.nodes.items() if uid in ids for burst in node.bursts]

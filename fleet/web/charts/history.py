@@ -1,4 +1,4 @@
-"""The history chart: readiness by group and day, the line of usable cards and the changes, on one axis of time."""
+"""The history chart: readiness by group and day, the line of usable GPUs and the changes, on one time axis."""
 
 from __future__ import annotations
 

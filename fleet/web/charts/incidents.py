@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fleet.web.shell.time_range import TimeRange, stamp
 
 MOST_HIGH = 6
-"""Blocks in one interval; what is above is written as a number."""
+"""Blocks in one interval; more are written as a number."""
 WIDTH, BLOCK, GAP, AXIS, TOP = 960.0, 20.0, 3.0, 22.0, 14.0
 _STEPS = (
     (timedelta(hours=1), timedelta(minutes=5)),
@@ -36,7 +36,7 @@ class Block:
 
     @property
     def mark_x(self) -> float:
-        """Where its shape begins."""
+        """Place of its shape."""
         return round(self.x + self.width / 2 - 6, 1)
 
     @property
@@ -102,16 +102,16 @@ class IncidentChart:
     open: int
     resolved: int
     observed_from: datetime | None
-    """Where it lies after the beginning: what is before was not observed."""
+    """Beginning of observed time, where it is after that of the axis."""
 
     @property
     def base(self) -> float:
-        """Where blocks stand."""
+        """Baseline of the blocks."""
         return self.height - AXIS
 
     @property
     def label_line(self) -> float:
-        """Where the times are written."""
+        """Place of the times."""
         return self.height - 6
 
 

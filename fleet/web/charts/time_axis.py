@@ -1,4 +1,4 @@
-"""What the charts of history share: the line of usable cards, the changes beside it, and how a time axis is written."""
+"""Shared parts of the history charts: the line of usable GPUs, the changes, and the time axis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SYMBOLS = {
 
 
 def line_floor(line: Line) -> float:
-    """Where the axis begins: a multiple of five below everything that is shown."""
+    """Beginning of the axis: a multiple of five below all values."""
     least = min((point.usable for point in line.points if point.usable is not None), default=95)
     return max(0.0, 5 * ((min(least, 95) - 1) // 5))
 
@@ -155,7 +155,7 @@ def change_markers(groups: Sequence[Group], cause: Group | None, span: timedelta
     if not shown:
         return []
     named: list[Group] = [cause] if cause in shown and cause is not None else []
-    for item in shown:  # the largest first, as many as stand apart
+    for item in shown:  # the largest first, as many as do not overlap
         if len(named) < 6 and all(abs(item.at - other.at) > span / 7 for other in named):
             named.append(item)
     return [
@@ -239,7 +239,7 @@ def shown_name(name: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Returns a text of a cluster as Plotly shows it unread: it takes tags, links and entities of a text for its own."""
+    """Returns a text of a cluster escaped for Plotly, which interprets tags, links and entities."""
     return text.replace("<", "‹").replace(">", "›").replace("&", "＆")
 
 
@@ -257,6 +257,6 @@ def stamp(at: datetime) -> str:
 
 
 def rounded(percent: float, digits: int = 1) -> float:
-    """Rounded, but never up to a whole that it is not."""
+    """Rounded, but never up to 100."""
     step = 10**-digits
     return min(round(percent, digits), 100 - step) if percent < 100 else 100.0

@@ -33,12 +33,12 @@ class ClassForm(DeclaredForm):
 
     @property
     def spec(self) -> ClassSpec | None:
-        """The class that is declared; None where something is wrong with it."""
+        """The declared class; None where it is invalid."""
         return self.declared.classes[0] if self.declared.classes and not self.declared.problems else None
 
 
 def initial_of(class_spec: ClassSpec) -> dict[str, object]:
-    """What the form shows for a class."""
+    """Initial values of the form for a class."""
     fields: dict[str, object] = {name: getattr(class_spec, name) for name in ("slug", *ClassForm.PATHS)}
     return {
         name: "" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Forms that declare a pool or class: the fields become the spec of a document, and the document's reader says what is wrong.
+"""Forms that declare a pool or class: the fields become the spec of a document, and the document's reader reports the problems.
 
 So there is one set of rules and sentences, whether a pool or class comes from a file, the API or a form.
 """
@@ -22,21 +22,21 @@ Cleaned: TypeAlias = Mapping[str, str | bool | list[str]]
 
 
 class Names(forms.MultipleChoiceField):
-    """Several of these, and what is declared already though nothing has it now."""
+    """Several of these, and declared values that no object has now."""
 
     def valid_value(self, value: object) -> bool:
         return True
 
 
 class Text(forms.CharField):
-    """A text that may be left out; how long it may be is the document's business."""
+    """An optional text; the document limits its length."""
 
     def __init__(self, *, initial: str = "") -> None:
         super().__init__(required=False, initial=initial)
 
 
 class Lines(Text):
-    """Several texts, one a line or with commas between them."""
+    """Several texts, one per line or separated by commas."""
 
     def clean(self, value: object) -> list[str]:
         return [part.strip() for line in str(value or "").splitlines() for part in line.split(",") if part.strip()]
@@ -55,7 +55,7 @@ class DeclaredForm(forms.Form):
 
     slug = Text()
     declared: Declared = Declared()
-    """What the form declares, once it was cleaned."""
+    """The declared object, after cleaning."""
 
     def __init__(
         self, data: QueryDict | None, *, initial: Mapping[str, object], slug: str = "", known_pools: Iterable[str] = ()
@@ -65,14 +65,14 @@ class DeclaredForm(forms.Form):
         self._known_pools = tuple(known_pools)
 
     def offer(self, name: str, known: Iterable[str]) -> None:
-        """The choices of a field: what there is, and what is chosen already."""
+        """The choices of a field: existing values, and those already chosen."""
         field = self.fields[name]
         assert isinstance(field, forms.MultipleChoiceField)  # noqa: S101 for the type checker
         chosen = self.data.getlist(name) if self.is_bound and hasattr(self.data, "getlist") else self.initial.get(name) or ()
         field.choices = [(fromkey, fromkey) for fromkey in dict.fromkeys([*known, *chosen])]
 
     def values(self, cleaned: Cleaned) -> dict[str, Plain]:
-        """Returns the fields as the document has them; a form overrides it for fields that are more than texts."""
+        """Returns the fields as the document has them; a form overrides it for fields other than text."""
         return dict(cleaned)
 
     def spec_fields(self, cleaned: Cleaned) -> dict[str, Plain]:

@@ -1,6 +1,6 @@
-"""The forms of targets and rules: what people type.
+"""The forms of targets and rules.
 
-What it may be is decided by the services, whose sentences stand beside the fields.
+The services validate the values; their sentences are shown beside the fields.
 """
 
 from __future__ import annotations
@@ -81,6 +81,6 @@ class RuleForm(forms.Form):
 
 
 def add_errors(form: forms.Form, error: ValidationError) -> None:
-    """The service's sentences, each beside its field."""
+    """Adds the service's sentences to their fields."""
     for name, sentences in error.message_dict.items():
         form.add_error(name if name in form.fields else None, sentences)

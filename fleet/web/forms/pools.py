@@ -80,7 +80,7 @@ class PoolForm(DeclaredForm):
 
     @property
     def spec(self) -> PoolSpec | None:
-        """The pool that is declared; None where something is wrong with it."""
+        """The declared pool; None where it is invalid."""
         return self.declared.pools[0] if self.declared.pools and not self.declared.problems else None
 
 
@@ -90,7 +90,7 @@ def _lines(cleaned: Cleaned, name: str) -> list[str]:
 
 
 def initial_of(pool: PoolSpec) -> dict[str, str | bool | list[str]]:
-    """What the form shows for a pool."""
+    """Initial values of the form for a pool."""
     selector, policy = pool.selector, pool.policy
     return {
         "slug": pool.slug,

@@ -45,7 +45,7 @@ class TokenForm:
 
 
 def empty_token_form(user: User) -> TokenForm:
-    """Returns the form before anything was typed: read-only, for 90 days."""
+    """Returns the initial form: read-only, for 90 days."""
     return token_form(user, "", ["read"], "90", {})
 
 
@@ -58,7 +58,7 @@ def token_form(user: User, name: str, scopes: list[str], days: str, errors: Mapp
 
 
 def lifetime_of(days: str) -> timedelta | None:
-    """Returns how long a token is good for; None for ever. Raises FieldError."""
+    """Returns the lifetime of a token; None for no expiry. Raises FieldError."""
     if not (days.isascii() and days.isdecimal() and len(days) <= 6 and int(days) <= tokens.MOST_DAYS):
         raise FieldError("days", f"Enter 1 to {tokens.MOST_DAYS:,} days, or 0 for no expiry.")
     return timedelta(days=int(days)) if int(days) else None

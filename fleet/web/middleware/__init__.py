@@ -1,1 +1,1 @@
-"""Middleware: what happens to every request before a page sees it, and to every answer after it."""
+"""Middleware: processing of every request before a page, and of every answer after it."""

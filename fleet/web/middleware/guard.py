@@ -1,4 +1,4 @@
-"""Refuses what no page answers, and sets the headers that every answer carries."""
+"""Refuses requests that no page answers, and sets the headers of every answer."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ READ_ONLY = frozenset(
         *("security-txt", "patterns", "healthz", "readyz", "metrics"),
     }
 )
-"""Names of the pages that change nothing: only GET and HEAD have an answer there."""
+"""Names of read-only pages: only GET and HEAD are allowed."""
 _POLICY = "; ".join(
     f"{name} {' '.join(values)}" for name, values in settings.CONTENT_SECURITY_POLICY["DIRECTIVES"].items() if values
 )
@@ -60,7 +60,7 @@ class Guard:
         self._get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Probes are answered before anything looks a session up: they must not wait for the database, nor fail with it.
+        # Probes are answered before the session is read: they must not wait for the database, nor fail with it.
         probe = _PROBES.get(request.path)
         response = probe(request) if probe is not None else self._get_response(request)
         for name, value in _HEADERS.items():

@@ -18,7 +18,7 @@ _FOR_ALL = frozenset(
 
 
 class Limits:
-    """Middleware, after the sessions': what comes later reads in the scope of the signed-in person; a token enters its own."""
+    """Middleware, after the sessions': later code reads in the scope of the signed-in person; a token enters its own."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self._get_response = get_response
@@ -32,7 +32,7 @@ class Limits:
             limits.leave()
             raise
         if response.streaming:
-            # A long CSV is read while it is sent.
+            # A long CSV is read while it is streamed.
             response._resource_closers.append(limits.leave)  # type: ignore[attr-defined]  # as FileResponse does
         else:
             limits.leave()

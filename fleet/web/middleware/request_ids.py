@@ -1,4 +1,4 @@
-"""Gives each request an id, which its answer, its log lines and its audit entries carry, and says where it comes from."""
+"""Gives each request an id, for its answer, its log lines and its audit entries, and records its origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEADER = "X-Request-ID"
 
 
 class RequestIds:
-    """The outermost middleware. A proxy's own id is kept if a proxy is configured; clients cannot choose what a log shows."""
+    """The outermost middleware. A proxy's own id is kept if a proxy is configured; clients cannot set it."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

@@ -1,1 +1,1 @@
-"""The pattern page at /patterns/: every component in every state, with samples that are made up."""
+"""The pattern page at /patterns/: every component in every state, with invented samples."""

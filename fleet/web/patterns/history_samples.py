@@ -1,4 +1,4 @@
-"""Samples of the History page's chart, for the pattern page: made up here, never read."""
+"""Samples of the History page's chart, for the pattern page: invented, not read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DAYS = 14
 
 
 def samples(now: datetime) -> dict[str, object]:
-    """The heat map, the line of usable cards and the changes on one axis: two weeks with outages, and two weeks without data."""
+    """The heat map, the line of usable GPUs and the changes on one axis: two weeks with outages, and two weeks without data."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = midnight - timedelta(days=_DAYS - 1)
     days = tuple(since + timedelta(days=number) for number in range(_DAYS))
@@ -55,7 +55,7 @@ def _row(name: str, days: tuple[datetime, ...], odd: dict[int, float | None], bo
 
 
 def _line(since: datetime) -> Line:
-    """A dip on the ninth day, and hours of which a fifth of the cards is unknown before it."""
+    """A dip on the ninth day, and before it hours with a fifth of the GPUs unknown."""
     points = []
     for hour in range(24 * _DAYS):
         dip = max(0.0, 16 - abs(hour - 8 * 24 - 17) / 2)

@@ -1,4 +1,4 @@
-"""Samples of what shows readiness over time, for the pattern page: made up here, never read."""
+"""Samples of what shows readiness over time, for the pattern page: invented, not read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _IDS = (
 
 
 def samples(now: datetime) -> dict[str, object]:
-    """What the components of readiness are shown with, by component."""
+    """Samples of the components of readiness, by component."""
     return {
         "strips": _strips(),
         "ladders": [_ladder(now), [], _waived(now)],
@@ -76,7 +76,7 @@ def _ladder(now: datetime) -> list[LadderRow]:
         Evidence("prediction", "8 devices × 1 replica", "8"),
         Evidence("pod", LONG, "Ready"),
     )
-    remedy = "Turn on the validator in the ClusterPolicy."
+    remedy = "Enable the validator in the ClusterPolicy."
     return [
         _row(0, "pass", "Ready=True, heartbeat 8 s old"),
         replace(_row(1, "warn", "7 GPUs seen, 8 expected on this machine type"), evidence=evidence[:1]),
@@ -248,7 +248,7 @@ def _findings(now: datetime) -> list[SimpleNamespace]:
 
     evidence = ({"source": "DCGM", "key": 'DCGM_FI_DEV_XID_ERRORS{gpu="5"}', "value": "79"},)
     return [
-        finding(1, "fatal", "Row-remap failure on GPU 2: the card must be replaced"),
+        finding(1, "fatal", "Row-remap failure on GPU 2: the GPU must be replaced"),
         finding(2, "critical", "GPU 5 fell off the bus (Xid 79)", evidence=evidence, remedy="Stop and start the instance."),
         finding(3, "warning", f"Driver skew between {LONG} and its neighbours", silenced=True),
         finding(4, "info", "Health counters are not enabled", until=now - timedelta(hours=1)),

@@ -1,4 +1,4 @@
-"""The pattern page: every component in every state, light and dark side by side. Its samples are made up here, never read."""
+"""The pattern page: every component in every state, light and dark side by side. Its samples are invented, not read."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def patterns(request: HttpRequest) -> HttpResponse:
 
 
 def samples(now: datetime) -> dict[str, object]:
-    """What the components are shown with, by component."""
+    """Samples of the components, by component."""
     return {
         **{kind: list(known) for kind, known in words.SETS.items()},
         "freshness": _freshness(now),
@@ -98,33 +98,33 @@ def _drawings() -> list[dict[str, object]]:
 
     free, taken = "free", "requested"
     return [
-        drawing("full", "8 cards, 5 requested, 3 free", cells=_cells(*[taken] * 5, *[free] * 3)),
+        drawing("full", "8 GPUs, 5 requested, 3 free", cells=_cells(*[taken] * 5, *[free] * 3)),
         drawing(
             "full",
-            "8 cards, one broken, one held by a squatter",
+            "8 GPUs, one broken, one held by a squatter",
             numbered=True,
             cells=_cells(*[taken] * 5, "broken", free, "squatter"),
         ),
-        drawing("full", "4 cards, use unknown", cells=_cells(*["unknown"] * 4), note="pods could not be read"),
-        drawing("full", "16 cards, 9 requested, 7 free", cells=_cells(*[taken] * 9, *[free] * 7)),
+        drawing("full", "4 GPUs, use unknown", cells=_cells(*["unknown"] * 4), note="pods could not be read"),
+        drawing("full", "16 GPUs, 9 requested, 7 free", cells=_cells(*[taken] * 9, *[free] * 7)),
         drawing(
             "mig",
-            "one card in 7 slices, 4 requested, 3 free",
+            "one GPU in 7 slices, 4 requested, 3 free",
             cards=[_slices(*[("1g.10gb", 1, taken)] * 4, *[("1g.10gb", 1, free)] * 3)],
         ),
         drawing(
             "mig",
-            "one card in slices of different size",
+            "one GPU in slices of different size",
             cards=[_slices(("3g.40gb", 3, taken), ("2g.20gb", 2, free), ("1g.10gb", 1, "broken"), ("", 1, "unused"))],
             note="1 of 7 parts in no slice",
         ),
         drawing(
             "shared",
-            "one card, 4 shares, 3 requested",
+            "one GPU, 4 shares, 3 requested",
             cards=[{"shares": _cells(taken, taken, taken, free)}],
-            note="1 card, 4 shares, no walls",
+            note="1 GPU, 4 shares, not isolated",
         ),
-        drawing("shared", "one card, 20 shares", cards=[{"shares": _cells(*[taken] * 3, *[free] * 17)}], note="no walls"),
+        drawing("shared", "one GPU, 20 shares", cards=[{"shares": _cells(*[taken] * 3, *[free] * 17)}], note="not isolated"),
     ]
 
 
@@ -236,22 +236,22 @@ def _sections() -> list[dict[str, object]]:
         row("pods", "forbidden", None, 12, "The service account may not list pods.", "requested and free slots"),
         row("resource_slices", "absent", 0, 8, "The API resource.k8s.io is not installed."),
         row("operator", "timeout", None, 10_000, "No answer after 10 s.", "who owns the driver"),
-        row("permissions", "skipped", None, 0, "The deadline was spent."),
+        row("permissions", "skipped", None, 0, "The deadline was exceeded."),
     ]
 
 
 def _key_values() -> list[dict[str, object]]:
     return [
-        {"label": "Memory per card", "value": "79.6 GiB", "sub": "81,559 MiB"},
+        {"label": "Memory per GPU", "value": "79.6 GiB", "sub": "81,559 MiB"},
         {"label": "Driver", "value": "580.95.05", "mono": True},
         {"label": "CUDA", "value": None, "none": "no label has it"},
-        {"label": "Slot", "value": "one whole card", "tip": "One advertised unit of an extended resource."},
+        {"label": "Slot", "value": "one whole GPU", "tip": "One advertised unit of an extended resource."},
         {"label": "Provider id", "value": f"aws:///us-east-1b/{LONG}", "mono": True},
     ]
 
 
 def _form() -> RuleForm:
-    """A form that was sent with two mistakes in it."""
+    """A submitted form with two errors."""
     given = {"name": "On call", "target": "1", "min_severity": "awful", "group_s": "", "repeat_s": "0", "clusters": ["east"]}
     return RuleForm(given, targets=[(1, "Pager")], clusters=["east", "west", LONG], products=[])
 
@@ -260,7 +260,7 @@ def _chart() -> dict[str, object]:
     moments = [f"{hour:02}:00" for hour in range(24)]
     seconds = [1.1, 1.2, 1.1, 1.3, 1.2, 1.1, 1.4, 1.2, 6.8, 1.3, 1.2, 1.1] * 2
     return {
-        "sentence": "A reading takes 1.2 s; the slowest, at 08:00, took 6.8 s.",
+        "sentence": "A run takes 1.2 s; the slowest, at 08:00, took 6.8 s.",
         "figure": {
             "data": [{"type": "bar", "x": moments, "y": seconds, "marker": {"color": "var(--bar)"}}],
             "layout": {"yaxis": {"ticksuffix": " s"}},
@@ -278,18 +278,18 @@ def _issues(now: datetime) -> list[SimpleNamespace]:
             "pk": number(), "severity": severity, "text": text, "rule": "slots_mismatch", "key": "nvidia.com/gpu", "node": node,
             "title": "Slots do not match the devices", "subject": "node", "cluster": SimpleNamespace(name="prod-us-east"),
             "rung": "resources_advertised", "evidence": _evidence(),
-            "remedy": "Read its log: `kubectl logs -n gpu-operator nvidia-device-plugin-m4x7c`\nThen look at the card.",
+            "remedy": "Read its log: `kubectl logs -n gpu-operator nvidia-device-plugin-m4x7c`\nThen check the GPU.",
             "period": SimpleNamespace(lower=opened, upper=None), "silence": None,
         }  # fmt: skip
         return SimpleNamespace(**(fields | more))
 
     number = iter(range(1, 99)).__next__
     silence = SimpleNamespace(
-        pk=1, until=now + timedelta(days=1), reason="The card is being replaced.", by=SimpleNamespace(username="otto")
+        pk=1, until=now + timedelta(days=1), reason="The GPU is being replaced.", by=SimpleNamespace(username="otto")
     )
     over = SimpleNamespace(lower=now - timedelta(days=2), upper=now - timedelta(hours=3))
     return [
-        issue("fatal", "Row-remap failure on GPU 2: the card must be replaced.", 5.3),
+        issue("fatal", "Row-remap failure on GPU 2: the GPU must be replaced.", 5.3),
         issue("critical", "1 of 8 slots not allocatable: 1 GPU unhealthy or missing (nvidia.com/gpu).", 16.75),
         issue(
             "warning",
@@ -300,7 +300,7 @@ def _issues(now: datetime) -> list[SimpleNamespace]:
         ),
         issue(
             "warning",
-            f"The labels say {LONG}, the exporter finds {LONG}.",
+            f"The labels name {LONG}, the exporter reports {LONG}.",
             0.4,
             silence=silence,
             cluster=SimpleNamespace(name=LONG),

@@ -1,1 +1,1 @@
-"""What every page shares: how it is rendered, its navigation, the signed-in user, moments in its address, error pages."""
+"""Shared by every page: rendering, its navigation, the signed-in user, moments in its address, error pages."""

@@ -45,11 +45,11 @@ _NEEDS = {"audit": "operator", "notifications": "operator", "users": "admin"}
 _ALSO = {"requests": "approvals", "incidents": "findings", "users": "tokens"}
 """URL name of an entry to that of another page that belongs to it."""
 _ALERTS = frozenset({"incidents", "requests"})
-"""Counts of what is wrong or waits for the reader: in alert colour, and not shown at all while there is nothing."""
+"""Counts of problems and pending decisions: in alert colour, hidden while 0."""
 
 
 def _open_incidents(request: HttpRequest, now: datetime) -> int:
-    """Returns the number beside the entry: that of the page itself where the page counted them, so that both are one."""
+    """Returns the number beside the entry: the page's own count where it has one, so that both are equal."""
     counted = getattr(request, "open_incidents", None)
     return incident_totals.open_count(now) if counted is None else int(counted)
 

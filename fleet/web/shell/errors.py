@@ -1,4 +1,4 @@
-"""Pages for what went wrong. Under /api/ the answer is a problem document instead."""
+"""Error pages. Under /api/ the answer is a problem document instead."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _OUTSIDE = "44000"
 def failed(request: HttpRequest) -> HttpResponse:
     """Answers for an exception that no view caught: 503 where the database is away, 400 where it refused a value of the request.
 
-    Must work when nothing else does: no database, no context processors.
+    Must work without database and context processors.
     """
     error = sys.exc_info()[1]
     if isinstance(error, DataError | OverflowError | UnicodeError):

@@ -22,7 +22,7 @@ class RoleRequired(PermissionDenied):
     def __init__(self, needed: str, given: str) -> None:
         super().__init__(
             f"This needs the {needed} role; yours is {given}. An administrator changes roles under Users. "
-            "If you were not signed in any more, sign in and try again."
+            "If your session has ended, sign in and try again."
         )
 
 

@@ -27,7 +27,7 @@ def render_page(
 ) -> HttpResponse:
     """The page, or its partial for htmx, or 304 where the reader already has it.
 
-    `etag` is a text that changes whenever what the page shows does (the data version, the query …). The answer's ETag adds who
+    `etag` is a text that changes with the content of the page (the data version, the query …). The answer's ETag adds who
     asks, which of the two forms, and Muster's version; None means never 304. `context` may be a function: then it is not called
     for a 304. It and the templates read one snapshot of the database. The templates also get `page_etag`, the partial's ETag, so
     that the first refresh of a fresh page can be a 304.
@@ -52,7 +52,7 @@ def is_partial(request: HttpRequest) -> bool:
 
 
 def _etag(request: HttpRequest, version: str, partial: bool) -> str:
-    # The session stands for the reader: it changes at sign-in, and with it the CSRF token inside the page's forms.
+    # The session identifies the user: it changes at sign-in, as does the CSRF token inside the page's forms.
     session = getattr(request, "session", None)
     parts = (
         settings.VERSION,
@@ -63,12 +63,12 @@ def _etag(request: HttpRequest, version: str, partial: bool) -> str:
         version,
     )
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=12).hexdigest()
-    # weak: the same data in the same words, not the same bytes (ages are written at the moment of the answer)
+    # weak: the same data and words, not the same bytes (ages depend on the moment of the answer)
     return f'W/"{digest}"'
 
 
 def _has_messages(request: HttpRequest) -> bool:
-    """A waiting message is part of the whole page only: it must not be lost to a 304, nor kept in one."""
+    """A waiting message is part of the whole page only: it must not be lost by a 304, nor cached."""
     return not is_partial(request) and hasattr(request, "_messages") and len(get_messages(request)) > 0
 
 

@@ -45,9 +45,9 @@ class TimeRange:
     until: datetime
     choices: tuple[Choice, ...] = ()
     kept: tuple[tuple[str, str], ...] = ()
-    """Parameters of the address that the form of a custom range hands on."""
+    """Parameters of the address that the form of a custom range keeps."""
     error: str = ""
-    """What was wrong with the range that was asked for; the default is shown instead."""
+    """Error of the requested range; the default is shown instead."""
 
     @property
     def length(self) -> timedelta:

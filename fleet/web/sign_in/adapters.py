@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    """Accounts are made by administrators or at the first single sign-on."""
+    """Accounts are created by administrators or at the first single sign-on."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
     def add_message(self, *args: object, **kwargs: object) -> None:
-        """Pages say what was done in words of their own."""
+        """Pages have their own messages."""
 
     def send_mail(self, *args: object, **kwargs: object) -> None:
         """Muster sends no mail to accounts."""

@@ -26,7 +26,7 @@ from fleet.web.middleware.request_ids import address_of
 
 @method_decorator(login_not_required, name="dispatch")
 class SignIn(LoginView):
-    """Name and password, for people who were given one; context: form, next, provider (name of single sign-on, or empty)."""
+    """Name and password, for people with a password; context: form, next, provider (name of single sign-on, or empty)."""
 
     template_name = "accounts/sign_in.html"
     redirect_authenticated_user = True
@@ -59,7 +59,7 @@ class SignIn(LoginView):
 
 
 def _rounded(seconds: int) -> int:
-    """Rounds up to whole minutes, so that waiting as long as the page says is enough."""
+    """Rounds up to whole minutes, so that waiting for the shown time is enough."""
     return seconds if seconds < 60 else -(-seconds // 60) * 60
 
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from django.contrib.sessions.backends.base import SessionBase
 
 _NOTED_EVERY_S = 60
-"""How exactly it is known when a person last did something: a session is not written at every request."""
+"""Precision of a person's last action: a session is not written at every request."""
 
 
 class Sessions:
-    """Middleware, after authentication: signs out whose session is over."""
+    """Middleware, after authentication: signs out users with an ended session."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -53,7 +53,7 @@ def is_refresh(request: HttpRequest) -> bool:
 
 
 def _over(session: SessionBase, now: datetime) -> str:
-    """Returns why a session is over by its age; empty where it is not."""
+    """Returns why a session has ended by its age; empty where it has not."""
     started = session.get("started_at")
     if started is None:  # from before sessions had an end
         session["started_at"] = session["active_at"] = now.timestamp()
@@ -65,7 +65,7 @@ def _over(session: SessionBase, now: datetime) -> str:
 
 
 def _refused(request: HttpRequest, key: str, now: datetime) -> str:
-    """Returns why the identity provider no longer stands by a session; empty where it does, or where none has to."""
+    """Returns why the identity provider no longer confirms a session; empty where it does, or where none has to."""
     checked = request.session.get("sso_checked_at")
     if checked is None:
         return ""

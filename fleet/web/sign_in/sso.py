@@ -1,4 +1,4 @@
-"""Single sign-on: to the identity provider, back from it, and what its answer gives."""
+"""Single sign-on: to the identity provider, back from it, and use of its answer."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Provider(OpenIDConnectOAuth2Adapter):
 
 
 class SsoAdapter(DefaultSocialAccountAdapter):
-    """Makes users at their first sign-in, and lets groups decide at each."""
+    """Creates users at their first sign-in, and applies groups at each."""
 
     def get_provider(self, request: HttpRequest, provider: str, client_id: str | None = None) -> Any:
         result = super().get_provider(request, provider, client_id)
@@ -75,12 +75,12 @@ class SsoAdapter(DefaultSocialAccountAdapter):
             allowed = bool(sso.role_in(claims))
         if not allowed:
             name = str(claims.get("preferred_username") or claims.get("sub") or "")
-            audit_sign_ins.record_refused(name, "single sign-on", "No group gives access, or the account is switched off")
+            audit_sign_ins.record_refused(name, "single sign-on", "No group gives access, or the account is disabled")
             raise ImmediateHttpResponse(_refused(request, "no_access", 403))
 
     def populate_user(self, request: HttpRequest, sociallogin: Any, data: Mapping[str, Any]) -> Any:
         user = super().populate_user(request, sociallogin, data)
-        # A name in use is never shared: a person who can choose a name at the provider must not take over an account.
+        # A name in use is never shared: a name chosen at the provider must not take over an account.
         user.username = accounts.free_username(str(data.get("username") or data.get("email") or "user"))
         return user
 
