@@ -1,4 +1,4 @@
-"""Four-eyes rule: whoever requests access, or a change of it, does not decide it.
+"""Four-eyes rule: the person who requests access, or a change of it, does not decide it.
 
 With MUSTER_FOUR_EYES, which is the default. An installation with a single operator has no second one to decide: there they still
 do, and the audit log shows who asked and who decided.

@@ -24,7 +24,7 @@ def take(name: str, address: str, now: datetime) -> int:
 
     Returns 0, or the seconds to wait where it is one too many and must not be made.
     """
-    # Every count rises, also where another is used up: a client must not continue with another name meanwhile.
+    # Every count rises, also where another is used up: a client must not continue with another name.
     spent = [_rise(key) > most for key, most in _counts(name, address, now)]
     return WINDOW_S - int(now.timestamp()) % WINDOW_S if any(spent) else 0
 

@@ -260,7 +260,7 @@ def names() -> dict[str, Any]:
     [
         (Reply("login", status=401), Outcome.UNAUTHORISED, "MUSTER_PROMETHEUS_TOKEN"),
         (Reply("no", status=403), Outcome.FORBIDDEN, "refuses Muster's credentials"),
-        (Reply("<html>"), Outcome.MALFORMED, "no JSON"),
+        (Reply("<html>"), Outcome.MALFORMED, "without JSON"),
         (Reply({"status": "error", "error": "parse error"}, status=400), Outcome.MALFORMED, "parse error"),
         (Reply({"status": "success", "data": {"result": "what?"}}), Outcome.MALFORMED, "unknown form"),
         (Reply(reset=True), Outcome.UNREACHABLE, ""),

@@ -108,7 +108,7 @@ def test_a_slow_exporter_costs_only_itself(connection: Connection, cluster: Clus
         ("exporter_failing", Outcome.UNREACHABLE, "answers 500"),
         ("exporter_refused", Outcome.UNREACHABLE, "connection refused"),
         ("exporter_rejecting", Outcome.REFUSED, "answers 400"),
-        ("exporter_garbled", Outcome.MALFORMED, "no Prometheus text"),
+        ("exporter_garbled", Outcome.MALFORMED, "is not Prometheus text"),
     ],
 )
 def test_one_that_fails_says_why(connection: Connection, cluster: Cluster, fault: str, outcome: Outcome, words: str) -> None:
@@ -211,7 +211,7 @@ def test_a_pod_that_went_away_between_two_passes_breaks_nothing_but_itself(conne
     snapshot = between(gone)
     assert snapshot.section("telemetry").outcome is Outcome.COLLECTED
     result = reports(snapshot)
-    assert (result["away"].outcome, result["away"].reason) == (Outcome.UNREACHABLE, "The pod was-here is gone.")
+    assert (result["away"].outcome, result["away"].reason) == (Outcome.UNREACHABLE, "The pod was-here no longer exists.")
     assert between(gone[-1:]).section("telemetry").outcome is Outcome.UNREACHABLE, "no exporter is left that could report it"
 
 

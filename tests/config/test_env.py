@@ -70,7 +70,7 @@ def secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("content", "says"), [(b"\xff\xfe\x00", "is no text"), (b" \n", "is empty"), (None, "cannot be read")])
+@pytest.mark.parametrize(("content", "says"), [(b"\xff\xfe\x00", "is not text"), (b" \n", "is empty"), (None, "cannot be read")])
 def test_a_file_without_a_secret_is_refused(secret: Path, content: bytes | None, says: str) -> None:
     if content is not None:
         secret.write_bytes(content)
