@@ -330,7 +330,7 @@ def test_it_can_be_switched_off(project: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("output", "sentence"),
     [
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "no space left"),
+        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "No space left"),
         ("error: failed to create directory: Permission denied (os error 13)", "run it as the owner of that folder"),
         ("something\nelse\nwent\nwrong", "pip failed: else / went / wrong. Fix that and start again."),
         ("", "pip failed: no output."),
