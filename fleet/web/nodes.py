@@ -24,7 +24,7 @@ from fleet.selectors.nodes import views as node_views
 from fleet.selectors.nodes.facets import node_facets
 from fleet.selectors.pools import pools
 from fleet.services import saved_views as service
-from fleet.web import node_broken, node_columns, node_time
+from fleet.web import node_broken, node_columns, node_time, node_timeline
 from fleet.web.decisions import may_decide
 from fleet.web.shell import moments
 from fleet.web.shell.people import person
@@ -87,10 +87,11 @@ def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     """One node: live, at a moment (`?at=`), or compared between two (`?from=&to=`).
 
     Context, live: node (NodeView), pools ([Pool]), freshness, stale, ladder (list of LadderRow), table (gpus.GpuTable),
-    drawings ([SlotDrawing]), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), window,
-    windows, findings (list of FindingRow), inspected (findings on devices that are not shown elsewhere), pods
-    (node_pods.NodePods), labels, key_labels, revisions (newest 20), decisions (decisions.NodeDecisions), may_decide, before,
-    now. At a moment: see node_time.moment_context. A comparison: difference (history_rows.NodeDifference).
+    drawings ([SlotDrawing]), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), drawn
+    (node_timeline.DrawnNodeTimeline), window, windows, findings (list of FindingRow), inspected (findings on devices that are
+    not shown elsewhere), pods (node_pods.NodePods), labels, key_labels, revisions (newest 20), decisions
+    (decisions.NodeDecisions), may_decide, before, now. At a moment: see node_time.moment_context. A comparison: difference
+    (history_rows.NodeDifference).
     """
     now = timezone.now()
     at, odd = moments.asked(request, "at", now)
@@ -148,6 +149,7 @@ def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) ->
         "day_ago": day_ago,
         "servers": model_servers.server_rows(row, table.rows, now),
         "past": past,
+        "drawn": node_timeline.draw_timeline(past, now, born=node.first_seen_at),
         "window": window,
         "windows": [(item[0], item[1]) for item in node_time.WINDOWS],
         "before": node_time.last_change(past, node, now),
@@ -164,11 +166,14 @@ def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) ->
 def _at(request: HttpRequest, row: Node, about: Mapping[str, object], at: datetime) -> HttpResponse:
     known = node_views.view_at(row.cluster.name, row.name, at)
     moment = known[1] if known else None
-    window = node_time.window_of(request.GET.get("window", ""), timezone.now(), at)
+    now = timezone.now()
+    window = node_time.window_of(request.GET.get("window", ""), now, at)
+    past = history.node_timeline(moment.node if moment else row, window.since, window.until)
     context = {
         **about,
         "at": at,
-        "past": history.node_timeline(moment.node if moment else row, window.since, window.until),
+        "past": past,
+        "drawn": node_timeline.draw_timeline(past, now, at, born=row.first_seen_at),
         "window": window,
         "windows": [(item[0], item[1]) for item in node_time.WINDOWS],
         "before": moment.before if moment else None,

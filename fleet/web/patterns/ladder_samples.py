@@ -12,7 +12,7 @@ from fleet.domain.history.timeline import Axis, Lane, LanePeriod, Mark
 from fleet.selectors.nodes.ladder import LadderRow
 from fleet.selectors.nodes.views import RungView
 from fleet.templatetags import timeline
-from fleet.templatetags.node_timeline import DrawnNodeTimeline, TimelineRow
+from fleet.web.node_timeline import DrawnNodeTimeline, TimelineRow
 
 LONG = "gke-a3-ultra-inference-pool-with-a-name-up-to-the-limit-3f2c9b1e"
 _IDS = (

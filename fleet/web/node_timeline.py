@@ -1,39 +1,19 @@
-"""Tags of a node's timeline: `{% load node_timeline %}`. They turn selectors.history.rows into lanes and rows."""
+"""A node's timeline on its page: the lanes of selectors.history.lanes with the words and looks of pages, and a table of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple
-
-from django import template
-from django.template import Context
+from typing import NamedTuple
 
 from fleet.domain.history import intervals, timeline_geometry
 from fleet.domain.history import timeline as shown
 from fleet.domain.readiness.wording import rung_number
+from fleet.selectors.history import lanes as decided
+from fleet.selectors.history.rows import Change, FactChange, Finding, NodeTimeline, Rung, Verdict
 from fleet.templatetags import formats, timeline, words
 
-if TYPE_CHECKING:
-    from fleet.selectors.history.rows import Change, FactChange, Finding, NodeTimeline, Rung, Verdict
-
-register = template.Library()
-
 MOST_FINDING_ROWS = 4
-_QUIET = frozenset({"pass", "not_applicable"})
-_SEVERITY_LOOK = {"fatal": "not_ready", "critical": "not_ready", "warning": "degraded", "info": "excluded"}
-_KINDS = (
-    # what a changed key is about, its mark, and whether it is worth a name of its own
-    ("labels", "nvidia.com/cuda.driver", "driver", "driver"),
-    ("labels", "nvidia.com/mig.config", "geometry", "MIG layout"),
-    ("labels", "nvidia.com/mig", "geometry", ""),
-    ("stack", "", "stack", ""),
-    ("devices", "", "devices", ""),
-    ("taints", "", "taints", "taint"),
-    ("capacity", "", "devices", "capacity"),
-    ("allocatable", "", "devices", "allocatable"),
-    ("labels", "", "labels", "label"),
-)
 
 
 class TimelineRow(NamedTuple):
@@ -42,13 +22,13 @@ class TimelineRow(NamedTuple):
     at: datetime
     until: datetime | None
     moment: bool
-    """It has no length."""
+    """Whether it has no length."""
     lane: str
     text: str
 
 
 class DrawnNodeTimeline(NamedTuple):
-    """What components/_timeline.html takes."""
+    """Context of components/_timeline.html."""
 
     drawn: timeline_geometry.DrawnTimeline
     rows: list[TimelineRow]
@@ -56,16 +36,13 @@ class DrawnNodeTimeline(NamedTuple):
     more: int
 
 
-@register.simple_tag(takes_context=True)
-def node_timeline(
-    context: Context, past: NodeTimeline, at: datetime | None = None, born: datetime | None = None
+def draw_timeline(
+    past: NodeTimeline, now: datetime, at: datetime | None = None, born: datetime | None = None
 ) -> DrawnNodeTimeline:
-    """Draws a selectors.history.rows.NodeTimeline.
+    """Returns the timeline as components/_timeline.html takes it.
 
     `at` is the moment of the past that the page shows; before `born` the node was not known, so nothing is drawn there.
     """
-    now: datetime = context["now"]
-    at = at or None  # a template's missing variable is an empty text
     axis = shown.Axis(past.since, min(past.until, now))
     known_since = max(axis.start, born) if born is not None else axis.start
     spans = [intervals.Span(verdict.since, verdict.until, verdict.verdict) for verdict in past.verdicts]
@@ -92,27 +69,19 @@ def _verdict_spans(past: NodeTimeline, gaps: Iterable[tuple[datetime, datetime]]
     for verdict in past.verdicts:
         known = words.word("verdict", verdict.verdict)
         detail = f"{verdict.broken_rung}: {verdict.reason}" if verdict.broken_rung else verdict.reason
-        quiet = verdict.verdict == "ready"
+        quiet = decided.is_quiet_verdict(verdict.verdict)
         spans.append(shown.LanePeriod(verdict.since, verdict.until, known.look, known.word, detail, quiet=quiet))
     return sorted(spans, key=lambda span: span.start)
 
 
 def _rung_lanes(past: NodeTimeline) -> list[shown.Lane]:
-    """The rungs that were anything but quiet at some time in the window, highest first, as they are read up the ladder."""
-    by_rung: dict[str, list[Rung]] = {}
-    for item in past.rungs:
-        by_rung.setdefault(item.rung, []).append(item)
     lanes = []
-    for rung in sorted(by_rung, key=rung_number, reverse=True):
-        if all(entry.status in _QUIET or entry.status == "blocked" for entry in by_rung[rung]):
-            continue
+    for rung, periods in decided.noisy_rungs(past.rungs):
         spans = []
-        for item in by_rung[rung]:
+        for item in periods:
             known = words.word("status", item.status)
-            look = known.look if item.status not in ("not_applicable",) else "unknown"
-            spans.append(
-                shown.LanePeriod(item.since, item.until, look, known.word, item.reason, item.status in (*_QUIET, "blocked"))
-            )
+            quiet = decided.is_quiet_status(item.status)
+            spans.append(shown.LanePeriod(item.since, item.until, known.look, known.word, item.reason, quiet))
         lanes.append(shown.Lane(f"{rung_number(rung)} {_short(rung)}", spans, words="none", title=rung))
     return lanes
 
@@ -137,30 +106,23 @@ def _short(rung: str) -> str:
 
 
 def _finding(row: Finding) -> shown.LanePeriod:
-    look = _SEVERITY_LOOK.get(row.severity, "unknown")
-    result = f"{words.word('severity', row.severity).word}: {row.text}"
-    return shown.LanePeriod(row.since, row.until, look, formats.middle(row.text.rstrip("."), 42), result)
+    severity = words.word("severity", row.severity)
+    text = formats.middle(row.text.rstrip("."), 42)
+    return shown.LanePeriod(row.since, row.until, severity.look, text, f"{severity.word}: {row.text}")
 
 
 def _mark(change: FactChange, is_before_worse: bool) -> shown.Mark:
     """One moment of change; amber where a worse verdict follows soon."""
-    kind, word = _most_telling(change.changes) if change.changes else ("labels", "first seen")
-    return shown.Mark(change.at, kind, word, is_before_worse)
+    if not change.changes:
+        return shown.Mark(change.at, "labels", "first seen", is_before_worse)
+    subject = decided.change_subject(change.changes)
+    more = f" and {subject.others} more" if subject.others else ""
+    word = formats.middle(_change_words(subject.change, subject.noun), 40) + more
+    return shown.Mark(change.at, subject.kind, word, is_before_worse)
 
 
-def _most_telling(changes: Sequence[Change]) -> tuple[str, str]:
-    """Returns the kind of a set of changes and the text of its most specific one."""
-    for section, prefix, kind, noun in _KINDS:
-        for change in changes:
-            if change["section"] == section and (change["key"] or "").startswith(prefix):
-                more = f" and {len(changes) - 1} more" if len(changes) > 1 else ""
-                return kind, formats.middle(change_words(change, noun), 40) + more
-    return "labels", change_words(changes[0], changes[0]["section"] or "")
-
-
-@register.filter
-def change_words(row: Change, noun: str = "") -> str:
-    """`driver 570.172.08 → 580.95.05`, `label team=inference`, `taint x:NoSchedule gone`."""
+def _change_words(row: Change, noun: str) -> str:
+    """`driver 570.172.08 → 580.95.05`, `label team=inference`, `taint x:NoSchedule removed`."""
     name = noun if noun in ("driver", "MIG layout", "allocatable", "capacity") else f"{noun} {row['key']}".strip()
     before, after = row.get("before"), row.get("after")
     if before is None:
@@ -181,7 +143,7 @@ def _rows(past: NodeTimeline) -> list[TimelineRow]:
     rows += [
         _row(rung, rung.rung, words.word("status", rung.status).word, "", rung.reason)
         for rung in past.rungs
-        if rung.status not in ("pass", "blocked", "not_applicable")
+        if not decided.is_quiet_status(rung.status)
     ]
     rows += [
         _row(finding, f"{words.word('severity', finding.severity).word} finding", "", "", finding.text)
@@ -199,12 +161,12 @@ def _row(row: Verdict | Rung | Finding, lane: str, word: str, rung: str, reason:
 def _changes_text(changes: Sequence[Change]) -> str:
     if not changes:
         return "First seen"
-    join = "; ".join(change_words(item, item["section"] or "") for item in changes[:4])
+    join = "; ".join(_change_words(item, item["section"] or "") for item in changes[:4])
     return join + (f" and {len(changes) - 4} more" if len(changes) > 4 else "")
 
 
 def _sentence(past: NodeTimeline, seconds: dict[str, int], since: datetime, until: datetime) -> str:
-    """The timeline for those who do not see it: shares of time, and how often things changed."""
+    """The timeline for screen readers: shares of time, and the number of changes."""
     known = intervals.known(seconds)
     if not known:
         return "Not evaluated in this time."
