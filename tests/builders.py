@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from fleet.domain.devices.inputs import Previous
 from fleet.domain.devices.inspection import NodeDevices
-from fleet.domain.devices.previous import Previous
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import selects

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from fleet.domain.snapshot import ClusterSnapshot
-from fleet.domain.snapshot.problems import ObjectProblem
+from fleet.domain.snapshot.sections import ObjectProblem
 from fleet.domain.snapshot.telemetry import DeviceSample, ModelServer
 
 T = TypeVar("T")

@@ -11,8 +11,7 @@ from fleet.collectors.errors import Asked, Failure, shorten
 from fleet.collectors.kube import Params
 from fleet.collectors.session import Progress, Session
 from fleet.collectors.wire import ObjectMeta
-from fleet.domain.snapshot.problems import ObjectProblem
-from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.sections import ObjectProblem, Outcome
 
 Wire = TypeVar("Wire")
 Out = TypeVar("Out")

@@ -14,8 +14,7 @@ from fleet.collectors.paging import Listing, PageDecoder, read_list
 from fleet.collectors.session import Session
 from fleet.collectors.wire import is_label_name, is_object_name
 from fleet.domain.snapshot import PodSnapshot
-from fleet.domain.snapshot.problems import ObjectProblem
-from fleet.domain.snapshot.sections import Outcome
+from fleet.domain.snapshot.sections import ObjectProblem, Outcome
 
 _pages = PageDecoder(pods_wire.PodWire)
 

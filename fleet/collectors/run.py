@@ -22,8 +22,8 @@ from fleet.collectors.section_readers import SectionReaders, SectionResult
 from fleet.collectors.sections import HIDES, SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.session import Limits, Progress, Session
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
+from fleet.domain.snapshot.cluster import no_cycles
 from fleet.domain.snapshot.sections import Outcome, SectionReport
-from fleet.domain.snapshot.trees import no_cycles
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Kubernetes quantities and counts as exact numbers. Nothing here raises on any text: what cannot be read is None."""
+"""Kubernetes quantities and counts as exact numbers, and as words. Nothing raises on any text: what cannot be read is None."""
 
 from __future__ import annotations
 
@@ -95,3 +95,8 @@ def parse_gib_label(text: str | None) -> int | None:
 def ceil_div(number: int, by: int) -> int:
     """Returns the quotient of two positive numbers, rounded up."""
     return -(-number // by)
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 GPU`, `2 GPUs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

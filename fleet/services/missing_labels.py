@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.db.models import Q
 
-from fleet.domain.devices.previous import Previous
+from fleet.domain.devices.inputs import Previous
 from fleet.domain.labels import GPU_PRODUCT
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, Node

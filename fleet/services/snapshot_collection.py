@@ -14,8 +14,8 @@ from fleet.collectors.run import collect
 from fleet.collectors.sections import SECTIONS, TELEMETRY_SECTIONS
 from fleet.collectors.session import Progress
 from fleet.collectors.telemetry import PORTS
-from fleet.domain.history import shrinkage
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot.cluster import shrinkage
 from fleet.models import Cluster
 from fleet.services import clock, last_known, telemetry_plan
 
@@ -67,7 +67,7 @@ class SnapshotCollector:
         )
 
     def _shrinkage(self, snapshot: ClusterSnapshot) -> str:
-        return shrinkage.shrinkage(snapshot, self.known_nodes, last_known.pod_count(self.cluster))
+        return shrinkage(snapshot, self.known_nodes, last_known.pod_count(self.cluster))
 
 
 def clock_of(cluster: Cluster) -> Callable[[], datetime]:

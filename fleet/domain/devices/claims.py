@@ -10,10 +10,9 @@ import msgspec
 from fleet.domain import labels, pci
 from fleet.domain.devices.detection import node_of
 from fleet.domain.devices.driver_upgrades import DriverUpgrade, driver_upgrade
-from fleet.domain.devices.inputs import NodeInputs
+from fleet.domain.devices.inputs import NodeInputs, Previous
 from fleet.domain.devices.measured_gpus import MeasuredGpu
 from fleet.domain.devices.mig import canonical
-from fleet.domain.devices.previous import Previous
 from fleet.domain.devices.sources import cloud, dra, fractions, gfd, plugin_config, vendors
 from fleet.domain.devices.sources.gfd import PLAUSIBLE
 from fleet.domain.dra.allocated import Allocated

@@ -1,4 +1,4 @@
-"""Input of device inspection: one node."""
+"""Input of device inspection: one node, and the previous state of its devices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from fleet.domain.devices.measured_gpus import MeasuredGpu
-from fleet.domain.devices.previous import Previous
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.resource_pools import Inventory
 from fleet.domain.snapshot import (
@@ -20,6 +19,27 @@ from fleet.domain.snapshot import (
     PodSnapshot,
 )
 from fleet.domain.snapshot.dra import CounterSet
+
+
+class Previous(msgspec.Struct, frozen=True, kw_only=True):
+    """Last known devices of a node, for the minute in which GFD rewrites its labels (services/missing_labels.py).
+
+    The caller decides for how long they replace missing labels.
+    """
+
+    product: str = ""
+    products: tuple[str, ...] = ()
+    family: str = ""
+    gpu_memory_mib: int | None = None
+    physical: int | None = None
+    physical_is_lower_bound: bool = False
+    partitioning: str | None = None
+    sharing: str | None = None
+    replicas: int | None = None
+    mode: str = ""
+    mig_instances: dict[str, int] | None = None
+    capacity: dict[str, int] = {}
+    """Capacity by resource, without zeros: the rest is used only while this is unchanged."""
 
 
 class NodeInputs(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,11 +19,10 @@ from fleet.domain.devices.findings.sharing import about_sharing
 from fleet.domain.devices.findings.slots import about_slots
 from fleet.domain.devices.findings.unread import about_unread
 from fleet.domain.devices.gpus import Gpu, MigDevice
-from fleet.domain.devices.inputs import NodeInputs
+from fleet.domain.devices.inputs import NodeInputs, Previous
 from fleet.domain.devices.inventory import list_gpus, list_mig_devices
 from fleet.domain.devices.modes import mode, node_sharing, parts, whole_cards
 from fleet.domain.devices.partitioning import lay_out
-from fleet.domain.devices.previous import Previous
 from fleet.domain.devices.product_facts import identify
 from fleet.domain.devices.sharing import isolation
 from fleet.domain.devices.slots import ResourceSlots, Slots, total

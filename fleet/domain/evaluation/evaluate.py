@@ -30,8 +30,8 @@ from fleet.domain.lint.rules import RULES as LINT_RULES
 from fleet.domain.readiness.ladder import evaluate_ladder
 from fleet.domain.readiness.types import Readiness
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot.cluster import no_cycles
 from fleet.domain.snapshot.dra import DeviceClass
-from fleet.domain.snapshot.trees import no_cycles
 
 T = TypeVar("T")
 

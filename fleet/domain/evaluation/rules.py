@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import TypeVar
 
 import msgspec
@@ -117,3 +118,26 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
 def findings(results: Iterable[RuleResult]) -> list[Finding]:
     """Returns all findings of these results, in order."""
     return [finding for result in results for finding in result.findings]
+
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+def for_newest(function: Callable[[Argument], Result]) -> Callable[[Argument], Result]:
+    """Wraps a pure function of one frozen struct so that it is computed once as long as the same object is passed.
+
+    Rules and rungs compute the same about a node some twenty times before the next node is evaluated.
+    Objects are compared by identity. Threads that evaluate different clusters replace each other's result, and only compute more.
+    """
+    kept: tuple[Argument, Result] | None = None
+
+    @wraps(function)
+    def wrapped(argument: Argument) -> Result:
+        nonlocal kept
+        newest = kept
+        if newest is None or newest[0] is not argument:
+            newest = kept = (argument, function(argument))
+        return newest[1]
+
+    return wrapped

@@ -9,9 +9,11 @@ from datetime import timedelta
 import msgspec
 
 from fleet.domain.catalog import metrics, thresholds
-from fleet.domain.evaluation.newest import for_newest
+from fleet.domain.devices.inspection import NodeDevices
+from fleet.domain.evaluation.rules import for_newest
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Finding, RuleResult, Severity, Status
+from fleet.domain.snapshot import DraDevice
 from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import DeviceSample
 
@@ -219,3 +221,16 @@ def _not_measured(subject: NodeSubject, measured: Sequence[SampledGpu]) -> set[s
     """Returns UUIDs of earlier GPUs that this run does not measure."""
     known = {*subject.history.known_uuids, *(sample.uuid for sample in subject.history.samples)}
     return known - {gpu.uuid for gpu in measured}
+
+
+_LOST_TAINT = "gpu.nvidia.com/gpu-lost"
+
+
+def unheld_uuids(devices: NodeDevices, published: Iterable[DraDevice]) -> frozenset[str]:
+    """Returns UUIDs of GPUs in ResourceSlices that no claim uses and that the driver does not report as lost.
+
+    dcgm-exporter 4.4.1 to 4.5.2 leaves such GPUs out (NVIDIA/dcgm-exporter#569): they are unmeasured, not lost.
+    """
+    lost = {device.uuid for device in published if any(taint.key == _LOST_TAINT for taint in device.taints)}
+    free = {gpu.uuid for gpu in devices.cards if gpu.source == "resource_slice" and gpu.held is False and gpu.uuid}
+    return frozenset(free - lost)

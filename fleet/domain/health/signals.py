@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from fleet.domain.catalog import monitors
-from fleet.domain.evaluation.newest import for_newest
+from fleet.domain.evaluation.rules import for_newest
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.snapshot import NodeSnapshot, PodSnapshot
 

@@ -5,14 +5,17 @@ And when one has lasted so long that it is a failure.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from fleet.domain import labels
 from fleet.domain.evaluation.node_upgrade import upgrade_of, upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence
-from fleet.domain.readiness.limits import CHANGE_STUCK_AFTER
+
+CHANGE_STUCK_AFTER = timedelta(hours=1)
+"""Duration after which a driver upgrade or a MIG change is stuck and no longer intentional."""
+
 
 _UPGRADE, _MIG = ("driver_loaded", "upgrading"), ("resources_advertised", "mig_change")
 

@@ -10,10 +10,19 @@ from fleet.domain import labels
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence
 from fleet.domain.pod_resources import holds, wants_gpu
-from fleet.domain.readiness.limits import PROOF_LASTS, PROOF_RENEWED_AFTER, START_GRACE
 from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import DeviceSample, ModelServer
+
+START_GRACE = timedelta(minutes=10)
+"""Time that a component of the GPU stack may take to start: driver images are gigabytes."""
+PROOF_LASTS = timedelta(hours=24)
+"""Lifetime of a workload's evidence for runtime or CUDA on a node that has not rebooted and shows no failure: a node does not
+break because its last job ended."""
+PROOF_RENEWED_AFTER = timedelta(hours=1)
+"""Minimum time between two records of ongoing evidence, so that a busy node is not written in every run."""
+SERVED_RECENTLY = timedelta(hours=24)
+"""Time within which a ready or serving model server counts as evidence."""
 
 VALIDATORS = ("validator", "dra-validator")
 DEVICE_PLUGINS = ("device-plugin", "amd-device-plugin", "intel-device-plugin", "gaudi-device-plugin", "dra-driver")

@@ -4,7 +4,7 @@ Values are as the API gave them (labels and quantities are strings). A field tha
 guess. Fields follow the Kubernetes API; where a field is Muster's own, its docstring says so.
 """
 
-from fleet.domain.snapshot.cluster import ClusterSnapshot
+from fleet.domain.snapshot.cluster import ClusterSnapshot, MissingPermission, Permissions
 from fleet.domain.snapshot.dra import DraAllocation, DraDevice, IncompletePool, ResourceSlices
 from fleet.domain.snapshot.nodes import Condition, NodeEvent, NodeInfo, NodeSnapshot, Taint
 from fleet.domain.snapshot.operator import (
@@ -16,10 +16,9 @@ from fleet.domain.snapshot.operator import (
     NvidiaDriverSnapshot,
     OperatorSnapshot,
 )
-from fleet.domain.snapshot.permissions import MissingPermission, Permissions
 from fleet.domain.snapshot.pods import ContainerPort, ContainerSnapshot, DeviceAllocation, PodSnapshot
-from fleet.domain.snapshot.problems import ObjectProblem
 from fleet.domain.snapshot.scheduling import PodScheduling, SchedulingObjects, Toleration
+from fleet.domain.snapshot.sections import ObjectProblem
 
 __all__ = [
     "ClusterPolicySnapshot",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -9,15 +12,33 @@ import msgspec
 from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule, DraAllocation, DraClaim, ResourceSlices
 from fleet.domain.snapshot.nodes import NodeEvent, NodeSnapshot
 from fleet.domain.snapshot.operator import DevicePluginConfigs, OperatorSnapshot
-from fleet.domain.snapshot.permissions import Permissions
 from fleet.domain.snapshot.pods import PodSnapshot
-from fleet.domain.snapshot.problems import ObjectProblem
 from fleet.domain.snapshot.readiness_rules import NodeReadinessRule
 from fleet.domain.snapshot.scheduling import SchedulingObjects
-from fleet.domain.snapshot.sections import Outcome, SectionReport
+from fleet.domain.snapshot.sections import ObjectProblem, Outcome, SectionReport
 from fleet.domain.snapshot.telemetry import Telemetry
 
 _READ = frozenset({Outcome.COLLECTED, Outcome.ABSENT, Outcome.INCOMPLETE})
+
+
+class MissingPermission(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the service account may not do, what that hides, and the RBAC rule that would allow it."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    hides: str = ""
+
+
+class Permissions(msgspec.Struct, frozen=True, kw_only=True):
+    missing: tuple[MissingPermission, ...] = ()
+    writes: tuple[str, ...] = ()
+    """Writing verbs the account holds although Muster needs none: `create pods`. Self-reviews do not count."""
+    reviewed: tuple[str, ...] = ()
+    """Namespaces whose rules were reviewed beside the cluster-wide ones: elsewhere the account may have more."""
+    incomplete: bool = False
+    """The API server reports that its answer may lack rules (webhook authorisers)."""
 
 
 class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +94,35 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     def knows(self, name: str) -> bool:
         """Returns whether this section can be evaluated: read completely, or filled with last known data. Else it is unknown."""
         return self.section(name).complete or name in self.remembered
+
+
+MOST_MISSING = 0.1
+"""Share of the known GPU nodes that one answer may lack: an API server that starts has answered 200 with an empty list."""
+
+
+def shrinkage(snapshot: ClusterSnapshot, known_nodes: Collection[str], known_pods: int) -> str:
+    """Returns what shrank, in a sentence; empty where the lists are as long as before or were not read completely."""
+    if snapshot.is_fresh("nodes") and known_nodes:
+        missing = set(known_nodes) - {node.name for node in snapshot.nodes}
+        if len(missing) > MOST_MISSING * len(known_nodes):
+            return f"The list of nodes lacks {len(missing)} of {len(known_nodes)} known GPU nodes."
+    if snapshot.is_fresh("pods") and known_pods and not snapshot.pods:
+        return f"The list of pods is empty, where {known_pods} were known."
+    return ""
+
+
+@contextmanager
+def no_cycles() -> Iterator[None]:
+    """Pauses the collector of cycles while a block or, as a decorator, a function builds many objects.
+
+    Wires, snapshots and evaluations are trees, so it finds nothing in them. At 1,000 nodes it took a tenth of a
+    collection and a sixth of an evaluation. The thread that paused it resumes it.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

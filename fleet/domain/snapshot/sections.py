@@ -1,4 +1,4 @@
-"""How the reading of a section ended: the closed set of collection errors, and the report that goes with each."""
+"""How the reading of a section ended: the closed set of collection errors, the report of each, and objects that were left out."""
 
 from __future__ import annotations
 
@@ -51,3 +51,15 @@ class SectionReport(msgspec.Struct, frozen=True, kw_only=True):
     def complete(self) -> bool:
         """Returns whether what is not in the snapshot is really not in the cluster."""
         return self.outcome in (Outcome.COLLECTED, Outcome.ABSENT)
+
+
+class ObjectProblem(msgspec.Struct, frozen=True, order=True):
+    """One object that was left out or shortened because Kubernetes would not have accepted it."""
+
+    kind: str
+    """node, pod, sample … (the singular of the list it came in)."""
+    name: str
+    text: str
+    """One sentence: what was wrong and what Muster did."""
+    left_out: bool = True
+    """False where the object was kept with shortened values."""

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.domain import labels
-from fleet.domain.devices.previous import Previous
+from fleet.domain.devices.inputs import Previous
 from fleet.domain.evaluation.evaluate import evaluate
 from fleet.domain.evaluation.subject import Policy
 from fleet.domain.findings import Status

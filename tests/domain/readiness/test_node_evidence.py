@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleet.domain.readiness.limits import START_GRACE
-from fleet.domain.readiness.node_evidence import State, pod_state, step
+from fleet.domain.readiness.node_evidence import START_GRACE, State, pod_state, step
 from tests.builders import make_container, make_pod
 from tests.domain.readiness.world import NOW
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from fleet.domain import labels
 from fleet.domain.devices.claims import NodeClaims
 from fleet.domain.devices.counts import Physical
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.findings import Evidence, Finding, Severity
+from fleet.domain.quantities import plural
 
 
 def about_count(claims: NodeClaims, physical: Physical) -> Iterator[Finding]:

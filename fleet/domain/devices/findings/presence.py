@@ -8,9 +8,9 @@ from fleet.domain.devices.claims import NodeClaims
 from fleet.domain.devices.counts import Physical
 from fleet.domain.devices.detection import gpu_evidence
 from fleet.domain.devices.findings.node import maintenance
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.devices.resources import NodeResources
 from fleet.domain.findings import Finding, Severity
+from fleet.domain.quantities import plural
 
 
 def about_presence(claims: NodeClaims, resources_of_node: NodeResources, physical: Physical) -> Iterator[Finding]:

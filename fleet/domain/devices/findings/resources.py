@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from fleet.domain import labels
 from fleet.domain.devices.claims import NodeClaims
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.devices.partitioning import MIXED, PartitionLayout
 from fleet.domain.devices.resources import NodeResources
 from fleet.domain.findings import Evidence, Finding, Severity
+from fleet.domain.quantities import plural
 
 
 def about_resources(claims: NodeClaims, layout: PartitionLayout, resources_of_node: NodeResources) -> Iterator[Finding]:

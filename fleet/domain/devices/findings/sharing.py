@@ -8,10 +8,10 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.devices.claims import NodeClaims
-from fleet.domain.devices.findings.words import plural, times
 from fleet.domain.devices.resources import NodeResources
 from fleet.domain.devices.sharing import EffectiveSharing, SharingVerdict, label_strategy
 from fleet.domain.findings import Evidence, Finding, Severity
+from fleet.domain.quantities import plural
 
 _CONFIG_PROBLEMS = {
     "missing_key": "The node requests the device-plugin configuration “{key}”, which does not exist: "
@@ -61,7 +61,7 @@ class _Shared(msgspec.Struct, frozen=True):
 
     @property
     def declared(self) -> str:
-        return times(self.effective.label or self.effective.config)
+        return _times(self.effective.label or self.effective.config)
 
 
 def _shared_resources(
@@ -86,7 +86,7 @@ def _replicas_differ(shared: _Shared) -> _Disagreement | None:
     label, config = shared.effective.label, shared.effective.config
     if label is None or config is None or label == config:
         return None
-    declared = f"{_who(shared.claims)} {times(config)}, the labels say {times(label)}"
+    declared = f"{_who(shared.claims)} {_times(config)}, the labels say {_times(label)}"
     return "replicas_disagree", f"{declared}; {_effective_words(shared.effective, shared.capacity)}"
 
 
@@ -169,7 +169,7 @@ def _effective_words(effective: EffectiveSharing, capacity: int) -> str:
         return "no slots are advertised that show which applies"
     if effective.replicas is None:
         return f"the {plural(capacity, 'slot')} advertised fit neither"
-    return f"the {plural(capacity, 'slot')} advertised show {times(effective.replicas)}"
+    return f"the {plural(capacity, 'slot')} advertised show {_times(effective.replicas)}"
 
 
 def _sources(claims: NodeClaims, names: tuple[str, ...], effective: EffectiveSharing) -> Iterator[Evidence]:
@@ -183,3 +183,8 @@ def _sources(claims: NodeClaims, names: tuple[str, ...], effective: EffectiveSha
     if config is not None and effective.config is not None:
         sharing = config.sharing or "no sharing"
         yield Evidence("config", f"{config.namespace}/{config.config_map}:{config.key}", f"{sharing} ×{effective.config}")
+
+
+def _times(replicas: int | None) -> str:
+    """`×4`, `no sharing`, `unknown sharing`."""
+    return "no sharing" if replicas == 1 else "unknown sharing" if replicas is None else f"×{replicas}"

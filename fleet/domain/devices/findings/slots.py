@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from fleet.domain import labels
 from fleet.domain.devices.claims import NodeClaims
 from fleet.domain.devices.findings.node import maintenance
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.devices.resources import NodeResources
 from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.findings import Evidence, Finding, Severity
+from fleet.domain.quantities import plural
 from fleet.domain.snapshot import PodSnapshot
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from fleet.domain.catalog.xids import ACTIONS
-from fleet.domain.devices.unmeasured import unheld_uuids
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.health.node_measurements import RUNG, answer, exporter_answers, gpus, short_of, unmeasured
+from fleet.domain.health.node_measurements import RUNG, answer, exporter_answers, gpus, short_of, unheld_uuids, unmeasured
 
 ID = "gpu_lost"
 _DRA_TAINT = "gpu.nvidia.com/gpu-lost"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.evaluation.rules import Rule
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity
 from fleet.domain.lint.results import answer, counted_one_by_one, from_inspection, unknown
+from fleet.domain.quantities import plural
 
 ID = "expected_not_met"
 _REMEDY = (

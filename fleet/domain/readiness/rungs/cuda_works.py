@@ -15,9 +15,10 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
-from fleet.domain.readiness.limits import PROOF_RENEWED_AFTER, START_GRACE
 from fleet.domain.readiness.node_evidence import (
     EXPORTERS,
+    PROOF_RENEWED_AFTER,
+    START_GRACE,
     State,
     at_work,
     fresh_servers,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from fleet.domain import labels, pci
 from fleet.domain.devices.detection import gpu_evidence
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
+from fleet.domain.quantities import plural
 from fleet.domain.readiness.node_evidence import labels_only_away, steps
 from fleet.domain.readiness.types import Rung, RungResult
 

@@ -12,8 +12,7 @@ from fleet.domain.devices.sources.gfd import label_form, split_product
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Status
 from fleet.domain.quantities import parse_count
-from fleet.domain.readiness.limits import START_GRACE
-from fleet.domain.readiness.node_evidence import State, label_evidence, logs, part, pod_evidence, steps
+from fleet.domain.readiness.node_evidence import START_GRACE, State, label_evidence, logs, part, pod_evidence, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot.telemetry import DeviceSample
 

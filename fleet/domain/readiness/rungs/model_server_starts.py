@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
-from fleet.domain.readiness.limits import LOAD_GRACE, PROOF_RENEWED_AFTER, SERVED_RECENTLY
-from fleet.domain.readiness.node_evidence import State, logs, pod_state, pod_word, steps
+from fleet.domain.readiness.node_evidence import PROOF_RENEWED_AFTER, SERVED_RECENTLY, State, logs, pod_state, pod_word, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.telemetry import ModelServer
+
+LOAD_GRACE = timedelta(minutes=30)
+"""Time that a model server may take to become ready: large weights load from slow storage."""
 
 
 def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:

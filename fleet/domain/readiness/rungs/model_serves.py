@@ -7,8 +7,7 @@ from datetime import datetime
 
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, RuleResult, Status
-from fleet.domain.readiness.limits import PROOF_RENEWED_AFTER, SERVED_RECENTLY
-from fleet.domain.readiness.node_evidence import fresh_servers, steps
+from fleet.domain.readiness.node_evidence import PROOF_RENEWED_AFTER, SERVED_RECENTLY, fresh_servers, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot.sections import Outcome
 from fleet.domain.snapshot.telemetry import ModelServer

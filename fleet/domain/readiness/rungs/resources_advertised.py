@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from fleet.domain import labels
 from fleet.domain.devices.findings.words import plural
@@ -11,8 +12,8 @@ from fleet.domain.evaluation.node_upgrade import upgrading
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Status
 from fleet.domain.pod_resources import gpu_requests
+from fleet.domain.quantities import plural
 from fleet.domain.readiness.intent import changing_mig, mig_change_stuck, mig_evidence
-from fleet.domain.readiness.limits import REFUSED_RECENTLY
 from fleet.domain.readiness.node_evidence import (
     DEVICE_PLUGINS,
     State,
@@ -26,6 +27,9 @@ from fleet.domain.readiness.node_evidence import (
 )
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot import PodSnapshot
+
+REFUSED_RECENTLY = timedelta(minutes=15)
+"""Age after which a pod refused by the kubelet no longer counts as evidence."""
 
 _SAYS_NOTHING = frozenset({"nothing_advertised", "unhealthy_devices", "fewer_slots_than_devices", "mig_invalid"})
 _SAYS_UNCLEAR = (

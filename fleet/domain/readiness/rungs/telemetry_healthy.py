@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fleet.domain.devices.findings.words import plural
-from fleet.domain.devices.unmeasured import unheld_uuids
 from fleet.domain.evaluation.rules import SILENT, could_look
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status
-from fleet.domain.health.node_measurements import BESIDE_GPUS
+from fleet.domain.health.node_measurements import BESIDE_GPUS, unheld_uuids
+from fleet.domain.quantities import plural
 from fleet.domain.readiness.node_evidence import EXPORTERS, State, fresh, logs, part, pod_evidence, steps
 from fleet.domain.readiness.types import Rung, RungResult
 from fleet.domain.snapshot.sections import Outcome

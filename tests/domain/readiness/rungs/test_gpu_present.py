@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.domain.devices.previous import Previous
+from fleet.domain.devices.inputs import Previous
 from fleet.domain.evaluation.evaluate import evaluate
 from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.findings import Evidence, Finding, RuleResult, Severity, Status

@@ -11,7 +11,7 @@ import pytest
 from fleet.domain import labels
 from fleet.domain.evaluation.subject import Policy
 from fleet.domain.findings import Status
-from fleet.domain.readiness.limits import REFUSED_RECENTLY
+from fleet.domain.readiness.rungs.resources_advertised import REFUSED_RECENTLY
 from fleet.domain.snapshot import IncompletePool, ResourceSlices
 from tests.builders import make_node
 from tests.domain.readiness.world import NOW, World, operand, operator, stack, swapped, worker

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from fleet.domain.snapshot.trees import no_cycles
+from fleet.domain.snapshot.cluster import no_cycles
 
 
 def test_the_collector_of_cycles_pauses_and_runs_again() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.domain.evaluation.newest import for_newest
+from fleet.domain.evaluation.rules import for_newest
 
 
 def test_one_object_is_computed_once_and_another_again() -> None:

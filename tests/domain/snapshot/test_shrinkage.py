@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fleet.domain.history.shrinkage import shrinkage
 from fleet.domain.snapshot import ClusterSnapshot
+from fleet.domain.snapshot.cluster import shrinkage
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from tests.builders import make_node, make_pod
 
