@@ -11,6 +11,11 @@ from fleet.domain.readiness.types import Readiness, Verdict
 from fleet.domain.readiness.wording import missing_words
 
 STATES = ("full", "partial", "none", "not_ready", "cordoned", "unknown")
+"""What a node advertises: all, a part or none of the slots that its devices predict, or why none (kubelet, cordon).
+
+Not a second verdict: a verdict states whether workloads can rely on the node, by evidence up to the required rung. A state is
+known without telemetry and explains the GPUs that `advertised` lacks, as the verdict explains those that `usable` lacks (ADR 9).
+"""
 VERDICTS = tuple(verdict.value for verdict in Verdict)
 USABLE = (Verdict.READY, Verdict.DEGRADED)
 """Verdicts of nodes whose free slots a pod can count on."""

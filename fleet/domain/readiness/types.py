@@ -13,7 +13,11 @@ from fleet.domain.findings import Evidence, RuleResult, Status
 
 
 class Verdict(StrEnum):
-    """Readiness of a node."""
+    """Readiness of a node: whether workloads can rely on it, by the rungs up to the required one.
+
+    What the node advertises is another question: the states in evaluation/figures.py are rung 5 in numbers, and stay known when
+    the verdict is unknown. A ready node of a pool that allows partial nodes can advertise only a part (docs/adr/0009).
+    """
 
     READY = "ready"
     DEGRADED = "degraded"
