@@ -1,4 +1,4 @@
-"""The one Django app, and the checks that name a bad deployment before anybody meets it."""
+"""The one Django app, and the checks that name a bad deployment before anyone meets it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ register = template.Library()
 
 @register.simple_tag
 def tiles(rows: Sequence[Tile], first: bool = False, at: datetime | None = None) -> SafeString:
-    """The tiles of one group (fleet_map.Tile). Written by hand: there may be 5,000."""
+    """The tiles of one group (fleet_map.Tile). Written without a template: there may be 5,000."""
     # the address once for each cluster, then only its name for each tile
     patterns: dict[str, tuple[str, str]] = {}
     query = f"?{urlencode({'at': at.astimezone(UTC).isoformat().replace('+00:00', 'Z')})}" if at else ""

@@ -1,4 +1,4 @@
-/* Ages tick in the browser, on the server's clock; freshness chips go on judging by the server's limits, so that nothing can
+/* Ages tick in the browser, on the server's clock; freshness chips apply the server's limits, so that nothing can
    look fresh on a page that stopped refreshing. The words follow fleet/templatetags/formats.py. */
 "use strict";
 (function () {

@@ -1,7 +1,7 @@
 /* Turns one piece of the page into another by the fewest changes, so that scroll, focus, selection, open details and half-typed
    text survive. htmx 2 has no such swap: this is one, under the name `morph`. Children are matched by id or data-key, else in order.
 
-   Attributes a piece of the page may carry:
+   Attributes of parts of the page:
      data-key        who this is among its siblings
      data-value      a figure: flashes once when a refresh changes it
      data-preserve   leave what is inside alone while this attribute's value stays the same
@@ -34,7 +34,7 @@
 
   const isTicked = (field) => field.type === "checkbox" || field.type === "radio";
 
-  /* Attributes say what the server holds, properties what the reader did. The server's answer wins, except over half-typed text
+  /* Attributes are the server's state, properties the user's input. The server's answer wins, except over half-typed text
      and over a form that has the focus. */
   function patchField(from, to, valueBefore) {
     if (isTicked(from)) {

@@ -67,7 +67,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A POST that changes nothing, or nothing that is anybody's but the reader's: why."""
+    """A POST that changes nothing, or nothing that is anyone's but the reader's: why."""
 
     why: str
 

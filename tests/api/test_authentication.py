@@ -45,7 +45,7 @@ def test_an_expired_token_is_401() -> None:
     assert with_token(secret).get("/api/v1/nodes/").status_code == 401
 
 
-def test_a_token_that_is_good_for_ever_has_no_expiry() -> None:
+def test_a_token_that_is_good_forever_has_no_expiry() -> None:
     token, secret = create_token("robot", None, None)
     assert token.expiry is None
     assert with_token(secret).get("/api/v1/nodes/").status_code == 200

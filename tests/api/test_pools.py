@@ -109,7 +109,7 @@ def test_pruning_needs_a_named_source(otto: APIClient) -> None:
     assert set(Pool.objects.filter(removed_at=None).values_list("slug", flat=True)) == {"h100"}
 
 
-def test_what_a_file_declares_is_not_removed_by_hand(otto: APIClient) -> None:
+def test_what_a_file_declares_is_not_removed_manually(otto: APIClient) -> None:
     apply(otto, query="?source=gitops")
     for url in ("/api/v1/pools/h100/", "/api/v1/workload-classes/full-h100/"):
         answer = otto.delete(url)

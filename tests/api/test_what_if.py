@@ -50,7 +50,7 @@ def ask(client: Any, *changes: Any, status: int = 200, cluster: str = "east") ->
     return result
 
 
-def test_a_cordon_costs_a_replica_before_anybody_applies_it(reader: Any, east: Cluster) -> None:
+def test_a_cordon_costs_a_replica_before_anyone_applies_it(reader: Any, east: Cluster) -> None:
     assert set(Node.objects.values_list("verdict", flat=True)) == {"ready"}
     result = ask(reader, {"kind": "cordon", "nodes": ["n1"]})
     (node,) = result["nodes"]

@@ -1,1 +1,1 @@
-"""`make bench`: what a pass costs, as ratios taken in one run. Nothing here is asserted by a test."""
+"""`make bench`: what a run costs, as ratios taken in one run. Nothing here is asserted by a test."""

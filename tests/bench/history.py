@@ -140,7 +140,7 @@ def make(nodes: int, days: int, changes: int, *, constrained: bool) -> dict[str,
 
 
 def _changing(table: str, number: int, per_step: int, nodes: int, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What 10,000 changes of verdict cost at the end of so many rows: each ends a period and begins another, as a pass does.
+    """What 10,000 changes of verdict cost at the end of so many rows: each ends a period and begins another, as a run does.
     Five times over; before that the same without the constraint, and undone."""
     from django.db import connection, transaction
 

@@ -102,7 +102,7 @@ def test_read_a_cluster_now(open_page: OpenPage, muster: Muster) -> None:
     expect(page.locator("body")).to_contain_text(re.compile("queued"))
 
 
-def test_a_cluster_that_goes_away_is_shown_as_stale_with_its_last_truth(open_page: OpenPage, muster: Muster) -> None:
+def test_a_cluster_that_goes_away_is_shown_as_stale_with_its_last_known_data(open_page: OpenPage, muster: Muster) -> None:
     page = open_page("/")
     before = page.locator("[data-tile], .tile").count()
     muster.simulation.faults("research-onprem").set(unreachable="refused")

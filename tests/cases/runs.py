@@ -1,6 +1,6 @@
 """Runs a case through the real collectors and the real domain, as often as its findings need to last.
 
-What services keep in the database between two runs is carried over by hand here: `_history_after`.
+What services keep in the database between two runs is carried over manually here: `_history_after`.
 """
 
 from __future__ import annotations

@@ -43,5 +43,5 @@ def connection(simulation: Simulation, tmp_path: Path) -> Connection:
 
 @pytest.fixture(scope="module")
 def whole(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> ClusterSnapshot:
-    """What a pass sees when nothing is wrong."""
+    """What a run sees when nothing is wrong."""
     return look(only_connection(simulation.kubeconfig(tmp_path_factory.mktemp("whole") / "kubeconfig")))

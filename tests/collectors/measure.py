@@ -1,4 +1,4 @@
-"""What a pass costs beside the plain transfer of the same pages, and beside the typed models of the client.
+"""What a run costs beside the plain transfer of the same pages, and beside the typed models of the client.
 
 `python -m tests.collectors.measure KUBECONFIG`, against a cluster of any size, simulated or real. Each candidate runs in
 a process of its own, so that peak memory and start-up are its own; the second of two rounds is printed (warm).

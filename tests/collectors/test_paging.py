@@ -121,7 +121,7 @@ def test_an_odd_object_on_an_early_page_is_not_forgotten() -> None:
     assert read(by_token({"": page, "t1": nodes_page("c")})).outcome is Outcome.INCOMPLETE
 
 
-def test_a_server_that_repeats_its_token_does_not_hold_the_pass() -> None:
+def test_a_server_that_repeats_its_token_does_not_hold_the_run() -> None:
     server = Server({PATH: nodes_page("a", "same")})
     listing = read(server)
     assert listing.outcome is Outcome.INCOMPLETE

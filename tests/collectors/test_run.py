@@ -25,7 +25,7 @@ from tests.collectors.passes import CLUSTER, NOW, SMALL, edit, look, only_connec
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
-def test_a_whole_pass(whole: ClusterSnapshot, simulation: Simulation) -> None:
+def test_a_full_run(whole: ClusterSnapshot, simulation: Simulation) -> None:
     assert set(whole.sections) == set(SECTIONS)
     assert set(outcomes(whole).values()) == {Outcome.COLLECTED}
     assert all(not report.reason and not report.hides for report in whole.sections.values())
@@ -37,7 +37,7 @@ def test_a_whole_pass(whole: ClusterSnapshot, simulation: Simulation) -> None:
     assert whole.permissions.writes == ()
 
 
-def test_a_whole_pass_finds_every_kind_of_thing(whole: ClusterSnapshot) -> None:
+def test_a_full_run_finds_every_kind_of_thing(whole: ClusterSnapshot) -> None:
     components = {pod.component for pod in whole.pods}
     assert {"driver", "toolkit", "device-plugin", "dcgm-exporter", "gpu-feature-discovery", "validator", ""} <= components
     assert {daemonset.component for daemonset in whole.operator.daemonsets} >= {"driver", "device-plugin"}
@@ -135,7 +135,7 @@ def test_a_token_that_rotates_between_passes(simulation: Simulation, tmp_path: P
     assert set(outcomes(look(connection)).values()) == {Outcome.COLLECTED}
 
 
-def test_a_token_that_dies_in_the_middle_ends_the_pass(
+def test_a_token_that_dies_in_the_middle_ends_the_run(
     connection: Connection, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = nodes.fetch

@@ -1,4 +1,4 @@
-"""What is asked again, how often, after which pause, and when a pass gives up."""
+"""What is asked again, how often, after which pause, and when a run gives up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clock:
 
 
 class Scripted:
-    """Answers in turn; the last for ever."""
+    """Answers in turn; the last forever."""
 
     def __init__(self, *answers: Answer | Failure) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""A scripted day of a cluster of 24 H100 nodes: what befalls it, minute by minute, and the minutes at which Muster looks.
+"""A scripted day of a cluster of 24 H100 nodes: its faults, minute by minute, and the minutes at which Muster looks.
 
 Minutes count from midnight. Muster looks in the minutes around what happens, and every ten minutes while nothing does.
 """

@@ -193,7 +193,7 @@ def _minute(moment: datetime | None) -> float | None:
 
 
 def assert_findings(cluster: Cluster) -> None:
-    """Those of a rule that anybody would be woken for, and the one crash over eight nodes."""
+    """Those of a rule that anyone would be woken for, and the one crash over eight nodes."""
     rows = FindingRow.objects.filter(severity__in=("warning", "critical", "fatal")).order_by("rule")
     stood = [(row.node.name if row.node else "", row.rule, _minute(row.period.lower), _minute(row.period.upper)) for row in rows]
     lost = (script.LOST_AT, script.HEALED_AT)

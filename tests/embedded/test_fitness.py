@@ -1,4 +1,4 @@
-"""Databases that Muster refuses, each with a sentence that says what to do."""
+"""Databases that Muster refuses, each with a sentence that states the fix."""
 
 from __future__ import annotations
 

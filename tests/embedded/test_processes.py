@@ -83,7 +83,7 @@ def test_an_unreaped_child_does_not_count_as_alive(tmp_path: Path) -> None:
     child.wait()
 
 
-def test_a_log_does_not_grow_for_ever(tmp_path: Path) -> None:
+def test_a_log_does_not_grow_forever(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"x" * (processes.LARGEST_LOG + 1))
     processes.spawn([sys.executable, "-S", "-c", "print('new')"], log=log).wait()

@@ -29,7 +29,7 @@ def create_token(*options: str) -> str:
 
 @pytest.mark.parametrize("days", ["-5", "-1", "36501", "99999999"])
 def test_a_token_is_not_made_for_days_that_cannot_be(days: str) -> None:
-    """Least of all one that is good for ever."""
+    """Least of all one that is good forever."""
     with pytest.raises(CommandError, match=f"--days is {days}: give 1 to 36,500, or 0"):
         create_token("--days", days)
     assert not ApiToken.objects.exists()
@@ -43,7 +43,7 @@ def test_a_token_for_days(days: int) -> None:
     assert abs(until - datetime.now(UTC) - timedelta(days=days)) < timedelta(minutes=5)
 
 
-def test_a_token_for_ever() -> None:
+def test_a_token_forever() -> None:
     create_token("--days", "0")
     assert ApiToken.objects.get().expiry is None
 

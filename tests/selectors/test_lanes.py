@@ -40,7 +40,7 @@ def test_rungs_that_were_never_noisy_get_no_lane_and_the_highest_comes_first() -
         period("telemetry_healthy", "warn"),
         period("kubelet_ready", "pass"),
     ]
-    assert [(rung, [one.status for one in periods]) for rung, periods in lanes.noisy_rungs(rungs)] == [
+    assert [(rung, [item.status for item in periods]) for rung, periods in lanes.noisy_rungs(rungs)] == [
         ("telemetry_healthy", ["warn"]),
         ("driver_loaded", ["pass", "fail"]),
     ]

@@ -1,4 +1,4 @@
-"""The story of a pass over real HTTP and a real Postgres, with everything that may happen on the way."""
+"""The story of a run over real HTTP and a real Postgres, with everything that may happen on the way."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_deleted_node_and_a_recreated_one(simulation: Simulation) -> None:
 
 
 @pytest.mark.django_db
-def test_a_cluster_that_cannot_be_reached_keeps_its_last_truth(simulation: Simulation) -> None:
+def test_a_cluster_that_cannot_be_reached_keeps_its_last_known_data(simulation: Simulation) -> None:
     cluster = register_clusters()[0]
     collect_cluster(cluster, trigger="cli")
     known = cluster.nodes.filter(removed_at=None).count()
@@ -275,7 +275,7 @@ def wait_for(condition: Any, seconds: float = 120) -> None:
 
 @pytest.mark.django_db
 def test_a_nul_in_any_text_costs_nothing(simulation: Simulation) -> None:
-    """Anybody may end a container with one in its message; Postgres takes none."""
+    """Anyone may end a container with one in its message; Postgres takes none."""
     (cluster, *_) = register_clusters()
     fleet = simulation.fleet[cluster.name]
     pod = next(pod for pod in fleet.pods.values() if pod.reason)

@@ -166,4 +166,4 @@ def test_findings_of_pools_are_resolved_with_their_cause_and_touch_no_others(eas
     assert FindingRow.objects.get(rule="untainted", period__endswith__isnull=True)
     look(east, a_node("n1"), after_s=60)
     result.refresh_from_db()
-    assert result.period.upper == at(4), "a pass over a cluster leaves what lies in no cluster alone"
+    assert result.period.upper == at(4), "a run over a cluster leaves what lies in no cluster alone"

@@ -29,7 +29,7 @@ def east() -> Cluster:
 
 
 def look(cluster: Cluster, *nodes: Any, after_s: float = 0, **fields: Any) -> Node:
-    """One whole pass; the first node's row."""
+    """One full run; the first node's row."""
     snapshot = a_snapshot(*nodes, after_s=after_s, **fields)
     history = xids.watch(snapshot, evaluation_history.load_history(cluster, snapshot))
     recording.record(cluster, snapshot, history, evaluate(snapshot, history))
@@ -44,7 +44,7 @@ def rung(row: Node, name: str) -> dict[str, Any]:
 
 def test_a_waiver_is_felt_at_the_next_look_and_again_when_it_is_gone(east: Cluster, operator: Any) -> None:
     assert rung(look(east, a_node("n1")), "cuda_works")["waiver"] is None
-    waivers.grant(operator, east, "cuda_works", reason="Tested by hand.", now=T0)
+    waivers.grant(operator, east, "cuda_works", reason="Tested manually.", now=T0)
     assert rung(look(east, a_node("n1"), after_s=60), "cuda_works")["waiver"]["by"] == "otto"
     assert waivers.withdraw(operator, east, "cuda_works", now=T0)
     assert rung(look(east, a_node("n1"), after_s=120), "cuda_works")["waiver"] is None

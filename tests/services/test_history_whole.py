@@ -1,4 +1,4 @@
-"""The whole pass with the real ladder: what happens to nodes under the GPU Operator becomes exactly these periods, and what
+"""The full run with the real ladder: what happens to nodes under the GPU Operator becomes exactly these periods, and what
 only flickers becomes none."""
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def test_a_cluster_is_silent_for_forty_minutes(east: Cluster, sweeps: bool) -> N
         assert rungs(rung) == [(0, turned, "pass"), (turned, 45, "unknown"), (45, None, "pass")], rung
 
 
-def test_a_cluster_that_is_silent_for_ten_minutes_keeps_its_last_truth(east: Cluster) -> None:
+def test_a_cluster_that_is_silent_for_ten_minutes_keeps_its_last_known_data(east: Cluster) -> None:
     """Last known data does not age during the outage, not even telemetry, which otherwise counts for five minutes."""
     for number in range(5):
         look(number, n1=8)
@@ -218,7 +218,7 @@ def test_a_cluster_that_is_silent_for_ten_minutes_keeps_its_last_truth(east: Clu
     assert FindingRow.objects.filter(rule="exporter_stale").count() == 0
 
 
-def test_between_two_whole_passes_telemetry_ends_and_begins_nothing(east: Cluster) -> None:
+def test_between_two_full_runes_telemetry_ends_and_begins_nothing(east: Cluster) -> None:
     look(0, n1=8, n2=8)
     look(1, n1=8, n2=8)
     before = kept()

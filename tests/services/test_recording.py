@@ -147,7 +147,7 @@ def test_a_list_that_was_not_read_whole_removes_nothing(east: Cluster, outcome: 
         assert node("n1").labels["team"] == "new"
 
 
-def test_pods_that_cannot_be_read_keep_their_last_truth_and_its_age(east: Cluster) -> None:
+def test_pods_that_cannot_be_read_keep_their_last_known_data_and_its_age(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1"), pods=(a_pod("p1", "n1", gpus=4),)))
     remember(east, a_snapshot(a_node("n1", labels={"team": "b"}), after_s=60, broken={"pods": Outcome.FORBIDDEN}))
     assert (node("n1").slots_requested, node("n1").slots_free) == (4, 4)
@@ -314,7 +314,7 @@ def test_whatever_happens_periods_touch_and_never_overlap(east: Cluster, story: 
 
 
 def test_no_sum_of_requests_is_too_large_to_be_remembered(east: Cluster) -> None:
-    """A pod that asks for three times 1,000,000,000, pending or bound past the scheduler, must not stop the whole pass."""
+    """A pod that asks for three times 1,000,000,000, pending or bound past the scheduler, must not stop the full run."""
     containers = tuple(ContainerSnapshot(name=f"c{i}", requests={"nvidia.com/gpu": "1000000000"}) for i in range(3))
     pods = (a_pod("bound", "n1", containers=containers), a_pod("waits", "", containers=containers))
     remember(east, a_snapshot(a_node("n1"), pods=pods))

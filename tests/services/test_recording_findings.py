@@ -263,7 +263,7 @@ def test_whatever_rules_say_periods_never_overlap_and_are_open_iff_last_seen(eas
         assert (bool(lived) and lived[-1][1] is None) == is_open, (name, rule, key, lived)
 
 
-# --- through a whole pass ---------------------------------------------------------------------------------------------
+# --- through a full run ---------------------------------------------------------------------------------------------
 
 
 def remember(cluster: Cluster, *nodes: Any, after_s: float = 0, **given: Any) -> None:

@@ -41,7 +41,7 @@ def test_findings_and_silences_last_as_long_as_the_history(operator: User) -> No
     assert {row.rule for row in FindingRow.objects.all()} == {"kept", "stands"}
 
 
-def test_the_present_truth_is_kept_however_old() -> None:
+def test_the_current_state_is_kept_however_old() -> None:
     node = a_node("n1")
     NodeRevision.objects.create(node=node, period=DateTimeTZRange(NOON - 5000 * DAY, None), facts={})
     assert drop_old(NOON)["revisions"] == 0

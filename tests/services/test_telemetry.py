@@ -256,9 +256,9 @@ def test_the_rhythm() -> None:
     Cluster.objects.create(name="new")
     step = settings.TELEMETRY_INTERVAL
     schedule.take_due(T0)
-    assert schedule.take_due_telemetry(T0 + step) == [], "a whole pass still waits in the queue"
+    assert schedule.take_due_telemetry(T0 + step) == [], "a full run still waits in the queue"
     schedule.start_turn(cluster.pk, T0)
-    assert schedule.take_due_telemetry(T0 + step / 2) == [], "the whole pass read it"
+    assert schedule.take_due_telemetry(T0 + step / 2) == [], "the full run read it"
     assert schedule.take_due_telemetry(T0 + step) == [cluster.pk], "the other one's pods are not known yet"
     assert schedule.take_due_telemetry(T0 + step) == []
 

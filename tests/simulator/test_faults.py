@@ -47,7 +47,7 @@ def test_a_broken_open_connection_is_noticed(own: Client, faults: Faults) -> Non
 
 
 def _answers(port: int) -> bool:
-    """Whether anybody answers within half a second; some systems take the connection and stay silent."""
+    """Whether anyone answers within half a second; some systems take the connection and stay silent."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
             connection.settimeout(0.5)

@@ -26,9 +26,9 @@ def test_a_cluster_says_once_what_to_turn_on_and_takes_a_waiver(reader: Client) 
     page = text_of(reader, "/clusters/east/")
     assert re.search(r"not enabled on\s+(<[^>]+>)?2(<[^>]+>)?\s*nodes", page)
     assert page.count("Install the operator.") == 1
-    answer = reader.post("/clusters/east/waivers/", {"rung": "cuda_works", "reason": "Tested by hand."}, follow=True)
+    answer = reader.post("/clusters/east/waivers/", {"rung": "cuda_works", "reason": "Tested manually."}, follow=True)
     assert "cuda_works is waived in east" in answer.content.decode()
-    assert "Tested by hand." in text_of(reader, "/clusters/east/")
+    assert "Tested manually." in text_of(reader, "/clusters/east/")
     reader.post("/clusters/east/waivers/cuda_works/withdraw/")
     assert not WaiverRow.objects.exists()
     assert AuditEntry.objects.count() == 2

@@ -56,7 +56,7 @@ def test_a_cluster_never_read_is_neither_well_nor_empty(reader: Any) -> None:
         assert "may read everything" not in shown
 
 
-def test_a_cluster_that_fails_shows_its_last_truth_with_its_age(reader: Any) -> None:
+def test_a_cluster_that_fails_shows_its_last_known_data_with_its_age(reader: Any) -> None:
     now = datetime.now(UTC)
     late = now - timedelta(minutes=11)
     cluster = a_cluster("east", read_at=late, outcome="failed", failing_since=late, error="No answer after 10 s.")

@@ -241,8 +241,8 @@ def test_a_pool_is_removed_and_its_page_is_gone(reader: Client, operator: User, 
 
 def test_a_rung_is_waived_for_a_pool_and_back(reader: Client, operator: User, east: Cluster) -> None:
     service.save(operator, a_spec(), at(1))
-    reader.post("/pools/h100/waivers/", {"rung": "cuda_works", "reason": "Tested by hand."})
-    assert "Tested by hand." in text_of(reader, "/pools/h100/")
+    reader.post("/pools/h100/waivers/", {"rung": "cuda_works", "reason": "Tested manually."})
+    assert "Tested manually." in text_of(reader, "/pools/h100/")
     assert (WaiverRow.objects.get().pool, WaiverRow.objects.get().cluster) == ("h100", None)
     reader.post("/pools/h100/waivers/cuda_works/withdraw/")
     assert not WaiverRow.objects.exists()

@@ -96,7 +96,7 @@ def test_the_proxys_word_counts_only_where_a_proxy_is_declared(settings: Any) ->
     settings.SECURE_SSL_REDIRECT = False
     assert from_many("a") == {200}
     settings.BEHIND_TLS = False
-    assert from_many("b") == {200, 429}, "anybody can write such a header"
+    assert from_many("b") == {200, 429}, "anyone can write such a header"
 
 
 def test_the_secret_of_a_link_reaches_no_log_however_it_is_opened(settings: Any) -> None:

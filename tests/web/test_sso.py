@@ -137,7 +137,7 @@ def test_limits_follow_the_groups_at_sign_in_and_at_the_sessions_refresh(
     assert len(client.get("/api/v1/nodes/").json()["results"]) == 2, "one group without a limit lifts it"
 
 
-def test_where_groups_decide_no_limits_those_set_by_hand_stay(client: Client, idp: Provider) -> None:
+def test_where_groups_decide_no_limits_those_set_manually_stay(client: Client, idp: Provider) -> None:
     a_cluster("eu")
     idp.put("mia", groups=["devs"])
     sign_in(client, idp, "mia")

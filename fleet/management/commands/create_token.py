@@ -52,6 +52,6 @@ class Command(BaseCommand):
                 )
         except Refused as error:
             raise CommandError(str(error)) from error
-        until = f"until {token.expiry:%Y-%m-%d}" if token.expiry else "for ever"
+        until = f"until {token.expiry:%Y-%m-%d}" if token.expiry else "forever"
         self.stderr.write(f"Token of {token.user.username}, role {token.role}, scopes {', '.join(token.scopes)}, good {until}.")
         self.stdout.write(secret)

@@ -26,7 +26,7 @@ TOLERATION = Toleration("nvidia.com/gpu", "Equal", "present", "NoSchedule")
 
 
 @pytest.mark.parametrize("slug", CLASSES)
-def test_room_as_counted_by_hand(slug: str) -> None:
+def test_room_as_counted_manually(slug: str) -> None:
     everything = fleet()
     room = headroom([class_in_pool.requirement for class_in_pool in class_in_pools(CLASSES[slug], POOLS, everything)], everything)
     assert room.replicas == ROOM[slug]

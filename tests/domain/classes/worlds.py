@@ -123,7 +123,7 @@ ROOM = {
     "spot": 1,
     "west": 2,
 }
-"""Replicas of each class that could land now, counted by hand."""
+"""Replicas of each class that could land now, counted manually."""
 
 
 def asked(slug: str, pool: str = "", **changes: Any) -> ClassInPool:

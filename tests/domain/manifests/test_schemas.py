@@ -1,7 +1,7 @@
 """Every generated object against the published Kubernetes OpenAPI schemas; custom resources against what their CRDs say.
 
 The pod template inside a custom resource is checked as a PodTemplate of Kubernetes. LeaderWorkerSet's and Kueue's own fields
-are checked by hand, after LeaderWorkerSet's api/leaderworkerset/v1 and Kueue's apis/kueue/v1beta2.
+are checked manually, after LeaderWorkerSet's api/leaderworkerset/v1 and Kueue's apis/kueue/v1beta2.
 """
 
 from __future__ import annotations

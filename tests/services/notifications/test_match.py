@@ -53,7 +53,7 @@ def test_scope_kind_and_severity(scope: dict[str, Any], fits: bool) -> None:
 
 
 def test_every_pool_that_a_node_was_in_hears_of_it() -> None:
-    """A figure of the node counts for one of its pools only; what befalls it concerns them all."""
+    """A figure of the node counts for one of its pools only; its faults concern all of them."""
     node = a_node()
     for slug, since in (("first", -3600), ("second", -3600), ("later", 60)):
         a_pool(slug, node, since=at(since))

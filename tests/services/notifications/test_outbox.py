@@ -1,4 +1,4 @@
-"""What a pass writes into the outbox, and what becomes of it when the grace is over."""
+"""What a run writes into the outbox, and what becomes of it when the grace is over."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_how_long_the_receiver_asks_to_wait_is_heeded(receiver: HttpReceiver, wa
     assert len(receiver.requests) == 2
 
 
-def test_a_receiver_cannot_put_us_off_for_ever(receiver: HttpReceiver) -> None:
+def test_a_receiver_cannot_put_us_off_forever(receiver: HttpReceiver) -> None:
     delivery = a_message(receiver)
     receiver.answers = [(503, {"Retry-After": "99999999999"})]
     rounds(0)

@@ -1,4 +1,4 @@
-"""The whole way for real: a pass writes the outbox, beat and worker sort and send it, a killed worker loses nothing."""
+"""The whole way for real: a run writes the outbox, beat and worker sort and send it, a killed worker loses nothing."""
 
 from __future__ import annotations
 

@@ -92,8 +92,8 @@ CAUSES: dict[str, Callable[[bool], NodeSubject]] = {
     "a NodeReadinessRule's taint": lambda ill: gated(not ill),
     "the DRA driver's device taint": lambda ill: device(XID, ill=ill),
     "a DeviceTaintRule": lambda ill: device(BROKEN.taint, ill=ill, rules=(BROKEN,)),
-    "a cordon by hand for GKE's Xid condition": lambda ill: cordoned("XidCriticalError", ill, "kubectl-cordon"),
-    "a cordon by hand for a kernel deadlock": lambda ill: cordoned("KernelDeadlock", ill, "kubectl", STOOD),
+    "a manual cordon for GKE's Xid condition": lambda ill: cordoned("XidCriticalError", ill, "kubectl-cordon"),
+    "a manual cordon for a kernel deadlock": lambda ill: cordoned("KernelDeadlock", ill, "kubectl", STOOD),
 }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def test_a_condition_that_announces_no_maintenance_excuses_nothing(type: str) ->
     "host", [{"node_info": NodeInfo(operating_system="windows")}, {"labels": {"nvidia.com/gpu.deploy.driver": "pre-installed"}}]
 )
 def test_an_upgrade_state_without_a_managed_driver_is_no_planned_work(host: dict[str, Any]) -> None:
-    """The operator leaves pod-restart-required for ever where it runs no driver (NVIDIA/gpu-operator#626)."""
+    """The operator leaves pod-restart-required forever where it runs no driver (NVIDIA/gpu-operator#626)."""
     made = watched(False, labels={STATE: "quarantined", "nvidia.com/gpu-driver-upgrade-state": "pod-restart-required"})
     assert ask("stuck_out_of_service", made).findings == ()
     made = structs.replace(made, node=structs.replace(made.node, **host | {"labels": made.node.labels | host.get("labels", {})}))
@@ -169,7 +169,7 @@ def test_an_upgrade_state_without_a_managed_driver_is_no_planned_work(host: dict
 # --- what states no cause ---
 
 
-def test_a_cordon_by_hand_without_a_fault_is_planned_work() -> None:
+def test_a_cordon_manually_without_a_fault_is_planned_work() -> None:
     well = Condition(type="GpuMemWatch", status="False", last_transition_at=BEFORE)
     assert ask("stuck_out_of_service", held(well, cordoned_by="kubectl-cordon")).findings == ()
 
@@ -222,7 +222,7 @@ def test_who_set_it_and_the_way_out() -> None:
     (finding,) = ask("stuck_out_of_service", CAUSES["a DeviceTaintRule"](False)).findings
     assert finding.text.startswith("DeviceTaintRule broken-card keeps device gpu-0 from the scheduler (example.com/broken)")
     assert finding.remedy == "kubectl delete devicetaintrule broken-card"
-    (finding,) = ask("stuck_out_of_service", CAUSES["a cordon by hand for GKE's Xid condition"](False)).findings
+    (finding,) = ask("stuck_out_of_service", CAUSES["a manual cordon for GKE's Xid condition"](False)).findings
     assert "XidCriticalError has been normal since 2026-11-23 07:00 UTC. Set by kubectl-cordon." in finding.text
 
 

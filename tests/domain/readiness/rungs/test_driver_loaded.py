@@ -30,7 +30,7 @@ def test_the_drivers_own_pod_decides() -> None:
     assert crashing.says(RUNG) == Status.WARN, "the exporter still reaches the cards through it"
 
 
-def test_a_starting_driver_is_waited_for_but_not_for_ever() -> None:
+def test_a_starting_driver_is_waited_for_but_not_forever() -> None:
     assert swapped(operator(), operand("driver", state="starting")).says(RUNG) == Status.WAITING
     old = operand("driver", state="starting", created_at=NOW - timedelta(hours=1), started_at=NOW - timedelta(hours=1))
     assert swapped(operator(), old).but(telemetry=Telemetry()).says(RUNG) == Status.FAIL
