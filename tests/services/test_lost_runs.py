@@ -56,7 +56,7 @@ def test_a_process_that_lives_has_lost_its_database(cluster: Cluster) -> None:
     left_running(cluster)
     run = closed(cluster)
     assert (run.outcome, run.cause) == (RunOutcome.FAILED, LossCause.DATABASE)
-    assert run.error == "The database went away during this run. Nothing of it was recorded."
+    assert run.error == "The database connection was lost during this run. Nothing of it was recorded."
 
 
 def test_a_process_that_is_gone_has_died(cluster: Cluster) -> None:

@@ -225,5 +225,5 @@ def test_the_setting_takes_networks_and_hosts(monkeypatch: pytest.MonkeyPatch) -
     assert hosts == ("chat.example.com", "mattermost")
     for wrong in ("10.0.0.0/99", "10.0.0.256", "https://chat.example.com", "a b", "-x"):
         monkeypatch.setenv("ALLOWED", wrong)
-        with pytest.raises(ImproperlyConfigured, match="ALLOWED holds"):
+        with pytest.raises(ImproperlyConfigured, match="ALLOWED contains"):
             env.networks("ALLOWED")
