@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from fleet.domain import labels
-from fleet.domain.devices.findings.words import plural
 from fleet.domain.devices.slots import ResourceSlots, is_unbounded
 from fleet.domain.evaluation.node_upgrade import upgrading
 from fleet.domain.evaluation.subject import NodeSubject
