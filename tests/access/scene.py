@@ -30,7 +30,7 @@ from tests.factories import a_finding, a_rule, a_target, a_user
 
 PASSWORD = "a long enough password 7"
 PRICE = {"product": "NVIDIA-L4", "per_gpu_hour": "0.7", "currency": "USD"}
-REASON = {"reason": "Tested by hand."}
+REASON = {"reason": "Tested manually."}
 POOL = {"slug": "h100", "products": ["NVIDIA-H100-80GB-HBM3"], "one_product": "on", "exclusive": "on", "required_rung": "7"}
 CLASS = {"slug": "other", "gpus": "4", "nodes": "1", "isolation": "full", "topology": "one-node", "pools": "h100"}
 RULE = {"name": "Night", "min_severity": "critical", "group_s": "60", "repeat_s": "3600", "enabled": "on", "recoveries": "on"}

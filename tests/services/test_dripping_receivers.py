@@ -52,7 +52,7 @@ def test_a_messenger(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_loopback")
 @pytest.mark.parametrize(("size", "ok"), [(1_000, True), (80_000, False)])
-def test_a_messenger_that_answers_with_more_than_anybody_needs(size: int, ok: bool) -> None:
+def test_a_messenger_that_answers_with_more_than_anyone_needs(size: int, ok: bool) -> None:
     with serving({"*": Reply({"id": "x" * size})}) as server:
         assert messengers.send(server.url.replace("http://", "ntfy://") + "/topic", a_message()).ok is ok
 
