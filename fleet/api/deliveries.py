@@ -22,8 +22,8 @@ class NoticeSerializer(serializers.ModelSerializer):
     at = serializers.DateTimeField(source="notice.at")
     recovery = serializers.BooleanField(source="notice.recovery")
     severity = serializers.CharField(source="notice.severity")
-    cluster = serializers.CharField(source="notice.cluster.name", default=None)
-    node = serializers.CharField(source="notice.node.name", default=None)
+    cluster = serializers.CharField(source="notice.cluster.name", default=None, allow_null=True)
+    node = serializers.CharField(source="notice.node.name", default=None, allow_null=True)
     title = serializers.CharField(source="notice.title")
 
     class Meta:

@@ -123,6 +123,23 @@ def test_an_empty_kind_of_changes_is_refused_as_the_schema_states(reader: Any, p
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["kind"])
 
 
+@pytest.mark.parametrize(("value", "status"), [(0, 400), (1, 400), (1.0, 400), (True, 201)])
+def test_a_number_is_neither_true_nor_false(value: object, status: int) -> None:
+    admin = Client()
+    admin.force_login(a_user("ada", Role.ADMIN))
+    body = {"username": "robot", "role": "viewer", "service": value}
+    answer = admin.post("/api/v1/users/", body, content_type="application/json")
+    assert answer.status_code == status, answer.content
+
+
+def test_what_a_delivery_may_lack_is_documented_as_null(reader: Any) -> None:
+    """Of a pool's or class's compliance there is neither a cluster nor a node."""
+    notice = reader.get("/api/v1/schema/?format=json").json()["components"]["schemas"]["Notice"]["properties"]
+    assert {name: "null" in notice[name]["type"] for name in ("cluster", "node", "title")} == {
+        "cluster": True, "node": True, "title": False,
+    }  # fmt: skip
+
+
 def test_every_writing_operation_documents_a_conflict_and_the_type_of_its_body(reader: Any) -> None:
     paths = reader.get("/api/v1/schema/?format=json").json()["paths"]
     writing = {f"{method} {path}": row for path, rows in paths.items() for method, row in rows.items() if method != "get"}

@@ -27,6 +27,7 @@ class Body(serializers.Serializer):
     def to_internal_value(self, data: object) -> object:
         if isinstance(data, Mapping):
             wrong = {name: ["Not a valid string."] for name, field in self.fields.items() if _is_number(field, data.get(name))}
+            wrong |= {name: ["Must be true or false."] for name, field in self.fields.items() if _is_digit(field, data.get(name))}
             if wrong:
                 raise serializers.ValidationError(wrong)
         return super().to_internal_value(data)
@@ -37,6 +38,11 @@ def _is_number(field: serializers.Field, value: object) -> bool:
     if isinstance(field, serializers.ListField) and isinstance(value, list):
         return any(_is_number(field.child, item) for item in value)
     return isinstance(field, serializers.CharField) and isinstance(value, int | float)
+
+
+def _is_digit(field: serializers.Field, value: object) -> bool:
+    """Whether the field is true or false and the value a number: DRF would take 0 and 1."""
+    return isinstance(field, serializers.BooleanField) and isinstance(value, int | float) and not isinstance(value, bool)
 
 
 class MeasurementSerializer(serializers.Serializer):
