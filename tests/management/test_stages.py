@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ def test_passes() -> None:
 
 def run_stage(folder: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
     """The exit code and the complaints of a stage whose tests are this file's."""
+    options = tomllib.loads((command.paths.ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
+    (folder / "pytest.ini").write_text(f"[pytest]\naddopts = {options}\nmarkers = pending: as in ours\n")
     (folder / "test_it.py").write_text(content)
     monkeypatch.setattr(command.paths, "ROOT", folder)
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "", "HOME": str(folder)}
@@ -54,7 +57,7 @@ def run_stage(folder: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> tu
     runner = Command()
     monkeypatch.setattr(runner.stderr, "write", lambda text: printed.append(text))
     arguments = ("-q", "-n", "2", "--dist", "loadgroup", "test_it.py")
-    return runner._stage(arguments, environment, folder / "kept"), "\n".join(printed)
+    return runner._stage(arguments, environment, folder / "stage.xml"), "\n".join(printed)
 
 
 def test_a_test_that_passes_only_alone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +78,11 @@ def test_many_failures_are_not_tried_again(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_ids_are_read_without_the_group_of_pytest_xdist(tmp_path: Path) -> None:
-    record = tmp_path / "v" / "cache" / "lastfailed"
-    record.parent.mkdir(parents=True)
-    record.write_text('{"tests/a.py::test_b[x@y]@browser": true, "tests/a.py::test_a@installations": true}')
-    assert failed_tests(tmp_path) == ["tests/a.py::test_a", "tests/a.py::test_b[x@y]"]
+    record = tmp_path / "stage.xml"
+    record.write_text(
+        '<testsuites><testsuite><testcase file="tests/a.py" name="test_b[x@y]@browser"><failure/></testcase>'
+        '<testcase file="tests/a.py" name="test_a@installations"><error/></testcase>'
+        '<testcase file="tests/a.py" name="test_c"/></testsuite></testsuites>'
+    )
+    assert failed_tests(record) == ["tests/a.py::test_a", "tests/a.py::test_b[x@y]"]
     assert failed_tests(tmp_path / "nothing") == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -11,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from django.core.management.base import BaseCommand
 
@@ -98,7 +98,7 @@ class Command(BaseCommand):
             database.wait()
             environment = _environment(home)
             runs = stages(arguments)
-            codes = [self._stage(stage, environment, home / f"failed-{number}") for number, stage in enumerate(runs)]
+            codes = [self._stage(stage, environment, home / f"stage-{number}.xml") for number, stage in enumerate(runs)]
             return next((code for code in codes if code), 0)
         finally:
             broker.stop()
@@ -111,8 +111,7 @@ class Command(BaseCommand):
         """
         if "--dist" not in arguments:  # not the whole suite
             return _pytest(arguments, environment)
-        remember = ("-p", "cacheprovider", "-o", f"cache_dir={kept}")
-        code = _pytest((*remember, *arguments), environment)
+        code = _pytest(("-o", "junit_family=xunit1", f"--junitxml={kept}", *arguments), environment)
         failed = failed_tests(kept)
         if code != TESTS_FAILED or not 0 < len(failed) <= MOST_TRIED_AGAIN:
             return code
@@ -124,14 +123,16 @@ class Command(BaseCommand):
         return code
 
 
-def failed_tests(kept: Path) -> list[str]:
-    """Returns the node ids that failed, as pytest's cache in this folder has them; none if it has no record.
+def failed_tests(record: Path) -> list[str]:
+    """Returns the ids of the tests that failed, by pytest's JUnit record (xunit1, which names files); none without one.
 
     pytest-xdist adds the name of a test's group to its id.
     """
-    record = kept / "v" / "cache" / "lastfailed"
-    ids = json.loads(record.read_text()) if record.exists() else ()
-    return sorted(GROUP.sub("", test) for test in ids)
+    if not record.exists():
+        return []
+    cases = ElementTree.parse(record).iter("testcase")  # noqa: S314 pytest wrote it just now
+    failed = (case for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    return sorted({GROUP.sub("", f"{case.get('file')}::{case.get('name')}") for case in failed})
 
 
 def _environment(home: Path) -> dict[str, str]:
