@@ -36,6 +36,7 @@ def test_it_uses_every_component() -> None:
         "_status": "{% status",
         "_freshness": "{% freshness",
         "_bar_stack": "{% bar_stack",
+        "_run_strip": "{% run_strip",
         "_spark": "{% spark",
     }
     nested = {

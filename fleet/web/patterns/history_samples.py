@@ -1,4 +1,4 @@
-"""Samples of the History page's chart, for the pattern page: invented, not read."""
+"""Samples of the History page's chart and of a cluster's runs, for the pattern page: invented, not read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from fleet.domain.history.changes import Group
 from fleet.domain.history.intervals import VERDICTS
+from fleet.selectors.cluster_runs import Step
 from fleet.selectors.history.availability_rows import Cell, HeatMap, HeatRow, Row
 from fleet.selectors.history.usable import Line, Point
 from fleet.web.charts import history as history_chart
@@ -19,8 +20,16 @@ def samples(now: datetime) -> dict[str, object]:
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = midnight - timedelta(days=_DAYS - 1)
     days = tuple(since + timedelta(days=number) for number in range(_DAYS))
-    return {"heat_maps": [_chart("hard", _hard(days), _line(since), _changes(since)),
+    return {"run_strips": [_runs(since), (), None],
+            "heat_maps": [_chart("hard", _hard(days), _line(since), _changes(since)),
                           _chart("dark", _dark(days), Line(timedelta(hours=1), ()), [])]}  # fmt: skip
+
+
+def _runs(since: datetime) -> tuple[Step, ...]:
+    """A day of runs: all well, then some sections missing, then failed, then none, then well again."""
+    parts = [(20, (30, 0, 0)), (4, (30, 0, 7)), (6, (30, 30, 0)), (8, (0, 0, 0)), (10, (30, 0, 0))]
+    counts = [each for length, each in parts for _ in range(length)]
+    return tuple(Step(since + timedelta(minutes=30 * place), *each) for place, each in enumerate(counts))
 
 
 def _chart(name: str, heat: HeatMap, line: Line, groups: list[Group]) -> dict[str, object]:
