@@ -52,6 +52,9 @@ from fleet.domain.resource_names import (
     VOLCANO_VGPU_NUMBER as VOLCANO_VGPU_NUMBER,
 )
 from fleet.domain.resource_names import (
+    asks_for_gpus as asks_for_gpus,
+)
+from fleet.domain.resource_names import (
     base_resource as base_resource,
 )
 from fleet.domain.resource_names import (

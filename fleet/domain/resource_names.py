@@ -144,15 +144,20 @@ def vendor_of_resource(name: str) -> str:
     return {"nvidia.com": "nvidia", "amd.com": "amd", "gpu.intel.com": "intel", "habana.ai": "habana"}.get(domain, "")
 
 
-def gpu_name_patterns() -> tuple[str, str, str]:
-    """Returns RE2 patterns that agree with resource_kind, for policies that are evaluated outside this process.
+def asks_for_gpus(name: str) -> bool:
+    """Returns whether a pod that requests this extended resource uses a GPU: slots of it, or its memory or compute alone."""
+    return is_gpu_resource(name) or is_gpu_quantity(name)
 
-    Names of GPU resources; names under nvidia.com/ that always are; parts of names under nvidia.com/ that are not, except for
+
+def gpu_name_patterns() -> tuple[str, str, str]:
+    """Returns RE2 patterns that agree with asks_for_gpus, for policies that are evaluated outside this process.
+
+    Names that ask for GPUs; names under nvidia.com/ that always do; parts of names under nvidia.com/ that do not, except for
     those.
     """
     exact = sorted({AMD_GPU, INTEL_I915, INTEL_XE, GAUDI, *DIRECTX, *_SHARES, *_COUNTS})
-    names = "|".join([*(re.escape(name) for name in exact), f"(?i:{_AMD_PARTITION_RESOURCE.pattern})", re.escape(NVIDIA) + ".+"])
-    known = f"{re.escape(NVIDIA)}(?:gpu|gpu\\.shared|mig-.*)|{_NOS_SHARE.pattern}|" + "|".join(
-        re.escape(name) for name in sorted(_SHARES) if name.startswith(NVIDIA)
-    )
+    amd = f"(?i:{_AMD_PARTITION_RESOURCE.pattern})"
+    names = "|".join([*(re.escape(name) for name in exact), amd, _QUANTITY.pattern, re.escape(NVIDIA) + ".+"])
+    shares = [re.escape(name) for name in sorted(_SHARES) if name.startswith(NVIDIA)]
+    known = "|".join([f"{re.escape(NVIDIA)}(?:gpu|gpu\\.shared|mig-.*)", _NOS_SHARE.pattern, _QUANTITY.pattern, *shares])
     return f"^(?:{names})$", f"^(?:{known})$", f"(?i){_NVIDIA_NO_DEVICE.pattern}"

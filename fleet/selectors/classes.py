@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from fleet.domain.pools.availability import Availability, worst_availability
 from fleet.models import AccessRequest, ClassVersion
 from fleet.selectors import declarations
 from fleet.selectors.placement import headroom as rooms
+from fleet.selectors.placement import manifest_placements as placements
 from fleet.selectors.pools.pools import NOT_EVALUATED, Compliance, compliance_by_slug, pool_rows
 
 
@@ -145,12 +146,7 @@ def manifest_of(  # noqa: PLR0913 the parts of a manifest question
         others = [row.replicas * (row.gpus or spec.gpus) for row, spec in granted if spec.slug == class_spec.slug]
         return manifest(kind, _asks(class_spec, stock, pool), msgspec.structs.replace(parameters, granted_slots=sum(others)))
     if kind == "policy":
-        classes = {spec.slug: rooms.class_in_pools(spec, stock) for _, spec in granted}
-        # The size and pool chosen on the page do not change what is admitted.
-        newest = declarations.newest_versions().get(class_spec.slug)
-        spec = declarations.spec_of(newest) if newest and request is None else class_spec
-        classes[class_spec.slug] = rooms.class_in_pools(spec, stock)
-        return namespace_manifest(kind, (), parameters, list(classes.values()))
+        return _policy(class_spec, parameters, stock, [row.class_version for row, _ in granted], request)
     grants = [
         Grant(
             id=str(row.pk),
@@ -167,6 +163,28 @@ def manifest_of(  # noqa: PLR0913 the parts of a manifest question
         in_pools=rooms.class_in_pools(class_spec, stock),
     )
     return namespace_manifest(kind, [*grants, own], parameters)
+
+
+def _policy(
+    class_spec: ClassSpec, parameters: Parameters, stock: rooms.Stock, granted: Sequence[ClassVersion], request: int | None
+) -> list[Document]:
+    """Returns the policy of the namespace: of every version that is granted there, and of no other.
+
+    Where nothing is granted yet it is the policy of this class. The size and pool chosen on the page, and the size of a
+    request, do not change what is admitted. It follows from all pools and nodes, also those the reader may not see: applied, it
+    counts for everybody in the namespace. No name of a node or cluster is in it.
+    """
+    versions = {row.pk: row for row in granted}
+    if request is not None:
+        own = AccessRequest.objects.select_related("class_version__workload_class").get(pk=request).class_version
+        versions[own.pk] = own
+    if not versions and (newest := declarations.newest_versions().get(class_spec.slug)):
+        versions[newest.pk] = newest
+    everything = rooms.whole(stock)
+    classes = [
+        rooms.admitted(declarations.spec_of(row), placements.kept(row.workload_class), everything) for row in versions.values()
+    ]
+    return namespace_manifest("policy", (), parameters, classes, rooms.device_class_names(everything))
 
 
 def kinds(class_spec: ClassSpec, now: datetime, pool: str = "", stock: rooms.Stock | None = None) -> tuple[Kind, ...]:

@@ -10,8 +10,7 @@ from django.db import transaction
 
 from fleet.domain.access_requests.workflow import GRANTED
 from fleet.domain.classes.compliance import evaluate_class
-from fleet.domain.classes.stale import stale_manifests
-from fleet.domain.manifests.pods import placement_digest
+from fleet.domain.classes.stale import manifests_now, others_matching, stale_manifests
 from fleet.domain.pools.availability import MET
 from fleet.domain.pools.compliance import Violation, find_violations, worst_state
 from fleet.domain.pools.findings import of_class, of_pool
@@ -46,19 +45,21 @@ def _evaluate(now: datetime) -> None:
         ("pool", slug): (worst_state(violations), violations) for slug, violations in of_pools.items()
     }
     rooms_by_slug: dict[str, dict[str, Any]] = {}
-    kept_by_slug: dict[str, list[Any]] = {}
-    used = placements.used_manifests()
-    for slug, version in declarations.newest_versions().items():
-        class_spec = declarations.spec_of(version)
+    kept_by_slug: dict[str, list[dict[str, object]]] = {}
+    used, granted = placements.used_manifests(), placements.granted_versions()
+    for slug, newest in declarations.newest_versions().items():
+        class_spec = declarations.spec_of(newest)
         in_pools = rooms.class_in_pools(class_spec, stock)
         room = rooms.room(class_spec, stock)
-        compliance = evaluate_class(class_spec, in_pools, stock.fleet, room, of_pools)
-        current = {placement_digest(in_pool): in_pool for in_pool in in_pools}
-        kept = placements.kept(version.workload_class)
-        stale = stale_manifests(used.get(slug, ()), current, kept, stock.fleet)
-        violations = (*compliance.violations, *stale)
+        earlier = {row.number: declarations.spec_of(row) for row in granted.get(slug, ()) if row.number != newest.number}
+        versions = {number: rooms.class_in_pools(spec, stock) for number, spec in earlier.items()} | {newest.number: in_pools}
+        in_use = used.get(slug, [])
+        manifests = manifests_now(placements.kept(newest.workload_class), versions, in_use, stock.fleet, now)
+        matching = others_matching(manifests, stock.fleet)
+        compliance = evaluate_class(class_spec, in_pools, stock.fleet, room, of_pools, matching)
+        violations = (*compliance.violations, *stale_manifests(in_use, manifests, stock.fleet))
         results["class", slug] = (worst_state(violations), violations)
-        kept_by_slug[slug] = placements.with_current(kept, current)
+        kept_by_slug[slug] = placements.as_json(manifests)
         rooms_by_slug[slug] = rooms.as_json(room, in_pools)
     open_findings = [finding for (kind, slug), (_, rows) in results.items() for finding in _FINDINGS[kind](slug, rows)]
     with transaction.atomic():

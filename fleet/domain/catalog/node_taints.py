@@ -1,4 +1,4 @@
-"""Which taints only say that a node is out of service for now, and which state what the node is for."""
+"""Which taints only say that a node is out of service or taken for now, and which state what the node is for."""
 
 from __future__ import annotations
 
@@ -42,8 +42,18 @@ def is_transient(taint: Taint) -> bool:
 
 
 def is_lasting(taint: Taint) -> bool:
-    """Returns whether this taint states what the node is for: neither transient nor a cordon."""
-    return taint.key != labels.TAINT_UNSCHEDULABLE and not _is_transient(taint.key, taint.value)
+    """Returns whether this taint states what the node is for: neither transient, nor a cordon, nor the lock of a scheduler.
+
+    Slurm's prolog locks a node while a job runs there, and every pod that does not tolerate the lock is evicted first, because
+    Kubernetes and Slurm hand out GPUs without knowing of each other (CoreWeave documentation, SUNK: node locking). The lock goes
+    with the job, and a pod that tolerated it would share GPUs with one.
+    """
+    return taint.key != labels.TAINT_UNSCHEDULABLE and not _is_transient(taint.key, taint.value) and not _is_lock(taint)
+
+
+def _is_lock(taint: Taint) -> bool:
+    signal = monitors.signal_of("taint", taint.key)
+    return signal is not None and signal.meaning(taint.value) == "reserved"
 
 
 def _is_transient(key: str, value: str) -> bool:

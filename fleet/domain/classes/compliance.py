@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -24,6 +25,7 @@ def is_full(state: str | None, texts: Iterable[str]) -> bool:
     return state == AT_RISK and set(texts) == {IN_USE}
 
 
+NOTHING: Mapping[str, Sequence[PlacementNode]] = MappingProxyType({})
 _WORDS = {
     "mode": "have another sharing mode",
     "profile": "have another MIG profile",
@@ -49,12 +51,18 @@ def evaluate_class(
     fleet: Fleet,
     room: Headroom,
     pools: Mapping[str, Sequence[Violation]],
+    matching: Mapping[str, Sequence[PlacementNode]] = NOTHING,
 ) -> ClassCompliance:
-    """Returns the compliance of a class now. `pools` are the violations of each of its pools, `room` its headroom."""
+    """Returns the compliance of a class now.
+
+    `pools` are the violations of each of its pools, `room` its headroom, `matching` nodes outside the class that manifests for a
+    pool select, beside the strays of today.
+    """
     violations = [*_missing_pools(class_spec, in_pools)]
     for in_pool in in_pools:
         violations += _inherited(in_pool, pools.get(in_pool.pool.slug, ()))
         violations += _own(in_pool, fleet.of_pool(in_pool.pool.slug))
+        violations += _others(in_pool, matching.get(in_pool.pool.slug, ()))
     if in_pools and all(in_pool.problem for in_pool in in_pools):
         violations.append(
             Violation(id="nothing_keeps_it", state=VIOLATED, text="None of its pools offers what the class requires.")
@@ -91,7 +99,7 @@ def _own(in_pool: ClassInPool, shapes: Sequence[Shape]) -> list[Violation]:
         for reason in static_reasons(wished, shape.node)[:1]:
             result.setdefault(reason.code, []).extend(shape.nodes)
     total = sum(len(shape.nodes) for shape in shapes)
-    return _others(in_pool) + [
+    return [
         Violation(
             id=f"wrong_{code}",
             state=AT_RISK,
@@ -102,9 +110,9 @@ def _own(in_pool: ClassInPool, shapes: Sequence[Shape]) -> list[Violation]:
     ]
 
 
-def _others(in_pool: ClassInPool) -> list[Violation]:
+def _others(in_pool: ClassInPool, matching: Sequence[PlacementNode]) -> list[Violation]:
     """Returns violations by nodes outside the class where its pods may be scheduled, before the first one is."""
-    nodes = in_pool.strays
+    nodes = list({node.key: node for node in (*in_pool.strays, *matching)}.values())
     if not nodes:
         return []
     names = f"{nodes[0].name} carries" if len(nodes) == 1 else f"{len(nodes)} other nodes ({nodes[0].name} and others) carry"

@@ -10,6 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.device_selection import DeviceSelection, select_devices
+from fleet.domain.classes.placements import Placement
 from fleet.domain.classes.strays import named, not_told_apart
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
@@ -21,14 +22,14 @@ from fleet.domain.placement.matching import static_reasons
 from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode, slot_mode, slot_profiles
 from fleet.domain.placement.requirement import GOOD, PodRequirement, Toleration, version
 from fleet.domain.placement.scheduler.devices import ClusterClaims
-from fleet.domain.pools.identity import KEYS, POOL_LABEL, Identity, Term, by_labels, identify, pool_term
+from fleet.domain.pools.identity import KEYS, POOL_LABEL, Identity, Term, by_labels, expected_terms, identify, pool_term
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.snapshot import Taint
 
 _DRIVER_MAJOR = labels.DRIVER_VERSION_PARTS[0]
 _CUDA_MAJOR = labels.CUDA_VERSION_PARTS[0]
 _ANYWHERE = (Toleration("", "Exists"),)
-_OF_DEVICES = frozenset({"product", "mode", "profile", "memory"})
+OF_DEVICES = frozenset({"product", "mode", "profile", "memory"})
 """Reasons against a node that are about its devices: a claim that selects devices keeps its pods from there."""
 Claims = Callable[[], Mapping[str, ClusterClaims]]
 """Devices and claims of every cluster by name, read where a pool of DRA first needs them."""
@@ -52,6 +53,10 @@ class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
     """Why no node of the pool can meet the class; empty where some can."""
     devices: DeviceSelection | None = None
     """What a claim asks of the pool's devices; None where it asks by resource name, or the devices are unknown."""
+    earlier: tuple[Placement, ...] = ()
+    """Placements of manifests that were copied earlier and still stay in the pool."""
+    added_tolerations: tuple[Toleration, ...] = ()
+    """What admission adds to its pods for their RuntimeClass."""
 
     @property
     def device_class(self) -> str:
@@ -65,14 +70,13 @@ class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def place(self) -> tuple[Term, ...]:
-        """Returns the minimal terms of a pod that stays in the pool.
+        """Returns the widest terms of a pod that stays in the pool.
 
-        The other terms also exclude what the class does not want.
+        Where labels alone decide who is a member, these labels; elsewhere all that the class's own terms ask for, because a node
+        outside the pool may have every label of a term but what keeps other sharing modes out.
         """
-        if by_labels(self.pool.selector):
-            return (self.pool.selector.labels,)
-        positive = [tuple(item for item in term if item.operator not in ("notin", "absent")) for term in self.terms]
-        return tuple(dict.fromkeys(positive))
+        selector = self.pool.selector
+        return (selector.labels,) if by_labels(selector) and not selector.sharing else self.terms
 
 
 def label_keys(pools: Iterable[PoolSpec]) -> frozenset[str]:
@@ -246,7 +250,8 @@ def _affinity(
         )
     outside = tuple(node for shape in strays for node in shape.nodes)
     warnings += not_told_apart(pool, outside)
-    return result.terms or (pool_term(pool.slug),), outside, tuple(warnings)
+    expected = () if nodes else expected_terms(pool, class_spec.isolation, class_spec.products)
+    return result.terms or expected or (pool_term(pool.slug),), outside, tuple(warnings)
 
 
 def _minimums(class_spec: ClassSpec, resource: str) -> Term:
@@ -278,7 +283,7 @@ def _strays(
         node = shape.node
         if id(shape) in ours or node.cluster not in clusters or not any(matches(term, node.labels) for term in terms):
             continue
-        if wish.devices and any(reason.code in _OF_DEVICES for reason in static_reasons(wish.requirement, node)):
+        if wish.devices and any(reason.code in OF_DEVICES for reason in static_reasons(wish.requirement, node)):
             continue
         kept_out = any(
             taint.effect in ("NoSchedule", "NoExecute")

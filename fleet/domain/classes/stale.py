@@ -1,24 +1,31 @@
-"""Manifests in use that were written for an earlier placement of a class, and the nodes outside the class that they select."""
+"""Manifests of a class that were copied earlier, and the nodes outside the class that their pods may be scheduled on."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
 from fleet.domain.catalog.node_taints import is_lasting
-from fleet.domain.classes.requirements import ClassInPool
+from fleet.domain.classes.placements import Placement, narrower
+from fleet.domain.classes.requirements import OF_DEVICES, ClassInPool
 from fleet.domain.label_selectors import Requirement, matches, to_text
-from fleet.domain.placement.fleet import Fleet
+from fleet.domain.manifests.pods import placement_digest
+from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.matching import static_reasons
 from fleet.domain.placement.nodes import PlacementNode
-from fleet.domain.placement.requirement import PodRequirement, Toleration
+from fleet.domain.placement.requirement import Toleration
 from fleet.domain.pools.availability import AT_RISK
 from fleet.domain.pools.compliance import Violation
 
 MOST_KEPT = 50
-"""Most earlier placements stored per class: pods of older ones are counted, and what they select is unknown."""
+"""Most earlier placements stored per class that no pod uses; those in use are kept beside them."""
+KEPT_DAYS = 183
+"""How long a placement that no pod uses is kept after manifests last said it: half a year."""
 _LONGEST = 200
+_ANY = (Toleration("", "Exists"),)
 
 
 class KeptPlacement(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,50 +36,129 @@ class KeptPlacement(msgspec.Struct, frozen=True, kw_only=True):
     resource: str
     terms: tuple[tuple[Requirement, ...], ...]
     tolerations: tuple[Toleration, ...]
+    clusters: tuple[str, ...] = ()
+    """Clusters that had members of the pool while manifests said this: they are applied there."""
+    version: int = 0
+    """Newest version of the class whose manifests said this; 0 where that was not kept."""
+    definition: str = ""
+    """Digest of the class and the pool that it was written for, without what nodes carry."""
+    by_claim: bool = False
+    """Whether a claim selects devices: nodes with other devices take no pod whatever their labels are."""
+    until: str = ""
+    """When manifests last said this, in ISO 8601."""
 
 
 class UsedManifest(msgspec.Struct, frozen=True):
-    """A running pod with the label of a class."""
+    """A pod with the label of a class that holds devices, or waits to be scheduled."""
 
     digest: str
     """Empty for a manifest without the annotation."""
     owner: str
+    cluster: str = ""
 
 
-def kept_placement(in_pool: ClassInPool, digest: str) -> KeptPlacement:
+class Manifests(msgspec.Struct, frozen=True, kw_only=True):
+    """What manifests of a class say now, and what they said before."""
+
+    current: Mapping[str, ClassInPool]
+    """Digest to the class in a pool, of each version in force."""
+    kept: Mapping[str, KeptPlacement] = {}
+    """Digest to placement, those of today included where they were kept."""
+    versions: Mapping[int, Sequence[ClassInPool]] = {}
+    """Versions in force by number: the newest, last, and those that requests are granted under."""
+
+    def wanted_by(self, kept: KeptPlacement) -> Sequence[ClassInPool]:
+        """Returns the class as pods of such a manifest must find it: in its version, or in the newest one."""
+        if kept.version in self.versions:
+            return self.versions[kept.version]
+        return list(self.versions.values())[-1] if self.versions else list(self.current.values())
+
+
+def definition(in_pool: ClassInPool) -> str:
+    """Returns a digest of what decides where the class is in this pool, whatever nodes there are."""
+    spec = in_pool.class_spec
+    parts = [spec.isolation, spec.profile, spec.products, spec.min_memory_mib, spec.min_driver, spec.min_cuda, spec.topology]
+    written = msgspec.json.encode([*parts, spec.nodes, in_pool.pool.slug, in_pool.pool.selector])
+    return hashlib.sha256(written).hexdigest()[:16]
+
+
+def kept_placement(in_pool: ClassInPool, digest: str, fleet: Fleet, version: int = 0, until: str = "") -> KeptPlacement:
     """Returns what is kept of a class in a pool under the digest of its manifests."""
     requirement = in_pool.requirement
+    members = {node.cluster for shape in fleet.of_pool(in_pool.pool.slug) for node in shape.nodes}
     return KeptPlacement(
         digest=digest,
         pool=in_pool.pool.slug,
         resource=in_pool.resource,
         terms=requirement.terms,
         tolerations=requirement.tolerations,
+        clusters=tuple(sorted({*members, *in_pool.pool.selector.clusters})),
+        version=version,
+        definition=definition(in_pool),
+        by_claim=in_pool.devices is not None,
+        until=until,
     )
 
 
-def selected_outside(kept: KeptPlacement, in_pools: Sequence[ClassInPool], fleet: Fleet) -> tuple[PlacementNode, ...]:
+def manifests_now(
+    before: Mapping[str, KeptPlacement],
+    versions: Mapping[int, Sequence[ClassInPool]],
+    in_use: Iterable[UsedManifest],
+    fleet: Fleet,
+    now: datetime,
+) -> Manifests:
+    """Returns what manifests of a class say now, and what they have said: earlier placements and, last, those of now.
+
+    A placement of now keeps every cluster that its pool has spanned. Of earlier ones those that pods use are kept, of the others
+    the newest MOST_KEPT of the last KEPT_DAYS.
+    """
+    current: dict[str, ClassInPool] = {}
+    today: dict[str, KeptPlacement] = {}
+    for number, in_pools in versions.items():
+        for in_pool in in_pools:
+            digest = placement_digest(in_pool)
+            current[digest] = in_pool
+            placement = kept_placement(in_pool, digest, fleet, number, now.isoformat())
+            clusters = {*placement.clusters, *(before[digest].clusters if digest in before else ())}
+            today[digest] = msgspec.structs.replace(placement, clusters=tuple(sorted(clusters)))
+    oldest = (now - timedelta(days=KEPT_DAYS)).isoformat()
+    earlier = {digest: placement for digest, placement in before.items() if digest not in today}
+    used = {manifest.digest for manifest in in_use}
+    idle = [digest for digest, item in earlier.items() if digest not in used and not "" < item.until < oldest]
+    staying = {*idle[-MOST_KEPT:], *used}
+    kept = {digest: placement for digest, placement in earlier.items() if digest in staying} | today
+    return Manifests(current=current, kept=kept, versions=versions)
+
+
+def selected_outside(
+    kept: KeptPlacement, in_pools: Sequence[ClassInPool], fleet: Fleet, also: Iterable[str] = ()
+) -> tuple[PlacementNode, ...]:
     """Returns nodes where the scheduler would put a pod of such a manifest although no pool of the class wants it there.
 
-    Whether a node is full or broken at the moment is left out: it may be free tomorrow.
+    Looked at are the clusters that the pool has spanned, those it spans now, and `also`; all where it had none. Whether a node
+    is full or broken at the moment is left out: it may be free tomorrow.
     """
-    wanted = [msgspec.structs.replace(in_pool.requirement, terms=(), verdicts=(), tolerations=_ANY) for in_pool in in_pools]
-    clusters = {node.cluster for shape in fleet.of_pool(kept.pool) for node in shape.nodes}
+    clusters = {*kept.clusters, *also} | {node.cluster for shape in fleet.of_pool(kept.pool) for node in shape.nodes}
     rows: list[PlacementNode] = []
     for shape in fleet.offering(kept.resource):
         node = shape.node
-        if clusters and node.cluster not in clusters:
+        if kept.clusters and node.cluster not in clusters:
             continue
-        if any(matches(term, node.labels) for term in kept.terms) and _admits(node, kept) and not _wants(wanted, node):
+        if any(matches(term, node.labels) for term in kept.terms) and _admits(node, kept) and not _wants(in_pools, shape, kept):
             rows += shape.nodes
     return tuple(rows)
 
 
-_ANY = (Toleration("", "Exists"),)
-
-
-def _wants(wanted: Iterable[PodRequirement], node: PlacementNode) -> bool:
-    return any(not static_reasons(requirement, node) for requirement in wanted)
+def _wants(in_pools: Iterable[ClassInPool], shape: Shape, kept: KeptPlacement) -> bool:
+    """Returns whether a pool of the class wants the node, or its devices are none that a claim of the manifest can get."""
+    for in_pool in in_pools:
+        wished = msgspec.structs.replace(in_pool.requirement, terms=(), verdicts=(), tolerations=_ANY, labels=())
+        reasons = static_reasons(wished, shape.node)
+        if not reasons:
+            return True
+        if kept.by_claim and in_pool.pool.slug == kept.pool and any(reason.code in OF_DEVICES for reason in reasons):
+            return True
+    return False
 
 
 def _admits(node: PlacementNode, kept: KeptPlacement) -> bool:
@@ -84,21 +170,58 @@ def _admits(node: PlacementNode, kept: KeptPlacement) -> bool:
     )
 
 
-def stale_manifests(
-    used: Sequence[UsedManifest],
-    in_pools: Mapping[str, ClassInPool],
-    kept: Mapping[str, KeptPlacement],
-    fleet: Fleet,
-) -> tuple[Violation, ...]:
-    """Returns the violation of pods whose manifest selects nodes outside the class now; empty where none does.
+def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement], fleet: Fleet) -> tuple[ClassInPool, ...]:
+    """Returns the class with the placements of earlier manifests whose pods land nowhere that those of today do not.
 
-    `in_pools` are the class in its pools by the digest of their manifests today, `kept` earlier placements by digest.
+    A policy admits them: a taint or a label dialect that came or went does not make a manifest wrong.
     """
-    old = [manifest for manifest in used if manifest.digest not in in_pools]
+    rows, earlier = tuple(in_pools), tuple(kept)
+    result = []
+    for in_pool in rows:
+        now = Placement(terms=in_pool.requirement.terms, tolerations=in_pool.requirement.tolerations)
+        same = [item for item in earlier if (item.pool, item.resource) == (in_pool.pool.slug, in_pool.resource)]
+        today = {node.key for node in _outside(now, kept_placement(in_pool, "", fleet), rows, fleet)}
+        good: list[Placement] = []
+        for item in same[::-1]:
+            placement = Placement(terms=item.terms, tolerations=item.tolerations)
+            if any(narrower(placement, other) for other in (now, *good)):
+                continue
+            if {node.key for node in _outside(now, item, rows, fleet)} <= today:
+                good.append(placement)
+        result.append(msgspec.structs.replace(in_pool, earlier=tuple(good)))
+    return tuple(result)
+
+
+def _outside(now: Placement, kept: KeptPlacement, in_pools: Sequence[ClassInPool], fleet: Fleet) -> tuple[PlacementNode, ...]:
+    """Returns what pods with these terms reach outside the class if they tolerate what manifests tolerate today as well."""
+    tolerations = tuple(dict.fromkeys([*kept.tolerations, *now.tolerations]))
+    return selected_outside(msgspec.structs.replace(kept, tolerations=tolerations), in_pools, fleet)
+
+
+def others_matching(manifests: Manifests, fleet: Fleet) -> dict[str, tuple[PlacementNode, ...]]:
+    """Returns pool to the nodes outside the class that manifests select whose class and pool are still defined as they were.
+
+    Whoever copied such a manifest did nothing wrong: nodes have changed, in any cluster that the pool has spanned. It may be
+    applied at any time, so it need not be in use.
+    """
+    defined = {definition(in_pool) for in_pools in manifests.versions.values() for in_pool in in_pools}
+    result: dict[str, dict[tuple[str, str], PlacementNode]] = {}
+    for kept in manifests.kept.values():
+        if kept.definition in defined:
+            nodes = selected_outside(kept, manifests.wanted_by(kept), fleet)
+            result.setdefault(kept.pool, {}).update({node.key: node for node in nodes})
+    return {pool: tuple(nodes.values()) for pool, nodes in result.items() if nodes}
+
+
+def stale_manifests(used: Sequence[UsedManifest], manifests: Manifests, fleet: Fleet) -> tuple[Violation, ...]:
+    """Returns the violation of pods whose manifest selects nodes outside the class now; empty where none does."""
+    kept = manifests.kept
+    old = [manifest for manifest in used if manifest.digest not in manifests.current]
     outside: dict[str, tuple[PlacementNode, ...]] = {}
     for digest in {manifest.digest for manifest in old}:
         if digest in kept:
-            outside[digest] = selected_outside(kept[digest], list(in_pools.values()), fleet)
+            clusters = {manifest.cluster for manifest in old if manifest.digest == digest and manifest.cluster}
+            outside[digest] = selected_outside(kept[digest], manifests.wanted_by(kept[digest]), fleet, clusters)
     straying = [manifest for manifest in old if outside.get(manifest.digest) or manifest.digest not in kept]
     if not straying:
         return ()
@@ -113,13 +236,34 @@ def stale_manifests(
     else:
         text += ": what they select is unknown"
     digest = next((manifest.digest for manifest in straying if manifest.digest in kept), "")
-    if digest and in_pools:
-        now = next((in_pool for in_pool in in_pools.values() if in_pool.pool.slug == kept[digest].pool), None)
-        current = now or next(iter(in_pools.values()))
-        text += f". Selected: {_terms(kept[digest].terms)}. The class now selects: {_terms(current.terms)}"
+    if digest:
+        in_pools = manifests.wanted_by(kept[digest])
+        now = next((in_pool for in_pool in in_pools if in_pool.pool.slug == kept[digest].pool), None)
+        current = now or next(iter(in_pools), None)
+        if current is not None:
+            text += _difference(kept[digest], current)
     return (Violation(id="stale_manifests", state=AT_RISK, text=f"{text}.", nodes=tuple(nodes)),)
 
 
+def _difference(kept: KeptPlacement, now: ClassInPool) -> str:
+    before, after = kept.tolerations, now.requirement.tolerations
+    text = f". Selected: {_terms(kept.terms)}. The class now selects: {_terms(now.terms)}"
+    if set(before) != set(after):
+        text += f". Tolerated: {_tolerations(before)}. The class now tolerates: {_tolerations(after)}"
+    return text
+
+
 def _terms(terms: Sequence[Sequence[Requirement]]) -> str:
-    text = " or ".join(to_text(term) for term in terms)
+    return _cut(" or ".join(to_text(term) for term in terms))
+
+
+def _tolerations(tolerations: Iterable[Toleration]) -> str:
+    rows = [
+        f"{item.key or 'every taint'}{f'={item.value}' if item.value else ''}{f':{item.effect}' if item.effect else ''}"
+        for item in tolerations
+    ]
+    return _cut(", ".join(rows)) if rows else "no taint"
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

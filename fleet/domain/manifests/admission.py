@@ -1,8 +1,12 @@
 """ValidatingAdmissionPolicy and its binding: in a namespace, only pods that ask for what the class allows are admitted.
 
 Sources: admissionregistration.k8s.io/v1 (Kubernetes 1.30 and later). Only core CEL is used. Pods that ask for no GPU pass.
-What mutating admission may add is allowed: default tolerations under node.kubernetes.io/, and a toleration whose key is the
-resource itself (ExtendedResourceToleration).
+A pod may ask for less than the class: fewer nodes, fewer tolerations. What mutating admission may add is allowed: default
+tolerations under node.kubernetes.io/, those of the class's RuntimeClass, and one whose key is the resource itself
+(ExtendedResourceToleration).
+
+A policy over pods cannot read the claims that they name. Claims have a policy of their own, in every namespace: it refuses GPUs
+that are not granted. Where no class through claims is granted, a pod's claims are therefore not of GPUs.
 """
 
 from __future__ import annotations
@@ -10,18 +14,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
+from fleet.domain.classes.placements import Placement, narrower
 from fleet.domain.classes.requirements import ClassInPool
+from fleet.domain.dra.class_names import NO_NAMES, ClassNames
 from fleet.domain.manifests.cel_text import (
-    all_of,
     any_of,
     asks_amount,
     asks_no_other,
     is_gpu,
+    is_gpu_class,
     listed,
     quoted,
     requests_gpu,
     selects_any,
-    tolerates,
     tolerates_only,
 )
 from fleet.domain.manifests.parameters import CLASS_LABEL, Parameters
@@ -31,7 +38,21 @@ _TERMS = "object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDurin
 
 
 Granted = Sequence[ClassInPool]
-"""One class that is granted in a namespace, over all of its pools."""
+"""One class, in one version, that is granted in a namespace, over all of its pools."""
+_GRANTED = "muster.dev/classes"
+
+
+class _Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One placement that a pod may have: of a class in a pool as it is now, or of a manifest copied earlier."""
+
+    in_pool: ClassInPool
+    placement: Placement
+
+    @property
+    def amounts(self) -> list[int]:
+        """Returns the numbers of slots that one pod may request."""
+        spec = self.in_pool.class_spec
+        return [count // spec.nodes for count in spec.choices]
 
 
 def policy(in_pools: Granted, parameters: Parameters) -> list[dict[str, Any]]:
@@ -39,25 +60,50 @@ def policy(in_pools: Granted, parameters: Parameters) -> list[dict[str, Any]]:
     return namespace_policy([in_pools], parameters.namespace)
 
 
-def namespace_policy(classes: Sequence[Granted], namespace: str) -> list[dict[str, Any]]:
-    """Returns the one policy of a namespace and its binding; for classes over DRA also one over claims.
+def namespace_policy(classes: Sequence[Granted], namespace: str, known: ClassNames = NO_NAMES) -> list[dict[str, Any]]:
+    """Returns the two policies of a namespace, over pods and over claims, each with its binding.
 
     Policies that are bound to one namespace all have to pass, so classes cannot have one each: a pod that satisfies any class
     granted here is admitted. With the label of a class it is compared with that class, without one with each of them. The
-    contents follow from what is granted, never from the size or pool of one request.
+    contents follow from what is granted, never from the size or pool of one request. A namespace has no dot in its name, so no
+    two of these names are the same.
     """
-    ordered = sorted(classes, key=lambda in_pools: in_pools[0].class_spec.slug)
+    ordered = sorted(classes, key=lambda in_pools: (in_pools[0].class_spec.slug, msgspec.json.encode(in_pools[0].class_spec)))
+    entries = _entries(ordered)
+    through_claims = [in_pools for in_pools in ([item for item in in_pools if item.dra] for in_pools in ordered) if in_pools]
     name = f"muster-gpu-{namespace}"
-    variables, validations = _variables(ordered), _pod_validations(ordered)
-    documents = _bound(name, namespace, _rule("", "v1", ["pods", "pods/ephemeralcontainers"]), variables, validations)
-    through_claims = [[in_pool for in_pool in in_pools if in_pool.dra] for in_pools in ordered]
-    through_claims = [in_pools for in_pools in through_claims if in_pools]
-    if through_claims:
-        rule = _rule("resource.k8s.io", "v1", ["resourceclaims", "resourceclaimtemplates"])
-        spec = 'object.kind == "ResourceClaimTemplate" ? object.spec.spec : object.spec'
-        claim_variables = [_UNCHANGED, {"name": "spec", "expression": spec}]
-        documents += _bound(f"{name}-claims", namespace, rule, claim_variables, _claim_validations(through_claims))
-    return documents
+    granted = ", ".join(dict.fromkeys(in_pools[0].class_spec.slug for in_pools in ordered))
+    own = {item.device_class for in_pools in through_claims for item in in_pools}
+    known = msgspec.structs.replace(known, gpus=known.gpus | own, others=known.others - own)
+    of_pods = _Policy(name=name, namespace=namespace, granted=granted, rule=_rule("", "v1", ["pods", "pods/ephemeralcontainers"]))
+    rule = _rule("resource.k8s.io", "*", ["resourceclaims", "resourceclaimtemplates"])
+    of_claims = _Policy(name=f"{name}.claims", namespace=namespace, granted=granted, rule=rule)
+    return [
+        *_bound(of_pods, _variables(entries, known), _pod_validations(entries)),
+        *_bound(of_claims, _claim_variables(known), _claim_validations(through_claims)),
+    ]
+
+
+def _entries(classes: Iterable[Granted]) -> list[_Entry]:
+    """Returns what pods may look like, without what another entry allows already."""
+    rows: list[_Entry] = []
+    for in_pool in (in_pool for in_pools in classes for in_pool in in_pools):
+        now = Placement(terms=in_pool.place, tolerations=(*in_pool.requirement.tolerations, *in_pool.added_tolerations))
+        for placement in (now, *in_pool.earlier):
+            entry = _Entry(in_pool=in_pool, placement=placement)
+            if not any(_allows(row, entry) for row in rows):
+                rows = [row for row in rows if not _allows(entry, row)] + [entry]
+    return rows
+
+
+def _allows(wide: _Entry, entry: _Entry) -> bool:
+    """Returns whether every pod that the second entry allows is allowed by the first."""
+    first, second = wide.in_pool, entry.in_pool
+    return (
+        (first.class_spec.slug, first.resource, first.dra) == (second.class_spec.slug, second.resource, second.dra)
+        and set(entry.amounts) <= set(wide.amounts)
+        and narrower(entry.placement, wide.placement)
+    )
 
 
 _UNCHANGED = {
@@ -67,14 +113,15 @@ _UNCHANGED = {
 }
 
 
-def _variables(classes: Sequence[Granted]) -> list[dict[str, str]]:
-    resources = [in_pool.resource for in_pools in classes for in_pool in in_pools if not in_pool.dra]
+def _variables(entries: Sequence[_Entry], known: ClassNames) -> list[dict[str, str]]:
+    resources = [entry.in_pool.resource for entry in entries if not entry.in_pool.dra]
+    claims = any(entry.in_pool.dra for entry in entries)
     first = "has(object.spec.initContainers) ? object.spec.initContainers"
     expressions = {
         "gpuNames": "(object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []))"
         ".filter(c, has(c.resources) && has(c.resources.limits))"
-        f".map(c, c.resources.limits.filter(r, {is_gpu(resources)}))",
-        "claims": "has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0",
+        f".map(c, c.resources.limits.filter(r, {is_gpu(resources, known)}))",
+        "claims": "has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0" if claims else "false",
         "asking": f"object.spec.containers.filter(c, {requests_gpu()})",
         "askingFirst": f"{first}.filter(c, {requests_gpu()}) : []",
         "gpu": "size(variables.asking) > 0 || size(variables.askingFirst) > 0 || variables.claims",
@@ -84,41 +131,37 @@ def _variables(classes: Sequence[Granted]) -> list[dict[str, str]]:
         "class": f"has(object.metadata.labels) && {quoted(CLASS_LABEL)} in object.metadata.labels ? "
         f'object.metadata.labels[{quoted(CLASS_LABEL)}] : ""',
     }
-    # For each pool, each variable is true where the previous one is and one further condition holds.
-    for number, in_pool in enumerate(_all(classes)):
-        spec = in_pool.class_spec
-        amounts = [count // spec.nodes for count in spec.choices]
-        expressions[f"way{number}"] = f'(variables.class in ["", {quoted(spec.slug)}]) && {_way(in_pool)}'
-        expressions[f"amount{number}"] = f"variables.way{number} && {_amount(in_pool, amounts)}"
-        expressions[f"place{number}"] = f"variables.amount{number} && ({selects_any(in_pool.place)})"
-        expressions[f"pool{number}"] = f"variables.place{number} && ({_passes(in_pool)})"
+    # For each entry, each variable is true where the previous one is and one further condition holds.
+    for number, entry in enumerate(entries):
+        spec, resource = entry.in_pool.class_spec, "" if entry.in_pool.dra else entry.in_pool.resource
+        expressions[f"way{number}"] = f'(variables.class in ["", {quoted(spec.slug)}]) && {_way(entry.in_pool)}'
+        expressions[f"amount{number}"] = f"variables.way{number} && {_amount(entry)}"
+        expressions[f"place{number}"] = f"variables.amount{number} && ({selects_any(entry.placement.terms)})"
+        tolerations = tolerates_only(entry.placement.tolerations, resource)
+        expressions[f"pool{number}"] = f"variables.place{number} && ({tolerations})"
     return [_UNCHANGED, *({"name": name, "expression": expression} for name, expression in expressions.items())]
-
-
-def _all(classes: Sequence[Granted]) -> list[ClassInPool]:
-    return [in_pool for in_pools in classes for in_pool in in_pools]
 
 
 def _words(texts: Iterable[str]) -> str:
     return " or ".join(dict.fromkeys(texts))
 
 
-def _pod_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
+def _pod_validations(entries: Sequence[_Entry]) -> list[dict[str, str]]:
     """Checked in order, so that the first message is the one to act on."""
-    in_pools = _all(classes)
+    in_pools = [entry.in_pool for entry in entries]
     titles = _words(item.class_spec.title or item.class_spec.slug for item in in_pools)
-    numbers = _words(str(count // entry.class_spec.nodes) for entry in in_pools for count in entry.class_spec.choices)
+    numbers = _words(str(amount) for entry in entries for amount in entry.amounts)
     pools = _words(in_pool.pool.slug for in_pool in in_pools)
     resources = _words("a resource claim" if in_pool.dra else in_pool.resource for in_pool in in_pools)
     steps = {
         "way": f"{titles} must be requested as {resources}, with no other GPU resource.",
         "amount": f"Exactly one container, and no init container, must request {numbers} of it.",
         "place": f"The pod must select the nodes of pool {pools}: copy the node affinity of the class.",
-        "pool": f"The pod must tolerate the taints of pool {pools}, and no others.",
+        "pool": f"The pod must tolerate the taints of pool {pools} only: copy the tolerations of the class.",
     }
     validations = []
     for step, message in steps.items():
-        any_pool = [f"variables.{step}{number}" for number in range(len(in_pools))]
+        any_pool = [f"variables.{step}{number}" for number in range(len(entries))]
         expression = " || ".join(["variables.unchanged", "!variables.gpu", *any_pool])
         validations.append({"expression": expression, "message": message[:1000], "reason": "Forbidden"})
     validations.append(
@@ -140,46 +183,59 @@ def _way(in_pool: ClassInPool) -> str:
     return f"!variables.claims && variables.asking.all(c, {other}) && variables.askingFirst.all(c, {other})"
 
 
-def _amount(in_pool: ClassInPool, amounts: Sequence[int]) -> str:
-    if in_pool.dra:
+def _amount(entry: _Entry) -> str:
+    if entry.in_pool.dra:
         return "size(object.spec.resourceClaims) == 1 && has(object.spec.resourceClaims[0].resourceClaimTemplateName)"
-    right = asks_amount(in_pool.resource, amounts)
+    right = asks_amount(entry.in_pool.resource, entry.amounts)
     return f"size(variables.asking) == 1 && size(variables.askingFirst) == 0 && variables.asking.all(c, {right})"
 
 
-def _passes(in_pool: ClassInPool) -> str:
-    wanted = in_pool.requirement.tolerations
-    needed = [tolerates(item) for item in wanted if item.key]
-    if len(needed) == len(wanted):
-        needed.append(tolerates_only([*dict.fromkeys([*(entry.key for entry in wanted), in_pool.resource])]))
-    return all_of(needed)
+def _claim_variables(known: ClassNames) -> list[dict[str, str]]:
+    """Returns the requests of a claim that name a DeviceClass of GPUs, also as an alternative of a prioritised list."""
+
+    def named(request: str) -> str:
+        # Before v1 a request names its class itself, since then under `exactly` (resource.k8s.io/v1beta1 and v1).
+        return f"has({request}.deviceClassName) && {is_gpu_class(f'{request}.deviceClassName', known)}"
+
+    of_gpus = any_of(
+        [
+            f"has(r.exactly) && {named('r.exactly')}",
+            named("r"),
+            f"has(r.firstAvailable) && r.firstAvailable.exists(s, {named('s')})",
+        ]
+    )
+    expressions = {
+        "spec": 'object.kind == "ResourceClaimTemplate" ? object.spec.spec : object.spec',
+        "requests": "has(variables.spec.devices) && has(variables.spec.devices.requests) ? variables.spec.devices.requests : []",
+        "gpus": f"variables.requests.filter(r, {of_gpus}).map(r, has(r.exactly) ? r.exactly : r)",
+    }
+    return [_UNCHANGED, *({"name": name, "expression": expression} for name, expression in expressions.items())]
 
 
 def _claim_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
-    """What a claim may ask. A claim of another driver's device class (a network card) is refused as well: it is not granted."""
-    requests = "variables.spec.devices.requests"
+    """What a claim may ask of GPUs. What it asks of other devices (network cards, IMEX channels) passes."""
     shapes, texts = [], []
     for in_pools in classes:
         spec = in_pools[0].class_spec
         amounts = [count // spec.nodes for count in spec.choices]
         device_classes = list(dict.fromkeys(in_pool.device_class for in_pool in in_pools))
         shapes.append(
-            f"{requests}[0].exactly.deviceClassName in {listed(device_classes)} && "
-            f"(has({requests}[0].exactly.count) ? {requests}[0].exactly.count : 1) in [{', '.join(map(str, amounts))}]"
+            f"g.deviceClassName in {listed(device_classes)} && (has(g.count) ? g.count : 1) in [{', '.join(map(str, amounts))}]"
         )
         texts.append(
             f"{spec.title or spec.slug} is one request of {_words(map(str, amounts))} from device class "
             f"{' or '.join(device_classes)}, without admin access."
         )
     exact = (
-        f"has(variables.spec.devices) && has({requests}) && size({requests}) == 1 && has({requests}[0].exactly) && "
-        f'(!has({requests}[0].exactly.allocationMode) || {requests}[0].exactly.allocationMode == "ExactCount") && '
-        f"!(has({requests}[0].exactly.adminAccess) && {requests}[0].exactly.adminAccess)"
+        "size(variables.gpus) == 1 && variables.gpus.all(g, has(g.deviceClassName) && "
+        '(!has(g.allocationMode) || g.allocationMode in ["", "ExactCount"]) && !(has(g.adminAccess) && g.adminAccess) && '
+        f"({any_of(shapes)}))"
     )
+    message = " ".join(texts) or "No class that requests GPUs through resource claims is granted in this namespace."
     return [
         {
-            "expression": f"variables.unchanged || ({exact} && ({any_of(shapes)}))",
-            "message": " ".join(texts)[:1000],
+            "expression": f"variables.unchanged || size(variables.gpus) == 0 || ({exact})",
+            "message": message[:1000],
             "reason": "Forbidden",
         }
     ]
@@ -190,18 +246,26 @@ def _rule(group: str, version: str, resources: list[str]) -> dict[str, Any]:
     return {"apiGroups": [group], "apiVersions": [version], "operations": ["CREATE", "UPDATE"], "resources": resources}
 
 
-def _bound(
-    name: str, namespace: str, rule: dict[str, Any], variables: list[dict[str, str]], validations: list[dict[str, str]]
-) -> list[dict[str, Any]]:
+class _Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Name, place and object of one policy."""
+
+    name: str
+    namespace: str
+    granted: str
+    """Slugs of the classes it follows from."""
+    rule: dict[str, Any]
+
+
+def _bound(policy: _Policy, variables: list[dict[str, str]], validations: list[dict[str, str]]) -> list[dict[str, Any]]:
     """Returns the policy, and its binding to one namespace."""
     return [
         {
             "apiVersion": API,
             "kind": "ValidatingAdmissionPolicy",
-            "metadata": {"name": name},
+            "metadata": {"name": policy.name, "annotations": {_GRANTED: policy.granted}},
             "spec": {
                 "failurePolicy": "Fail",
-                "matchConstraints": {"resourceRules": [rule]},
+                "matchConstraints": {"resourceRules": [policy.rule]},
                 "variables": variables,
                 "validations": validations,
             },
@@ -209,11 +273,11 @@ def _bound(
         {
             "apiVersion": API,
             "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": {"name": f"{name}-{namespace}"},
+            "metadata": {"name": f"{policy.name}-{policy.namespace}"},
             "spec": {
-                "policyName": name,
+                "policyName": policy.name,
                 "validationActions": ["Deny"],
-                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}},
+                "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": policy.namespace}}},
             },
         },
     ]

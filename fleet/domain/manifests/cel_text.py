@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from fleet.domain import labels
+from fleet.domain.dra.class_names import NO_NAMES, ClassNames
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.requirement import Toleration
 
@@ -31,15 +32,33 @@ def any_of(parts: Sequence[str]) -> str:
 _NAMES, _KNOWN, _NO_DEVICE = labels.gpu_name_patterns()
 
 
-def is_gpu(also: Iterable[str] = ()) -> str:
-    """Returns whether the variable `r` names a GPU resource.
+_GPU_WORD = r"(?:^|[^a-z0-9])(?:v?gpus?|mig|gaudi)(?:$|[^a-z0-9])"
+"""A part of the name of a DeviceClass that stands for GPUs: gpu.nvidia.com, mig.nvidia.com, vfio.gpu.nvidia.com, team-gpus."""
 
-    Every name that labels.resource_kind knows, resources of DRA device classes, and `also`.
+
+def is_gpu(also: Iterable[str] = (), known: ClassNames = NO_NAMES) -> str:
+    """Returns whether the variable `r` names a resource by which pods get GPUs.
+
+    Every name that labels.asks_for_gpus knows, resources of DeviceClasses of GPUs, and `also`.
     """
     named = f"(r.matches({quoted(_NAMES)}) && (r.matches({quoted(_KNOWN)}) || !r.matches({quoted(_NO_DEVICE)})))"
-    of_class = f"r.startsWith({quoted(labels.DEVICE_CLASS_RESOURCE_PREFIX)})"
-    more = sorted(name for name in set(also) if not labels.is_gpu_resource(name))
+    prefix = labels.DEVICE_CLASS_RESOURCE_PREFIX
+    of_class = f"(r.startsWith({quoted(prefix)}) && {_of_gpus('r', known, prefix)})"
+    more = sorted(name for name in {*also, *known.resources} if not labels.asks_for_gpus(name))
     return any_of([named, of_class, *([f"r in {listed(more)}"] if more else [])])
+
+
+def is_gpu_class(name: str, known: ClassNames = NO_NAMES) -> str:
+    """Returns whether the expression `name` names a DeviceClass of GPUs: of those the clusters have, else by its words."""
+    return _of_gpus(name, known, "")
+
+
+def _of_gpus(name: str, known: ClassNames, prefix: str) -> str:
+    by_words = f"{name}.matches({quoted(_GPU_WORD)})"  # the prefix has none of these words
+    if known.others:
+        by_words = f"({by_words} && !({name} in {listed(prefix + entry for entry in sorted(known.others))}))"
+    gpus = listed(prefix + entry for entry in sorted(known.gpus))
+    return f"({name} in {gpus} || {by_words})" if known.gpus else by_words
 
 
 _IS_GPU_NAME = "variables.gpuNames.exists(names, r in names)"
@@ -115,20 +134,39 @@ def _by_term(requirement: Requirement) -> str:
     return f"has(t.matchExpressions) && t.matchExpressions.exists(m, m.key == {key} && ({expression}))"
 
 
-def tolerates(wanted: Toleration) -> str:
-    """Returns whether the pod tolerates what this toleration stands for."""
-    value = (
-        f'(has(t.operator) && t.operator == "Exists") || ((has(t.value) ? t.value : "") == {quoted(wanted.value)})'
-        if wanted.operator == "Equal"
-        else '(has(t.operator) && t.operator == "Exists") || !has(t.value) || t.value == ""'
-    )
-    effect = f'!has(t.effect) || t.effect == "" || t.effect == {quoted(wanted.effect)}' if wanted.effect else "true"
-    return f"variables.tolerations.exists(t, has(t.key) && t.key == {quoted(wanted.key)} && ({value}) && ({effect}))"
+def tolerates_only(allowed: Iterable[Toleration], key: str = "") -> str:
+    """Returns whether the pod tolerates no taint that `allowed` does not, but those that Kubernetes itself adds to every pod.
+
+    Any toleration of the taint with this `key` passes as well.
+    """
+    own = [f"t.key == {quoted(key)}"] if key else []
+    own += ['(t.key.startsWith("node.kubernetes.io/") && t.key != "node.kubernetes.io/unschedulable")']
+    parts = [f"(has(t.key) && ({any_of(own)}))", *(_within(item) for item in _joined(allowed))]
+    return f"variables.tolerations.all(t, {any_of(parts)})"
 
 
-def tolerates_only(keys: Sequence[str]) -> str:
-    """Returns whether the pod tolerates nothing but these keys and what Kubernetes itself adds to every pod."""
-    return (
-        "variables.tolerations.all(t, has(t.key) && "
-        f'(t.key in {listed(keys)} || t.key.startsWith("node.kubernetes.io/") && t.key != "node.kubernetes.io/unschedulable"))'
-    )
+def _joined(tolerations: Iterable[Toleration]) -> list[Toleration]:
+    """Returns the tolerations without doubles; the two effects that keep pods off are together any effect."""
+    effects: dict[tuple[str, str, str], set[str]] = {}
+    for item in tolerations:
+        value = item.value if item.operator == "Equal" else ""
+        effects.setdefault((item.key, item.operator, value), set()).add(item.effect)
+    rows = []
+    for (key, operator, value), kinds in effects.items():
+        every = "" in kinds or {"NoSchedule", "NoExecute"} <= kinds
+        rows += [Toleration(key, operator, value, effect) for effect in ([""] if every else sorted(kinds))]
+    return rows
+
+
+def _within(allowed: Toleration) -> str:
+    """Returns whether every taint that the variable `t` tolerates is tolerated by `allowed` as well.
+
+    A missing operator is Equal, a missing effect is every effect (Kubernetes API reference, Toleration v1).
+    """
+    parts = [f"has(t.key) && t.key == {quoted(allowed.key)}"] if allowed.key else []
+    if allowed.operator == "Equal":
+        value = f'(has(t.value) ? t.value : "") == {quoted(allowed.value)}'
+        parts.append(f'(!has(t.operator) || t.operator in ["", "Equal"]) && {value}')
+    if allowed.effect:
+        parts.append(f"has(t.effect) && t.effect == {quoted(allowed.effect)}")
+    return f"({' && '.join(parts) or 'true'})"

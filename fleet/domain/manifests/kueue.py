@@ -14,7 +14,7 @@ from fleet.domain.manifests.parameters import Parameters
 
 API = "kueue.x-k8s.io/v1beta2"
 _MOST_LABELS = 8
-_LONGEST_NAME = 63
+_LONGEST_NAME, _DIGITS = 63, 13
 QUEUE_NOTE = "muster.dev/queue"
 
 
@@ -74,8 +74,14 @@ def kueue(in_pool: ClassInPool, parameters: Parameters) -> list[dict[str, Any]]:
 
 
 def joined_name(first: str, second: str) -> str:
-    """Returns a DNS label of two names; a name that is too long ends in a digest of both."""
-    name = f"{first}-{second}"
+    """Returns a name of at most 63 characters made of two DNS labels; two other labels make another name.
+
+    Names of Kueue's objects are DNS subdomains. DNS labels have no dot: a name with one dot has both labels whole, one with two
+    dots the beginning of both and a digest.
+    """
+    name = f"{first}.{second}"
     if len(name) <= _LONGEST_NAME:
         return name
-    return f"{name[: _LONGEST_NAME - 9].rstrip('-')}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGITS]
+    half = (_LONGEST_NAME - _DIGITS - 2) // 2
+    return f"{first[:half].rstrip('-')}.{second[:half].rstrip('-')}.{digest}"

@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from fleet.domain.classes.requirements import ClassInPool
+from fleet.domain.dra.class_names import NO_NAMES, ClassNames
 from fleet.domain.manifests import parameters as given
 from fleet.domain.manifests.admission import namespace_policy, policy
 from fleet.domain.manifests.dra import claim_template
@@ -107,14 +108,21 @@ def manifest(kind: str, in_pools: Sequence[ClassInPool], parameters: Parameters)
 
 
 def namespace_manifest(
-    kind: str, grants: Sequence[Grant], parameters: Parameters, classes: Sequence[Sequence[ClassInPool]] = ()
+    kind: str,
+    grants: Sequence[Grant],
+    parameters: Parameters,
+    classes: Sequence[Sequence[ClassInPool]] = (),
+    names: ClassNames = NO_NAMES,
 ) -> list[Document]:
-    """Returns the policy or quota of a namespace: `grants` for the quota, `classes` for the policy. Raises FieldError."""
+    """Returns the policy or quota of a namespace: `grants` for the quota, `classes` for the policy. Raises FieldError.
+
+    `names` are the DeviceClasses of the clusters.
+    """
     for field, text in given.problems(parameters):
         raise FieldError(field, text)
     usable = [in_pools for in_pools in classes if in_pools]
     if kind == "policy" and usable:
-        return namespace_policy(usable, parameters.namespace)
+        return namespace_policy(usable, parameters.namespace, names)
     counted = [grant for grant in grants if grant.in_pools]
     if kind == "quota" and counted:
         return namespace_quota(counted, parameters.namespace)

@@ -81,6 +81,22 @@ def identify(
     return Identity(terms=tuple(terms), unselected=tuple(rest))
 
 
+def expected_terms(pool: PoolSpec, isolation: str, products: Sequence[str]) -> tuple[Term, ...]:
+    """Returns the terms for members that are still to come, of a pool by labels that has none now; empty for other pools.
+
+    A pool that an autoscaler has emptied is the same pool when its nodes are back. What they will carry beside the labels of the
+    selector is what a node of this kind carries with GPU feature discovery.
+    """
+    if not by_labels(pool.selector):
+        return ()
+    product = [Requirement(labels.GPU_PRODUCT, "in", tuple(sorted(products)))] if products and isolation == FULL else []
+    guards = _guards_of(isolation)
+    positive = [guard for guard in guards if guard.operator == "in"]
+    kept_out = [guard for guard in guards if guard.operator != "in"]
+    starts = [[*pool.selector.labels, *product, guard] for guard in positive] or [[*pool.selector.labels, *product]]
+    return tuple(tuple(dict.fromkeys([*start, *kept_out])) for start in starts)
+
+
 def by_labels(selector: PoolSelector) -> bool:
     """Returns whether the labels of the selector alone decide which nodes are in the pool."""
     return bool(selector.labels) and not (selector.products or selector.partitioning)

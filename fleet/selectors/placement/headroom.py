@@ -13,7 +13,9 @@ from django.db.models.fields.json import KeyTransform
 
 from fleet.domain.classes.requirements import ClassInPool, label_keys
 from fleet.domain.classes.requirements import class_in_pools as in_pools_of
+from fleet.domain.classes.stale import KeptPlacement, with_earlier
 from fleet.domain.classes.workload import ClassSpec
+from fleet.domain.dra.class_names import ClassNames, class_names
 from fleet.domain.manifests.dra import class_claim
 from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
 from fleet.domain.placement.device_room import with_device_room
@@ -74,11 +76,66 @@ def _read(now: datetime, version: tuple[str, str]) -> Stock:
 
 
 def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ...]:
-    """Requirement of the class per pool, in order of preference."""
+    """Requirement of the class per pool, in order of preference.
+
+    Labels, tolerations and resources are those of the whole class for everybody: a manifest that was written from a part of the
+    nodes would say something else. Sentences and nodes are only of what the reader may see.
+    """
     kept: dict[ClassSpec, tuple[ClassInPool, ...]] = stock.parts.setdefault("in_pools", {})
     if class_spec not in kept:
-        kept[class_spec] = in_pools_of(class_spec, stock.pools, stock.fleet, lambda: claims_by_cluster(stock))
+        in_pools = in_pools_of(class_spec, stock.pools, stock.fleet, lambda: claims_by_cluster(stock))
+        if stock.version[1]:
+            everything = whole(stock)
+            with scope.unscoped():
+                of_all = {in_pool.pool.slug: in_pool for in_pool in class_in_pools(class_spec, everything)}
+            in_pools = tuple(_in_scope(seen, of_all.get(seen.pool.slug, seen)) for seen in in_pools)
+        kept[class_spec] = in_pools
     return kept[class_spec]
+
+
+def _in_scope(seen: ClassInPool, of_all: ClassInPool) -> ClassInPool:
+    """Returns the class in a pool with its placement from all nodes, and sentences about those that are seen."""
+    return msgspec.structs.replace(
+        seen,
+        resource=of_all.resource,
+        dra=of_all.dra,
+        requirement=of_all.requirement,
+        devices=of_all.devices,
+        problem=seen.problem if of_all.problem else "",
+    )
+
+
+def whole(seen: Stock) -> Stock:
+    """Returns the stock of everything, within the request of a person with a limit.
+
+    It is for placements, which are the class's own and the same for everybody. Names of its nodes and clusters are not for them.
+    """
+    if not seen.version[1]:
+        return seen
+    with scope.unscoped():
+        return stock(seen.parts["now"])
+
+
+def admitted(class_spec: ClassSpec, kept: Mapping[str, KeptPlacement], stock: Stock) -> tuple[ClassInPool, ...]:
+    """Returns the class as a policy admits it: with placements of earlier manifests, and what its RuntimeClass adds to pods.
+
+    `stock` is that of everything.
+    """
+    with scope.unscoped():  # a policy counts for everybody in its namespace
+        in_pools = with_earlier(class_in_pools(class_spec, stock), kept.values(), stock.fleet)
+        added = [_of_runtime(in_pool, stock) for in_pool in in_pools]
+    return tuple(
+        msgspec.structs.replace(
+            in_pool, added_tolerations=tuple(dict.fromkeys(item for entry in entries for item in entry.tolerations))
+        )
+        for in_pool, entries in zip(in_pools, added, strict=True)
+    )
+
+
+def device_class_names(stock: Stock) -> ClassNames:
+    """Returns which DeviceClasses of the clusters stand for GPUs. `stock` is that of everything."""
+    with scope.unscoped():  # as for `admitted`
+        return class_names(entry for claims in claims_by_cluster(stock).values() for entry in claims.classes)
 
 
 def room_of_workload(class_spec: ClassSpec, namespace: str, name: str, stock: Stock) -> Headroom:
@@ -162,12 +219,16 @@ def _with_runtime(in_pool: ClassInPool, stock: Stock) -> PodRequirement:
 
     Of clusters that differ the largest overhead counts: no replica is promised that one of them has no room for.
     """
+    return with_runtime_classes(in_pool.requirement, entries) if (entries := _of_runtime(in_pool, stock)) else in_pool.requirement
+
+
+def _of_runtime(in_pool: ClassInPool, stock: Stock) -> list[RuntimeClass]:
+    """Returns the RuntimeClass of the class in each cluster of the pool; none where it names none."""
     name = in_pool.class_spec.runtime_class
     if not name:
-        return in_pool.requirement
+        return []
     clusters = {shape.node.cluster for shape in stock.fleet.of_pool(in_pool.pool.slug)}
-    entries = [entry for cluster in sorted(clusters) for entry in _runtime_classes(stock).get(cluster, ()) if entry.name == name]
-    return with_runtime_classes(in_pool.requirement, entries)
+    return [entry for cluster in sorted(clusters) for entry in _runtime_classes(stock).get(cluster, ()) if entry.name == name]
 
 
 def _runtime_classes(stock: Stock) -> Mapping[str, Sequence[RuntimeClass]]:

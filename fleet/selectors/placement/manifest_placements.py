@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 
 import msgspec
+from django.db.models import Q
 
-from fleet.domain.classes.requirements import ClassInPool
-from fleet.domain.classes.stale import MOST_KEPT, KeptPlacement, UsedManifest, kept_placement
+from fleet.domain.access_requests.workflow import GRANTED
+from fleet.domain.classes.stale import KeptPlacement, Manifests, UsedManifest
 from fleet.domain.manifests.parameters import CLASS_LABEL
-from fleet.models import Pod, WorkloadClass
+from fleet.models import AccessRequest, ClassVersion, Pod, WorkloadClass
 
 
 def kept(row: WorkloadClass) -> dict[str, KeptPlacement]:
@@ -19,20 +19,38 @@ def kept(row: WorkloadClass) -> dict[str, KeptPlacement]:
     return {placement.digest: placement for placement in rows}
 
 
-def with_current(before: Mapping[str, KeptPlacement], current: Mapping[str, ClassInPool]) -> list[dict[str, object]]:
-    """Returns what to keep as JSON: earlier placements and, last, those of today."""
-    rows = [placement for digest, placement in before.items() if digest not in current]
-    rows += [kept_placement(in_pool, digest) for digest, in_pool in current.items() if not in_pool.problem]
-    made: list[dict[str, object]] = msgspec.to_builtins(rows[-MOST_KEPT:])
+def granted_versions() -> dict[str, list[ClassVersion]]:
+    """Returns slug of a class to its versions that requests are granted under, oldest first. One query."""
+    granted = AccessRequest.objects.filter(state__in=sorted(GRANTED)).values("class_version")
+    result: dict[str, list[ClassVersion]] = defaultdict(list)
+    for version in ClassVersion.objects.filter(pk__in=granted).select_related("workload_class").order_by("number"):
+        result[version.workload_class.slug].append(version)
+    return result
+
+
+def as_json(manifests: Manifests) -> list[dict[str, object]]:
+    """Returns the kept placements as they are stored."""
+    made: list[dict[str, object]] = msgspec.to_builtins(list(manifests.kept.values()))
     return made
 
 
+_IN_USE = Q(holds=True) | Q(node__isnull=True, phase="Pending")
+
+
 def used_manifests() -> dict[str, list[UsedManifest]]:
-    """Returns slug of a class to the pods that hold devices and carry its label. One query."""
-    rows = Pod.objects.filter(removed_at__isnull=True, holds=True, snapshot__labels__has_key=CLASS_LABEL)
+    """Returns slug of a class to the pods with its label that hold devices or wait to be scheduled. One query."""
+    rows = Pod.objects.filter(_IN_USE, removed_at__isnull=True, snapshot__labels__has_key=CLASS_LABEL)
     result: dict[str, list[UsedManifest]] = defaultdict(list)
-    fields = ("namespace", "name", "snapshot__labels", "snapshot__placement", "snapshot__owner_kind", "snapshot__owner_name")
-    for namespace, name, labels, digest, owner_kind, owner_name in rows.values_list(*fields):
+    fields = (
+        "cluster__name",
+        "namespace",
+        "name",
+        "snapshot__labels",
+        "snapshot__placement",
+        "snapshot__owner_kind",
+        "snapshot__owner_name",
+    )
+    for cluster, namespace, name, labels, digest, owner_kind, owner_name in rows.values_list(*fields):
         owner = f"{namespace}/{owner_kind}/{owner_name}" if owner_name else f"{namespace}/Pod/{name}"
-        result[labels[CLASS_LABEL]].append(UsedManifest(digest or "", owner))
+        result[labels[CLASS_LABEL]].append(UsedManifest(digest or "", owner, cluster))
     return result

@@ -229,6 +229,19 @@ OUT_FOR_NOW = [
     Taint("node.machine.sapcloud.io/not-managed-by-mcm", "1", "NoSchedule"),
     Taint("node.kubernetes.io/not-ready", "", "NoExecute"),
 ]
+LOCK = Taint("sunk.coreweave.com/lock", "true", "NoExecute")
+
+
+def test_the_lock_of_a_slurm_job_is_not_tolerated_and_its_node_counts_neither_now_nor_once_repaired() -> None:
+    pool = PoolSpec(slug="p")
+    fleet_ = Fleet(with_pools([pool], [real("a"), real("b", taints=(LOCK,))]), label_keys([pool]))
+    result = class_in_pool(ClassSpec(slug="a", gpus=8, pools=("p",)), pool, fleet_)
+    assert (result.requirement.tolerations, result.warnings) == ((), ())
+    room = headroom([result.requirement], fleet_)
+    assert (room.replicas, room.back) == (1, 1)
+    outside = Fleet([real("in", pools=("q",)), real("out", taints=(LOCK,))], label_keys([pool]))
+    other = class_in_pool(ClassSpec(slug="a", pools=("q",)), PoolSpec(slug="q"), outside)
+    assert [node.name for node in other.strays] == ["out"], "it is open again after the job"
 
 
 @pytest.mark.parametrize("taint", OUT_FOR_NOW, ids=lambda taint: taint.key)
@@ -256,7 +269,7 @@ def test_a_ready_member_is_not_counted_while_it_has_such_a_taint_and_a_node_outs
     outside = Fleet([real("in", pools=("q",)), real("out", taints=(taint,))], label_keys([other]))
     result = class_in_pool(ClassSpec(slug="a", pools=("q",)), other, outside)
     assert [node.name for node in result.strays] == ["out"], "it loses the taint when it is well"
-    kept = kept_placement(result, placement_digest(result))
+    kept = kept_placement(result, placement_digest(result), outside)
     assert [node.name for node in selected_outside(kept, [result], outside)] == ["out"]
 
 
@@ -264,7 +277,6 @@ def test_a_ready_member_is_not_counted_while_it_has_such_a_taint_and_a_node_outs
     "taint",
     [
         Taint("cloud.google.com/gke-spot", "true", "NoSchedule"),
-        Taint("sunk.coreweave.com/lock", "true", "NoExecute"),
         Taint("karpenter.sh/capacity-type", "spot", "NoSchedule"),
         Taint("dedicated", "not-ready", "NoSchedule"),
     ],
@@ -276,6 +288,20 @@ def test_a_taint_that_states_what_the_node_is_for_is_tolerated(taint: Taint) -> 
     assert class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, nodes).requirement.tolerations == (tolerate(taint),)
 
 
-def test_a_pool_without_members_selects_its_own_label_and_never_every_node() -> None:
+def test_a_pool_without_members_selects_what_they_will_carry_and_never_every_node() -> None:
     result = class_in_pool(CLASSES["full"], POOLS[0], Fleet([real("elsewhere")], label_keys(POOLS)))
-    assert [to_text(term) for term in result.terms] == ["muster.dev/pool=h100"]
+    assert [to_text(term) for term in result.terms] == [f"pool=h100,{GUARDED_PRODUCT.format(H100)}"]
+    back = Fleet(
+        with_pools(POOLS, [real("elsewhere"), real("back", labels={"pool": "h100"}, taints=(TAINT,))]), label_keys(POOLS)
+    )
+    assert class_in_pool(CLASSES["full"], POOLS[0], back).terms == result.terms, "the same manifest once a node is back"
+    by_product = PoolSpec(slug="p", selector=PoolSelector(products=(H100,)))
+    nothing = Fleet([real("elsewhere", product=A100)], label_keys([by_product]))
+    assert [to_text(term) for term in class_in_pool(ClassSpec(slug="a", pools=("p",)), by_product, nothing).terms] == [
+        "muster.dev/pool=p"
+    ]
+    sliced = class_in_pool(ClassSpec(slug="a", isolation="time-sliced", pools=("h100",)), POOLS[0], Fleet([], label_keys(POOLS)))
+    assert [to_text(term) for term in sliced.terms] == [
+        "pool=h100,nvidia.com/gpu.sharing-strategy=time-slicing",
+        "pool=h100,cloud.google.com/gke-gpu-sharing-strategy=time-sharing",
+    ]

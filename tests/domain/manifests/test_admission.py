@@ -12,7 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from fleet.domain.classes.requirements import ClassInPool, class_in_pools
+from fleet.domain.dra.class_names import ClassNames
 from fleet.domain.label_selectors import parse
+from fleet.domain.manifests.admission import namespace_policy
 from fleet.domain.manifests.cel_text import selects_any
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.render import manifest
@@ -91,7 +93,8 @@ def test_every_pool_of_the_class_is_admitted_but_no_mixture_of_two() -> None:
     first, second = written("full", pool=0), written("full", pool=1)
     assert refusals(policy("full"), first) == refusals(policy("full"), second) == []
     first["spec"]["tolerations"] = second["spec"]["tolerations"]
-    assert refusals(policy("full"), first) == ["The pod must tolerate the taints of pool h100 or spot, and no others."]
+    (message,) = refusals(policy("full"), first)
+    assert message == "The pod must tolerate the taints of pool h100 or spot only: copy the tolerations of the class."
 
 
 def test_pods_without_gpus_are_admitted() -> None:
@@ -143,7 +146,6 @@ TAINTS = "must tolerate the taints"
         (set_limits({"nvidia.com/mig-1g.10gb": "1"}), OTHER),
         (set_limits({"amd.com/gpu": "1"}), OTHER),
         (set_limits({"nvidia.com/gpu": "4", "nvidia.com/gpu.shared": "1"}), OTHER),
-        (set_spec(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "x"}]), OTHER),
         (set_limits({"nvidia.com/gpu": "3"}), COUNT),
         (set_limits({"nvidia.com/gpu": "16"}), COUNT),
         (set_limits({"nvidia.com/gpu": "4k"}), COUNT),
@@ -155,9 +157,7 @@ TAINTS = "must tolerate the taints"
         (set_spec(affinity=in_affinity(key="pool", operator="Exists")), WHERE),
         (set_spec(affinity={}, nodeSelector={"pool": "t4"}), WHERE),
         (another_term, WHERE),
-        (set_spec(tolerations=[]), TAINTS),
         (set_spec(tolerations=[{"operator": "Exists"}]), TAINTS),
-        (set_spec(tolerations=[{"key": "nvidia.com/gpu", "operator": "Equal", "value": "other"}]), TAINTS),
         (lambda pod: pod["spec"]["tolerations"].append({"key": "team-b", "operator": "Exists"}), TAINTS),
         (
             lambda pod: pod["spec"]["tolerations"].append({"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}),
@@ -180,6 +180,8 @@ def test_anything_else_is_refused_with_the_message_to_act_on(change: Callable[[P
         set_spec(affinity={}, nodeSelector={"pool": "h100"}),
         set_spec(tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists"}]),
         set_spec(tolerations=[{"key": "nvidia.com/gpu", "value": "present"}]),
+        set_spec(tolerations=[]),
+        set_spec(resourceClaims=[{"name": "nic", "resourceClaimTemplateName": "x"}]),
         lambda pod: pod["spec"]["containers"].append({"name": "sidecar", "image": "busybox"}),
     ],
 )
@@ -259,25 +261,95 @@ def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
 def test_claims_of_a_dra_class(exactly: dict[str, Any], passes: bool) -> None:
     (template,) = manifest("dra", asked("dra"), GIVEN)
     template["spec"]["spec"]["devices"]["requests"][0]["exactly"].update(exactly)
-    rule = policy("dra", "muster-gpu-team-a-claims")
+    rule = policy("dra", "muster-gpu-team-a.claims")
     claim = {"kind": "ResourceClaim", "spec": template["spec"]["spec"]}
     assert (refusals(rule, template) == []) is passes
     assert (refusals(rule, claim) == []) is passes
 
 
 def test_more_or_other_requests_are_no_claim_of_the_class() -> None:
-    rule = policy("dra", "muster-gpu-team-a-claims")
+    rule = policy("dra", "muster-gpu-team-a.claims")
     (template,) = manifest("dra", asked("dra"), GIVEN)
     requests = template["spec"]["spec"]["devices"]["requests"]
     requests.append(requests[0])
     assert refusals(rule, template)
-    template["spec"]["spec"]["devices"]["requests"] = [{"name": "gpu", "firstAvailable": []}]
-    assert refusals(rule, template)
-    assert refusals(rule, {"kind": "ResourceClaim", "spec": {}})
+    alternatives = [{"name": "one", "deviceClassName": "gpu.nvidia.com", "count": 2}]
+    template["spec"]["spec"]["devices"]["requests"] = [{"name": "gpu", "firstAvailable": alternatives}]
+    assert refusals(rule, template), "a list of alternatives is not what was granted"
+    assert refusals(rule, {"kind": "ResourceClaim", "spec": {}}) == [], "asks for nothing"
+
+
+def request(device_class: str, **more: Any) -> dict[str, Any]:
+    return {"name": "any", "exactly": {"deviceClassName": device_class, **more}}
+
+
+def claim_of(*requests: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "ResourceClaim", "spec": {"devices": {"requests": list(requests)}}}
+
+
+KNOWN = ClassNames(gpus=frozenset({"big-ones"}), others=frozenset({"gpu-nic"}), resources=frozenset({"acme.com/accelerator"}))
+
+
+@pytest.mark.parametrize("granted", ["full", "dra"])
+@pytest.mark.parametrize(
+    ("claim", "passes"),
+    [
+        (claim_of(request("dranet")), True),
+        (claim_of(request("rdma.sriov.example"), request("compute-domain-default-channel.nvidia.com")), True),
+        (claim_of(request("dranet", allocationMode="All")), True),
+        (claim_of(request("gpu-nic")), True),
+        (claim_of({"name": "v1beta1", "deviceClassName": "dranet"}), True),
+        (claim_of(request("gpu.nvidia.com", count=1)), False),
+        (claim_of(request("mig.nvidia.com")), False),
+        (claim_of(request("vfio.gpu.nvidia.com")), False),
+        (claim_of(request("gpu.amd.com")), False),
+        (claim_of(request("big-ones")), False),
+        (claim_of(request("team-gpus")), False),
+        (claim_of(request("dranet"), request("gpu.intel.com")), False),
+        (claim_of({"name": "v1beta1", "deviceClassName": "gpu.nvidia.com", "count": 4}), False),
+        (claim_of({"name": "list", "firstAvailable": [{"name": "a", "deviceClassName": "gpu.nvidia.com"}]}), False),
+    ],
+)
+def test_claims_of_other_devices_pass_and_of_gpus_that_are_not_granted_do_not(
+    granted: str, claim: dict[str, Any], passes: bool
+) -> None:
+    rule = namespace_policy([asked(granted)], "team-a", KNOWN)[2]
+    assert (refusals(rule, claim) == []) is passes
+    template = {"kind": "ResourceClaimTemplate", "spec": {"spec": claim["spec"]}}
+    assert (refusals(rule, template) == []) is passes
+
+
+def test_a_granted_gpu_may_be_claimed_together_with_a_network_card() -> None:
+    rule = namespace_policy([asked("dra")], "team-a", KNOWN)[2]
+    assert refusals(rule, claim_of(request("gpu.nvidia.com", count=2), request("dranet"))) == []
+    assert refusals(rule, claim_of({"name": "v1beta1", "deviceClassName": "gpu.nvidia.com", "count": 2})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [
+        ("deviceclass.resource.kubernetes.io/dranet", True),
+        ("deviceclass.resource.kubernetes.io/gpu-nic", True),
+        ("deviceclass.resource.kubernetes.io/gpu.nvidia.com", False),
+        ("deviceclass.resource.kubernetes.io/big-ones", False),
+        ("acme.com/accelerator", False),
+        ("acme.com/other", True),
+    ],
+)
+def test_device_classes_by_resource_name(name: str, passes: bool) -> None:
+    pod = admitted_pod({"containers": [{"name": "web", "resources": {"limits": {name: "1"}}}]})
+    assert (refusals(namespace_policy([asked("full")], "team-a", KNOWN)[0], pod) == []) is passes
+
+
+def test_a_pod_that_claims_a_network_card_passes_where_no_class_goes_through_claims() -> None:
+    plain = {"spec": {"containers": [{"name": "web"}], "resourceClaims": [{"name": "nic", "resourceClaimTemplateName": "x"}]}}
+    assert refusals(policy("full"), plain) == []
+    assert refusals(policy("dra"), plain), "what a claim contains is not known to a policy over pods"
 
 
 def test_the_binding_denies_in_one_namespace() -> None:
-    rule, binding = manifest("policy", asked("full"), GIVEN)
+    rule, binding, of_claims, of_claims_binding = manifest("policy", asked("full"), GIVEN)
+    assert (of_claims_binding["spec"]["policyName"], of_claims["kind"]) == (of_claims["metadata"]["name"], rule["kind"])
     assert rule["spec"]["matchConstraints"]["resourceRules"][0]["operations"] == ["CREATE", "UPDATE"]
     assert binding["spec"]["policyName"] == rule["metadata"]["name"]
     assert binding["spec"]["validationActions"] == ["Deny"]
@@ -287,7 +359,7 @@ def test_the_binding_denies_in_one_namespace() -> None:
 
 def test_the_resource_of_one_pool_in_the_place_of_another_is_refused() -> None:
     both = class_in_pools(replace(CLASSES["shared"], pools=("t4", "a10g")), POOLS, fleet())
-    rule, _ = manifest("policy", both, GIVEN)
+    rule = manifest("policy", both, GIVEN)[0]
     pods = [admitted_pod(manifest("pod", [item], GIVEN)[0]["spec"]) for item in both]
     assert [refusals(rule, pod) for pod in pods] == [[], []]
     pods[0]["spec"]["affinity"] = pods[1]["spec"]["affinity"]

@@ -161,7 +161,7 @@ def test_queues_of_two_classes_and_of_two_namespaces_do_not_clash() -> None:
             assert made.setdefault(key, document) == document, "the same name has the same contents"
     note = made["LocalQueue", "a", "full"]["metadata"]["annotations"]["muster.dev/queue"]
     assert note == "Workloads of class full name the queue full, not gpu."
-    (group,) = made["ClusterQueue", "", "a-full"]["spec"]["resourceGroups"]
+    (group,) = made["ClusterQueue", "", "a.full"]["spec"]["resourceGroups"]
     assert group["flavors"][0]["resources"][0]["nominalQuota"] == str(4 + 8), "with what others were granted"
 
 

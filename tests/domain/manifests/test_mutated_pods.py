@@ -118,7 +118,11 @@ STEPS = {
         "also a device class": beside("deviceclass.resource.kubernetes.io/gpu.nvidia.com"),
         "also another MIG profile": beside("nvidia.com/mig-7g.80gb"),
         "only another vendor": set_limits({"habana.ai/gaudi": "1"}),
-        "also a claim": set_spec(resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": "x"}]),
+        "also memory of a GPU": beside("aliyun.com/gpu-mem"),
+        "also compute of a GPU": beside("tencent.com/vcuda-core"),
+        "also Koordinator's GPU": beside("koordinator.sh/gpu"),
+        "also Volcano's memory": beside("volcano.sh/vgpu-memory"),
+        "only HAMi's memory": set_limits({"nvidia.com/gpumem": "3000"}),
     },
     "must request": {
         "too many": amount("64"),
@@ -135,6 +139,7 @@ STEPS = {
         "tolerates an empty key": tolerates_also(key="", operator="Exists"),
         "tolerates another team": tolerates_also(key="team-b", operator="Exists"),
         "tolerates cordons": tolerates_also(key="node.kubernetes.io/unschedulable", operator="Exists", effect="NoSchedule"),
+        "tolerates another value": tolerates_also(key="spot", operator="Equal", value="x", effect="NoSchedule"),
         "tolerates a look-alike": tolerates_also(key="node.kubernetes.io.example.com/x", operator="Exists"),
     },
     "must not set nodeName": {"names its node": set_spec(nodeName="h2")},
@@ -151,6 +156,8 @@ ADMITTED: dict[str, Change] = {
     "an init container without GPUs": set_spec(initContainers=[{"name": "first", "resources": {"limits": {"cpu": "1"}}}]),
     "waits for a node that is not ready": tolerates_also(key="node.kubernetes.io/not-ready", operator="Exists"),
     "an empty node name": set_spec(nodeName=""),
+    "a claim of other devices": set_spec(resourceClaims=[{"name": "nic", "resourceClaimTemplateName": "x"}]),
+    "no tolerations": set_spec(tolerations=[]),
     "a service account": set_spec(serviceAccountName="other"),
 }
 
@@ -211,7 +218,10 @@ def test_a_pod_of_a_class_through_claims_that_asks_for_more_is_refused(name: str
     assert says in first
 
 
-@pytest.mark.parametrize("name", [name for name in ADMITTED if name not in ("more CPU", "a network card", "zero of another GPU")])
+NOT_OF_CLAIMS = ("more CPU", "a network card", "zero of another GPU", "a claim of other devices")
+
+
+@pytest.mark.parametrize("name", [name for name in ADMITTED if name not in NOT_OF_CLAIMS])
 def test_a_pod_of_a_class_through_claims_that_asks_for_the_same_or_less_is_admitted(name: str) -> None:
     assert refusals(rule("dra"), changed("dra", ADMITTED[name])) == []
 

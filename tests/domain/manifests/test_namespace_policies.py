@@ -13,8 +13,9 @@ from fleet.domain.manifests.admission import namespace_policy
 from fleet.domain.manifests.cel_text import is_gpu
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.quota import Grant, namespace_quota
+from fleet.domain.manifests.render import manifest
 from tests.domain.classes.worlds import CLASSES
-from tests.domain.manifests.test_admission import admitted_pod, asked, refusals, set_limits, written
+from tests.domain.manifests.test_admission import GIVEN, admitted_pod, asked, refusals, set_limits, written
 
 SLUGS = tuple(CLASSES)
 PAIRS = list(itertools.combinations(SLUGS, 2))
@@ -28,12 +29,21 @@ def rules(*slugs: str) -> dict[str, Any]:
     return first
 
 
+def claim_refusals(pod: dict[str, Any], *slugs: str) -> list[str]:
+    """Returns what the policy over claims says of the claim of the DRA class, for a pod that claims anything."""
+    if not pod["spec"].get("resourceClaims"):
+        return []
+    (template,) = manifest("dra", asked("dra"), GIVEN)
+    return refusals(namespace_policy([asked(slug) for slug in slugs], "team-a")[2], template)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("granted", PAIRS, ids="+".join)
 def test_pods_of_two_granted_classes_pass_and_of_every_other_class_do_not(granted: tuple[str, str]) -> None:
     rule = rules(*granted)
     for slug in SLUGS:
-        refused = bool(refusals(rule, written(slug)))
+        pod = written(slug)
+        refused = bool(refusals(rule, pod) + claim_refusals(pod, *granted))
         expected = slug not in granted and not any((slug, item) in NESTED for item in granted)
         assert refused is expected, (slug, granted)
 
@@ -58,6 +68,11 @@ def test_the_same_grants_give_the_same_policy_in_whatever_order() -> None:
         "nvidia.com/GRID_A100-10C", "nvidia.com/GA102GL_A10", "nvidia.com/gpu-10gb", "nvidia.com/vgpu-number", "nvidia.com/a100",
         "amd.com/gpu", "amd.com/cpx_nps4", "amd.com/CPX_NPS1", "gpu.intel.com/i915", "gpu.intel.com/xe", "habana.ai/gaudi",
         "volcano.sh/vgpu-number", "aliyun.com/gpu-count", "k8s.amazonaws.com/vgpu", "nvidia.com/hostdev", "nvidia.com/sriov_rdma",
+        "aliyun.com/gpu-mem", "aliyun.com/gpu", "aliyun.com/gpu-core.percentage", "tencent.com/vcuda-core",
+        "tencent.com/vcuda-memory",
+        "tke.cloud.tencent.com/qgpu-memory", "elasticgpu.io/gpu-core", "koordinator.sh/gpu", "koordinator.sh/gpu.shared",
+        "koordinator.sh/gpu-memory-ratio", "volcano.sh/vgpu-memory", "volcano.sh/vgpu-cores", "volcano.sh/gpu-memory",
+        "nvidia.com/gpumem-percentage", "nvidia.com/vgpu-memory", "koordinator.sh/rdma", "tencent.com/eni",
         "nvidia.com/gpumem", "nvidia.com/gpucores", "nvidia.com/bf3-p0", "nvidia.com/mlnxnics", "nvidia.com/priority", "cpu",
         "memory", "example.com/fpga", "amd.com/xilinx", "gpu.intel.com/i915_monitoring", "google.com/tpu", "nvidia.com/",
         "xnvidia.com/gpu", "nvidia.com/IB-card", "nvidia.com/tu104gl_tesla_t4",
@@ -65,7 +80,7 @@ def test_the_same_grants_give_the_same_policy_in_whatever_order() -> None:
     ],
 )  # fmt: skip
 def test_a_policy_knows_the_same_names_of_gpus_as_the_rest_of_muster(name: str) -> None:
-    assert cel.evaluate(is_gpu(), {"r": name}) is labels.is_gpu_resource(name)
+    assert cel.evaluate(is_gpu(), {"r": name}) is labels.asks_for_gpus(name)
 
 
 @pytest.mark.parametrize("name", ["nvidia.com/GRID_A100-10C", "nvidia.com/pgpu", "nvidia.com/GA102GL_A10", "nvidia.com/a100"])

@@ -10,7 +10,7 @@ import pytest
 
 from tests.domain.classes.worlds import CLASSES
 from tests.domain.manifests.test_admission import admitted_pod, refusals, set_limits, written
-from tests.domain.manifests.test_namespace_policies import NESTED, rules
+from tests.domain.manifests.test_namespace_policies import NESTED, claim_refusals, rules
 
 Pod = dict[str, Any]
 GRANTS = [("full",), ("full", "shared"), ("mps", "mixed"), ("dra", "full"), ("gang", "rack"), ("single", "renamed", "west"), ()]
@@ -109,7 +109,7 @@ def test_every_pod_against_what_is_granted(slug: str, granted: tuple[str, ...]) 
         change(pod)
         if name == "with its own label":
             labelled(slug)(pod)
-        refused = refusals(rule, pod)
+        refused = refusals(rule, pod) + claim_refusals(pod, *granted)
         assert bool(refused) is not expected(slug, name, granted), (slug, name, granted, refused)
 
 

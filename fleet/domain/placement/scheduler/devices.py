@@ -46,7 +46,8 @@ class ClusterClaims:
         unknown: str = "devices requested through DRA",
     ) -> None:
         self.devices = devices
-        self.resources: Mapping[str, str] = classes_by_resource(classes)
+        self.classes: tuple[DeviceClass, ...] = tuple(classes)
+        self.resources: Mapping[str, str] = classes_by_resource(self.classes)
         """Extended resource to the DeviceClass that offers it."""
         self.claims: Mapping[ClaimKey, DraClaim] = {(claim.namespace, claim.name): claim for claim in claims}
         self.unknown = unknown

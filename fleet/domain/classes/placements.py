@@ -1,0 +1,63 @@
+"""Where the pods of a manifest may land: node affinity terms and tolerations, and which placements are narrower than others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from fleet.domain.label_selectors import Requirement, holds, whole_number
+from fleet.domain.placement.requirement import Toleration
+
+Terms = tuple[tuple[Requirement, ...], ...]
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Terms of a required node affinity, ORed, and tolerations."""
+
+    terms: Terms
+    tolerations: tuple[Toleration, ...] = ()
+
+
+def narrower(placement: Placement, than: Placement) -> bool:
+    """Returns whether every node that the first placement allows is known to be allowed by the second. False where unclear."""
+    if not placement.terms:
+        return not than.terms
+    return all(any(_implies(term, wide) for wide in than.terms) for term in placement.terms) and all(
+        any(_within(item, wide) for wide in than.tolerations) for item in placement.tolerations
+    )
+
+
+def _implies(term: Sequence[Requirement], wide: Sequence[Requirement]) -> bool:
+    return all(any(_asks_for(own, item) for own in term) for item in wide)
+
+
+def _asks_for(own: Requirement, wanted: Requirement) -> bool:
+    """Returns whether every label that meets the first requirement meets the second."""
+    if own.key != wanted.key:
+        return False
+    if own.operator == "in":
+        return all(holds(wanted, value) for value in own.values)
+    if own.operator == "absent":
+        return holds(wanted, None)
+    if own.operator == wanted.operator == "notin":
+        return set(wanted.values) <= set(own.values)
+    if wanted.operator == "exists":
+        return own.operator in ("exists", "gt", "lt")
+    if own.operator == wanted.operator and own.operator in ("gt", "lt"):
+        numbers = whole_number(own.values[0]), whole_number(wanted.values[0])
+        if numbers[0] is None or numbers[1] is None:
+            return False
+        return numbers[0] >= numbers[1] if own.operator == "gt" else numbers[0] <= numbers[1]
+    return False
+
+
+def _within(own: Toleration, wide: Toleration) -> bool:
+    """Returns whether every taint that the first toleration covers is covered by the second."""
+    if wide.effect and own.effect != wide.effect:
+        return False
+    if not wide.key:
+        return True
+    if own.key != wide.key:
+        return False
+    return wide.operator == "Exists" or (own.operator == "Equal" and own.value == wide.value)
