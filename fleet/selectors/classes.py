@@ -172,7 +172,7 @@ def _policy(
 
     Where nothing is granted yet it is the policy of this class. The size and pool chosen on the page, and the size of a
     request, do not change what is admitted. It follows from all pools and nodes, also those the reader may not see: applied, it
-    counts for everybody in the namespace. No name of a node or cluster is in it.
+    counts for every user in the namespace. No name of a node or cluster is in it.
     """
     versions = {row.pk: row for row in granted}
     if request is not None:

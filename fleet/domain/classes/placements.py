@@ -12,14 +12,14 @@ from fleet.domain.placement.requirement import Toleration
 Terms = tuple[tuple[Requirement, ...], ...]
 
 
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
+class AllowedPlacement(msgspec.Struct, frozen=True, kw_only=True):
     """Terms of a required node affinity, ORed, and tolerations."""
 
     terms: Terms
     tolerations: tuple[Toleration, ...] = ()
 
 
-def narrower(placement: Placement, than: Placement) -> bool:
+def narrower(placement: AllowedPlacement, than: AllowedPlacement) -> bool:
     """Returns whether every node that the first placement allows is known to be allowed by the second. False where unclear."""
     if not placement.terms:
         return not than.terms

@@ -10,7 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.device_selection import DeviceSelection, select_devices
-from fleet.domain.classes.placements import Placement
+from fleet.domain.classes.placements import AllowedPlacement
 from fleet.domain.classes.strays import named, not_told_apart
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
@@ -53,7 +53,7 @@ class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
     """Why no node of the pool can meet the class; empty where some can."""
     devices: DeviceSelection | None = None
     """What a claim asks of the pool's devices; None where it asks by resource name, or the devices are unknown."""
-    earlier: tuple[Placement, ...] = ()
+    earlier: tuple[AllowedPlacement, ...] = ()
     """Placements of manifests that were copied earlier and still stay in the pool."""
     added_tolerations: tuple[Toleration, ...] = ()
     """What admission adds to its pods for their RuntimeClass."""

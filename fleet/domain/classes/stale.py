@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from fleet.domain.catalog.node_taints import is_lasting
-from fleet.domain.classes.placements import Placement, narrower
+from fleet.domain.classes.placements import AllowedPlacement, narrower
 from fleet.domain.classes.requirements import OF_DEVICES, ClassInPool
 from fleet.domain.label_selectors import Requirement, matches, to_text
 from fleet.domain.manifests.pods import placement_digest
@@ -178,12 +178,12 @@ def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement],
     rows, earlier = tuple(in_pools), tuple(kept)
     result = []
     for in_pool in rows:
-        now = Placement(terms=in_pool.requirement.terms, tolerations=in_pool.requirement.tolerations)
+        now = AllowedPlacement(terms=in_pool.requirement.terms, tolerations=in_pool.requirement.tolerations)
         same = [item for item in earlier if (item.pool, item.resource) == (in_pool.pool.slug, in_pool.resource)]
         today = {node.key for node in _outside(now, kept_placement(in_pool, "", fleet), rows, fleet)}
-        good: list[Placement] = []
+        good: list[AllowedPlacement] = []
         for item in same[::-1]:
-            placement = Placement(terms=item.terms, tolerations=item.tolerations)
+            placement = AllowedPlacement(terms=item.terms, tolerations=item.tolerations)
             if any(narrower(placement, other) for other in (now, *good)):
                 continue
             if {node.key for node in _outside(now, item, rows, fleet)} <= today:
@@ -192,7 +192,9 @@ def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement],
     return tuple(result)
 
 
-def _outside(now: Placement, kept: KeptPlacement, in_pools: Sequence[ClassInPool], fleet: Fleet) -> tuple[PlacementNode, ...]:
+def _outside(
+    now: AllowedPlacement, kept: KeptPlacement, in_pools: Sequence[ClassInPool], fleet: Fleet
+) -> tuple[PlacementNode, ...]:
     """Returns what pods with these terms reach outside the class if they tolerate what manifests tolerate today as well."""
     tolerations = tuple(dict.fromkeys([*kept.tolerations, *now.tolerations]))
     return selected_outside(msgspec.structs.replace(kept, tolerations=tolerations), in_pools, fleet)
@@ -201,7 +203,7 @@ def _outside(now: Placement, kept: KeptPlacement, in_pools: Sequence[ClassInPool
 def others_matching(manifests: Manifests, fleet: Fleet) -> dict[str, tuple[PlacementNode, ...]]:
     """Returns pool to the nodes outside the class that manifests select whose class and pool are still defined as they were.
 
-    Whoever copied such a manifest did nothing wrong: nodes have changed, in any cluster that the pool has spanned. It may be
+    The manifest was right when it was copied: nodes have changed since, in any cluster that the pool has spanned. It may be
     applied at any time, so it need not be in use.
     """
     defined = {definition(in_pool) for in_pools in manifests.versions.values() for in_pool in in_pools}

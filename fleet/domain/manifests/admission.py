@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from fleet.domain.classes.placements import Placement, narrower
+from fleet.domain.classes.placements import AllowedPlacement, narrower
 from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.dra.class_names import NO_NAMES, ClassNames
 from fleet.domain.manifests.cel_text import (
@@ -46,7 +46,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One placement that a pod may have: of a class in a pool as it is now, or of a manifest copied earlier."""
 
     in_pool: ClassInPool
-    placement: Placement
+    placement: AllowedPlacement
 
     @property
     def amounts(self) -> list[int]:
@@ -88,7 +88,7 @@ def _entries(classes: Iterable[Granted]) -> list[_Entry]:
     """Returns what pods may look like, without what another entry allows already."""
     rows: list[_Entry] = []
     for in_pool in (in_pool for in_pools in classes for in_pool in in_pools):
-        now = Placement(terms=in_pool.place, tolerations=(*in_pool.requirement.tolerations, *in_pool.added_tolerations))
+        now = AllowedPlacement(terms=in_pool.place, tolerations=(*in_pool.requirement.tolerations, *in_pool.added_tolerations))
         for placement in (now, *in_pool.earlier):
             entry = _Entry(in_pool=in_pool, placement=placement)
             if not any(_allows(row, entry) for row in rows):

@@ -78,7 +78,7 @@ def _read(now: datetime, version: tuple[str, str]) -> Stock:
 def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ...]:
     """Requirement of the class per pool, in order of preference.
 
-    Labels, tolerations and resources are those of the whole class for everybody: a manifest that was written from a part of the
+    Labels, tolerations and resources are those of the whole class for every user: a manifest that was written from a part of the
     nodes would say something else. Sentences and nodes are only of what the reader may see.
     """
     kept: dict[ClassSpec, tuple[ClassInPool, ...]] = stock.parts.setdefault("in_pools", {})
@@ -108,7 +108,7 @@ def _in_scope(seen: ClassInPool, of_all: ClassInPool) -> ClassInPool:
 def whole(seen: Stock) -> Stock:
     """Returns the stock of everything, within the request of a person with a limit.
 
-    It is for placements, which are the class's own and the same for everybody. Names of its nodes and clusters are not for them.
+    It is for placements, which are the class's own and the same for every user. Names of its nodes and clusters are not for them.
     """
     if not seen.version[1]:
         return seen
@@ -121,7 +121,7 @@ def admitted(class_spec: ClassSpec, kept: Mapping[str, KeptPlacement], stock: St
 
     `stock` is that of everything.
     """
-    with scope.unscoped():  # a policy counts for everybody in its namespace
+    with scope.unscoped():  # a policy counts for every user in its namespace
         in_pools = with_earlier(class_in_pools(class_spec, stock), kept.values(), stock.fleet)
         added = [_of_runtime(in_pool, stock) for in_pool in in_pools]
     return tuple(

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from fleet.domain.classes.placements import Placement
+from fleet.domain.classes.placements import AllowedPlacement
 from fleet.domain.classes.requirements import class_in_pool, label_keys
 from fleet.domain.classes.stale import (
     KEPT_DAYS,
@@ -48,9 +48,9 @@ def world(pool: PoolSpec, nodes: list[PlacementNode]) -> Fleet:
     return Fleet(with_pools([pool], nodes), label_keys([pool]))
 
 
-def told(found: dict[str, set[str]]) -> set[str]:
+def reported(violations: dict[str, set[str]]) -> set[str]:
     """Returns the nodes outside the class of which it was said that pods may land there."""
-    return {name for id_ in ("others_match", "stale_manifests") for name in found.get(id_, ())}
+    return {name for id_ in ("others_match", "stale_manifests") for name in violations.get(id_, ())}
 
 
 def outside(copied: Copied, pool: PoolSpec, nodes: list[PlacementNode]) -> list[str]:
@@ -66,14 +66,14 @@ def outside(copied: Copied, pool: PoolSpec, nodes: list[PlacementNode]) -> list[
 @pytest.mark.parametrize("pool", [BY_PRODUCT, BY_LABEL, IN_EAST], ids=["by product", "by label", "in one cluster"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_manifest_copied_on_any_day_lands_in_the_class_or_a_finding_comes_first(pool: PoolSpec, seed: int) -> None:
-    """Nobody uses the manifests in between: they may be applied on any later day, in each cluster that the pool spanned."""
+    """The manifests are not in use in between: they may be applied on any later day, in each cluster that the pool spanned."""
     chance = random.Random(seed)
     nodes = [real(f"first{number}", labels={"team": "a"}, cluster=CLUSTERS[number % 2]) for number in range(4)]
     watch, written = Watch(FULL, pool), {}
     landed = quiet = 0
     for day in range(180):
         nodes = a_day(nodes, day, CLUSTERS, chance)
-        members, in_pool, found = watch.look(nodes, day)
+        members, in_pool, violations = watch.look(nodes, day)
         if day % 6 == 0:
             spanned = {node.cluster for node in members if pool.slug in node.pools} or set(pool.selector.clusters or CLUSTERS)
             new = copied(in_pool, spanned)
@@ -81,8 +81,8 @@ def test_a_manifest_copied_on_any_day_lands_in_the_class_or_a_finding_comes_firs
             written[new.digest] = new._replace(clusters=new.clusters | before.clusters) if before else new
         for item in written.values():
             landed += len(landings(item, members))
-            assert set(outside(item, pool, members)) <= told(found), (day, found, outside(item, pool, members))
-        quiet += not told(found)
+            assert set(outside(item, pool, members)) <= reported(violations), (day, violations, outside(item, pool, members))
+        quiet += not reported(violations)
     assert landed > 100, "the test is of nothing if no pod lands"
     assert quiet > 20, "or if everything is always reported"
 
@@ -91,14 +91,14 @@ def test_a_cluster_rebuilt_with_other_gpus_is_looked_at_although_it_has_no_membe
     watch = Watch(ClassSpec(slug="full", gpus=4, pools=("p",), products=(H100,)), BY_PRODUCT)
     label = {"agentpool": "gpu"}
     first = [bare(name, slots(GPU), cluster=cluster, labels=label) for name, cluster in (("e", "east"), ("w", "west"))]
-    members, in_pool, found = watch.look(first, 0)
-    mine = copied(in_pool, CLUSTERS)
-    assert (outside(mine, BY_PRODUCT, members), told(found)) == ([], set())
+    members, in_pool, violations = watch.look(first, 0)
+    manifest_of_day_one = copied(in_pool, CLUSTERS)
+    assert (outside(manifest_of_day_one, BY_PRODUCT, members), reported(violations)) == ([], set())
     rebuilt = [first[0], bare("w2", slots(GPU), product=L40S, cluster="west", labels=label)]
-    members, _, found = watch.look(rebuilt, 1)
-    assert (outside(mine, BY_PRODUCT, members), told(found)) == (["w2"], {"w2"})
-    members, _, found = watch.look(rebuilt[1:], 2)
-    assert (outside(mine, BY_PRODUCT, members), told(found)) == (["w2"], {"w2"}), "no member anywhere"
+    members, _, violations = watch.look(rebuilt, 1)
+    assert (outside(manifest_of_day_one, BY_PRODUCT, members), reported(violations)) == (["w2"], {"w2"})
+    members, _, violations = watch.look(rebuilt[1:], 2)
+    assert (outside(manifest_of_day_one, BY_PRODUCT, members), reported(violations)) == (["w2"], {"w2"}), "no member anywhere"
 
 
 def test_a_pod_that_runs_in_a_cluster_the_pool_never_had_is_looked_at_there() -> None:
@@ -142,7 +142,7 @@ def test_stale_manifests_are_counted_with_what_they_select_and_what_the_class_se
     assert stale_manifests(used, manifests, world(after, [real("n1", labels={"team": "a", "tier": "prod"})])) == ()
     (unknown,) = stale_manifests([UsedManifest("", "x")], manifests, fleet)
     assert unknown.text == "Manifests in use are stale (1 pod of 1 owner): what they select is unknown."
-    assert others_matching(manifests, fleet) == {}, "the pool was defined anew: who copied before has to copy again"
+    assert others_matching(manifests, fleet) == {}, "the pool was changed: manifests copied before are copied again"
 
 
 def test_the_difference_names_tolerations_too() -> None:
@@ -198,5 +198,5 @@ def test_a_policy_admits_earlier_manifests_that_stay_in_the_pool_and_no_others()
     elsewhere = replace(tainted, pool="q")
     (result,) = with_earlier([now], [base, tainted, dialect, strays, elsewhere], fleet)
     assert {item.terms for item in result.earlier} == {base.terms, dialect.terms}
-    assert Placement(terms=tainted.terms, tolerations=tainted.tolerations) in result.earlier
+    assert AllowedPlacement(terms=tainted.terms, tolerations=tainted.tolerations) in result.earlier
     assert len(result.earlier) == 2, "what the class allows today needs no second mention"

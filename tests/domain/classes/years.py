@@ -40,7 +40,7 @@ TAINTS = (
 
 
 class Copied(NamedTuple):
-    """A manifest that somebody copied: the pod of its YAML, and the clusters it is applied in."""
+    """A manifest that was copied: the pod of its YAML, and the clusters it is applied in."""
 
     digest: str
     pod: PodSnapshot
@@ -64,9 +64,9 @@ def landings(copied: Copied, nodes: Sequence[PlacementNode]) -> list[PlacementNo
     """Returns the nodes that the scheduler's filters let the pod on, in the clusters that the manifest was applied in."""
     rows = []
     for cluster in copied.clusters:
-        here = {node.name: node for node in nodes if node.cluster == cluster}
-        state = ClusterState([_as_collected(node) for node in here.values()], [], SchedulingObjects(), whole=True)
-        rows += [here[name] for name in evaluate(copied.pod, state).fitting]
+        by_name = {node.name: node for node in nodes if node.cluster == cluster}
+        state = ClusterState([_as_collected(node) for node in by_name.values()], [], SchedulingObjects(), whole=True)
+        rows += [by_name[name] for name in evaluate(copied.pod, state).fitting]
     return rows
 
 
@@ -83,7 +83,7 @@ def _as_collected(node: PlacementNode) -> NodeSnapshot:
 
 
 class Watch:
-    """Muster beside the fleet: what it hands out, and what it finds each day."""
+    """Muster beside the fleet: what it hands out, and what it reports each day."""
 
     def __init__(self, spec: ClassSpec, pool: PoolSpec) -> None:
         self.spec, self.pool = spec, pool
@@ -91,7 +91,7 @@ class Watch:
         self.used: list[UsedManifest] = []
 
     def look(self, nodes: Sequence[PlacementNode], day: int) -> tuple[list[PlacementNode], ClassInPool, dict[str, set[str]]]:
-        """Returns the nodes with their pools, the class in its pool, and what is found: id to the nodes named."""
+        """Returns the nodes with their pools, the class in its pool, and the violations: id to the nodes named."""
         members = with_pools([self.pool], nodes)
         fleet = Fleet(members, label_keys([self.pool]))
         in_pool = class_in_pool(self.spec, self.pool, fleet)
@@ -100,10 +100,10 @@ class Watch:
         room = headroom([in_pool.requirement], fleet)
         result = evaluate_class(self.spec, [in_pool], fleet, room, {}, matching)
         stale = stale_manifests(self.used, self.manifests, fleet)
-        found: dict[str, set[str]] = {}
+        violations: dict[str, set[str]] = {}
         for violation in (*result.violations, *stale):
-            found.setdefault(violation.id, set()).update(name for _, name in violation.nodes)
-        return members, in_pool, found
+            violations.setdefault(violation.id, set()).update(name for _, name in violation.nodes)
+        return members, in_pool, violations
 
 
 def joined(number: int, cluster: str, chance: random.Random) -> PlacementNode:

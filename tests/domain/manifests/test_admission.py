@@ -11,15 +11,25 @@ import cel
 import pytest
 from msgspec.structs import replace
 
-from fleet.domain.classes.requirements import ClassInPool, class_in_pools
+from fleet.domain.classes.requirements import ClassInPool, class_in_pool, class_in_pools, label_keys
+from fleet.domain.classes.stale import kept_placement, with_earlier
+from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.dra.class_names import ClassNames
 from fleet.domain.label_selectors import parse
 from fleet.domain.manifests.admission import namespace_policy
 from fleet.domain.manifests.cel_text import selects_any
 from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.pods import placement_digest
 from fleet.domain.manifests.render import manifest
-from tests.domain.classes.worlds import CLASSES, POOLS, fleet
+from fleet.domain.placement.fleet import Fleet
+from fleet.domain.placement.requirement import Toleration
+from fleet.domain.pools.policy import PoolPolicy, PoolSpec
+from fleet.domain.pools.selection import PoolSelector
+from fleet.domain.snapshot import Taint
+from tests.builders import H100, with_pools
+from tests.domain.classes.worlds import CLASSES, POOLS, SPOT, fleet
 from tests.domain.manifests.test_landing import EVERY
+from tests.domain.placement.fleets import bare, real, slots
 
 GIVEN = Parameters(name="serve", namespace="team-a", image="busybox")
 Pod = dict[str, Any]
@@ -364,3 +374,55 @@ def test_the_resource_of_one_pool_in_the_place_of_another_is_refused() -> None:
     assert [refusals(rule, pod) for pod in pods] == [[], []]
     pods[0]["spec"]["affinity"] = pods[1]["spec"]["affinity"]
     assert "must select the nodes of pool t4 or a10g" in refusals(rule, pods[0])[0]
+
+
+NARROW = PoolPolicy(tolerations=(Toleration("team", "Equal", "a", "NoSchedule"),))
+
+
+@pytest.mark.parametrize(
+    ("toleration", "passes"),
+    [
+        ({"key": "team", "operator": "Equal", "value": "a", "effect": "NoSchedule"}, True),
+        ({"key": "team", "value": "a", "effect": "NoSchedule"}, True),
+        ({"key": "team", "value": "b", "effect": "NoSchedule"}, False),
+        ({"key": "team", "operator": "Exists", "effect": "NoSchedule"}, False),
+        ({"key": "team", "value": "a"}, False),
+        ({"key": "team", "value": "a", "effect": "NoExecute"}, False),
+        ({"key": "team", "operator": "Gt", "value": "a", "effect": "NoSchedule"}, False),
+    ],
+)
+def test_a_toleration_is_compared_with_value_operator_and_effect(toleration: dict[str, str], passes: bool) -> None:
+    pool = PoolSpec(slug="p", selector=PoolSelector(products=(H100,)), policy=NARROW)
+    nodes = Fleet(with_pools([pool], [real("a")]), label_keys([pool]))
+    in_pool = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, nodes)
+    pod = admitted_pod(manifest("pod", [in_pool], GIVEN)[0]["spec"])
+    rule = manifest("policy", [in_pool], GIVEN)[0]
+    assert refusals(rule, pod) == []
+    pod["spec"]["tolerations"] = [toleration]
+    assert (refusals(rule, pod) == []) is passes
+
+
+def test_a_label_that_a_node_outside_the_pool_carries_too_is_not_enough() -> None:
+    pool = PoolSpec(slug="p", selector=PoolSelector(products=(H100,), sharing=("exclusive",)))
+    label = {"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}
+    shared = {**label, "cloud.google.com/gke-gpu-sharing-strategy": "time-sharing"}
+    nodes = [bare("in", slots(), labels=label), bare("out", slots(replicas=4), sharing="time-slicing", labels=shared)]
+    in_pool = class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, Fleet(with_pools([pool], nodes), label_keys([pool])))
+    pod = admitted_pod(manifest("pod", [in_pool], GIVEN)[0]["spec"])
+    rule = manifest("policy", [in_pool], GIVEN)[0]
+    assert (in_pool.strays, refusals(rule, pod)) == ((), [])
+    pod["spec"]["affinity"] = in_affinity(key=next(iter(label)), operator="In", values=list(label.values()))
+    assert "must select the nodes of pool p" in refusals(rule, pod)[0]
+
+
+def test_a_manifest_of_yesterday_is_admitted_after_a_taint_came_or_went() -> None:
+    pool = PoolSpec(slug="p", selector=PoolSelector(products=(H100,)))
+
+    def on(*taints: Taint) -> tuple[ClassInPool, Fleet]:
+        nodes = Fleet(with_pools([pool], [real("a", taints=taints)]), label_keys([pool]))
+        return class_in_pool(ClassSpec(slug="a", pools=("p",)), pool, nodes), nodes
+
+    for before, after in ((on(), on(SPOT)), (on(SPOT), on())):
+        pod = admitted_pod(manifest("pod", [before[0]], GIVEN)[0]["spec"])
+        kept = kept_placement(before[0], placement_digest(before[0]), before[1])
+        assert refusals(namespace_policy([with_earlier([after[0]], [kept], after[1])], "team-a")[0], pod) == []
