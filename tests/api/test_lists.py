@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 NOW = datetime.now(UTC)
 LISTS = (
     "audit/", "clusters/", "collection-runs/", "deliveries/", "findings/", "gpus/", "incidents/", "mig-instances/", "nodes/",
-    "pools/", "notification-rules/", "notification-targets/", "requests/", "sessions/", "teams/", "tokens/", "users/",
+    "pools/", "prices/", "notification-rules/", "notification-targets/", "requests/", "sessions/", "teams/", "tokens/", "users/",
     "workload-classes/", "xid-bursts/",
     "nodes/east/n1/pods/", "nodes/east/n1/revisions/", "pools/h100/history/", "workload-classes/full-h100/history/",
 )  # fmt: skip

@@ -77,6 +77,7 @@ def test_every_step_has_one_event_in_its_own_transaction(world: World) -> None:
     assert rows == {
         ("submit", "approvers"),
         ("approve", "team"),
+        ("activate", "team"),
         ("reject", "team"),
         ("withdraw", "approvers"),
         ("resize", "approvers"),

@@ -13,6 +13,8 @@ from django_htmx.middleware import HtmxDetails
 from fleet.web.shell import render
 from fleet.web.shell.render import render_page
 
+pytestmark = pytest.mark.django_db  # a page reads one snapshot of it
+
 
 @pytest.fixture(autouse=True)
 def _templates_say_their_name(monkeypatch: pytest.MonkeyPatch) -> None:
