@@ -218,10 +218,16 @@ def test_free_is_allocatable_minus_requested_and_negative_is_reported(
         known = counted.allocatable is not None and counted.requested is not None
         assert (counted.free is None) is not known
         if known:
-            # who holds a tainted DRA device holds none of the allocatable ones
             by_dra = devices and any(slots.kind.startswith("dra-") for slots in seen.resources)
-            least = counted.allocatable - counted.requested
-            assert counted.free >= least if by_dra else counted.free == least
+            left = counted.allocatable - counted.requested
+            if by_dra:
+                # The allocator decides, compared exactly in domain/dra/test_worlds.py: of a pool that names a device twice, or no
+                # node, the scheduler takes nothing; a held device with a taint is not allocatable.
+                assert counted.free <= counted.allocatable
+            elif counted is seen.slots:
+                assert max(0, left) <= counted.free <= counted.allocatable  # one resource's deficit takes nothing from another
+            else:
+                assert counted.free == left
             if counted.free < 0:
                 assert any(finding.rule == "requested_exceeds_allocatable" for finding in seen.findings)
                 assert seen.reason
