@@ -11,8 +11,10 @@ from typing import Any
 import hypothesis
 import pytest
 
-# How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("muster", deadline=None)
+# How long an example takes depends on what else the machine does. The same cases every time: what passes here passes elsewhere.
+# `manage.py test --explore` looks for new ones.
+hypothesis.settings.register_profile("muster", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None)
 hypothesis.settings.load_profile("muster")
 
 pytest_plugins = ["tests.programs"]
@@ -22,11 +24,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-queries", action="store_true", help="rewrite tests/queries/counts.json")
     parser.addoption("--write-roles", action="store_true", help="rewrite tests/access/roles.json")
     parser.addoption("--shuffle-rows", action="store_true", help="answer queries without an order in a random one")
+    parser.addoption("--explore", action="store_true", help="generate other cases than the last time")
     parser.addoption("--slow-clock", action="store_true", help="let up to a second pass whenever the time is read")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives each worker of pytest-xdist a cache of its own: a test empties it at its start."""
+    if config.getoption("--explore"):
+        hypothesis.settings.load_profile("explore")
     if config.getoption("--shuffle-rows"):
         _shuffle_rows()
     if config.getoption("--slow-clock"):
