@@ -21,11 +21,11 @@ class AllowedPlacement(msgspec.Struct, frozen=True, kw_only=True):
 
 def narrower(placement: AllowedPlacement, than: AllowedPlacement) -> bool:
     """Returns whether every node that the first placement allows is known to be allowed by the second. False where unclear."""
-    if not placement.terms:
-        return not than.terms
-    return all(any(_implies(term, wide) for wide in than.terms) for term in placement.terms) and all(
-        any(_within(item, wide) for wide in than.tolerations) for item in placement.tolerations
-    )
+    if placement.terms:
+        in_place = all(any(_implies(term, wide) for wide in than.terms) for term in placement.terms)
+    else:
+        in_place = not than.terms
+    return in_place and all(any(_within(item, wide) for wide in than.tolerations) for item in placement.tolerations)
 
 
 def _implies(term: Sequence[Requirement], wide: Sequence[Requirement]) -> bool:
