@@ -1,6 +1,6 @@
 # One image for every role: web (the default), worker, beat, migrate. See docker-compose.yml.
-# By digest: docker build --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:… .
-ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+# A newer base: docker build --build-arg PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:… ., see SECURITY.md.
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm@sha256:67a1e1f215ccda113cfc024e8639049257e88f273898f595b61476d128d387e8
 FROM ${PYTHON_IMAGE}
 
 ENV PYTHONUNBUFFERED=1 \

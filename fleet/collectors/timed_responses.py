@@ -53,6 +53,25 @@ def time_every_pool() -> None:
     poolmanager.pool_classes_by_scheme.update({"http": _Pool, "https": _TlsPool})
 
 
+def timed_file(sock: socket.socket) -> io.BufferedReader | None:
+    """Returns a file that reads from a socket as `until` allows; None outside of it."""
+    deadline = _CURRENT.get()
+    return None if deadline is None else io.BufferedReader(_Reader(sock, deadline))
+
+
+def shorten_timeout(sock: socket.socket) -> None:
+    """Leaves a socket no more time than `until` has left. Raises TimeoutError where none is left."""
+    deadline = _CURRENT.get()
+    if deadline is not None:
+        _shorten_timeout(sock, deadline)
+
+
+def is_over() -> bool:
+    """Whether the deadline of `until` has passed."""
+    deadline = _CURRENT.get()
+    return deadline is not None and deadline.spent
+
+
 class _Reader(io.RawIOBase):
     """Reads from a socket, never later than the deadline and never more than the most."""
 

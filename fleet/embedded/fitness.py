@@ -11,15 +11,21 @@ OLDEST_POSTGRES = 15
 LAST_REPLACED_MIGRATION = "0006_own_faults"
 
 
-def refuse_unfit(connection: BaseDatabaseWrapper) -> None:
-    """Raises StartError for a Postgres that is too old, and for tables of Muster that its migrations cannot upgrade."""
+def refuse_old(connection: BaseDatabaseWrapper) -> None:
+    """Raises StartError for a Postgres that is too old. Its migrations would run there, and say nothing."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('server_version_num')::int / 10000")
         (version,) = cursor.fetchone()
-        if version < OLDEST_POSTGRES:
-            raise StartError(
-                f"The database is Postgres {version}. Muster needs Postgres {OLDEST_POSTGRES} or newer: upgrade the server."
-            )
+    if version < OLDEST_POSTGRES:
+        raise StartError(
+            f"The database is Postgres {version}. Muster needs Postgres {OLDEST_POSTGRES} or newer: upgrade the server."
+        )
+
+
+def refuse_unfit(connection: BaseDatabaseWrapper) -> None:
+    """Raises StartError for a Postgres that is too old, and for tables of Muster that its migrations cannot upgrade."""
+    refuse_old(connection)
+    with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")
         if not cursor.fetchone()[0]:
             return

@@ -171,14 +171,14 @@ def test_the_image_is_complete_and_runs_unprivileged() -> None:
     assert set(re.findall(r"\b(MUSTER_[A-Z_]+)=", DOCKERFILE)) - DOCUMENTED == {"MUSTER_NO_BOOTSTRAP"}
 
 
-def test_every_image_is_of_a_named_version_and_takes_a_digest() -> None:
-    """SECURITY.md says how a digest is found; here is that one reaches the place where the image is named."""
+def test_every_image_is_named_by_version_and_digest_and_takes_another() -> None:
+    """SECURITY.md says how a newer digest is found; here is that one reaches the place where the image is named."""
     named = {name: service["image"] for name, service in COMPOSE["services"].items() if service.get("image") != "muster:local"}
     built = {f"build of {name}": service["build"]["args"]["PYTHON_IMAGE"] for name, service in OURS.items()}
     for place, image in (named | built).items():
-        variable = re.fullmatch(r"\$\{([A-Z]+_IMAGE):-([a-z/]+):(\d[\w.-]*)\}", image)
+        variable = re.fullmatch(r"\$\{([A-Z]+_IMAGE):-([a-z/]+):(\d[\w.-]*)@sha256:[0-9a-f]{64}\}", image)
         assert variable, f"{place}: {image}"
-        assert f"{variable[1]}" in (ROOT / "SECURITY.md").read_text()
+        assert f"{variable[1].removesuffix('_IMAGE')}=" in (ROOT / "SECURITY.md").read_text()
     default = COMPOSE["services"]["web"]["build"]["args"]["PYTHON_IMAGE"].partition(":-")[2].rstrip("}")
     assert re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.MULTILINE) == [default], "one version in both files"
     assert re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE) == ["${PYTHON_IMAGE}"], "nothing is built from another image"

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
@@ -58,7 +59,7 @@ class _Older:
 
 @pytest.mark.parametrize(("number", "version"), [(140_022, 14), (130_018, 13), (90_624, 9), (150_000, None)])
 def test_postgres_14_and_older_are_refused_before_anything_else_is_asked(number: int, version: int | None) -> None:
-    """No such server can be had here: the numbers are `server_version_num` of Postgres 14.22, 13.18, 9.6.24 and 15.0."""
+    """No package of the tests has such a server: the numbers are `server_version_num` of 14.22, 13.18, 9.6.24 and 15.0."""
     with connection.cursor() as cursor:
         older = _Older(cursor, number)
         if version is None:
@@ -74,3 +75,10 @@ def test_an_old_postgres_is_refused(monkeypatch: Any) -> None:
     monkeypatch.setattr(fitness, "OLDEST_POSTGRES", 99)
     with pytest.raises(StartError, match=r"The database is Postgres \d+. Muster needs Postgres 99 or newer: upgrade the server."):
         fitness.refuse_unfit(connection)
+
+
+def test_an_old_postgres_is_not_migrated_either(monkeypatch: Any) -> None:
+    """Compose and the chart migrate in a container of their own, where no `manage.py run` looks at the server first."""
+    monkeypatch.setattr(fitness, "OLDEST_POSTGRES", 99)
+    with pytest.raises(CommandError, match=r"^The database is Postgres \d+. Muster needs Postgres 99 or newer"):
+        call_command("migrate", verbosity=0)

@@ -25,6 +25,8 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 
 from django.conf import settings
 
+from fleet.collectors.timed_responses import is_over
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # IANA's registries of special-purpose addresses, without what is reachable from everywhere.
@@ -164,6 +166,8 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         watch.host = (host.decode() if isinstance(host, bytes) else str(host or "")).rstrip(".").lower()
     elif event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         _judge(watch, arguments[1])
+        if event == "socket.connect" and is_over():
+            raise TimeoutError("timed out")  # a name may have any number of addresses that never answer
     elif event == "http.client.send" and watch.proxies:
         _judge_request(watch, arguments[1])
 

@@ -21,6 +21,7 @@ from fleet.domain.refusals import FieldError
 from fleet.services.notifications import guard, neutral
 from fleet.services.notifications.messages import Message
 from fleet.services.notifications.outcomes import Sent
+from fleet.services.notifications.timed_mail import time_every_mail
 
 if TYPE_CHECKING:
     import apprise
@@ -115,7 +116,8 @@ def send(address: str, message: Message) -> Sent:
     library = _library()
     sender = library.Apprise(asset=plugin.asset)
     sender.add(plugin)
-    with guard.only_outside() as watch, _listening() as value, until(Deadline(WHOLE_S), MOST_BYTES):
+    deadline = Deadline(WHOLE_S)
+    with guard.only_outside() as watch, _listening() as value, until(deadline, MOST_BYTES):
         done = sender.notify(
             title=neutral.line(message.title),
             body=neutral.body(message.text or message.title),
@@ -126,6 +128,8 @@ def send(address: str, message: Message) -> Sent:
         return Sent(True)
     if watch.refused:
         return Sent(False, watch.refused, lasting=True)
+    if deadline.spent:
+        return Sent(False, f"The service did not take the message within {WHOLE_S:.0f} s.")
     return Sent(False, _without(address, " ".join(value)) or "The service did not accept the message.")
 
 
@@ -180,6 +184,7 @@ def _library() -> Any:
     import apprise
 
     time_every_pool()  # Apprise asks through requests, which bounds each wait for bytes and no answer as a whole
+    time_every_mail()
     return apprise
 
 
