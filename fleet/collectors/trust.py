@@ -44,6 +44,8 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Where the GPU stack of one cluster lives."""
 
     namespaces: frozenset[str]
+    of_operators: frozenset[str] = frozenset()
+    """Those of them where the GPU Operator's validators are believed: not where many parts alone make a namespace the stack's."""
     strict: bool = False
     """Whether nothing outside `namespaces` is believed: they are configured."""
     daemonsets: frozenset[tuple[str, str]] | None = None
@@ -61,15 +63,21 @@ def trust_of(
     named = {policy.namespace for policy in operator.policies} | {item.namespace for item in operator.gpu_clusters}
     named.discard("")
     chosen = frozenset(configured)
-    if chosen:
-        result = chosen | named
-    else:
+    crowded: set[str] = set()
+    if not chosen and not named:
         parts = {(entry.namespace, entry.component) for entry in operator.daemonsets}
         if not complete:
             parts |= {(pod.namespace, pod.component) for pod in pods if pod.component and pod.owner_kind == "DaemonSet"}
-        result = DEFAULT_NAMESPACES | named | (set() if named else _crowded(parts))
-    names = frozenset((entry.namespace, entry.name) for entry in operator.daemonsets) if complete else None
-    return Trust(namespaces=frozenset(result), strict=bool(chosen), daemonsets=names)
+        crowded = _crowded(parts)
+    known = named | (chosen or DEFAULT_NAMESPACES)
+    # Three DaemonSets are quickly made by a tenant: with them alone no operator is installed. One is, where there is a policy.
+    has_operator = not complete or bool(operator.policies or operator.gpu_clusters)
+    return Trust(
+        namespaces=frozenset(known | crowded),
+        of_operators=frozenset(known | crowded if has_operator else known),
+        strict=bool(chosen),
+        daemonsets=frozenset((entry.namespace, entry.name) for entry in operator.daemonsets) if complete else None,
+    )
 
 
 def _crowded(parts: Iterable[tuple[str, str]]) -> set[str]:
@@ -103,7 +111,7 @@ def _unmasked(pod: PodSnapshot) -> PodSnapshot:
 
 def _fits_at_home(pod: PodSnapshot, trust: Trust) -> bool:
     """Whether a pod of a namespace of the stack has an owner that fits its part."""
-    if pod.namespace not in trust.namespaces:
+    if pod.namespace not in (trust.of_operators if pod.component in _OPERATORS_OWN else trust.namespaces):
         return False
     if pod.component in _WORKLOADS:
         return pod.owner_kind in _OPERATOR_KINDS

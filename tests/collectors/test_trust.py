@@ -86,6 +86,16 @@ def test_where_no_policy_was_read_the_namespace_of_many_parts_is_the_operators()
     ]  # fmt: skip
 
 
+def test_three_daemonsets_of_a_tenant_make_no_operator_where_there_is_none() -> None:
+    parts = ("device-plugin", "dcgm-exporter", "validator")
+    daemonsets = tuple(DaemonSetSnapshot(namespace="team-a", name=f"nvidia-{part}", component=part, desired=1) for part in parts)
+    pods = [pod(part, "team-a") for part in parts]
+    believed = [("device-plugin", ""), ("dcgm-exporter", "")]
+    assert result(*pods, operator=OperatorSnapshot(daemonsets=daemonsets)) == [*believed, ("", "validator")]
+    old = ClusterPolicySnapshot(name="of a version that names no namespace")
+    assert result(*pods, operator=OperatorSnapshot(daemonsets=daemonsets, policies=(old,))) == [*believed, ("validator", "")]
+
+
 def test_the_validators_workload_pods_belong_to_the_policy_or_are_not_trusted() -> None:
     assert result(pod("cuda-validator", owner="ClusterPolicy"), pod("plugin-validator", owner="")) == [
         ("cuda-validator", ""), ("plugin-validator", ""),
