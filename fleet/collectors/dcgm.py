@@ -200,6 +200,8 @@ def _value(metric: Metric, value: float, factor: float) -> tuple[float | None, s
     scaled = value * factor
     if not limits.least <= scaled <= limits.most:
         return None, _outside(scaled, limits)
+    if metric.whole and not scaled.is_integer():
+        return None, f"{scaled:g}, not a whole number"
     return scaled, ""
 
 

@@ -32,6 +32,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     health: bool = False
     """Whether its absence blinds a health rule."""
     zero_is_absent: bool = False
+    whole: bool = False
+    """Whether only whole numbers are values of it: codes."""
     curve: bool = False
     """Whether a recent history of it is kept for the node's page."""
     note: str = ""
