@@ -58,6 +58,14 @@ def parse_quantity(text: str | None) -> Fraction | None:
     return -value if sign == "-" else value
 
 
+def canonical_binary(size: int) -> str:
+    """Returns a number of bytes, above 0, as the API server writes a quantity that was given in Mi or Gi."""
+    for suffix in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
+        if size % _SUFFIX[suffix] == 0:
+            return f"{size // int(_SUFFIX[suffix])}{suffix}"
+    return str(size)
+
+
 @lru_cache(maxsize=4096)
 def parse_units(text: str | None) -> int | None:
     """Returns a whole, non-negative number of units (what extended resources are counted in); None for anything else."""

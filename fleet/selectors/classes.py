@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import msgspec
-
-from fleet.domain.access_requests.workflow import GRANTED
 from fleet.domain.classes.compliance import is_full
 from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.classes.starters import Starter, starters
 from fleet.domain.classes.workload import ISOLATIONS, TOPOLOGIES, ClassSpec, sized
 from fleet.domain.documents.documents import Declared, changes
 from fleet.domain.manifests.parameters import Parameters
-from fleet.domain.manifests.quota import Grant
-from fleet.domain.manifests.render import Document, Kind, kinds_of, manifest, namespace_manifest
+from fleet.domain.manifests.render import Document, Kind, kinds_of, manifest
 from fleet.domain.placement.headroom import Headroom
 from fleet.domain.pools.availability import Availability, worst_availability
-from fleet.models import AccessRequest, ClassVersion
+from fleet.models import ClassVersion
 from fleet.selectors import declarations
+from fleet.selectors.namespace_manifests import OF_NAMESPACE, asked_of, namespace_documents
 from fleet.selectors.placement import headroom as rooms
-from fleet.selectors.placement import manifest_placements as placements
 from fleet.selectors.pools.pools import NOT_EVALUATED, Compliance, compliance_by_slug, pool_rows
 
 
@@ -129,76 +125,19 @@ def manifest_of(  # noqa: PLR0913 the parts of a manifest question
 ) -> list[Document]:
     """Returns the documents of one kind, for the preferred pool or the one of that slug. Raises FieldError.
 
-    A policy or quota is of the namespace: it follows from every request that is granted there, and from this class. `request` is
-    the number of the request that it is for, so that it is not counted twice.
+    A policy, quota or queue is of the namespace: it follows from every request that is granted there. `request` is the number of
+    the request that it is for.
     """
     stock = stock or rooms.stock(now)
-    if kind not in ("policy", "quota", "kueue"):
-        return manifest(kind, _asks(class_spec, stock, pool), parameters)
-    rows = list(
-        AccessRequest.objects.filter(namespace=parameters.namespace, state__in=sorted(GRANTED))
-        .exclude(pk=request or 0)
-        .select_related("class_version__workload_class")
-        .order_by("class_version__number", "pk")
-    )
-    granted = [(row, declarations.spec_of(row.class_version)) for row in rows]
-    if kind == "kueue":
-        others = [row.replicas * (row.gpus or spec.gpus) for row, spec in granted if spec.slug == class_spec.slug]
-        return manifest(kind, _asks(class_spec, stock, pool), msgspec.structs.replace(parameters, granted_slots=sum(others)))
-    if kind == "policy":
-        return _policy(class_spec, parameters, stock, [row.class_version for row, _ in granted], request)
-    grants = [
-        Grant(
-            id=str(row.pk),
-            name=row.name,
-            replicas=row.replicas,
-            in_pools=rooms.class_in_pools(sized(spec, row.gpus) if row.gpus else spec, stock),
-        )
-        for row, spec in granted
-    ]
-    own = Grant(
-        id=str(request or "new"),
-        name=parameters.name,
-        replicas=parameters.replicas,
-        in_pools=rooms.class_in_pools(class_spec, stock),
-    )
-    return namespace_manifest(kind, [*grants, own], parameters)
-
-
-def _policy(
-    class_spec: ClassSpec, parameters: Parameters, stock: rooms.Stock, granted: Sequence[ClassVersion], request: int | None
-) -> list[Document]:
-    """Returns the policy of the namespace: of every version that is granted there, and of no other.
-
-    Where nothing is granted yet it is the policy of this class. The size and pool chosen on the page, and the size of a
-    request, do not change what is admitted. It follows from all pools and nodes, also those the reader may not see: applied, it
-    counts for every user in the namespace. No name of a node or cluster is in it.
-    """
-    versions = {row.pk: row for row in granted}
-    if request is not None:
-        own = AccessRequest.objects.select_related("class_version__workload_class").get(pk=request).class_version
-        versions[own.pk] = own
-    if not versions and (newest := declarations.newest_versions().get(class_spec.slug)):
-        versions[newest.pk] = newest
-    everything = rooms.whole(stock)
-    classes = [
-        rooms.admitted(declarations.spec_of(row), placements.kept(row.workload_class), everything) for row in versions.values()
-    ]
-    return namespace_manifest("policy", (), parameters, classes, rooms.device_class_names(everything))
+    if kind in OF_NAMESPACE:
+        return namespace_documents(class_spec, kind, parameters, stock, pool, request=request)
+    return manifest(kind, asked_of(class_spec, stock, pool), parameters)
 
 
 def kinds(class_spec: ClassSpec, now: datetime, pool: str = "", stock: rooms.Stock | None = None) -> tuple[Kind, ...]:
     """The kinds of manifest this class can have."""
-    asked = _asks(class_spec, stock or rooms.stock(now), pool)
+    asked = asked_of(class_spec, stock or rooms.stock(now), pool)
     return kinds_of(asked[0]) if asked else ()
-
-
-def _asks(class_spec: ClassSpec, stock: rooms.Stock, pool: str) -> tuple[ClassInPool, ...]:
-    """Returns the requirement per pool; pools that advertise no such slots now come last."""
-    asked = rooms.class_in_pools(class_spec, stock)
-    if pool:
-        return tuple(in_pool for in_pool in asked if in_pool.pool.slug == pool)
-    return tuple(sorted(asked, key=lambda in_pool: bool(in_pool.problem)))
 
 
 def offered_starters(now: datetime) -> tuple[Starter, ...]:

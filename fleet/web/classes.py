@@ -22,6 +22,7 @@ from fleet.domain.refusals import FieldError, NotNow
 from fleet.selectors import classes as select
 from fleet.selectors import clusters, declarations
 from fleet.selectors.findings import worst as worst_findings
+from fleet.selectors.namespace_manifests import OF_NAMESPACE, granted_version, namespace_note
 from fleet.selectors.placement.headroom import Stock, room_by_cluster, stock
 from fleet.selectors.pools import pools
 from fleet.services import classes as service
@@ -70,6 +71,8 @@ def class_list(request: HttpRequest, slug: str = "") -> HttpResponse:
         }
 
     etag = f"{clusters.data_version()}:{pools.version()}"
+    if request.GET.get("kind") in OF_NAMESPACE:
+        etag += f":{granted_version(request.GET.get('namespace', Parameters().namespace))}"
     return render_page(request, "classes/list.html", "classes/_list.html", context, etag=etag)
 
 
@@ -169,6 +172,7 @@ def _manifest(
         ],
         "kind": kind,
         "yaml": yaml,
+        "note": namespace_note(kind, fields["namespace"]) if yaml else "",
         "problem": problem,
         "typed": fields,
         "errors": errors,

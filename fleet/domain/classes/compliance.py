@@ -111,13 +111,28 @@ def _own(in_pool: ClassInPool, shapes: Sequence[Shape]) -> list[Violation]:
 
 
 def _others(in_pool: ClassInPool, matching: Sequence[PlacementNode]) -> list[Violation]:
-    """Returns violations by nodes outside the class where its pods may be scheduled, before the first one is."""
+    """Returns violations by nodes that do not match the class and where its pods may be scheduled, before the first one is.
+
+    Apart those within the pool: a label of the pool does not keep them out.
+    """
     nodes = list({node.key: node for node in (*in_pool.strays, *matching)}.values())
-    if not nodes:
-        return []
-    names = f"{nodes[0].name} carries" if len(nodes) == 1 else f"{len(nodes)} other nodes ({nodes[0].name} and others) carry"
-    text = f"{names} the labels that manifests for pool {in_pool.pool.slug} select: pods may land there."
-    return [Violation(id="others_match", state=AT_RISK, text=text, nodes=tuple(node.key for node in nodes))]
+    slug = in_pool.pool.slug
+    members = [node for node in nodes if slug in node.pools]
+    others = [node for node in nodes if slug not in node.pools]
+    violations = []
+    if members:
+        names = (
+            f"{members[0].name} carries" if len(members) == 1 else f"{len(members)} nodes ({members[0].name} and others) carry"
+        )
+        text = f"In pool {slug}, {names} the labels that manifests select, without matching the class: pods may land there."
+        violations.append(Violation(id="members_match", state=AT_RISK, text=text, nodes=tuple(node.key for node in members)))
+    if others:
+        names = (
+            f"{others[0].name} carries" if len(others) == 1 else f"{len(others)} other nodes ({others[0].name} and others) carry"
+        )
+        text = f"{names} the labels that manifests for pool {slug} select: pods may land there."
+        violations.append(Violation(id="others_match", state=AT_RISK, text=text, nodes=tuple(node.key for node in others)))
+    return violations
 
 
 def _ready(in_pools: Sequence[ClassInPool], fleet: Fleet) -> list[Violation]:

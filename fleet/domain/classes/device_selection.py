@@ -23,7 +23,7 @@ from fleet.domain.dra.selectors import DeviceSelectorError, UnknownSelectorError
 from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode
 from fleet.domain.placement.scheduler.devices import ClusterClaims
 from fleet.domain.quantities import parse_quantity
-from fleet.domain.snapshot.dra import DeviceClass, DraCapacity, DraDevice
+from fleet.domain.snapshot.dra import DeviceClass, DraDevice
 
 _PRODUCT = ("productName", "model")
 """Attributes that name a product: NVIDIA's and AMD's drivers, Intel's."""
@@ -181,43 +181,39 @@ def _meets(device: DraDevice, selectors: Sequence[str]) -> bool | None:
 
 
 def _selectors(class_spec: ClassSpec, kinds: Sequence[_Kind]) -> tuple[str, ...]:
-    """Returns the expressions that the class needs, in the order in which they protect each other: the driver first."""
+    """Returns the expressions that the class needs, in the order in which they protect each other: the driver first.
+
+    Driver and type are asked for although nothing else is published today, and what devices may lack is always guarded: the
+    template is copied once, and other devices join later.
+    """
     wanted = [kind.device for kind in kinds if kind.wanted]
-    everything = [kind.device for kind in kinds]
-    others = [kind.device for kind in kinds if not kind.wanted]
     driver = wanted[0].driver
-    rows = []
-    if any(device.driver != driver for device in everything):
-        rows.append(f"device.driver == {_quoted(driver)}")
-        everything = [device for device in everything if device.driver == driver]
-        others = [device for device in others if device.driver == driver]
-    types = _texts(wanted, "type")
-    if types and any(_text(device, "type") not in types for device in others):
-        rows.append(_one_of(driver, "type", types, everything))
+    others = [kind.device for kind in kinds if not kind.wanted and kind.device.driver == driver]
+    rows = [f"device.driver == {_quoted(driver)}"]
+    if types := _texts(wanted, "type"):
+        rows.append(_one_of(driver, "type", types))
     shareable = wanted[0].shareable
-    if any(device.shareable != shareable for device in others):
+    if any(device.shareable != shareable for device in others):  # API servers before 1.34 do not know the field
         rows.append("device.allowMultipleAllocations" if shareable else "!device.allowMultipleAllocations")
     if class_spec.products:
         name = next((name for name in _PRODUCT if _texts(wanted, name)), "")
         if name:
-            rows.append(_one_of(driver, name, _texts(wanted, name), everything))
+            rows.append(_one_of(driver, name, _texts(wanted, name)))
     if class_spec.isolation == MIG and (profiles := _texts(wanted, "profile")):
-        rows.append(_one_of(driver, "profile", profiles, everything))
+        rows.append(_one_of(driver, "profile", profiles))
     if class_spec.min_memory_mib:
         memory = f"device.capacity[{_quoted(driver)}].memory"
-        guard = "" if all(_capacity(device, "memory") for device in everything) else f"has({memory}) && "
-        rows.append(f'{guard}{memory}.compareTo(quantity("{class_spec.min_memory_mib}Mi")) >= 0')
+        rows.append(f'has({memory}) && {memory}.compareTo(quantity("{class_spec.min_memory_mib}Mi")) >= 0')
     return tuple(rows)
 
 
-def _one_of(driver: str, name: str, values: Collection[str], everything: Iterable[DraDevice]) -> str:
+def _one_of(driver: str, name: str, values: Collection[str]) -> str:
     """Returns the expression that an attribute of the driver is one of these texts."""
     attribute = f"device.attributes[{_quoted(driver)}].{name}"
-    guard = "" if all(_text(device, name) is not None for device in everything) else f"has({attribute}) && "
     listed = sorted(values)
     if len(listed) == 1:
-        return f"{guard}{attribute} == {_quoted(listed[0])}"
-    return f"{guard}{attribute} in [{', '.join(map(_quoted, listed))}]"
+        return f"has({attribute}) && {attribute} == {_quoted(listed[0])}"
+    return f"has({attribute}) && {attribute} in [{', '.join(map(_quoted, listed))}]"
 
 
 def _quoted(text: str) -> str:
@@ -235,10 +231,6 @@ def _texts(devices: Iterable[DraDevice], name: str) -> set[str]:
     """Returns the texts of an attribute; none where one of the devices lacks it."""
     values = [_text(device, name) for device in devices]
     return set() if None in values else {value for value in values if value is not None}
-
-
-def _capacity(device: DraDevice, name: str) -> DraCapacity | None:
-    return device.capacity.get(name) or device.capacity.get(f"{device.driver}/{name}")
 
 
 def _share(class_spec: ClassSpec, kinds: Iterable[_Kind]) -> tuple[tuple[str, str], ...]:

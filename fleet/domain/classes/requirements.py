@@ -55,6 +55,8 @@ class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
     """What a claim asks of the pool's devices; None where it asks by resource name, or the devices are unknown."""
     earlier: tuple[AllowedPlacement, ...] = ()
     """Placements of manifests that were copied earlier and still stay in the pool."""
+    earlier_selectors: tuple[tuple[str, ...], ...] = ()
+    """Selectors of claims in these manifests."""
     added_tolerations: tuple[Toleration, ...] = ()
     """What admission adds to its pods for their RuntimeClass."""
 

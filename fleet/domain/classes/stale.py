@@ -12,6 +12,7 @@ from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.placements import AllowedPlacement, narrower
 from fleet.domain.classes.requirements import OF_DEVICES, ClassInPool
 from fleet.domain.label_selectors import Requirement, matches, to_text
+from fleet.domain.manifests.dra import device_selectors
 from fleet.domain.manifests.pods import placement_digest
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.matching import static_reasons
@@ -44,6 +45,8 @@ class KeptPlacement(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the class and the pool that it was written for, without what nodes carry."""
     by_claim: bool = False
     """Whether a claim selects devices: nodes with other devices take no pod whatever their labels are."""
+    selectors: tuple[str, ...] = ()
+    """What the claim selects them by."""
     until: str = ""
     """When manifests last said this, in ISO 8601."""
 
@@ -96,6 +99,7 @@ def kept_placement(in_pool: ClassInPool, digest: str, fleet: Fleet, version: int
         version=version,
         definition=definition(in_pool),
         by_claim=in_pool.devices is not None,
+        selectors=tuple(device_selectors(in_pool)) if in_pool.dra else (),
         until=until,
     )
 
@@ -188,7 +192,10 @@ def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement],
                 continue
             if {node.key for node in _outside(now, item, rows, fleet)} <= today:
                 good.append(placement)
-        result.append(msgspec.structs.replace(in_pool, earlier=tuple(good)))
+        # The class and its pool are as they were: what the claim selected by then is right.
+        unchanged = [item for item in same if item.definition == definition(in_pool)]
+        selectors = dict.fromkeys(item.selectors for item in unchanged if item.selectors)
+        result.append(msgspec.structs.replace(in_pool, earlier=tuple(good), earlier_selectors=tuple(selectors)))
     return tuple(result)
 
 

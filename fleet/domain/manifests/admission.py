@@ -5,8 +5,9 @@ A pod may ask for less than the class: fewer nodes, fewer tolerations. What muta
 tolerations under node.kubernetes.io/, those of the class's RuntimeClass, and one whose key is the resource itself
 (ExtendedResourceToleration).
 
-A policy over pods cannot read the claims that they name. Claims have a policy of their own, in every namespace: it refuses GPUs
-that are not granted. Where no class through claims is granted, a pod's claims are therefore not of GPUs.
+A policy over pods cannot read the claims that they name, so a name says what a claim is of: a pod claims GPUs under the name
+`gpu`. Claims have a policy of their own (admission_of_claims), which refuses GPUs under any other name: network cards and IMEX
+channels are claimed as ever.
 """
 
 from __future__ import annotations
@@ -19,19 +20,17 @@ import msgspec
 from fleet.domain.classes.placements import AllowedPlacement, narrower
 from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.dra.class_names import NO_NAMES, ClassNames
+from fleet.domain.manifests.admission_of_claims import UNCHANGED, claim_validations, claim_variables, may_be_of_gpus, words
 from fleet.domain.manifests.cel_text import (
-    any_of,
     asks_amount,
     asks_no_other,
     is_gpu,
-    is_gpu_class,
-    listed,
     quoted,
     requests_gpu,
     selects_any,
     tolerates_only,
 )
-from fleet.domain.manifests.parameters import CLASS_LABEL, Parameters
+from fleet.domain.manifests.parameters import CLAIM, CLASS_LABEL, Parameters
 
 API = "admissionregistration.k8s.io/v1"
 _TERMS = "object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
@@ -80,7 +79,7 @@ def namespace_policy(classes: Sequence[Granted], namespace: str, known: ClassNam
     of_claims = _Policy(name=f"{name}.claims", namespace=namespace, granted=granted, rule=rule)
     return [
         *_bound(of_pods, _variables(entries, known), _pod_validations(entries)),
-        *_bound(of_claims, _claim_variables(known), _claim_validations(through_claims)),
+        *_bound(of_claims, claim_variables(known), claim_validations(through_claims)),
     ]
 
 
@@ -106,25 +105,18 @@ def _allows(wide: _Entry, entry: _Entry) -> bool:
     )
 
 
-_UNCHANGED = {
-    "name": "unchanged",
-    # Admitted pods stay, whatever is granted now: otherwise a finalizer could not be removed from such a pod.
-    "expression": "oldObject != null && oldObject.spec == object.spec",
-}
-
-
 def _variables(entries: Sequence[_Entry], known: ClassNames) -> list[dict[str, str]]:
     resources = [entry.in_pool.resource for entry in entries if not entry.in_pool.dra]
-    claims = any(entry.in_pool.dra for entry in entries)
     first = "has(object.spec.initContainers) ? object.spec.initContainers"
     expressions = {
         "gpuNames": "(object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : []))"
         ".filter(c, has(c.resources) && has(c.resources.limits))"
         f".map(c, c.resources.limits.filter(r, {is_gpu(resources, known)}))",
-        "claims": "has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0" if claims else "false",
+        "claims": f"has(object.spec.resourceClaims) ? object.spec.resourceClaims.filter(c, c.name == {quoted(CLAIM)} || "
+        f"has(c.resourceClaimName) && {may_be_of_gpus('c.resourceClaimName')}) : []",
         "asking": f"object.spec.containers.filter(c, {requests_gpu()})",
         "askingFirst": f"{first}.filter(c, {requests_gpu()}) : []",
-        "gpu": "size(variables.asking) > 0 || size(variables.askingFirst) > 0 || variables.claims",
+        "gpu": "size(variables.asking) > 0 || size(variables.askingFirst) > 0 || size(variables.claims) > 0",
         "terms": f"has(object.spec.affinity) && has(object.spec.affinity.nodeAffinity) && has({_TERMS}) ? "
         f"{_TERMS}.nodeSelectorTerms : []",
         "tolerations": "has(object.spec.tolerations) ? object.spec.tolerations : []",
@@ -139,20 +131,16 @@ def _variables(entries: Sequence[_Entry], known: ClassNames) -> list[dict[str, s
         expressions[f"place{number}"] = f"variables.amount{number} && ({selects_any(entry.placement.terms)})"
         tolerations = tolerates_only(entry.placement.tolerations, resource)
         expressions[f"pool{number}"] = f"variables.place{number} && ({tolerations})"
-    return [_UNCHANGED, *({"name": name, "expression": expression} for name, expression in expressions.items())]
-
-
-def _words(texts: Iterable[str]) -> str:
-    return " or ".join(dict.fromkeys(texts))
+    return [UNCHANGED, *({"name": name, "expression": expression} for name, expression in expressions.items())]
 
 
 def _pod_validations(entries: Sequence[_Entry]) -> list[dict[str, str]]:
     """Checked in order, so that the first message is the one to act on."""
     in_pools = [entry.in_pool for entry in entries]
-    titles = _words(item.class_spec.title or item.class_spec.slug for item in in_pools)
-    numbers = _words(str(amount) for entry in entries for amount in entry.amounts)
-    pools = _words(in_pool.pool.slug for in_pool in in_pools)
-    resources = _words("a resource claim" if in_pool.dra else in_pool.resource for in_pool in in_pools)
+    titles = words(item.class_spec.title or item.class_spec.slug for item in in_pools)
+    numbers = words(str(amount) for entry in entries for amount in entry.amounts)
+    pools = words(in_pool.pool.slug for in_pool in in_pools)
+    resources = words(f"a resource claim with the name {CLAIM}" if in_pool.dra else in_pool.resource for in_pool in in_pools)
     steps = {
         "way": f"{titles} must be requested as {resources}, with no other GPU resource.",
         "amount": f"Exactly one container, and no init container, must request {numbers} of it.",
@@ -178,67 +166,16 @@ def _pod_validations(entries: Sequence[_Entry]) -> list[dict[str, str]]:
 def _way(in_pool: ClassInPool) -> str:
     """Returns whether the pod asks in the way of this pool: by its resource name, or through claims."""
     if in_pool.dra:
-        return "variables.claims && size(variables.asking) == 0 && size(variables.askingFirst) == 0"
+        return "size(variables.claims) > 0 && size(variables.asking) == 0 && size(variables.askingFirst) == 0"
     other = asks_no_other(in_pool.resource)
-    return f"!variables.claims && variables.asking.all(c, {other}) && variables.askingFirst.all(c, {other})"
+    return f"size(variables.claims) == 0 && variables.asking.all(c, {other}) && variables.askingFirst.all(c, {other})"
 
 
 def _amount(entry: _Entry) -> str:
     if entry.in_pool.dra:
-        return "size(object.spec.resourceClaims) == 1 && has(object.spec.resourceClaims[0].resourceClaimTemplateName)"
+        return "size(variables.claims) == 1 && has(variables.claims[0].resourceClaimTemplateName)"
     right = asks_amount(entry.in_pool.resource, entry.amounts)
     return f"size(variables.asking) == 1 && size(variables.askingFirst) == 0 && variables.asking.all(c, {right})"
-
-
-def _claim_variables(known: ClassNames) -> list[dict[str, str]]:
-    """Returns the requests of a claim that name a DeviceClass of GPUs, also as an alternative of a prioritised list."""
-
-    def named(request: str) -> str:
-        # Before v1 a request names its class itself, since then under `exactly` (resource.k8s.io/v1beta1 and v1).
-        return f"has({request}.deviceClassName) && {is_gpu_class(f'{request}.deviceClassName', known)}"
-
-    of_gpus = any_of(
-        [
-            f"has(r.exactly) && {named('r.exactly')}",
-            named("r"),
-            f"has(r.firstAvailable) && r.firstAvailable.exists(s, {named('s')})",
-        ]
-    )
-    expressions = {
-        "spec": 'object.kind == "ResourceClaimTemplate" ? object.spec.spec : object.spec',
-        "requests": "has(variables.spec.devices) && has(variables.spec.devices.requests) ? variables.spec.devices.requests : []",
-        "gpus": f"variables.requests.filter(r, {of_gpus}).map(r, has(r.exactly) ? r.exactly : r)",
-    }
-    return [_UNCHANGED, *({"name": name, "expression": expression} for name, expression in expressions.items())]
-
-
-def _claim_validations(classes: Sequence[Granted]) -> list[dict[str, str]]:
-    """What a claim may ask of GPUs. What it asks of other devices (network cards, IMEX channels) passes."""
-    shapes, texts = [], []
-    for in_pools in classes:
-        spec = in_pools[0].class_spec
-        amounts = [count // spec.nodes for count in spec.choices]
-        device_classes = list(dict.fromkeys(in_pool.device_class for in_pool in in_pools))
-        shapes.append(
-            f"g.deviceClassName in {listed(device_classes)} && (has(g.count) ? g.count : 1) in [{', '.join(map(str, amounts))}]"
-        )
-        texts.append(
-            f"{spec.title or spec.slug} is one request of {_words(map(str, amounts))} from device class "
-            f"{' or '.join(device_classes)}, without admin access."
-        )
-    exact = (
-        "size(variables.gpus) == 1 && variables.gpus.all(g, has(g.deviceClassName) && "
-        '(!has(g.allocationMode) || g.allocationMode in ["", "ExactCount"]) && !(has(g.adminAccess) && g.adminAccess) && '
-        f"({any_of(shapes)}))"
-    )
-    message = " ".join(texts) or "No class that requests GPUs through resource claims is granted in this namespace."
-    return [
-        {
-            "expression": f"variables.unchanged || size(variables.gpus) == 0 || ({exact})",
-            "message": message[:1000],
-            "reason": "Forbidden",
-        }
-    ]
 
 
 def _rule(group: str, version: str, resources: list[str]) -> dict[str, Any]:

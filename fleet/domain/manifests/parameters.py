@@ -15,6 +15,8 @@ _IMAGE = re.compile(
 )
 NAME_LABEL = "app.kubernetes.io/name"
 CLASS_LABEL, VERSION_LABEL = "muster.dev/class", "muster.dev/class-version"
+CLAIM = "gpu"
+"""Name of the claim of GPUs within a pod."""
 _MOST_REPLICAS = 10_000
 _LONGEST_IMAGE = 512
 
@@ -28,8 +30,6 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 1
     queue: str = ""
     """Kueue LocalQueue that the workload goes through; empty for none."""
-    granted_slots: int = 0
-    """Slots of the class that other requests in the namespace have; not entered by users."""
     class_version: int = 1
     """Version of the class, for the label of the manifest; not entered by users."""
 

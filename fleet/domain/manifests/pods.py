@@ -15,7 +15,7 @@ from fleet.domain.classes.requirements import ClassInPool
 from fleet.domain.label_selectors import to_expression
 from fleet.domain.labels import MUSTER_PLACEMENT
 from fleet.domain.manifests.dra import claim_template
-from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL, VERSION_LABEL, Parameters
+from fleet.domain.manifests.parameters import CLAIM, CLASS_LABEL, NAME_LABEL, VERSION_LABEL, Parameters
 from fleet.domain.placement.amounts import quantity_text
 from fleet.domain.placement.nodes import HUGE_PAGES
 from fleet.domain.placement.requirement import Toleration
@@ -26,8 +26,6 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _LWS_NAME, _LWS_GROUP = "leaderworkerset.sigs.k8s.io/name", "leaderworkerset.sigs.k8s.io/group-key"
 _TOGETHER = "kueue.x-k8s.io/podset-required-topology"
 _CONTAINER = "main"
-CLAIM = "gpu"
-"""Name of the claim within the pod."""
 
 
 def pod(in_pool: ClassInPool, parameters: Parameters) -> list[Document]:
@@ -154,10 +152,10 @@ def _labels(in_pool: ClassInPool, parameters: Parameters) -> dict[str, str]:
 def placement_digest(in_pool: ClassInPool) -> str:
     """Returns 16 hex digits of everything that decides where pods of the class may land in this pool."""
     requirement = in_pool.requirement
-    written = msgspec.json.encode(
-        [in_pool.resource, requirement.terms, requirement.tolerations, requirement.domain, in_pool.class_spec.nodes]
-    )
-    return hashlib.sha256(written).hexdigest()[:16]
+    parts = [in_pool.resource, requirement.terms, requirement.tolerations, requirement.domain, in_pool.class_spec.nodes]
+    if in_pool.devices is not None:
+        parts += [in_pool.devices.selectors, in_pool.devices.capacity]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
 def _metadata(in_pool: ClassInPool, parameters: Parameters) -> Document:

@@ -16,7 +16,7 @@ from fleet.domain.manifests.dra import claim_template
 from fleet.domain.manifests.kueue import kueue
 from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.manifests.pods import deployment, leaderworkerset, pod
-from fleet.domain.manifests.quota import Grant, namespace_quota, quota
+from fleet.domain.manifests.quota import Grant, namespace_quota, new_grant, quota
 from fleet.domain.refusals import FieldError
 
 Document = dict[str, Any]
@@ -73,7 +73,9 @@ KINDS: tuple[Kind, ...] = (
         build=lambda in_pools, entry: leaderworkerset(in_pools[0], entry),
         refuses=_several_pods,
     ),
-    Kind(id="kueue", title="Kueue", build=lambda in_pools, result: kueue(in_pools[0], result), refuses=_by_name),
+    Kind(
+        id="kueue", title="Kueue", build=lambda in_pools, result: kueue([new_grant(in_pools, result)], result), refuses=_by_name
+    ),
     Kind(
         id="dra",
         title="ResourceClaimTemplate",
@@ -114,8 +116,9 @@ def namespace_manifest(
     classes: Sequence[Sequence[ClassInPool]] = (),
     names: ClassNames = NO_NAMES,
 ) -> list[Document]:
-    """Returns the policy or quota of a namespace: `grants` for the quota, `classes` for the policy. Raises FieldError.
+    """Returns the policy, quota or queue of a namespace: `classes` for the policy, `grants` for the others. Raises FieldError.
 
+    The grants of a queue are of one class.
     `names` are the DeviceClasses of the clusters.
     """
     for field, text in given.problems(parameters):
@@ -126,6 +129,10 @@ def namespace_manifest(
     counted = [grant for grant in grants if grant.in_pools]
     if kind == "quota" and counted:
         return namespace_quota(counted, parameters.namespace)
+    if kind == "kueue" and counted:
+        if why := _by_name(counted[0].in_pools[0]):
+            raise FieldError("kind", why)
+        return kueue(counted, parameters)
     raise FieldError("", "The class has no pool, so it has no manifests.")
 
 

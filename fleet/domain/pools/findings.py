@@ -170,6 +170,13 @@ CLASS_RULES: dict[str, ComplianceRule] = {
         text="Nodes that do not match class {name} have the labels that its manifests select: pods may be scheduled there.",
         remedy="Add the label muster.dev/pool to the nodes of the class's pool, and copy the manifest again.",
     ),
+    "members_match": ComplianceRule(
+        title="Manifests of a class match nodes of its pool that are not of the class",
+        severity=_WARN,
+        text="Nodes in the pools of class {name} do not match it and have the labels that its manifests select: pods may be "
+        "scheduled there.",
+        remedy="Give the nodes that match the class a pool of their own, and copy the manifest again.",
+    ),
     "none_ready": ComplianceRule(
         title="No node ready for a class",
         severity=_CRITICAL,

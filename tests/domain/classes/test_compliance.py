@@ -12,6 +12,7 @@ from fleet.domain.placement.fleet import Fleet
 from fleet.domain.placement.headroom import headroom
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.pools.compliance import PoolSnapshot, find_violations
+from fleet.domain.pools.findings import of_class
 from fleet.domain.pools.policy import PoolPolicy, PoolSpec
 from tests.builders import with_pools
 from tests.domain.placement.fleets import bare, real
@@ -101,3 +102,20 @@ def test_nodes_outside_the_class_that_its_manifests_select_put_it_at_risk() -> N
         ("others_match", "at_risk", ["out-1", "out-2"])
     ]
     assert "2 other nodes (out-1 and others) carry the labels" in result.violations[0].text
+
+
+def test_members_that_are_not_of_the_class_are_a_violation_of_their_own() -> None:
+    """No label of the pool keeps them out: they have it as well."""
+    members = with_pools([POOL], [real("a"), real("odd")])
+    fleet = Fleet(members, label_keys([POOL]))
+    (asked,) = class_in_pools(FULL, [POOL], fleet)
+    with_strays = msgspec.structs.replace(asked, strays=(members[1], real("out-1")))
+    violations = evaluate_class(FULL, [with_strays], fleet, headroom([asked.requirement], fleet), {}).violations
+    assert [(item.id, [name for _, name in item.nodes]) for item in violations] == [
+        ("members_match", ["odd"]),
+        ("others_match", ["out-1"]),
+    ]
+    remedies = {finding.rule: finding.remedy or "" for finding in of_class("full", violations)}
+    assert "muster.dev/pool" not in remedies["class_members_match"]
+    assert "pool of their own" in remedies["class_members_match"]
+    assert "Add the label muster.dev/pool" in remedies["class_others_match"]

@@ -211,11 +211,17 @@ def test_shares_of_their_own_size_are_no_slots_once_repaired() -> None:
 def test_a_share_states_its_memory() -> None:
     template, pod = manifest("pod", [World(*SHARES).ask(isolation="time-sliced", min_memory_mib=20_480)], Parameters(name="x"))
     (request,) = template["spec"]["spec"]["devices"]["requests"]
+    memory = 'device.capacity["gpu.nvidia.com"].memory'
     assert request["exactly"] == {
         "deviceClassName": "gpu.nvidia.com",
         "selectors": [
-            {"cel": {"expression": "device.allowMultipleAllocations"}},
-            {"cel": {"expression": 'device.capacity["gpu.nvidia.com"].memory.compareTo(quantity("20480Mi")) >= 0'}},
+            {"cel": {"expression": expression}}
+            for expression in (
+                'device.driver == "gpu.nvidia.com"',
+                'has(device.attributes["gpu.nvidia.com"].type) && device.attributes["gpu.nvidia.com"].type == "gpu"',
+                "device.allowMultipleAllocations",
+                f'has({memory}) && {memory}.compareTo(quantity("20480Mi")) >= 0',
+            )
         ],
         "allocationMode": "ExactCount",
         "count": 1,
@@ -229,27 +235,30 @@ def test_what_a_device_may_lack_is_guarded() -> None:
     asked = World(*NVIDIA).ask(products=("NVIDIA-H100-80GB-HBM3",))
     assert asked.devices is not None
     attribute = 'device.attributes["gpu.nvidia.com"].productName'
-    assert asked.devices.selectors == (f'has({attribute}) && {attribute} == "{H100}"',)
+    assert asked.devices.selectors[-1] == f'has({attribute}) && {attribute} == "{H100}"'
 
 
 @pytest.mark.parametrize(
-    ("classes", "named", "first"),
+    ("classes", "named"),
     [
-        ({"any": "true"}, "any", 'device.driver == "gpu.intel.com"'),
-        ({"any": "true", "intel": "device.driver == 'gpu.intel.com'"}, "intel", 'device.attributes["gpu.intel.com"].model'),
-        (
-            {"gpu.intel.com": "device.driver == 'gpu.intel.com'", "a": "device.driver == 'gpu.intel.com'"},
-            "gpu.intel.com",
-            'device.attributes["gpu.intel.com"].model',
-        ),
-        ({"a": "device.attributes['gpu.intel.com'].model == 'Flex 140'", "b": "true"}, "b", 'device.driver == "gpu.intel.com"'),
+        ({"any": "true"}, "any"),
+        ({"any": "true", "intel": "device.driver == 'gpu.intel.com'"}, "intel"),
+        ({"gpu.intel.com": "device.driver == 'gpu.intel.com'", "a": "device.driver == 'gpu.intel.com'"}, "gpu.intel.com"),
+        ({"a": "device.attributes['gpu.intel.com'].model == 'Flex 140'", "b": "true"}, "b"),
     ],
 )
-def test_the_device_class_that_leaves_none_out(classes: dict[str, str], named: str, first: str) -> None:
+def test_the_device_class_that_leaves_none_out(classes: dict[str, str], named: str) -> None:
     asked = World(*INTEL, classes).ask(products=("Max-1100",))
     assert asked.devices is not None
     assert asked.device_class == named
-    assert asked.devices.selectors[0].startswith(first)
+
+
+def test_a_copied_claim_takes_nothing_else_of_devices_that_join_later() -> None:
+    """Driver and type are in every claim: the DeviceClass selects any device, and today there is only one kind."""
+    before = World(*INTEL, {"any": "true"}).ask(products=())
+    assert before.devices is not None
+    later = World("gpu.intel.com", [[gpu("new", "Max 1100", "48Gi", attribute="model", kind="vfio")]]).devices
+    assert [meets(device, before.devices.selectors, "claim") for device in later] == [False, False], "passthrough, a network card"
 
 
 def test_no_device_class_is_a_warning() -> None:

@@ -50,7 +50,7 @@ def world(pool: PoolSpec, nodes: list[PlacementNode]) -> Fleet:
 
 def reported(violations: dict[str, set[str]]) -> set[str]:
     """Returns the nodes outside the class of which it was said that pods may land there."""
-    return {name for id_ in ("others_match", "stale_manifests") for name in violations.get(id_, ())}
+    return {name for id_ in ("others_match", "members_match", "stale_manifests") for name in violations.get(id_, ())}
 
 
 def outside(copied: Copied, pool: PoolSpec, nodes: list[PlacementNode]) -> list[str]:

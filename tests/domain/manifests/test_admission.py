@@ -266,15 +266,17 @@ def test_a_dra_class_refuses_resource_names_and_claims_by_name() -> None:
         ({"deviceClassName": "mig.nvidia.com"}, False),
         ({"allocationMode": "All"}, False),
         ({"adminAccess": True}, False),
+        ({"tolerations": [{"operator": "Exists"}]}, False),
+        ({"tolerations": []}, True),
+        ({"selectors": []}, False),
     ],
 )
 def test_claims_of_a_dra_class(exactly: dict[str, Any], passes: bool) -> None:
     (template,) = manifest("dra", asked("dra"), GIVEN)
     template["spec"]["spec"]["devices"]["requests"][0]["exactly"].update(exactly)
     rule = policy("dra", "muster-gpu-team-a.claims")
-    claim = {"kind": "ResourceClaim", "spec": template["spec"]["spec"]}
     assert (refusals(rule, template) == []) is passes
-    assert (refusals(rule, claim) == []) is passes
+    assert (refusals(rule, made_for_a_pod(template["spec"]["spec"])) == []) is passes
 
 
 def test_more_or_other_requests_are_no_claim_of_the_class() -> None:
@@ -293,8 +295,14 @@ def request(device_class: str, **more: Any) -> dict[str, Any]:
     return {"name": "any", "exactly": {"deviceClassName": device_class, **more}}
 
 
+def made_for_a_pod(spec: dict[str, Any], name: str = "gpu") -> dict[str, Any]:
+    """The claim that the controller makes for a pod which names it so."""
+    metadata = {"name": f"serve-1-{name}-x7k2p", "annotations": {"resource.kubernetes.io/pod-claim-name": name}}
+    return {"kind": "ResourceClaim", "metadata": metadata, "spec": spec}
+
+
 def claim_of(*requests: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": "ResourceClaim", "spec": {"devices": {"requests": list(requests)}}}
+    return made_for_a_pod({"devices": {"requests": list(requests)}})
 
 
 KNOWN = ClassNames(gpus=frozenset({"big-ones"}), others=frozenset({"gpu-nic"}), resources=frozenset({"acme.com/accelerator"}))
@@ -331,8 +339,11 @@ def test_claims_of_other_devices_pass_and_of_gpus_that_are_not_granted_do_not(
 
 def test_a_granted_gpu_may_be_claimed_together_with_a_network_card() -> None:
     rule = namespace_policy([asked("dra")], "team-a", KNOWN)[2]
-    assert refusals(rule, claim_of(request("gpu.nvidia.com", count=2), request("dranet"))) == []
-    assert refusals(rule, claim_of({"name": "v1beta1", "deviceClassName": "gpu.nvidia.com", "count": 2})) == []
+    (template,) = manifest("dra", asked("dra"), GIVEN)
+    (own,) = template["spec"]["spec"]["devices"]["requests"]
+    assert refusals(rule, claim_of(own, request("dranet"))) == []
+    assert refusals(rule, claim_of({"name": "v1beta1", **own["exactly"]})) == []
+    assert refusals(rule, claim_of({"name": "v1beta1", **own["exactly"], "selectors": []}))
 
 
 @pytest.mark.parametrize(
@@ -351,10 +362,70 @@ def test_device_classes_by_resource_name(name: str, passes: bool) -> None:
     assert (refusals(namespace_policy([asked("full")], "team-a", KNOWN)[0], pod) == []) is passes
 
 
-def test_a_pod_that_claims_a_network_card_passes_where_no_class_goes_through_claims() -> None:
-    plain = {"spec": {"containers": [{"name": "web"}], "resourceClaims": [{"name": "nic", "resourceClaimTemplateName": "x"}]}}
-    assert refusals(policy("full"), plain) == []
-    assert refusals(policy("dra"), plain), "what a claim contains is not known to a policy over pods"
+NETWORK = {"name": "nic", "resourceClaimTemplateName": "rdma"}
+
+
+@pytest.mark.parametrize("granted", ["full", "dra"])
+def test_a_pod_claims_network_cards_under_any_name_but_that_of_gpus(granted: str) -> None:
+    plain = {"spec": {"containers": [{"name": "web"}], "resourceClaims": [NETWORK, {"name": "all", "resourceClaimName": "imex"}]}}
+    assert refusals(policy(granted), plain) == []
+    pod = written(granted)
+    pod["spec"].setdefault("resourceClaims", []).append(NETWORK)
+    assert refusals(policy(granted), pod) == [], "beside its GPUs"
+    for claim in ({"name": "gpu", "resourceClaimTemplateName": "rdma"}, {"name": "nic", "resourceClaimName": "web-gpu-x7k2p"}):
+        assert refusals(policy(granted), {"spec": {"containers": [{"name": "web"}], "resourceClaims": [claim]}})
+
+
+def metadata(name: str, **annotations: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "annotations": {f"resource.kubernetes.io/{key.replace('_', '-')}": text for key, text in annotations.items()},
+    }
+
+
+LONG = "a-very-long-name-of-a-deployment-with-a-hash-7d9f8-and-its-pod"
+
+
+@pytest.mark.parametrize(
+    ("given", "passes"),
+    [
+        (metadata("serve-1-gpu-x7k2p", pod_claim_name="gpu"), True),
+        (metadata(f"{LONG[:55]}-g-x7k2p", pod_claim_name="gpu"), True),
+        (metadata("serve-1-nic-x7k2p", pod_claim_name="nic"), False),
+        (metadata("gpu-1-nic-x7k2p", pod_claim_name="nic"), False),
+        (metadata("mine", pod_claim_name="gpu"), False),
+        (metadata("my-gpu"), False),
+        ({"name": "my-gpu"}, False),
+    ],
+)
+def test_gpus_are_only_in_claims_that_the_policy_over_pods_looks_at(given: dict[str, Any], passes: bool) -> None:
+    """Else a pod would get them under a name that it may use for network cards, on any node."""
+    (template,) = manifest("dra", asked("dra"), GIVEN)
+    claim = {"kind": "ResourceClaim", "metadata": given, "spec": template["spec"]["spec"]}
+    refused = refusals(policy("dra", "muster-gpu-team-a.claims"), claim)
+    assert (refused == []) is passes
+    if passes:
+        assert refusals(policy("full", "muster-gpu-team-a.claims"), claim), "no class through claims is granted"
+        plain = {"containers": [{"name": "web"}], "resourceClaims": [{"name": "nic", "resourceClaimName": given["name"]}]}
+        assert refusals(policy("dra"), {"spec": plain}), "a pod that names the claim of another one is compared"
+
+
+def test_the_claim_that_the_scheduler_makes_for_a_resource_name_passes() -> None:
+    """Its pod was compared; the class of the claim is that of the resource (KEP-5004)."""
+    spec = {"devices": {"requests": [request("gpu.nvidia.com", allocationMode="ExactCount", count=4)]}}
+    made = {
+        "kind": "ResourceClaim",
+        "spec": spec,
+        "metadata": metadata("serve-1-extended-resources-x7k2p", extended_resource_claim="true"),
+    }
+    rules = policy("full", "muster-gpu-team-a.claims"), policy("full")
+    assert refusals(rules[0], made) == []
+    assert refusals(rules[0], {**made, "metadata": metadata("mine", extended_resource_claim="true")}), "made by a user"
+    taken = {
+        "containers": [{"name": "web"}],
+        "resourceClaims": [{"name": "nic", "resourceClaimName": "serve-1-extended-resources-x7k2p"}],
+    }
+    assert refusals(rules[1], {"spec": taken}), "and no pod takes it over"
 
 
 def test_the_binding_denies_in_one_namespace() -> None:

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from fleet.domain.classes.requirements import class_in_pools
 from fleet.domain.manifests.parameters import Parameters, problems
-from fleet.domain.manifests.render import kinds_of, manifest, to_yaml
+from fleet.domain.manifests.quota import Grant
+from fleet.domain.manifests.render import kinds_of, manifest, namespace_manifest, to_yaml
 from fleet.domain.refusals import FieldError
 from tests.domain.classes.worlds import CLASSES, POOLS, fleet
 from tests.domain.manifests.test_schemas import EVERY, documents
@@ -151,10 +152,19 @@ def test_kueue_gets_the_pools_labels_taints_and_the_requests_quota() -> None:
     assert local["spec"]["clusterQueue"] == queue["metadata"]["name"]
 
 
+def queue_of(*grants: Grant, namespace: str = "a") -> list[dict[str, Any]]:
+    return namespace_manifest("kueue", grants, Parameters(namespace=namespace, queue="gpu"))
+
+
+def a_grant(slug: str, replicas: int = 1, version: int = 1, **changed: Any) -> Grant:
+    in_pools = class_in_pools(replace(CLASSES[slug], **changed), POOLS, fleet())
+    return Grant(id="1", name="serve", replicas=replicas, in_pools=in_pools, version=version)
+
+
 def test_queues_of_two_classes_and_of_two_namespaces_do_not_clash() -> None:
     made: dict[tuple[str, str, str], dict[str, Any]] = {}
     for slug, namespace in (("full", "a"), ("spot", "a"), ("full", "b"), ("west", "a" * 63)):
-        for document in documents(slug, "kueue", Parameters(namespace=namespace, queue="gpu", granted_slots=8)):
+        for document in queue_of(a_grant(slug), a_grant(slug, 2), namespace=namespace):
             meta = document["metadata"]
             assert len(meta["name"]) <= 63
             key = (document["kind"], meta.get("namespace", ""), meta["name"])
@@ -162,7 +172,35 @@ def test_queues_of_two_classes_and_of_two_namespaces_do_not_clash() -> None:
     note = made["LocalQueue", "a", "full"]["metadata"]["annotations"]["muster.dev/queue"]
     assert note == "Workloads of class full name the queue full, not gpu."
     (group,) = made["ClusterQueue", "", "a.full"]["spec"]["resourceGroups"]
-    assert group["flavors"][0]["resources"][0]["nominalQuota"] == str(4 + 8), "with what others were granted"
+    assert group["flavors"][0]["resources"][0]["nominalQuota"] == str(4 + 8), "every grant of the class"
+
+
+def test_two_versions_of_a_class_are_two_flavors_of_one_queue() -> None:
+    """A flavor's contents do not change with the version that is granted next to it."""
+    first, second = a_grant("full", 2, 1), a_grant("full", 1, 2, products=())
+    alone = [document for grant in (first, second) for document in queue_of(grant) if document["kind"] == "ResourceFlavor"]
+    *flavors, queue, local = queue_of(first, second, first)
+    assert flavors == alone
+    assert [flavor["metadata"]["name"] for flavor in flavors] == ["h100.full.v1", "h100.full.v2"]
+    assert flavors[0]["spec"] != flavors[1]["spec"]
+    (group,) = queue["spec"]["resourceGroups"]
+    assert {item["name"]: item["resources"][0]["nominalQuota"] for item in group["flavors"]} == {
+        "h100.full.v1": "16",
+        "h100.full.v2": "4",
+    }
+    assert local["spec"]["clusterQueue"] == queue["metadata"]["name"] == "a.full"
+
+
+def test_versions_that_ask_for_different_resources_share_no_group() -> None:
+    """Kueue wants each resource in one group, and each flavor in one."""
+    *_, queue, _ = queue_of(
+        a_grant("full"), a_grant("full", 1, 2, isolation="time-sliced", gpus=1, sizes=(), products=(), pools=("a10g",))
+    )
+    groups = queue["spec"]["resourceGroups"]
+    names = [flavor["name"] for group in groups for flavor in group["flavors"]]
+    resources = [name for group in groups for name in group["coveredResources"]]
+    assert len(names) == len(set(names)) == 2
+    assert len(resources) == len(set(resources))
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,9 @@ def test_a_pod_that_asks_for_the_same_or_less_is_admitted(slug: str, name: str) 
 
 
 def claims(*items: dict[str, str]) -> Change:
-    return set_spec(resourceClaims=[{"name": f"claim-{number}", **item} for number, item in enumerate(items)])
+    return set_spec(
+        resourceClaims=[{"name": f"claim-{number}" if number else "gpu", **item} for number, item in enumerate(items)]
+    )
 
 
 TEMPLATE = {"resourceClaimTemplateName": "gpu"}
@@ -204,8 +206,7 @@ THROUGH_CLAIMS: dict[str, tuple[Change, str]] = {
         "must be requested as a resource claim",
     ),
     "a claim by name": (claims({"resourceClaimName": "other"}), "must request 2 of it"),
-    "two claims": (claims(TEMPLATE, TEMPLATE), "must request 2 of it"),
-    "a claim by name beside its own": (claims(TEMPLATE, {"resourceClaimName": "other"}), "must request 2 of it"),
+    "a claim of GPUs by name": (claims(TEMPLATE, {"resourceClaimName": "serve-gpu-x7k2p"}), "must request 2 of it"),
     **{name: (change, "must select the nodes of pool") for name, change in MOVES.items()},
     **{name: (change, says) for says in list(STEPS)[3:] for name, change in STEPS[says].items()},
 }
@@ -219,6 +220,7 @@ def test_a_pod_of_a_class_through_claims_that_asks_for_more_is_refused(name: str
 
 
 NOT_OF_CLAIMS = ("more CPU", "a network card", "zero of another GPU", "a claim of other devices")
+"""They replace the limits or claims of the pod."""
 
 
 @pytest.mark.parametrize("name", [name for name in ADMITTED if name not in NOT_OF_CLAIMS])
