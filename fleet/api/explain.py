@@ -66,10 +66,51 @@ class _SchedulerSerializer(serializers.Serializer):
     agrees = serializers.BooleanField(allow_null=True)
 
 
-class _QueueSerializer(serializers.Serializer):
+class _AheadSerializer(serializers.Serializer):
+    namespace = serializers.CharField()
     name = serializers.CharField()
-    position = serializers.IntegerField(allow_null=True)
+    priority = serializers.IntegerField(allow_null=True)
+    requests = serializers.DictField(child=serializers.IntegerField(allow_null=True))
+
+
+class _ShortSerializer(serializers.Serializer):
+    """A resource of which the queue has too little left: cpu in millicores, memory in bytes, all else in units."""
+
+    flavor = serializers.CharField(allow_null=True)
+    resource = serializers.CharField()
+    needed = serializers.IntegerField()
+    available = serializers.IntegerField(allow_null=True, help_text="Borrowing included; null where unknown.")
+    quota = serializers.IntegerField(allow_null=True)
+    used = serializers.IntegerField(allow_null=True)
+
+
+class _WouldDoSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    verdict = serializers.CharField()
+    broken_rung = serializers.CharField(allow_null=True)
+    rung = serializers.IntegerField(allow_null=True)
+
+
+class _QueueNodesSerializer(serializers.Serializer):
+    ready = serializers.IntegerField(help_text="Ready nodes of the queue's flavors with room for one pod now.")
+    would_do = _WouldDoSerializer(many=True, help_text="Nodes that would take a pod if they were ready; the first 20.")
+
+
+class QueueSerializer(serializers.Serializer):
+    """The place of the workload in Kueue, Volcano or KAI; null where no queue is in front of the scheduler."""
+
+    name = serializers.CharField(help_text="The queue that decides the order: ClusterQueue, or Queue.")
+    position = serializers.IntegerField(allow_null=True, help_text="From 1; null where it does not wait or is unknown.")
     text = serializers.CharField()
+    system = serializers.CharField(help_text="kueue, volcano or kai.")
+    local_queue = serializers.CharField(allow_null=True)
+    state = serializers.CharField(help_text="waiting, reserved, admitted, stopped or unknown.")
+    waiting = serializers.IntegerField(allow_null=True)
+    ahead = _AheadSerializer(many=True, help_text="Workloads that go first; at most 20.")
+    short = _ShortSerializer(many=True)
+    flavors = serializers.ListField(child=serializers.CharField())
+    message = serializers.CharField(allow_null=True, help_text="The queueing system's own, word for word.")
+    nodes = _QueueNodesSerializer()
 
 
 class _PodsSerializer(serializers.Serializer):
@@ -92,7 +133,7 @@ class ExplanationSerializer(serializers.Serializer):
     suggestions = _SuggestionSerializer(many=True)
     warnings = _WarningSerializer(many=True)
     scheduler = _SchedulerSerializer(allow_null=True)
-    queue = _QueueSerializer(allow_null=True)
+    queue = QueueSerializer(allow_null=True)
     not_modelled = serializers.ListField(child=serializers.CharField())
     as_of = serializers.DateTimeField(allow_null=True)
     pods = _PodsSerializer(many=True)

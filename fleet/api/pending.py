@@ -11,10 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from fleet.api.explain import QueueSerializer
 from fleet.api.protocol import windows
 from fleet.api.protocol.lists import FACETS, FORMAT, csv_answer, facet_answer, one_page
 from fleet.api.protocol.renderers import CSVRenderer, JSONRenderer
 from fleet.selectors.placement import pending as select
+from fleet.selectors.placement import queues
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -65,6 +67,17 @@ class PendingPodSerializer(serializers.Serializer):
     headline = serializers.CharField(allow_null=True)
     change = _PodChange(allow_null=True)
     scheduler_message = serializers.CharField(allow_null=True)
+    queue = QueueSerializer(allow_null=True)
+
+
+class QueuedWorkloadSerializer(serializers.Serializer):
+    """A workload that waits in a queue; its pods may not exist yet."""
+
+    cluster = serializers.CharField()
+    namespace = serializers.CharField()
+    name = serializers.CharField()
+    requests = serializers.DictField(child=serializers.IntegerField(allow_null=True))
+    queue = QueueSerializer()
 
 
 class PendingList(serializers.Serializer):
@@ -73,6 +86,8 @@ class PendingList(serializers.Serializer):
     previous = serializers.CharField(allow_null=True)
     total = serializers.IntegerField(help_text=f"Pods that wait, without filters; at most {select.MOST_PODS:,} are listed.")
     changes = _FreeingChange(many=True, help_text="Changes of pods after which some of them would fit, the best first.")
+    queued = QueuedWorkloadSerializer(many=True, help_text="Workloads with GPUs that wait in queues, by cluster and place.")
+    queued_total = serializers.IntegerField()
     as_of = serializers.DateTimeField(allow_null=True)
 
 
@@ -92,7 +107,9 @@ class PendingPods(APIView):
             return csv_answer(request, "pending-pods", results, _COLUMNS)
         changes = [select.change_json(change) for change in answer.changes(pods)[:20]]
         page = one_page(PendingPodSerializer(results, many=True).data)
-        return Response({**page, "total": answer.total, "changes": changes, "as_of": answer.as_of})
+        queued = [queues.queued_json(row) for row in answer.queued.rows]
+        more = {"queued": queued, "queued_total": answer.queued.total, "as_of": answer.as_of}
+        return Response({**page, "total": answer.total, "changes": changes, **more})
 
 
 class PendingFacets(APIView):

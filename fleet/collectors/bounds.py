@@ -37,7 +37,7 @@ MOST_PROBLEMS = 50
 LARGEST_COUNT = 2**31 - 1
 LARGEST_NUMBER = 2**53
 MOST_SCHEDULING_ENTRIES = 200_000
-"""Of namespaces, volumes and claims, which come as one object."""
+"""Of namespaces, volumes and claims, and of queues with their workloads, which come as one object."""
 
 _TEXTS = frozenset({"message", "error", "hides", "text", "visible_devices"})
 _COUNTS = frozenset({"replicas", "count", "restarts", "exit_code", "number"})
@@ -87,6 +87,7 @@ def bound_snapshot(snapshot: ClusterSnapshot) -> ClusterSnapshot:
         permissions=bounder.bound("permissions", snapshot.permissions),
         events=bounder.all("event", snapshot.events),
         scheduling=_Bounder(MOST_SCHEDULING_ENTRIES).bound("scheduling", snapshot.scheduling),
+        queues=_Bounder(MOST_SCHEDULING_ENTRIES).bound("queue", snapshot.queues),
         telemetry=msgspec.structs.replace(
             telemetry,
             source=bounder.bound("telemetry", telemetry.source),

@@ -120,6 +120,22 @@ NEEDS: tuple[Need, ...] = (
         hides="which NodeReadinessRule keeps a node out, and for which condition",
         optional=True,
     ),
+    *(
+        Need(
+            verb=verb,
+            group=group,
+            resource=resource,
+            hides="the place of workloads in their queue, and which quota is short",
+            optional=True,
+        )
+        for verb, group, resource in (
+            *(("list", "kueue.x-k8s.io", kind) for kind in ("workloads", "clusterqueues", "localqueues", "resourceflavors")),
+            *(("list", "kueue.x-k8s.io", kind) for kind in ("cohorts", "topologies")),
+            ("get", "visibility.kueue.x-k8s.io", "clusterqueues/pendingworkloads"),
+            *(("list", "scheduling.volcano.sh", kind) for kind in ("queues", "podgroups")),
+            *(("list", "scheduling.run.ai", kind) for kind in ("queues", "podgroups")),
+        )
+    ),
     Need(
         verb="list",
         group="nvidia.com",

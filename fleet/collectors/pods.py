@@ -17,6 +17,7 @@ from fleet.domain.labels import (
     KAI_FRACTIONS,
     KAI_GROUP,
     MUSTER_PLACEMENT,
+    POD_GROUPS,
     is_gpu_quantity,
     is_gpu_resource,
 )
@@ -26,6 +27,7 @@ _NO_META, _NO_SPEC, _NO_STATUS, _NO_STATES = ObjectMeta(), Spec(), Status(), Sta
 _NO_CONTAINER_STATUS = ContainerStatus()
 _LONGEST_DIGEST = 64
 _LONGEST_SHARE = 60
+_LONGEST_NAME = 253
 _MOST_SIGNALS = 20
 _FINISHED = frozenset({"Succeeded", "Failed"})
 # Reasons that only mean "not yet": any other reason is more specific.
@@ -105,6 +107,7 @@ def parse(wire: PodWire, component: str | None = None) -> PodSnapshot | None:
         owner_name=intern((owner.name if owner else "") or ""),
         labels=interned(meta.labels),
         placement=intern((meta.annotations or {}).get(MUSTER_PLACEMENT, "")[:_LONGEST_DIGEST]),
+        pod_group=_pod_group(meta),
         ready=ready is not None and ready.status == "True",
         reason=intern(reason),
         message=message,
@@ -132,6 +135,13 @@ def _signals(conditions: Sequence[ConditionWire]) -> tuple[str, ...]:
     signals = [condition.type for condition in conditions if condition.status == "True" and condition.type]
     known = sorted(intern(type_) for type_ in signals if monitors.signal_of("pod_condition", type_) is not None)
     return tuple(known[:_MOST_SIGNALS])
+
+
+def _pod_group(meta: ObjectMeta) -> str:
+    annotations = meta.annotations
+    if not annotations:
+        return ""
+    return intern(next((annotations[key] for key in POD_GROUPS if annotations.get(key)), "")[:_LONGEST_NAME])
 
 
 def _gpu_share(meta: ObjectMeta, containers: Sequence[ContainerSnapshot]) -> str:

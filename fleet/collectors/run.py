@@ -84,6 +84,7 @@ def collect(  # noqa: PLR0913 what a run depends on, given by name
         taint_rules=tuple(read.taint_rules),
         readiness_rules=tuple(read.readiness_rules),
         scheduling=read.scheduling,
+        queues=read.queues,
         permissions=read.permissions,
         events=tuple(read.events),
         telemetry=read.telemetry,

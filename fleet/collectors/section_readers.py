@@ -21,6 +21,7 @@ from fleet.collectors import (
     operator,
     permissions,
     pod_lists,
+    queues,
     readiness_rules,
     resource_claims,
     resource_slices,
@@ -48,6 +49,7 @@ from fleet.domain.snapshot import (
     SchedulingObjects,
 )
 from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule, DraClaim
+from fleet.domain.snapshot.queues import QueueObjects
 from fleet.domain.snapshot.readiness_rules import NodeReadinessRule
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from fleet.domain.snapshot.telemetry import Telemetry
@@ -100,6 +102,7 @@ class SectionReaders:
         self.taint_rules: list[DeviceTaintRule] = []
         self.readiness_rules: list[NodeReadinessRule] = []
         self.scheduling = SchedulingObjects()
+        self.queues = QueueObjects()
         self.cluster_uid = ""
         self.permissions = Permissions()
         self.telemetry = Telemetry()
@@ -204,6 +207,11 @@ class SectionReaders:
     def _read_scheduling(self) -> SectionResult:
         read = scheduling_objects.fetch(self._session, frozenset(node.name for node in self.nodes))
         self.scheduling, self.cluster_uid = read.objects, read.cluster_uid
+        return SectionResult(count=read.count)
+
+    def _read_queues(self) -> SectionResult:
+        read = queues.fetch(self._session, self._apis)
+        self.queues = read.objects
         return SectionResult(count=read.count)
 
     def _read_telemetry(self) -> SectionResult:

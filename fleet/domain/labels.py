@@ -233,6 +233,8 @@ HAMI_NODE = "gpu"
 """`gpu=on` selects the nodes of HAMi's device plugin."""
 NOS_PARTITIONING = "nos.nebuly.com/gpu-partitioning"
 KAI_GROUP = "runai-gpu-group"
+POD_GROUPS = ("scheduling.k8s.io/group-name", "scheduling.volcano.sh/group-name", "pod-group-name")
+"""Pod annotations that name the PodGroup: Volcano's two, and KAI's."""
 KAI_FRACTIONS = ("gpu-fraction", "gpu-memory")
 """Pod annotations of KAI and Run:ai: a part of one, MiB. Such a pod requests nothing; a reservation pod holds the GPU."""
 TENCENT_CORE = "tencent.com/vcuda-core"

@@ -12,6 +12,8 @@ class SchedulingRow(models.Model):
     cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, related_name="scheduling")
     objects_read = FactsField(default=dict)
     """domain.snapshot.SchedulingObjects, as the section `scheduling` was last read."""
+    queues_read = FactsField(default=dict, db_default={})
+    """domain.snapshot.queues.QueueObjects, as the section `queues` was last read."""
 
     class Meta:
         db_table = "fleet_scheduling"

@@ -8,6 +8,7 @@ from typing import Any
 
 from fleet.simulator import errors, managed
 from fleet.simulator.faults import Faults
+from fleet.simulator.resources import QUEUEING
 from fleet.simulator.seeds import Seed
 
 READER = "muster"
@@ -42,6 +43,7 @@ def rules_for(operator_namespace: str) -> tuple[Rule, ...]:
         Rule(_READ, "apps", ("daemonsets",)),
         Rule(_READ, "nvidia.com", ("clusterpolicies", "nvidiadrivers", "gpuclusters")),
         Rule(_READ, "resource.k8s.io", ("resourceslices", "resourceclaims", "deviceclasses", "devicetaintrules")),
+        Rule(_READ, "kueue.x-k8s.io", tuple(kind.plural for kind in QUEUEING)),
         Rule(_READ, "readiness.node.x-k8s.io", ("nodereadinessrules",)),
         Rule(_READ, "", ("persistentvolumeclaims", "persistentvolumes")),
         Rule(_READ, "storage.k8s.io", ("storageclasses", "csinodes", "csidrivers")),

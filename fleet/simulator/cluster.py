@@ -42,6 +42,7 @@ class ClusterCore:
         kinds += resources.OPERATOR if flavour.operator else ()
         kinds += resources.DYNAMIC if flavour.has_dra else ()
         kinds += resources.GATES
+        kinds += resources.QUEUEING if flavour.kueue else ()
         self.discovery = Discovery(kinds)
         self.store = Store(kinds)
         self.events = Events(self.store, seed, clock)

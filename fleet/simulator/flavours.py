@@ -48,6 +48,8 @@ class Flavour:
     toolkit: str = "v1.20.0"
     mig_manager: str = "v0.15.0"
     extra_images: tuple[str, ...] = field(default_factory=tuple)
+    kueue: bool = False
+    """Whether Kueue is installed."""
 
     @property
     def minor(self) -> int:
@@ -146,6 +148,7 @@ KUBEADM = Flavour(
     toolkit="v1.17.8",
     mig_manager="v0.12.2",
     extra_images=("registry.k8s.io/coredns/coredns:v1.12.0", "registry.k8s.io/etcd:3.5.24-0"),
+    kueue=True,
 )
 
 NEWEST = Flavour(

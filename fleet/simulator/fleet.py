@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from datetime import UTC, datetime, timedelta
 
+from fleet.simulator import kueue
 from fleet.simulator.builder import populate
 from fleet.simulator.flavours import named
 from fleet.simulator.other_pods import add_other_pods
@@ -88,6 +89,8 @@ def _build(  # noqa: PLR0913 the options of the simulated fleet
         with_cards = populate(cluster, count, pods_per_node)
         add_other_pods(cluster, with_cards, None if pods_per_node is None else pods_per_node * len(with_cards))
         cluster.show_cluster_objects()
+        if flavour.kueue:
+            kueue.show(cluster)
         cluster.store.settle()
         made.append(cluster)
 

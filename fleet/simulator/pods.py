@@ -43,6 +43,8 @@ def render(pod: Pod, seed: Seed, device_status: bool = False) -> dict[str, Any]:
         spec["nodeName"] = pod.node
     if template.daemon:
         spec["affinity"] = _pinned_to(pod.node)
+    if pod.gates:
+        spec["schedulingGates"] = [{"name": gate} for gate in pod.gates]
     if pod.claims:
         spec["resourceClaims"] = [{"name": name, "resourceClaimName": claim} for name, claim in pod.claims]
     return {"metadata": metadata, "spec": spec, "status": _status(pod, seed, device_status)}
@@ -99,6 +101,9 @@ def _quality(template: Template) -> str:
 
 def _conditions(pod: Pod) -> list[dict[str, Any]]:
     since = stamp(pod.started or pod.created)
+    if pod.gates:
+        message = "Scheduling is blocked due to non-empty scheduling gates"
+        return [_condition("PodScheduled", False, since, "SchedulingGated", message)]
     if not pod.node:
         return [_condition("PodScheduled", False, since, "Unschedulable", pod.message)]
     over = pod.phase in ("Succeeded", "Failed")

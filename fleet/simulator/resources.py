@@ -76,6 +76,18 @@ NODE_READINESS_RULES = Kind(
     "readiness.node.x-k8s.io", "v1alpha1", "nodereadinessrules", "NodeReadinessRule", custom=True,
     subresources=(("status", "NodeReadinessRule", _STATUS),),
 )  # fmt: skip
+
+
+def _of_kueue(plural: str, kind: str, namespaced: bool = False, short: tuple[str, ...] = ()) -> Kind:
+    return Kind("kueue.x-k8s.io", "v1beta2", plural, kind, namespaced, custom=True, short=short)
+
+
+WORKLOADS = _of_kueue("workloads", "Workload", True, ("wl",))
+CLUSTER_QUEUES = _of_kueue("clusterqueues", "ClusterQueue", short=("cq",))
+LOCAL_QUEUES = _of_kueue("localqueues", "LocalQueue", True, ("queue", "queues", "lq"))
+RESOURCE_FLAVORS = _of_kueue("resourceflavors", "ResourceFlavor", short=("flavor", "flavors", "rf"))
+COHORTS = _of_kueue("cohorts", "Cohort")
+TOPOLOGIES = _of_kueue("topologies", "Topology")
 DEVICE_CLASSES = Kind("resource.k8s.io", "v1", "deviceclasses", "DeviceClass")
 DEVICE_TAINT_RULES = Kind("resource.k8s.io", "v1", "devicetaintrules", "DeviceTaintRule")
 RESOURCE_CLAIMS = Kind(
@@ -104,3 +116,4 @@ BUILT_IN = (*CORE, DAEMON_SETS, *SCHEDULING, ACCESS_REVIEWS, RULES_REVIEWS, SUBJ
 OPERATOR = (CLUSTER_POLICIES, NVIDIA_DRIVERS, GPU_CLUSTERS)
 DYNAMIC = (DEVICE_CLASSES, DEVICE_TAINT_RULES, RESOURCE_CLAIMS, RESOURCE_SLICES)
 GATES = (NODE_READINESS_RULES,)
+QUEUEING = (WORKLOADS, CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_FLAVORS, COHORTS, TOPOLOGIES)

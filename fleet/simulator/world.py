@@ -79,6 +79,8 @@ class Pod:
     """Slots held, by container name."""
     claims: tuple[tuple[str, str], ...] = ()
     """(name in the pod, ResourceClaim) pairs."""
+    gates: tuple[str, ...] = ()
+    """Scheduling gates."""
 
     @property
     def key(self) -> str:

@@ -119,6 +119,7 @@ SECTIONS = {
     "device_taint_rules": "DeviceTaintRules",
     "readiness_rules": "NodeReadinessRules",
     "scheduling": "Scheduling objects",
+    "queues": "Queues",
     "nodes": "Nodes",
     "pods": "Pods",
     "device_plugin_config": "Device plugin ConfigMaps",

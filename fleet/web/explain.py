@@ -13,6 +13,7 @@ from fleet.domain.placement.manifest_files import LARGEST
 from fleet.domain.refusals import FieldError
 from fleet.selectors import classes, clusters
 from fleet.selectors.placement import explain as select
+from fleet.web.explain_queue import QueueView, queue_view
 from fleet.web.shell.render import render_page
 
 MODES = (("manifest", "Manifest"), ("pod", "Waiting pod"), ("class", "Class"))
@@ -75,6 +76,7 @@ class PodView:
     suggestion: ReasonGroup | None
     landing: tuple[tuple[str, str, int], ...]
     """Cluster, node and number of replicas there."""
+    queue: QueueView | None = None
 
 
 def explain_page(request: HttpRequest) -> HttpResponse:
@@ -130,6 +132,7 @@ def _view(pod: select.PodAnswer) -> PodView:
         rows=tuple(_row(group, explanation.total) for group in explanation.reasons),
         suggestion=suggestions[0] if suggestions and not explanation.fits else None,
         landing=tuple((cluster, node, number) for (cluster, node), number in list(landing.items())[:SHOWN_NODES]),
+        queue=queue_view(pod.queue),
     )
 
 

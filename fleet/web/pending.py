@@ -16,7 +16,7 @@ from fleet.selectors.placement import pending as select
 from fleet.selectors.pools import pools
 from fleet.web.shell.render import render_page
 
-SHOWN_PODS, SHOWN_CHANGES, SHOWN_VALUES = 200, 5, 12
+SHOWN_PODS, SHOWN_CHANGES, SHOWN_VALUES, SHOWN_QUEUED = 200, 5, 12, 50
 _TITLES = {"reason": "By reason", "age": "By age", "team": "By team", "cluster": "By cluster"}
 _REASONS = {
     "admission": "Refused by the API server",
@@ -59,7 +59,8 @@ def pending_page(request: HttpRequest) -> HttpResponse:
     """Shows pods that wait for GPUs.
 
     Context: answer (select.Pending), pods (the chosen [PendingPod], SHOWN_PODS at most), chosen (their number), slots (that
-    the chosen request, None where none is known), changes ([FreeingChange]), filters ([Filter]), filtered (bool), now.
+    the chosen request, None where none is known), changes ([FreeingChange]), filters ([Filter]), filtered (bool), queued
+    (selectors.queues.QueuedWorkloads) and queued_rows (its first SHOWN_QUEUED), now.
     """
     now = timezone.now()
     given = {name: request.GET[name] for name in select.FILTERS if request.GET.get(name)}
@@ -76,6 +77,8 @@ def pending_page(request: HttpRequest) -> HttpResponse:
             "changes": answer.changes(pods)[:SHOWN_CHANGES],
             "filters": _filters(answer, given),
             "filtered": bool(given),
+            "queued": answer.queued,
+            "queued_rows": answer.queued.rows[:SHOWN_QUEUED],
             "now": now,
         }
 

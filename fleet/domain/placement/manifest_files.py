@@ -18,6 +18,7 @@ LARGEST = 2**20
 MOST_DOCUMENTS = 200
 MOST_PODS = 100
 """Different pods of one manifest."""
+QUEUE_NAME = "kueue.x-k8s.io/queue-name"
 _MOST_EVENTS = 200_000
 _DEEPEST = 60
 _MOST_REPLICAS = 10_000
@@ -34,6 +35,8 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     spec: dict[str, Any]
     replicas: int = 1
+    queue: str = ""
+    """LocalQueue of Kueue that the workload or its pods name by label; empty for none."""
     path: str = "spec"
     """Where the pod's specification is within the document."""
     claims: dict[str, dict[str, Any]] = {}
@@ -146,7 +149,9 @@ def _make(document: Spec, template: Spec, path: str, *, replicas: object = 1, ro
     """Returns a pod template (metadata and spec) of a document."""
     outer, inner = mapping(document.get("metadata")), mapping(template.get("metadata"))
     number = replicas if isinstance(replicas, int) and not isinstance(replicas, bool) else 1
+    labels = {**labels_of(inner.get("labels")), **labels_of(outer.get("labels"))}
     return PodTemplate(
+        queue=labels.get(QUEUE_NAME, "")[:253],
         kind=text(document.get("kind")),
         name=text(outer.get("name"))[:253],
         namespace=text(outer.get("namespace"))[:63] or "default",

@@ -53,6 +53,8 @@ class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = "unknown"
     reason: str = ""
     """Why the verdict is what it is, for people."""
+    broken_rung: str = ""
+    """Id of the first rung that it does not reach; empty for none."""
     product: str = ""
     gpu_memory_mib: int | None = None
     """Of one physical card."""

@@ -13,6 +13,7 @@ from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule, DraAllocatio
 from fleet.domain.snapshot.nodes import NodeEvent, NodeSnapshot
 from fleet.domain.snapshot.operator import DevicePluginConfigs, OperatorSnapshot
 from fleet.domain.snapshot.pods import PodSnapshot
+from fleet.domain.snapshot.queues import QueueObjects
 from fleet.domain.snapshot.readiness_rules import NodeReadinessRule
 from fleet.domain.snapshot.scheduling import SchedulingObjects
 from fleet.domain.snapshot.sections import ObjectProblem, Outcome, SectionReport
@@ -67,6 +68,7 @@ class ClusterSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     taint_rules: tuple[DeviceTaintRule, ...] = ()
     readiness_rules: tuple[NodeReadinessRule, ...] = ()
     scheduling: SchedulingObjects = SchedulingObjects()
+    queues: QueueObjects = QueueObjects()
     permissions: Permissions = Permissions()
     events: tuple[NodeEvent, ...] = ()
     """Of GPU nodes, and only those that matter (domain/health/events.py); the API server forgets them within hours."""

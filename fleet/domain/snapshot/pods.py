@@ -76,6 +76,8 @@ class PodSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The share of a GPU that its annotations state instead of a request (KAI, Run:ai): `gpu-fraction 0.5`; empty for none."""
     placement: str = ""
     """Annotation muster.dev/placement: digest of the placement that the manifest was written for."""
+    pod_group: str = ""
+    """PodGroup of Volcano or KAI that its annotations name, in its namespace; empty for none."""
     component: str = ""
     """Which part of the GPU stack this is (device-plugin, driver, toolkit, dcgm-exporter …); empty for a workload."""
     signals: tuple[str, ...] = ()

@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 class SectionReport(msgspec.Struct, frozen=True, kw_only=True):
     """How one section went.
 
-    Sections are named nodes, pods, operator, device_plugin_config, resource_slices, resource_claims, scheduling, version,
+    Sections are named nodes, pods, operator, device_plugin_config, resource_slices, resource_claims, scheduling, queues, version,
     permissions, telemetry, model_servers, events.
     """
 

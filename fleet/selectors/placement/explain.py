@@ -26,6 +26,7 @@ from fleet.models import Cluster, Node, Pod, SchedulingRow, scope
 from fleet.selectors import classes
 from fleet.selectors.clusters import clusters
 from fleet.selectors.dra import cluster_claims
+from fleet.selectors.placement import queues
 from fleet.selectors.placement.headroom import stock
 from fleet.selectors.placement.process_cache import ProcessCache
 
@@ -52,6 +53,8 @@ class PodAnswer:
     explanation: Explanation
     warnings: tuple[Warning, ...] = ()
     scheduler: SchedulerAnswer | None = None
+    queue: queues.QueueAnswer | None = None
+    """The queue in front of the scheduler; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,9 @@ def explain_pod(name: str, now: datetime) -> Answer:
     if not views:
         raise FieldError("pod", f"Cluster {parts[0][:200]} has no GPU nodes that were collected.")
     explanation = domain.explain(pod, 1, views)
+    place = queues.of_pod(pod, row.cluster, views[0])
+    if place is not None and place.place.waits and explanation.fits is False:
+        explanation = msgspec.structs.replace(explanation, headline=f"Waits in its queue: {_inside(place.text)}")
     agrees = domain.compare_with_scheduler(pod.message, evaluate(pod, views[0].state), whole=views[0].state.whole)
     spec = {"containers": [{"name": container.name, "image": container.image} for container in pod.containers]}
     answer = PodAnswer(
@@ -127,18 +133,24 @@ def explain_pod(name: str, now: datetime) -> Answer:
         explanation=explanation,
         warnings=warnings_for(pod, spec, _feasible(explanation, views)),
         scheduler=SchedulerAnswer(pod.message, agrees) if pod.message else None,
+        queue=place,
     )
     return Answer((answer,), _as_of(views))
+
+
+def _inside(text: str) -> str:
+    """Returns a sentence as the rest of another: names of kinds keep their capital."""
+    return text if text.startswith(("ClusterQueue", "KAI", "Volcano", "LocalQueue")) else f"{text[:1].lower()}{text[1:]}"
 
 
 def explain_templates(templates: Sequence[PodTemplate], now: datetime, cluster: str = "") -> Answer:
     views = cluster_views(now, cluster)
     if cluster and not views and not clusters().filter(name=cluster).exists():
         raise FieldError("cluster", f"Cluster “{cluster[:200]}” not found.")
-    return Answer(tuple(_explain_template(template, views) for template in templates), _as_of(views))
+    return Answer(tuple(_explain_template(template, views, now) for template in templates), _as_of(views))
 
 
-def _explain_template(template: PodTemplate, views: Sequence[ClusterView]) -> PodAnswer:
+def _explain_template(template: PodTemplate, views: Sequence[ClusterView], now: datetime) -> PodAnswer:
     """One template may result in different pods: runtime and priority classes differ by cluster."""
     parts = [(_pod(template, view.state), view) for view in views]
     if all(pod.scheduling == parts[0][0].scheduling for pod, _ in parts):
@@ -156,7 +168,13 @@ def _explain_template(template: PodTemplate, views: Sequence[ClusterView]) -> Po
         replicas=template.replicas,
         explanation=explanation,
         warnings=warnings_for(pod, template.spec, _feasible(explanation, views)),
+        queue=queues.of_template(pod, template.queue, _queued_together(template), views, now),
     )
+
+
+def _queued_together(template: PodTemplate) -> int:
+    """Returns how many pods are one workload to Kueue: those of a Deployment queue each for itself."""
+    return 1 if template.kind in ("Deployment", "ReplicaSet") else max(template.replicas, 1)
 
 
 def _pod(template: PodTemplate, state: ClusterState) -> PodSnapshot:
@@ -271,6 +289,6 @@ def _pod_json(pod: PodAnswer) -> dict[str, object]:
         ],
         "warnings": [{"id": warning.id, "text": warning.text} for warning in pod.warnings],
         "scheduler": {"message": pod.scheduler.message, "agrees": pod.scheduler.agrees} if pod.scheduler else None,
-        "queue": None,
+        "queue": queues.as_json(pod.queue) if pod.queue else None,
         "not_modelled": list(explanation.not_modelled),
     }

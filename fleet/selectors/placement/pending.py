@@ -14,6 +14,7 @@ from fleet.domain.pod_resources import gpu_requests
 from fleet.domain.snapshot import PodSnapshot
 from fleet.models import Pod, Team
 from fleet.selectors.placement import headroom as rooms
+from fleet.selectors.placement import queues
 from fleet.selectors.placement.explain import cluster_views
 from fleet.selectors.placement.process_cache import ProcessCache
 
@@ -33,6 +34,8 @@ class PendingPod:
     """GPU slots it requests; None where they are in a claim."""
     requests: Mapping[str, int]
     waited: timedelta | None
+    queue: queues.QueueAnswer | None = None
+    """Its place in a queue in front of the scheduler; None where there is none."""
 
     @property
     def values(self) -> dict[str, str]:
@@ -52,6 +55,8 @@ class Pending:
     pods: tuple[PendingPod, ...]
     total: int
     """Pods that wait, shown or not."""
+    queued: queues.QueuedWorkloads
+    """Workloads that wait in queues; their pods may not exist yet."""
     as_of: datetime | None
 
     def chosen(self, filters: Mapping[str, str]) -> list[PendingPod]:
@@ -73,25 +78,36 @@ class Pending:
         return freeing_changes(pod.waiting for pod in pods)
 
 
-_answers: ProcessCache[tuple[tuple[Waiting, ...], int]] = ProcessCache()
+@dataclass(frozen=True, slots=True)
+class _Read:
+    rows: tuple[tuple[Waiting, queues.QueueAnswer | None], ...]
+    total: int
+    queued: queues.QueuedWorkloads
+
+
+_answers: ProcessCache[_Read] = ProcessCache()
 
 
 def pending(now: datetime) -> Pending:
     """Returns the pods that wait for GPUs, the oldest first. The answers are cached in the process until data change."""
     stock = rooms.stock(now)
-    rows, total = _answers.get(stock.version, lambda: _read(now))
+    read = _answers.get(stock.version, lambda: _read(now))
     teams = _teams()
-    return Pending(tuple(_row(row, teams, now) for row in rows), total, stock.as_of)
+    pods = tuple(_row(waiting, queue, teams, now) for waiting, queue in read.rows)
+    return Pending(pods, read.total, read.queued, stock.as_of)
 
 
-def _read(now: datetime) -> tuple[tuple[Waiting, ...], int]:
+def _read(now: datetime) -> _Read:
     rows = Pod.objects.filter(node__isnull=True, removed_at__isnull=True, phase="Pending", cluster__removed_at__isnull=True)
     pods = []
     for cluster, snapshot in rows.order_by("created_at", "pk").values_list("cluster__name", "snapshot"):
         pod = msgspec.convert(snapshot, PodSnapshot, strict=False)
         if is_waiting(pod):
             pods.append((cluster, pod))
-    return tuple(explain_waiting(pods[:MOST_PODS], cluster_views(now))), len(pods)
+    views = cluster_views(now)
+    waiting = explain_waiting(pods[:MOST_PODS], views)
+    places = queues.of_pods([(row.cluster, row.pod) for row in waiting], views)
+    return _Read(tuple(zip(waiting, places, strict=True)), len(pods), queues.queued(views))
 
 
 def _teams() -> dict[str, str]:
@@ -103,7 +119,7 @@ def _teams() -> dict[str, str]:
     return teams
 
 
-def _row(waiting: Waiting, teams: Mapping[str, str], now: datetime) -> PendingPod:
+def _row(waiting: Waiting, queue: queues.QueueAnswer | None, teams: Mapping[str, str], now: datetime) -> PendingPod:
     pod = waiting.pod
     requests = gpu_requests(pod)
     return PendingPod(
@@ -112,6 +128,7 @@ def _row(waiting: Waiting, teams: Mapping[str, str], now: datetime) -> PendingPo
         slots=sum(requests.values()) if requests else None,
         requests=requests,
         waited=None if pod.created_at is None else max(now - pod.created_at, timedelta()),
+        queue=queue,
     )
 
 
@@ -133,6 +150,7 @@ def row_json(row: PendingPod) -> dict[str, object]:
         if change is None or change.change is None
         else {"text": f"{change.change.title}.", "patch": change.change.patch or None, "nodes": change.opens or 0},
         "scheduler_message": pod.message or None,
+        "queue": queues.as_json(row.queue) if row.queue else None,
     }
 
 

@@ -24,7 +24,8 @@ from fleet.selectors.clusters import stale_cluster_ids
 from fleet.selectors.figures import resources_of
 
 _FIELDS = (
-    "pk", "cluster_id", "cluster__name", "name", "labels", "taints", "schedulable", "verdict", "verdict_reason", "product",
+    "pk", "cluster_id", "cluster__name", "name", "labels", "taints", "schedulable", "verdict", "verdict_reason", "broken_rung",
+    "product",
     "gpu_memory_mib", "driver_version", "cuda_version", "partitioning", "sharing", "mode", "dra_pools",
 )  # fmt: skip
 
@@ -46,7 +47,7 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, other
     requested = _requested(rows) if others else {}
     results = []
     allocatable_of = KeyTransform("allocatable", "snapshot")
-    for pk, cluster_id, cluster, name, labels, taints, schedulable, verdict, reason, *values, allocatable in (
+    for pk, cluster_id, cluster, name, labels, taints, schedulable, verdict, reason, rung, *values, allocatable in (
         rows.order_by("cluster__name", "name").annotate(most=allocatable_of).values_list(*_FIELDS, "most")
     ):
         allowed = parse_units((allocatable or {}).get("pods"))
@@ -64,6 +65,7 @@ def placement_nodes(now: datetime, nodes: QuerySet[Node] | None = None, *, other
                 verdict=verdict,
                 last_verdict=last_verdicts.get(pk, "") if verdict == "unknown" else "",
                 reason=reason,
+                broken_rung=rung,
                 product=product,
                 gpu_memory_mib=memory_mib,
                 driver_version=driver,

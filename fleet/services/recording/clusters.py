@@ -64,16 +64,18 @@ def record_reading(cluster: Cluster, snapshot: ClusterSnapshot, run: CollectionR
     if "events" in whole:
         cluster.events = plain(snapshot.events)
     if "scheduling" in whole:
-        _record_scheduling(cluster, plain(snapshot.scheduling))
+        _record_scheduling(cluster, "objects_read", plain(snapshot.scheduling))
+    if "queues" in whole:
+        _record_scheduling(cluster, "queues_read", plain(snapshot.queues))
     cluster.changes += run.changes or 0
     cluster.save(update_fields=_WRITTEN)
 
 
-def _record_scheduling(cluster: Cluster, objects: Any) -> None:
+def _record_scheduling(cluster: Cluster, column: str, objects: Any) -> None:
     """Writes only what differs: thousands of volumes rarely change between two runs."""
     rows = SchedulingRow.objects.filter(cluster=cluster)
-    if not rows.exclude(objects_read=objects).update(objects_read=objects):
-        SchedulingRow.objects.get_or_create(cluster=cluster, defaults={"objects_read": objects})
+    if not rows.exclude(**{column: objects}).update(**{column: objects}):
+        SchedulingRow.objects.get_or_create(cluster=cluster, defaults={column: objects})
 
 
 def _dra(cluster: Cluster, snapshot: ClusterSnapshot, whole: Collection[str]) -> dict[str, Any]:
