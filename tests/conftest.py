@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -53,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.nodeid.split("/")[1]
         if folder in ("browser", "day", "embedded"):
             item.add_marker(pytest.mark.xdist_group("browser" if folder == "browser" else "installations"))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what was imported and collected out of garbage collection: it stays to the end."""
+    gc.freeze()
 
 
 def _shuffle_rows() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -36,13 +37,17 @@ def dra(name: str, *, busy: int = 0, pool: str = "dra", cards: int = 4, **node: 
 
 def nodes() -> list[PlacementNode]:
     """Twenty-one nodes; all have taints but those of `bare`, which is no pool."""
+    return list(_nodes())
 
+
+@functools.cache
+def _nodes() -> tuple[PlacementNode, ...]:
     def labelled(pool: str, **more: str) -> dict[str, Any]:
         return {"labels": {"pool": pool, **more}, "taints": (TAINT,)}
 
     rack = {CLIQUE: "cluster.1"}
     other = {CLIQUE: "cluster.2"}
-    return [
+    return (
         real("h0", used=4, **labelled("h100")),
         real("h1", used=6, **labelled("h100")),
         real("h2", **labelled("h100")),
@@ -65,7 +70,7 @@ def nodes() -> list[PlacementNode]:
         real("x1", cluster="west", product=L40S, gpus=4),
         real("x2", cluster="west", product=L40S, gpus=4, sharing="time-slicing", replicas=4),
         real("bare", labels={"pool": "none"}),
-    ]
+    )
 
 
 def pool(slug: str, **policy: Any) -> PoolSpec:

@@ -120,11 +120,11 @@ def check(seed: int) -> int:
     return compared
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(20))
 def test_a_world_is_counted_alike_everywhere(seed: int) -> None:
     assert check(seed) > 0
 
 
 @pytest.mark.slow
 def test_thousands_of_worlds() -> None:
-    assert sum(check(seed) for seed in range(1000, 4000)) > 10_000
+    assert sum(check(seed) for seed in (*range(20, 80), *range(1000, 4000))) > 10_000
