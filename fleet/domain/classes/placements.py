@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.label_selectors import Requirement, holds, whole_number
+from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.requirement import Toleration
 
 Terms = tuple[tuple[Requirement, ...], ...]
@@ -22,13 +24,14 @@ class AllowedPlacement(msgspec.Struct, frozen=True, kw_only=True):
 def narrower(placement: AllowedPlacement, than: AllowedPlacement) -> bool:
     """Returns whether every node that the first placement allows is known to be allowed by the second. False where unclear."""
     if placement.terms:
-        in_place = all(any(_implies(term, wide) for wide in than.terms) for term in placement.terms)
+        in_place = all(any(implies(term, wide) for wide in than.terms) for term in placement.terms)
     else:
         in_place = not than.terms
     return in_place and all(any(_within(item, wide) for wide in than.tolerations) for item in placement.tolerations)
 
 
-def _implies(term: Sequence[Requirement], wide: Sequence[Requirement]) -> bool:
+def implies(term: Sequence[Requirement], wide: Sequence[Requirement]) -> bool:
+    """Returns whether every node that meets the first requirements is known to meet the second."""
     return all(any(_asks_for(own, item) for own in term) for item in wide)
 
 
@@ -61,3 +64,18 @@ def _within(own: Toleration, wide: Toleration) -> bool:
     if own.key != wide.key:
         return False
     return wide.operator == "Exists" or (own.operator == "Equal" and own.value == wide.value)
+
+
+def admits(node: PlacementNode, tolerations: Sequence[Toleration], resource: str) -> bool:
+    """Returns whether the lasting taints of a node let pods with these tolerations on it.
+
+    A taint whose key is the resource keeps no pod off that requests it: where admission adds the toleration for it
+    (ExtendedResourceToleration, on in GKE) every such pod has it.
+    """
+    return not any(
+        taint.effect in ("NoSchedule", "NoExecute")
+        and is_lasting(taint)
+        and taint.key != resource
+        and not any(toleration.tolerates(taint) for toleration in tolerations)
+        for taint in node.taints
+    )

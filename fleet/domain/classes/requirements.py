@@ -10,7 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.device_selection import DeviceSelection, select_devices
-from fleet.domain.classes.placements import AllowedPlacement
+from fleet.domain.classes.placements import AllowedPlacement, admits, implies
 from fleet.domain.classes.strays import named, not_told_apart
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
@@ -74,11 +74,14 @@ class ClassInPool(msgspec.Struct, frozen=True, kw_only=True):
     def place(self) -> tuple[Term, ...]:
         """Returns the widest terms of a pod that stays in the pool.
 
-        Where labels alone decide who is a member, these labels; elsewhere all that the class's own terms ask for, because a node
-        outside the pool may have every label of a term but what keeps other sharing modes out.
+        Where labels alone decide who is a member, these labels, and terms of the class that do not name them (Muster's own
+        label); elsewhere all that the class's own terms ask for, because a node outside the pool may have every label of a term
+        but what keeps other sharing modes out.
         """
         selector = self.pool.selector
-        return (selector.labels,) if by_labels(selector) and not selector.sharing else self.terms
+        if not by_labels(selector) or selector.sharing:
+            return self.terms
+        return (selector.labels, *(term for term in self.terms if not implies(term, selector.labels)))
 
 
 def label_keys(pools: Iterable[PoolSpec]) -> frozenset[str]:
@@ -287,11 +290,5 @@ def _strays(
             continue
         if wish.devices and any(reason.code in OF_DEVICES for reason in static_reasons(wish.requirement, node)):
             continue
-        kept_out = any(
-            taint.effect in ("NoSchedule", "NoExecute")
-            and is_lasting(taint)
-            and not any(toleration.tolerates(taint) for toleration in tolerations)
-            for taint in node.taints
-        )
-        if not kept_out:
+        if admits(node, tolerations, resource):
             yield shape

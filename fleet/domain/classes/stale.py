@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from fleet.domain.catalog.node_taints import is_lasting
-from fleet.domain.classes.placements import AllowedPlacement, narrower
+from fleet.domain.classes.placements import AllowedPlacement, admits, narrower
 from fleet.domain.classes.requirements import OF_DEVICES, ClassInPool
 from fleet.domain.label_selectors import Requirement, matches, to_text
 from fleet.domain.manifests.dra import device_selectors
@@ -148,7 +147,11 @@ def selected_outside(
         node = shape.node
         if kept.clusters and node.cluster not in clusters:
             continue
-        if any(matches(term, node.labels) for term in kept.terms) and _admits(node, kept) and not _wants(in_pools, shape, kept):
+        if (
+            any(matches(term, node.labels) for term in kept.terms)
+            and admits(node, kept.tolerations, kept.resource)
+            and not _wants(in_pools, shape, kept)
+        ):
             rows += shape.nodes
     return tuple(rows)
 
@@ -163,15 +166,6 @@ def _wants(in_pools: Iterable[ClassInPool], shape: Shape, kept: KeptPlacement) -
         if kept.by_claim and in_pool.pool.slug == kept.pool and any(reason.code in OF_DEVICES for reason in reasons):
             return True
     return False
-
-
-def _admits(node: PlacementNode, kept: KeptPlacement) -> bool:
-    return not any(
-        taint.effect in ("NoSchedule", "NoExecute")
-        and is_lasting(taint)
-        and not any(toleration.tolerates(taint) for toleration in kept.tolerations)
-        for taint in node.taints
-    )
 
 
 def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement], fleet: Fleet) -> tuple[ClassInPool, ...]:

@@ -111,6 +111,18 @@ def test_a_pod_that_runs_in_a_cluster_the_pool_never_had_is_looked_at_there() ->
     assert "stale_manifests" in watch.look(other, 1)[2]
 
 
+def test_a_taint_named_like_the_resource_keeps_no_pod_off() -> None:
+    """Admission may tolerate it for every pod that requests the resource (ExtendedResourceToleration)."""
+    watch = Watch(FULL, BY_PRODUCT)
+    label = {"eks.amazonaws.com/nodegroup": "gpu"}
+    tainted = [Taint("nvidia.com/gpu", "present", effect) for effect in ("NoSchedule", "NoExecute")]
+    other = [bare(f"l{number}", product=L40S, labels=label, taints=(taint,)) for number, taint in enumerate(tainted)]
+    watch.look([bare("h", labels=label)], 0)
+    assert reported(watch.look([bare("h", labels=label), *other], 1)[2]) == {"l0", "l1"}
+    kept_out = [bare("l", product=L40S, labels=label, taints=(Taint("amd.com/gpu", "", "NoSchedule"),))]
+    assert reported(watch.look([bare("h", labels=label), *kept_out], 2)[2]) == set()
+
+
 def test_slices_of_another_product_that_join_later_get_no_pod_of_the_class() -> None:
     pool = PoolSpec(slug="p", selector=PoolSelector(products=(A100,)))
     layout = {"gpus": 1, "mig": {"1g.10gb": 7}, "resource": "nvidia.com/mig-1g.10gb"}

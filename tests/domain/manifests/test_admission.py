@@ -99,6 +99,17 @@ def test_what_the_class_writes_is_admitted(slug: str, kind: str) -> None:
     assert refusals(policy(slug), written(slug, kind)) == []
 
 
+def test_the_pool_label_in_place_of_the_labels_of_a_pool_is_admitted() -> None:
+    """Members without a label of their kind, and others of the pool that are not of the class: only Muster's label is left."""
+    pool = PoolSpec(slug="p", selector=PoolSelector(labels=parse("team=a")))
+    nodes = [bare("h", labels={"team": "a"}), bare("shared", slots(replicas=4), sharing="time-slicing", labels={"team": "a"})]
+    spec = ClassSpec(slug="c", pools=("p",))
+    in_pools = class_in_pools(spec, [pool], Fleet(with_pools([pool], nodes), label_keys([pool])))
+    assert in_pools[0].terms == (parse("muster.dev/pool=p"),)
+    pod = admitted_pod(manifest("pod", in_pools, GIVEN)[-1]["spec"])
+    assert refusals(manifest("policy", in_pools, GIVEN)[0], pod) == []
+
+
 def test_every_pool_of_the_class_is_admitted_but_no_mixture_of_two() -> None:
     first, second = written("full", pool=0), written("full", pool=1)
     assert refusals(policy("full"), first) == refusals(policy("full"), second) == []
