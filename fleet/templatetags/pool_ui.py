@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
 register = template.Library()
 
-MODES = {"full": "Full GPU", "mig": "MIG", "time-sliced": "Time-sliced", "mps": "MPS", "mig-shared": "MIG, shared"}
+MODES = {
+    "full": "Full GPU",
+    "mig": "MIG",
+    "time-sliced": "Time-sliced",
+    "mps": "MPS",
+    "mig-shared": "MIG, shared",
+    "partition": "Partition",
+}
 _CHART = {"width": 300, "height": 92, "base": 74, "top": 14}
 
 

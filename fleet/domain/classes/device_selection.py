@@ -20,13 +20,15 @@ from fleet.domain.devices.sources.gfd import label_form
 from fleet.domain.dra.pods import ClusterDevices
 from fleet.domain.dra.resource_pools import DraNode
 from fleet.domain.dra.selectors import DeviceSelectorError, UnknownSelectorError, meets
-from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode
+from fleet.domain.placement.nodes import FULL, MIG, PARTITION, TIME_SLICED, PlacementNode, driver_of, partition_profile
 from fleet.domain.placement.scheduler.devices import ClusterClaims
 from fleet.domain.quantities import parse_quantity
 from fleet.domain.snapshot.dra import DeviceClass, DraDevice
 
 _PRODUCT = ("productName", "model")
 """Attributes that name a product: NVIDIA's and AMD's drivers, Intel's."""
+_PROFILE = ("profile", "partitionProfile")
+"""Attributes that name a MIG profile or a partition mode: NVIDIA's driver, AMD's."""
 _OF_ONE_DEVICE = frozenset(
     {"uuid", "parentUUID", "index", "minor", "gpuIndex", "cardIndex", "renderIndex", "pciAddr", "parentPciAddr", "pciBusID"}
     | {f"resource.kubernetes.io/{name}" for name in ("pciBusID", "pcieRoot")}
@@ -43,6 +45,8 @@ class DeviceSelection(msgspec.Struct, frozen=True, kw_only=True):
     capacity: tuple[tuple[str, str], ...] = ()
     """Capacity that one share takes, as quantities; empty for a whole device or the default share."""
     warnings: tuple[str, ...] = ()
+    is_empty: bool = False
+    """Whether the devices of the pool are known and none is what the class wants."""
 
 
 class _Kind(msgspec.Struct, frozen=True):
@@ -68,8 +72,10 @@ def select_devices(
             return None
         known[name] = claims.devices
     kinds = _kinds(class_spec, resource, nodes, known)
-    if kinds is None or not any(kind.wanted for kind in kinds):
+    if kinds is None:
         return None
+    if not any(kind.wanted for kind in kinds):
+        return DeviceSelection(device_class=driver_of(resource), selectors=("false",), is_empty=True) if kinds else None
     device_class, warnings = _device_class(resource, kinds, list(known.values()))
     reached = (
         kinds if device_class is None else [kind for kind in kinds if _meets(kind.device, device_class.selectors) is not False]
@@ -82,7 +88,7 @@ def select_devices(
     if strays:
         warnings.append(f"The claim also selects {strays} devices that the class does not want: they publish the same.")
     return DeviceSelection(
-        device_class=resource if device_class is None else device_class.name,
+        device_class=driver_of(resource) if device_class is None else device_class.name,
         selectors=selectors,
         capacity=_share(class_spec, reached),
         warnings=tuple(warnings),
@@ -129,6 +135,13 @@ def _wanted(class_spec: ClassSpec, resource: str, devices: Sequence[DraDevice], 
             if canonical(device.profile) == canonical(class_spec.profile)
         ]
         offered = [device for device in offered if not device.shareable and resource == labels.DRA_NVIDIA_MIG_CLASS]
+    elif class_spec.isolation == PARTITION:
+        parts = (*groups.partitions.existing, *groups.partitions.on_demand)
+        offered = [
+            device
+            for device in parts
+            if not device.shareable and device.driver == driver_of(resource) and _is_mode(device.profile, class_spec.profile)
+        ]
     else:
         shared = class_spec.isolation == TIME_SLICED
         offered = [device for device in groups.whole if device.driver == resource and device.type != "vfio"]
@@ -138,6 +151,13 @@ def _wanted(class_spec: ClassSpec, resource: str, devices: Sequence[DraDevice], 
         for device in offered
         if (not class_spec.products or label_form(device.product) in class_spec.products) and _has_memory(class_spec, device)
     }
+
+
+def _is_mode(profile: str, wanted: str) -> bool:
+    """Returns whether a partition is of the mode: `CPX` is any memory mode, `cpx_nps4` this one."""
+    if partition_profile(wanted) != wanted.upper():
+        return profile.lower() == wanted.lower()
+    return partition_profile(profile) == partition_profile(wanted)
 
 
 def _has_memory(class_spec: ClassSpec, device: DraDevice) -> bool:
@@ -154,6 +174,7 @@ def _device_class(
     """
     first, *others = clusters
     best: tuple[tuple[int, bool, int, str], DeviceClass] | None = None
+    resource = driver_of(resource)
     for name, device_class in sorted(first.classes.items()):
         if any(name not in other.classes or other.classes[name].selectors != device_class.selectors for other in others):
             continue
@@ -199,8 +220,10 @@ def _selectors(class_spec: ClassSpec, kinds: Sequence[_Kind]) -> tuple[str, ...]
         name = next((name for name in _PRODUCT if _texts(wanted, name)), "")
         if name:
             rows.append(_one_of(driver, name, _texts(wanted, name)))
-    if class_spec.isolation == MIG and (profiles := _texts(wanted, "profile")):
-        rows.append(_one_of(driver, "profile", profiles))
+    if class_spec.isolation in (MIG, PARTITION):
+        name = next((name for name in _PROFILE if _texts(wanted, name)), "")
+        if name:
+            rows.append(_one_of(driver, name, _texts(wanted, name)))
     if class_spec.min_memory_mib:
         memory = f"device.capacity[{_quoted(driver)}].memory"
         rows.append(f'has({memory}) && {memory}.compareTo(quantity("{class_spec.min_memory_mib}Mi")) >= 0')

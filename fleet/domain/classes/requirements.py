@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from fleet.domain import labels
-from fleet.domain.catalog.node_taints import is_lasting
 from fleet.domain.classes.device_selection import DeviceSelection, select_devices
 from fleet.domain.classes.placements import AllowedPlacement, admits, implies
 from fleet.domain.classes.strays import named, not_told_apart
+from fleet.domain.classes.tolerations import pool_tolerations
 from fleet.domain.classes.workload import NVLINK, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import canonical
 from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots
@@ -19,18 +19,18 @@ from fleet.domain.label_selectors import Requirement, matches
 from fleet.domain.manifests.parameters import CLASS_LABEL, NAME_LABEL
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.matching import static_reasons
-from fleet.domain.placement.nodes import FULL, MIG, TIME_SLICED, PlacementNode, slot_mode, slot_profiles
+from fleet.domain.placement.nodes import FULL, MIG, MPS, TIME_SLICED, PlacementNode, partition_profile, slot_mode, slot_profiles
 from fleet.domain.placement.requirement import GOOD, PodRequirement, Toleration, version
 from fleet.domain.placement.scheduler.devices import ClusterClaims
 from fleet.domain.pools.identity import KEYS, POOL_LABEL, Identity, Term, by_labels, expected_terms, identify, pool_term
 from fleet.domain.pools.policy import PoolSpec
-from fleet.domain.snapshot import Taint
 
 _DRIVER_MAJOR = labels.DRIVER_VERSION_PARTS[0]
 _CUDA_MAJOR = labels.CUDA_VERSION_PARTS[0]
 _ANYWHERE = (Toleration("", "Exists"),)
 OF_DEVICES = frozenset({"product", "mode", "profile", "memory"})
 """Reasons against a node that are about its devices: a claim that selects devices keeps its pods from there."""
+_NO_MPS = "There a claim configures MPS for its own containers only, so pods share nothing by it: shares are a time-sliced class."
 Claims = Callable[[], Mapping[str, ClusterClaims]]
 """Devices and claims of every cluster by name, read where a pool of DRA first needs them."""
 
@@ -123,10 +123,12 @@ def class_in_pool(class_spec: ClassSpec, pool: PoolSpec, fleet: Fleet, claims: C
     )
     wanted = [shape for shape in members if not static_reasons(wished, shape.node) and _offers(shape, resource)]
     nodes = [node for shape in wanted for node in shape.nodes]
-    tolerations, warnings = _tolerations(pool, nodes)
+    tolerations, warnings = pool_tolerations(pool, nodes)
     devices = None
     if dra and claims is not None and nodes:
         devices = select_devices(class_spec, resource, [node for shape in members for node in shape.nodes], claims())
+        if devices is not None and devices.is_empty:
+            problem = problem or f"No device of pool {pool.slug} is what the class requires."
     terms, strays, more_warnings = _affinity(_Wish(class_spec, pool, wished, devices), wanted, tolerations, fleet)
     own = ((CLASS_LABEL, class_spec.slug), (NAME_LABEL, ""))  # every workload of the class has a name of its own
     requirement = msgspec.structs.replace(wished, terms=terms, tolerations=tolerations, verdicts=GOOD, labels=own)
@@ -158,7 +160,7 @@ def _resource(class_spec: ClassSpec, pool: PoolSpec, members: Sequence[Shape]) -
         for slots in node.resources:
             if slot_mode(node, slots) != class_spec.isolation:
                 continue
-            if class_spec.profile and canonical(class_spec.profile) not in slot_profiles(node, slots):
+            if class_spec.profile and partition_profile(canonical(class_spec.profile)) not in slot_profiles(node, slots):
                 continue
             offered = _number_offered(slots)
             if offered:
@@ -170,6 +172,8 @@ def _resource(class_spec: ClassSpec, pool: PoolSpec, members: Sequence[Shape]) -
     guess = labels.NVIDIA_GPU
     if class_spec.isolation == MIG:
         guess = labels.NVIDIA_MIG_PREFIX + canonical(class_spec.profile).replace("+", ".")
+    if class_spec.isolation == MPS and any(slots.kind.startswith("dra-") for shape in members for slots in shape.node.resources):
+        return guess, False, f"Pool {pool.slug} offers its GPUs through DRA. {_NO_MPS}"
     return guess, False, f"No node of pool {pool.slug} offers such slots." if members else f"Pool {pool.slug} has no nodes."
 
 
@@ -181,40 +185,6 @@ def _offers(shape: Shape, resource: str) -> bool:
 def _number_offered(slots: ResourceSlots) -> int:
     """Returns how many slots there are; 1 for shares without end."""
     return max(slots.capacity or 0, slots.predicted or 0, int(slots.profile == UNBOUNDED))
-
-
-def _tolerations(pool: PoolSpec, nodes: Sequence[PlacementNode]) -> tuple[tuple[Toleration, ...], tuple[str, ...]]:
-    """Returns the tolerations and a sentence for each taint that not all nodes have.
-
-    The taints that the pool's policy names; without such a policy, the union of what its nodes carry for longer than a moment.
-    """
-    if pool.policy.taints:
-        taints: dict[Taint, list[PlacementNode]] = {taint: list(nodes) for taint in pool.policy.taints}
-    else:
-        taints = {}
-        for node in nodes:
-            for taint in node.taints:
-                if is_lasting(taint):
-                    taints.setdefault(taint, []).append(node)
-    kept_out = {taint: carriers for taint, carriers in taints.items() if taint.effect != "PreferNoSchedule"}
-    warnings = [
-        f"Only {carriers[0].name if len(carriers) == 1 else f'{len(carriers)} of {len(nodes)} nodes'} "
-        f"of pool {pool.slug} {'has' if len(carriers) == 1 else 'have'} the taint {_written(taint)}: pods tolerate it."
-        for taint, carriers in kept_out.items()
-        if len(carriers) < len(nodes)
-    ]
-    order = sorted(kept_out, key=lambda taint: (taint.key, taint.value, taint.effect))
-    named = pool.policy.taints and [taint for taint in pool.policy.taints if taint in kept_out]
-    return tuple(dict.fromkeys([*(tolerate(taint) for taint in named or order), *pool.policy.tolerations])), tuple(warnings)
-
-
-def _written(taint: Taint) -> str:
-    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
-
-
-def tolerate(taint: Taint) -> Toleration:
-    """Returns the toleration for exactly this taint."""
-    return Toleration(taint.key, "Equal" if taint.value else "Exists", taint.value, taint.effect)
 
 
 class _Wish(msgspec.Struct, frozen=True):

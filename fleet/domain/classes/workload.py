@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from math import ceil
 
 import msgspec
 
 from fleet.domain.devices.mig import parse_profile
-from fleet.domain.placement.nodes import FULL, MIG, MPS, OTHER_RESOURCES, TIME_SLICED
+from fleet.domain.placement.nodes import FULL, MIG, MPS, OTHER_RESOURCES, PARTITION, TIME_SLICED
 from fleet.domain.placement.requirement import version
 from fleet.domain.pod_resources import amount_of
 
@@ -17,6 +18,8 @@ ISOLATIONS = {
     TIME_SLICED: "A time-sliced GPU. Not isolated: neighbours can fill its memory, slow it down or crash it.",
     MPS: "A GPU shared at the same time, with a memory limit per client. Faults are not isolated: one client's crash can crash "
     "the others.",
+    PARTITION: "A partition of a GPU with its own compute units, as AMD's DPX, QPX or CPX. Its memory is its own only where the "
+    "memory mode splits it (NPS); a fault of the GPU ends every partition.",
 }
 """Meaning of each isolation. Only MIG and whole GPUs isolate memory and faults."""
 
@@ -34,6 +37,7 @@ TOPOLOGIES = {
     NODES: "The pods of a replica on several nodes of one cluster.",
 }
 MOST_GPUS, MOST_NODES = 4096, 512
+_MODE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._ -]{0,37}[A-Za-z0-9])?", re.ASCII)
 
 
 PER_SLOT = ("cpu_per_slot", "memory_per_slot", "storage_per_slot", "hugepages_2mi_per_slot", "hugepages_1gi_per_slot")
@@ -56,7 +60,7 @@ class ClassSpec(msgspec.Struct, frozen=True, kw_only=True):
     min_memory_mib: int | None = None
     """Per slot."""
     profile: str = ""
-    """MIG profile of one slot: isolation mig needs it, the others have none."""
+    """MIG profile or partition mode of one slot: isolation mig and partition need it, the others have none."""
     products: tuple[str, ...] = ()
     cpu_per_slot: str = ""
     """What a pod requests for each of its slots beside them, as a quantity; empty for nothing."""
@@ -117,9 +121,11 @@ def problems(class_spec: ClassSpec) -> tuple[tuple[str, str], ...]:
             rows.append(("nodes", "A shared class has one pod per replica."))
     if class_spec.isolation == MIG and not class_spec.profile:
         rows.append(("profile", "A class of MIG instances names its profile: 1g.10gb, 3g.40gb …"))
-    if class_spec.isolation != MIG and class_spec.profile:
-        rows.append(("profile", "Only a class with isolation mig has a profile."))
-    if class_spec.profile and parse_profile(class_spec.profile) is None:
+    if class_spec.isolation == PARTITION and not _MODE.fullmatch(class_spec.profile):
+        rows.append(("profile", "A class of partitions names their mode: CPX, DPX, cpx_nps4 …"))
+    if class_spec.isolation not in (MIG, PARTITION) and class_spec.profile:
+        rows.append(("profile", "Only a class with isolation mig or partition has a profile."))
+    if class_spec.isolation == MIG and class_spec.profile and parse_profile(class_spec.profile) is None:
         rows.append(("profile", f"“{class_spec.profile}” is not a MIG profile: use a profile such as 1g.10gb."))
     rows += _amounts(class_spec)
     for name in ("min_driver", "min_cuda"):

@@ -14,7 +14,17 @@ from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.label_selectors import Requirement, holds, to_text
 from fleet.domain.placement.amounts import amount_text, number_text
 from fleet.domain.placement.anti_affinity import keeps_out
-from fleet.domain.placement.nodes import MIG, MIG_SHARED, OTHER_RESOURCES, PlacementNode, slot_memory, slot_mode, slot_profiles
+from fleet.domain.placement.nodes import (
+    MIG,
+    MIG_SHARED,
+    OTHER_RESOURCES,
+    PARTITION,
+    PlacementNode,
+    partition_profile,
+    slot_memory,
+    slot_mode,
+    slot_profiles,
+)
 from fleet.domain.placement.requirement import NODE_NAME, PodRequirement, version
 from fleet.domain.placement.scheduler.node_filters import tolerates_cordon, untolerated
 from fleet.domain.placement.scheduler.specs import with_defaults
@@ -25,6 +35,7 @@ MODE_WORDS = {
     "time-sliced": "a time-sliced share",
     "mps": "an MPS share",
     "mig-shared": "a share of a MIG instance",
+    "partition": "a partition of a card",
 }
 _BROKEN = frozenset({"not_ready", "starting", "unknown"})
 """Verdicts of broken nodes, which may recover; `excluded` is intentional."""
@@ -179,8 +190,9 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
             )
             continue
         profiles = slot_profiles(node, slots)
-        if requirement.profile and (mode not in (MIG, MIG_SHARED) or canonical(requirement.profile) not in profiles):
-            yield Reason("profile", _profile_text(profiles, slots))
+        wanted = partition_profile(canonical(requirement.profile))
+        if requirement.profile and (mode not in (MIG, MIG_SHARED, PARTITION) or wanted not in profiles):
+            yield Reason("profile", _profile_text(profiles, slots, "partition mode" if mode == PARTITION else "MIG profile"))
         if requirement.min_memory_mib:
             memory = slot_memory(node, slots, requirement.profile)
             if memory is None:
@@ -189,10 +201,10 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
                 yield Reason("memory", f"One {name} has {memory:,} MiB there, {requirement.min_memory_mib:,} MiB are needed.")
 
 
-def _profile_text(profiles: frozenset[str], slots: ResourceSlots) -> str:
+def _profile_text(profiles: frozenset[str], slots: ResourceSlots, word: str) -> str:
     if len(profiles) > 1:
-        return f"Its MIG profiles are {', '.join(sorted(profiles))}."
-    return f"Its MIG profile is {slots.profile or next(iter(profiles))}." if profiles else "Its MIG profile is unknown."
+        return f"Its {word}s are {', '.join(sorted(profiles))}."
+    return f"Its {word} is {slots.profile or next(iter(profiles))}." if profiles else f"Its {word} is unknown."
 
 
 def _versions(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -15,8 +16,10 @@ from fleet.domain.snapshot import NodeSnapshot, Taint
 from fleet.domain.snapshot.scheduling import PodTerm
 
 FULL, MIG, TIME_SLICED, MPS, MIG_SHARED = "full", "mig", "time-sliced", "mps", "mig-shared"
-MODES = (FULL, MIG, TIME_SLICED, MPS, MIG_SHARED)
-"""What one slot is: a whole card of its own, a MIG instance, a time-sliced or MPS share of a card, a share of a MIG instance."""
+PARTITION = "partition"
+MODES = (FULL, MIG, TIME_SLICED, MPS, MIG_SHARED, PARTITION)
+"""What one slot is: a whole card of its own, a MIG instance, a time-sliced or MPS share of a card, a share of a MIG instance, or
+a partition of another vendor's card (AMD's CPX)."""
 
 _SHARES = {"time-slicing": TIME_SLICED, "mps": MPS}
 
@@ -68,7 +71,7 @@ class PlacementNode(msgspec.Struct, frozen=True, kw_only=True):
     """The mode in words, for people."""
     resources: tuple[ResourceSlots, ...] = ()
     device_memory: tuple[tuple[str, int], ...] = ()
-    """MiB of one instance by MIG profile, where known."""
+    """MiB of one instance by MIG profile, where known, and of a partition by its mode where GPUs are partitioned on demand."""
     nvlink: bool | None = None
     """Whether NVLink connects the GPUs of the node; None where unknown."""
     pools: tuple[str, ...] = ()
@@ -113,18 +116,47 @@ def with_cuts(
     A GPU that is published whole beside the ways to cut it is no slot of the class of instances, but a claim can have one. How
     many are free depends on the profile: the allocator counts them for each class.
     """
-    amounts, total = {canonical(profile): mib for profile, mib in memory.items()}, 0
-    for cut in (cut for pool in pools if pool.driver == labels.DRA_NVIDIA_GPU for cut in pool.cuts):
-        parsed = parse_profile(canonical(cut.profile))
-        if parsed is not None:
-            total += cut.total
-            amounts.setdefault(canonical(cut.profile), cut.memory_mib or parsed.memory_gb * 1024)
-    if total and all(slots.name != labels.DRA_NVIDIA_MIG_CLASS for slots in resources):
-        row = ResourceSlots(
-            name=labels.DRA_NVIDIA_MIG_CLASS, kind="dra-cut", replicas=1, capacity=0, allocatable=total, predicted=total
-        )
-        resources = (*resources, row)
-    return resources, tuple(sorted(amounts.items()))
+    amounts = {canonical(profile): mib for profile, mib in memory.items()}
+    totals: dict[str, int] = {}
+    for pool in pools:
+        for cut in pool.cuts:
+            if pool.driver == labels.DRA_NVIDIA_GPU:
+                parsed = parse_profile(canonical(cut.profile))
+                name, mib = labels.DRA_NVIDIA_MIG_CLASS, (cut.memory_mib or parsed.memory_gb * 1024) if parsed else None
+            else:
+                name, mib = on_demand(pool.driver), cut.memory_mib
+            if mib:
+                totals[name] = totals.get(name, 0) + cut.total
+                amounts.setdefault(partition_profile(canonical(cut.profile)), mib)
+    names = {slots.name for slots in resources}
+    rows = [
+        ResourceSlots(name=name, kind="dra-cut", replicas=1, capacity=0, allocatable=total, predicted=total)
+        for name, total in totals.items()
+        if name not in names and not any(slots.kind == "dra-cut" and on_demand(slots.name) == name for slots in resources)
+    ]
+    return (*resources, *rows), tuple(sorted(amounts.items()))
+
+
+_ON_DEMAND = " (cut on demand)"
+
+
+def on_demand(driver: str) -> str:
+    """Returns the name of the slots of GPUs that are published whole beside ways to partition them, of another vendor."""
+    return driver if driver.endswith(_ON_DEMAND) else driver + _ON_DEMAND
+
+
+def driver_of(name: str) -> str:
+    """Returns the driver whose devices the slots of this name are."""
+    return name.removesuffix(_ON_DEMAND)
+
+
+_AMD_MODE = re.compile(r"([sdtqc]px)(?:_nps[1-8])?", re.ASCII | re.IGNORECASE)
+
+
+def partition_profile(text: str) -> str:
+    """Returns AMD's compute mode as its labels write it (`CPX` of `cpx_nps4`); other text unchanged."""
+    match = _AMD_MODE.fullmatch(text)
+    return match[1].upper() if match else text
 
 
 def placement_node(  # noqa: PLR0913 what a node is made of, given by name
@@ -175,7 +207,9 @@ def slot_mode(node: PlacementNode, slots: ResourceSlots) -> str | None:
         case "dra-mig":
             return MIG
         case "dra-cut":
-            return MIG if slots.name == labels.DRA_NVIDIA_MIG_CLASS else None
+            return MIG if slots.name == labels.DRA_NVIDIA_MIG_CLASS else PARTITION
+        case "partition" | "dra-partition":
+            return PARTITION
         case "dra-share":  # no driver limits what a share uses (see sharing.isolation): what time-slicing promises, and no more
             return TIME_SLICED
         case "mig":
@@ -205,10 +239,13 @@ def _replicas(node: PlacementNode, slots: ResourceSlots) -> int | None:
 
 
 def slot_profiles(node: PlacementNode, slots: ResourceSlots) -> frozenset[str]:
-    """Returns the canonical MIG profiles of the slots: one name of DRA stands for instances of every profile."""
+    """Returns the canonical MIG profiles or partition modes of the slots: a name of DRA stands for instances of every profile."""
     if slots.profile or slots.kind not in ("dra-mig", "dra-cut"):
-        return frozenset([canonical(slots.profile)] if slots.profile else [])
-    return frozenset(canonical(profile) for profile, _ in node.device_memory)
+        return frozenset([partition_profile(canonical(slots.profile))] if slots.profile else [])
+    profiles = {profile for profile, _ in node.device_memory}
+    if slot_mode(node, slots) == MIG:
+        return frozenset(canonical(profile) for profile in profiles)
+    return frozenset(profile for profile in profiles if parse_profile(profile) is None)
 
 
 def slot_memory(node: PlacementNode, slots: ResourceSlots, profile: str = "") -> int | None:
@@ -221,7 +258,7 @@ def slot_memory(node: PlacementNode, slots: ResourceSlots, profile: str = "") ->
             return node.gpu_memory_mib
         case "mps":
             return node.gpu_memory_mib // slots.replicas if node.gpu_memory_mib and slots.replicas else None
-        case "mig" | "mig-shared":
+        case "mig" | "mig-shared" | "partition":
             wanted = canonical(slots.profile or profile)
-            return next((mib for profile, mib in node.device_memory if canonical(profile) == wanted), None)
+            return next((mib for profile, mib in node.device_memory if canonical(profile) == partition_profile(wanted)), None)
     return None

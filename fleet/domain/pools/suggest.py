@@ -26,7 +26,7 @@ _WORDS = (
     (("inference", "serving", "serve", "online"), "online inference"),
 )
 _NOT_OF_A_SLUG = re.compile(r"[^a-z0-9]+")
-_SHORT = {"mig": "mig", "time-sliced": "time-sliced", "mps": "mps", "mig-shared": "mig-shared"}
+_SHORT = {"mig": "mig", "time-sliced": "time-sliced", "mps": "mps", "mig-shared": "mig-shared", "partition": "partitioned"}
 
 
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True):

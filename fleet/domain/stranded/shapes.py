@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from fleet.domain.classes.requirements import ClassInPool, tolerate
+from fleet.domain.classes.requirements import ClassInPool
+from fleet.domain.classes.tolerations import tolerate
 from fleet.domain.placement.matching import PODS
 from fleet.domain.placement.nodes import FULL, PlacementNode
 from fleet.domain.placement.requirement import GOOD, PodRequirement

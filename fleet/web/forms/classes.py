@@ -9,7 +9,13 @@ from fleet.domain.documents.classes import FIELD_NAMES
 from fleet.domain.documents.documents import CLASS
 from fleet.web.forms.documents import DeclaredForm, Lines, Text
 
-ISOLATION_WORDS = {"full": "Full GPU", "mig": "MIG instance", "time-sliced": "Time-sliced share", "mps": "MPS share"}
+ISOLATION_WORDS = {
+    "full": "Full GPU",
+    "mig": "MIG instance",
+    "time-sliced": "Time-sliced share",
+    "mps": "MPS share",
+    "partition": "Partition",
+}
 
 
 class ClassForm(DeclaredForm):

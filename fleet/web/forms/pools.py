@@ -24,6 +24,7 @@ MODE_CHOICES = (
     ("time-sliced", "Time-sliced"),
     ("mps", "MPS"),
     ("mig-shared", "MIG, shared"),
+    ("partition", "Partition"),
 )
 assert tuple(mode for mode, _ in MODE_CHOICES) == MODES  # noqa: S101 a mode without a word would not be offered
 

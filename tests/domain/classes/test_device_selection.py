@@ -27,7 +27,8 @@ from fleet.domain.placement.nodes import placement_node
 from fleet.domain.placement.scheduler.devices import ClusterClaims
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import PoolSelector
-from tests.builders import make_node, with_pools
+from tests.builders import make_allocation, make_node, with_pools
+from tests.domain.manifests.test_admission import admitted_pod, refusals
 
 Raw = dict[str, Any]
 POOL = PoolSpec(slug="dra", selector=PoolSelector(labels=parse("pool=dra")))
@@ -121,22 +122,42 @@ CLASSES = {
 class World:
     """A cluster with one pool of nodes whose devices are published as `slices` says, and DeviceClasses."""
 
-    def __init__(self, driver: str, nodes: Sequence[Sequence[Raw]], classes: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        driver: str,
+        nodes: Sequence[Sequence[Raw]],
+        classes: dict[str, str] | None = None,
+        *,
+        counters: dict[str, dict[str, int]] | None = None,
+        held: Sequence[str] = (),
+    ) -> None:
+        """`counters` are those of the first node's GPUs, `held` its devices that claims have."""
         names = [f"n{number}" for number in range(len(nodes))]
         raw = [self._slice(name, driver, devices) for name, devices in zip(names, nodes, strict=True)]
         raw.append(self._slice("n0", "dra.example.com", OTHERS))
+        if counters:
+            raw[0]["spec"]["pool"]["resourceSliceCount"] = 2
+            raw.append(self._slice("n0", driver, []))
+            raw[-1]["spec"]["pool"]["resourceSliceCount"] = 2
+            raw[-1]["spec"]["sharedCounters"] = [
+                {"name": name, "counters": {key: {"value": str(number)} for key, number in amounts.items()}}
+                for name, amounts in counters.items()
+            ]
+            raw[-1]["metadata"]["name"] += "-counters"
         slices = resource_slices.parse([msgspec.convert(item, resource_slices.SliceWire) for item in raw], "v1")
         self.devices = slices.devices
+        taken = [make_allocation(device, claim=device.name) for device in slices.devices if device.name in held]
         written = CLASSES if classes is None else classes
         parsed = [device_classes.parse(msgspec.convert(self._class(*item), device_classes.ClassWire)) for item in written.items()]
         members = []
         for name in names:
             node = make_node(name, gpus=0, gfd=False, labels={"pool": "dra"})
             own = [device for device in slices.devices if device.node_name == name]
-            seen = inspect(NodeInputs(node=node, pods=[], plugin=None, devices=own, allocations=[]))
+            sets = slices.counter_sets
+            seen = inspect(NodeInputs(node=node, pods=[], plugin=None, devices=own, allocations=taken, counter_sets=sets))
             members.append(placement_node("east", node, seen, verdict="ready"))
         self.fleet = Fleet(with_pools([POOL], members), label_keys([POOL]))
-        self.claims = {"east": ClusterClaims(ClusterDevices(Inventory(slices), parsed, []), classes=parsed)}
+        self.claims = {"east": ClusterClaims(ClusterDevices(Inventory(slices), parsed, taken), classes=parsed)}
         self.selectors = {device_class.name: device_class.selectors for device_class in parsed}
 
     @staticmethod
@@ -183,6 +204,8 @@ def names(*pairs: str) -> set[str]:
         (AMD, {}, names("n0/gpu-0-128", "n3/gpu-1-129", "n2/gpu-0-128"), 3),
         (AMD, {"products": ("AMD_W7900",)}, names("n3/gpu-1-129"), 1),
         (AMD, {"min_memory_mib": 100_000}, names("n0/gpu-0-128"), None),
+        (AMD, {"isolation": "partition", "profile": "CPX"}, names("n1/gpu-8-136", "n1/gpu-9-137"), 2),
+        (AMD, {"isolation": "partition", "profile": "cpx_nps4", "gpus": 2}, names("n1/gpu-8-136", "n1/gpu-9-137"), 1),
         (INTEL, {"products": ("Max-1100",)}, names("n0/0000-0b-00-0-0x0bda", "n1/0000-03-00-0-0x0bda"), None),
         (INTEL, {"min_memory_mib": 4096}, {"n0/0000-03-00-0-0x56c1", "n0/0000-0b-00-0-0x0bda", "n1/0000-03-00-0-0x0bda"}, None),
     ],
@@ -198,6 +221,75 @@ def test_members_in_and_others_out(
     assert not asked.devices.warnings
     if replicas is not None:
         assert world.replicas(asked) == replicas
+
+
+@pytest.mark.parametrize(
+    ("profile", "says"), [("DPX", "No node of pool dra offers such slots."), ("cpx_nps1", "No device of pool dra is what")]
+)
+def test_a_mode_that_no_gpu_of_the_pool_is_in(profile: str, says: str) -> None:
+    world = World("gpu.amd.com", [AMD[1][1]])
+    asked = world.ask(isolation="partition", profile=profile)
+    assert says in asked.problem
+    assert world.replicas(asked) == 0
+    assert world.replicas(world.ask(isolation="partition", profile="cpx_nps4")) == 2
+
+
+XCDS = 8
+MODES = {"spx": 1, "dpx": 2, "qpx": 4, "cpx": 8}
+
+
+def partitioned_on_demand(card: int, modes: Iterable[str] = MODES) -> list[Raw]:
+    """Every way to have an MI300X, each with what it takes of the card's counters."""
+    ways = []
+    for mode in modes:
+        for number in range(MODES[mode]):
+            kind = "amdgpu" if mode == "spx" else "amdgpu-partition"
+            device = gpu(f"gpu-{card}-{mode}-{number}", "AMD_Instinct_MI300X_OAM", f"{192 // MODES[mode]}Gi", kind=kind)
+            device["attributes"] |= {
+                "partitionProfile": {"string": f"{mode}_nps1"},
+                "resource.kubernetes.io/pciBusID": {"string": f"0000:0{card}:00.0"},
+            }
+            taken = {"xcds": {"value": str(XCDS // MODES[mode])}}
+            device["consumesCounters"] = [{"counterSet": f"gpu-{card}", "counters": taken}]
+            ways.append(device)
+    return ways
+
+
+@pytest.mark.parametrize("modes", [tuple(MODES), ("dpx", "cpx")], ids=["beside whole GPUs", "partitions only"])
+@pytest.mark.parametrize(
+    ("profile", "gpus", "held", "replicas"),
+    [
+        ("CPX", 1, (), 16),
+        ("cpx_nps1", 4, (), 4),
+        ("CPX", 1, ("gpu-0-dpx-0",), 12),
+        ("CPX", 1, ("gpu-0-dpx-0", "gpu-1-cpx-3"), 11),
+        ("DPX", 1, (), 4),
+        ("DPX", 1, ("gpu-0-cpx-0",), 3),
+        ("DPX", 2, ("gpu-0-cpx-0",), 1),
+    ],
+)
+def test_room_for_partitions_is_what_the_counters_still_allow(
+    profile: str, gpus: int, held: Sequence[str], replicas: int, modes: tuple[str, ...]
+) -> None:
+    devices = [way for card in (0, 1) for way in partitioned_on_demand(card, modes)]
+    world = World("gpu.amd.com", [devices], counters={f"gpu-{card}": {"xcds": XCDS} for card in (0, 1)}, held=held)
+    asked = world.ask(isolation="partition", profile=profile, gpus=gpus)
+    assert (asked.problem, asked.device_class) == ("", "gpu.amd.com")
+    assert world.replicas(asked) == replicas
+    mode = profile[:3].lower()
+    assert world.selected(asked) == {f"n0/{device['name']}" for device in devices if f"-{mode}-" in device["name"]}
+    (template, pod) = manifest("pod", [asked], Parameters(name="x", namespace="team-a"))
+    (request,) = template["spec"]["spec"]["devices"]["requests"]
+    assert (request["exactly"]["count"], pod["spec"]["resourceClaims"][0]["name"]) == (gpus, "gpu")
+    rules = manifest("policy", [asked], Parameters(namespace="team-a"))
+    assert refusals(rules[0], admitted_pod(pod["spec"])) == refusals(rules[2], template) == []
+    request["exactly"]["selectors"] = request["exactly"]["selectors"][:-1]
+    assert refusals(rules[2], template), "a claim of any mode"
+
+
+def test_a_class_of_mps_shares_says_that_dra_has_none() -> None:
+    asked = World(*SHARES).ask(isolation="mps")
+    assert "shares are a time-sliced class" in asked.problem
 
 
 def test_shares_of_their_own_size_are_no_slots_once_repaired() -> None:

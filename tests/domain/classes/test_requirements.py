@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.domain.classes.requirements import class_in_pool, class_in_pools, label_keys, tolerate
+from fleet.domain.classes.requirements import class_in_pool, class_in_pools, label_keys
 from fleet.domain.classes.stale import kept_placement, selected_outside
+from fleet.domain.classes.tolerations import tolerate
 from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.label_selectors import Requirement, to_text
 from fleet.domain.manifests.pods import placement_digest

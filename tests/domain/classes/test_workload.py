@@ -11,7 +11,7 @@ from fleet.domain.placement.nodes import MIG, MODES
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [
-        ({"isolation": "vgpu"}, "isolation", "Choose from full, mig, time-sliced, mps."),
+        ({"isolation": "vgpu"}, "isolation", "Choose from full, mig, time-sliced, mps, partition."),
         ({"topology": "ring"}, "topology", "Choose from"),
         ({"gpus": 0}, "gpus", "from 1 to"),
         ({"isolation": "time-sliced", "gpus": 2}, "gpus", "exactly one slot"),
@@ -19,6 +19,8 @@ from fleet.domain.placement.nodes import MIG, MODES
         ({"isolation": MIG}, "profile", "names its profile"),
         ({"isolation": MIG, "profile": "big"}, "profile", "is not a MIG profile"),
         ({"profile": "1g.10gb"}, "profile", "Only a class with isolation mig"),
+        ({"isolation": "partition"}, "profile", "names their mode"),
+        ({"isolation": "mig", "profile": "CPX"}, "profile", "is not a MIG profile"),
         ({"gpus": 8, "nodes": 3, "topology": "several-nodes"}, "nodes", "must divide"),
         ({"gpus": 8, "nodes": 2}, "nodes", "a replica is one pod"),
         ({"topology": "nvlink-domain"}, "nodes", "at least 2"),
