@@ -110,6 +110,7 @@ def check(seed: int) -> int:
         for pool in seen[node].dra_pools:
             where = (seed, node, pool.pool)
             assert pool.available == world.available(node, pool.pool), where
+            assert pool.unavailable == world.unavailable(node, pool.pool), where
             assert pool.total == len(world.pools(node)[pool.pool]), where
             held = {row["device"] for row in world.held if row["pool"] == pool.pool and not row.get("adminAccess")}
             assert pool.allocated == sum(1 for row in world.pools(node)[pool.pool] if row["name"] in held), where

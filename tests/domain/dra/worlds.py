@@ -201,6 +201,12 @@ class World:
         """Returns how many devices of a pool a claim could have now, each by itself."""
         return sum(self.count(node, pool=pool, type_=f"={device['name']}", most=1) for device in self.pools(node).get(pool, ()))
 
+    def unavailable(self, node: str, pool: str) -> int:
+        """Returns how many devices of a pool nothing holds and no claim can have (KEP-5677)."""
+        held = {row["device"] for row in self.held if row["pool"] == pool and not row.get("adminAccess")}
+        rows = [device for device in self.pools(node).get(pool, ()) if device["name"] not in held]
+        return sum(not self.count(node, pool=pool, type_=f"={device['name']}", most=1) for device in rows)
+
     def _grant(
         self, node: str, wish: tuple[str, str, str], held: Counter[tuple[str, str]], drawn: Counter[tuple[str, str]]
     ) -> bool:
