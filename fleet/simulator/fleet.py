@@ -90,7 +90,7 @@ def _build(  # noqa: PLR0913 the options of the simulated fleet
         add_other_pods(cluster, with_cards, None if pods_per_node is None else pods_per_node * len(with_cards))
         cluster.show_cluster_objects()
         if flavour.kueue:
-            kueue.show(cluster)
+            kueue.show(cluster, gated=pods_per_node is None)
         cluster.store.settle()
         made.append(cluster)
 

@@ -11,11 +11,14 @@ from typing import Any
 from fleet.simulator import resources
 from fleet.simulator.cluster import ClusterCore
 from fleet.simulator.pods import stamp
+from fleet.simulator.workloads import Ask
 from fleet.simulator.world import GPU, Pod
 
 ADMISSION_GATE = "kueue.x-k8s.io/admission"
 _PRODUCTS = {"h100": "NVIDIA-H100-80GB-HBM3", "b200": "NVIDIA-B200"}
 _QUEUES = {"research": ("research-nlp", "vision", "ml-research"), "production": ("train", "inference", "search", "speech")}
+_LEFT = 8
+"""GPUs of its quota that the research queue has left."""
 _PRODUCT_LABEL = "nvidia.com/gpu.product"
 _SHORT = f"couldn't assign flavors to pod set main: insufficient unused quota for {GPU} in flavor h100"
 _JOBS = (
@@ -26,40 +29,57 @@ _JOBS = (
 """Suspended Jobs: name, namespace, priority, pods, GPUs of each, minutes since they were created."""
 
 
-def show(cluster: ClusterCore) -> None:
-    """Puts the objects of Kueue into the API, over the pods that are there."""
-    counts = _gpus(cluster)
-    held = _held(cluster)
-    pending = [pod for pod in cluster.pods.values() if not pod.node and pod.phase == "Pending"]
-    _put(cluster, resources.TOPOLOGIES, "default", "", {"levels": [{"nodeLabel": "topology.kubernetes.io/zone"},
-                                                                    {"nodeLabel": "kubernetes.io/hostname"}]})  # fmt: skip
+def show(cluster: ClusterCore, *, gated: bool) -> None:
+    """Puts the objects of Kueue into the API, over the pods that are there. `gated`: with one more pod, held by its gate."""
+    counts, held = _gpus(cluster), _held(cluster)
+    if gated:
+        template = cluster.workloads.template(Ask("notebook", GPU, 2), "queued", 0)
+        pod = cluster.new_pod(template, None, cluster.now() - timedelta(minutes=25), "Pending")
+        pod.ready, pod.gates = False, (ADMISSION_GATE,)
+        cluster.show_pod(pod)
+    levels = [{"nodeLabel": "topology.kubernetes.io/zone"}, {"nodeLabel": "kubernetes.io/hostname"}]
+    _put(cluster, resources.TOPOLOGIES, "default", "", {"levels": levels})
     for flavor, product in _PRODUCTS.items():
         labels = {_PRODUCT_LABEL: product}
         _put(cluster, resources.RESOURCE_FLAVORS, flavor, "", {"nodeLabels": labels, "topologyName": "default"})
     waiting = dict.fromkeys(_QUEUES, 0)
-    for name, namespace, priority, pods, gpus, minutes in _JOBS:
-        queue = _queue_of(namespace)
-        waiting[queue] += 1
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": cluster.seed.uuid("job", name), "controller": True}
-        message = f"{_SHORT}, {gpus} more needed"
-        spec = _spec(priority, pods, gpus)
-        status = {"conditions": [_condition(cluster, "QuotaReserved", "False", "Pending", message, minutes)]}
-        requests = {"cpu": str(8 * pods), "memory": f"{64 * pods}Gi", GPU: str(gpus * pods)}
-        status["resourceRequests"] = [{"name": "main", "resources": requests}]
-        _put(cluster, resources.WORKLOADS, f"job-{name}-{cluster.seed.suffix(5, 'workload', name)}", namespace, spec,
-             status, minutes, owner)  # fmt: skip
-    for pod in pending:
-        waits = pod.template.owner_kind == "StatefulSet"
-        waiting[_queue_of(pod.namespace)] += waits
-        _of_pod(cluster, pod, waits=waits)
+    for job in _JOBS:
+        waiting[_queue_of(job[1])] += 1
+        _suspended_job(cluster, job)
+    for pod in [pod for pod in cluster.pods.values() if not pod.node and pod.phase == "Pending"]:
+        waiting[_queue_of(pod.namespace)] += bool(pod.gates)
+        _of_pod(cluster, pod)
+    used = {flavor: held.get(("research", flavor), 0) for flavor in counts}
+    research = {"h100": used["h100"] + _LEFT}
+    quotas = {"research": research, "production": {name: max(counts[name] - research.get(name, 0), 0) for name in counts}}
     for queue, namespaces in _QUEUES.items():
-        share = {flavor: number // 2 for flavor, number in counts.items()}
-        used = {flavor: min(held.get((queue, flavor), 0), share[flavor]) for flavor in counts}
-        _put(cluster, resources.CLUSTER_QUEUES, queue, "", _cluster_queue(share), _queue_status(cluster, used, waiting[queue]))
+        reserved = {name: used[name] if queue == "research" else number for name, number in quotas[queue].items()}
+        _put(cluster, resources.CLUSTER_QUEUES, queue, "", _cluster_queue(quotas[queue]),
+             _queue_status(cluster, reserved, waiting[queue]))  # fmt: skip
         for namespace in namespaces:
             conditions = [_condition(cluster, "Active", "True", "Ready", "Can submit new workloads to clusterQueue", 600)]
-            _put(cluster, resources.LOCAL_QUEUES, "main", namespace, {"clusterQueue": queue, "stopPolicy": "None"},
-                 {"conditions": conditions})  # fmt: skip
+            spec = {"clusterQueue": queue, "stopPolicy": "None"}
+            _put(cluster, resources.LOCAL_QUEUES, "main", namespace, spec, {"conditions": conditions})
+
+
+def _suspended_job(cluster: ClusterCore, job: tuple[str, str, int, int, int, int]) -> None:
+    """The workload of a Job that Kueue keeps suspended: it has no pods yet."""
+    name, namespace, priority, pods, gpus, minutes = job
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": cluster.seed.uuid("job", name), "controller": True}
+    requests = {"cpu": str(8 * pods), "memory": f"{64 * pods}Gi", GPU: str(gpus * pods)}
+    status = {
+        "conditions": [_waits(cluster, gpus * pods, minutes)],
+        "resourceRequests": [{"name": "main", "resources": requests}],
+    }
+    _put(cluster, resources.WORKLOADS, f"job-{name}-{cluster.seed.suffix(5, 'workload', name)}", namespace,
+         _spec(priority, pods, gpus), status, minutes, owner)  # fmt: skip
+
+
+def _waits(cluster: ClusterCore, gpus: int, minutes: int) -> dict[str, Any]:
+    """The condition of a workload that its quota keeps waiting, or that what stands before it does."""
+    more = gpus - _LEFT
+    message = f"{_SHORT}, {more} more needed" if more > 0 else ""
+    return _condition(cluster, "QuotaReserved", "False", "Pending", message, minutes)
 
 
 def _gpus(cluster: ClusterCore) -> dict[str, int]:
@@ -92,20 +112,16 @@ def _queue_of(namespace: str) -> str:
     return "research" if namespace in _QUEUES["research"] else "production"
 
 
-def _of_pod(cluster: ClusterCore, pod: Pod, *, waits: bool) -> None:
+def _of_pod(cluster: ClusterCore, pod: Pod) -> None:
     """The workload of a pending pod: it waits with its gate, or was admitted and waits for the scheduler."""
+    waits = bool(pod.gates)
     minutes = int((cluster.now() - pod.created).total_seconds() // 60)
     gpus = sum(sum(container.extended.values()) for container in pod.template.containers)
     kind, owner_uid = ("Pod", pod.uid) if waits else (pod.template.owner_kind, pod.template.owner_uid)
     name = pod.name if waits else pod.template.owner_name
     owner = {"apiVersion": "v1" if waits else "batch/v1", "kind": kind, "name": name, "uid": owner_uid, "controller": True}
     if waits:
-        pod.gates = (ADMISSION_GATE,)
-        cluster.show_pod(pod)
-        message = (
-            f"couldn't assign flavors to pod set main: insufficient unused quota for {GPU} in flavor h100, {gpus} more needed"
-        )
-        status: dict[str, Any] = {"conditions": [_condition(cluster, "QuotaReserved", "False", "Pending", message, minutes)]}
+        status: dict[str, Any] = {"conditions": [_waits(cluster, gpus, minutes)]}
     else:
         queue = _queue_of(pod.namespace)
         assignment = {"name": "main", "flavors": {GPU: "h100"}, "resourceUsage": {GPU: str(gpus)}, "count": 1}

@@ -177,7 +177,7 @@ def clause(nodes: QueueNodes) -> str:
     number = len(nodes.would_do)
     ready = f"{nodes.ready:,} ready {'node has' if nodes.ready == 1 else 'nodes have'} room for a pod" if nodes.ready else ""
     if not number:
-        return ready or "no node of it has room for a pod now"
+        return ready or "no node of its flavors has room for a pod now"
     stops = Counter(_stop(node) for node in nodes.would_do)
     if number == 1:
         words = f"1 node would do, it {_verb(next(iter(stops)), 1)}"

@@ -54,7 +54,7 @@ class Command(BaseCommand):
             for group in explanation.reasons:
                 opens = f"  (opens {group.opens:,})" if group.opens else ""
                 self.stdout.write(f"{len(group.nodes):>7,}  {group.text}{opens}")
-            for group in explanation.suggestions()[:1]:
+            for group in () if explanation.fits else explanation.suggestions()[:1]:
                 if group.change is not None and group.change.patch:
                     self.stdout.write(f"Add to {pod.path}:\n{group.change.patch.rstrip()}")
             if pod.scheduler is not None:

@@ -92,7 +92,7 @@ def test_ready_nodes_with_room_are_counted_whatever_the_gate() -> None:
     answer = nodes_for(asking(), PLACE, view([h100("a"), h100("b", 4)], seen("a", "ready"), seen("b", "ready")))
     assert (answer.ready, clause(answer)) == (1, "1 ready node has room for a pod")
     none = nodes_for(asking(), PLACE, view([h100("b", 4)], seen("b", "ready")))
-    assert clause(none) == "no node of it has room for a pod now"
+    assert clause(none) == "no node of its flavors has room for a pod now"
 
 
 # -- which workload a pod belongs to -------------------------------------------------------------------------------------
