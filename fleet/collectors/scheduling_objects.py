@@ -5,6 +5,7 @@ Each kind is optional: one that Muster may not list, or that is too long to be r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -56,11 +57,15 @@ RUNTIME_CLASSES = Kind("node.k8s.io", "runtimeclasses")
 PRIORITY_CLASSES = Kind("scheduling.k8s.io", "priorityclasses")
 
 
+_UID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""Every API server writes UUIDs. Another text may be in every cluster of its kind, and would make them one."""
+
+
 class Read(msgspec.Struct):
     objects: SchedulingObjects
     count: int = 0
     cluster_uid: str = ""
-    """UID of the namespace kube-system, which stands for the cluster's; empty where namespaces were not read."""
+    """UID of the namespace kube-system, which stands for the cluster's; empty where it was not read or is not a UUID."""
 
 
 def fetch(session: Session, gpu_nodes: frozenset[str]) -> Read:
@@ -73,7 +78,8 @@ def fetch(session: Session, gpu_nodes: frozenset[str]) -> Read:
         meta: Mapping[str, Any] = manifest.get("metadata") or {}
         name = str(meta.get("name", ""))
         if name == "kube-system":
-            cluster_uid = str(meta.get("uid") or "")
+            uid = str(meta.get("uid") or "")
+            cluster_uid = uid if _UID.fullmatch(uid) else ""
         return name, {str(key): str(value) for key, value in (meta.get("labels") or {}).items()}
 
     namespaces = lists.read(NAMESPACES, namespace)

@@ -16,6 +16,7 @@ from fleet.models import Cluster
 from fleet.selectors.muster import demo
 from fleet.services import same_cluster
 from fleet.services.audit import audit
+from fleet.services.locks import lock_identities
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ def register_clusters() -> list[Cluster]:
     context that leads to the cluster of another one is not returned: `same_as` of its row names that one.
     """
     configured = connections()
-    rows = {cluster.name: cluster for cluster in Cluster.objects.select_for_update()}
+    lock_identities()
+    rows = {cluster.name: cluster for cluster in Cluster.objects.select_for_update().order_by("pk")}
     now = timezone.now()
     moved: set[int] = set()
     for name, connection in configured.items():

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from django.db import connection
 
-_COLLECTION, _COMPLIANCE, MATCHING, PARTITIONS, _SLOW_LANE = 7001, 7002, 7003, 7004, 7005
-"""Kinds of job. MATCHING and PARTITIONS are held for the length of a transaction."""
+_COLLECTION, _COMPLIANCE, MATCHING, PARTITIONS, _SLOW_LANE, _IDENTITY = 7001, 7002, 7003, 7004, 7005, 7006
+"""Kinds of job. MATCHING, PARTITIONS and _IDENTITY are held for the length of a transaction."""
 
 
 def collection_lock(cluster_id: int) -> AbstractContextManager[bool]:
@@ -19,6 +19,15 @@ def collection_lock(cluster_id: int) -> AbstractContextManager[bool]:
 def compliance_lock() -> AbstractContextManager[bool]:
     """Held while pools and classes are evaluated over the whole fleet."""
     return _lock(_COMPLIANCE, 0)
+
+
+def lock_identities() -> None:
+    """Waits until no other transaction decides which contexts are one cluster; held until the current one ends.
+
+    Taken before any row of a cluster: who locked all rows instead met runs that hold their own, each waiting for the other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_IDENTITY])
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from fleet.collectors.connections import Connection
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.domain.snapshot.sections import Outcome
 from fleet.models import Cluster, Node, SameBy
+from fleet.services.locks import lock_identities
 
 log = logging.getLogger(__name__)
 
@@ -92,14 +93,17 @@ def settle(cluster: Cluster, collected: ClusterSnapshot) -> str:
     if twin is None and not changed:
         return ""
     with transaction.atomic():
-        list(Cluster.objects.select_for_update().order_by("pk").values_list("pk"))  # two that find each other at once
+        lock_identities()  # two that find each other at once
+        twin = _find(cluster, collected)
+        changing = [cluster.pk, *([twin[0].pk] if twin else [])]
+        list(Cluster.objects.select_for_update().filter(pk__in=changing).order_by("pk").values_list("pk"))
         if changed:
             if cluster.kube_system_uid:  # another cluster answers under this name: what was the same as the old one is not
                 for row in cluster.other_contexts.exclude(same_by=SameBy.ADDRESS):
                     _free(row, timezone.now())
             cluster.kube_system_uid = collected.uid
             cluster.save(update_fields=["kube_system_uid"])
-        twin = _find(cluster, collected)
+            twin = _find(cluster, collected)
         if twin is None:
             return ""
         other, by = twin

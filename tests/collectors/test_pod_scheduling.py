@@ -153,6 +153,14 @@ def test_a_kind_that_may_not_be_listed_is_unknown_and_costs_no_other(path: str, 
     assert unknown == {field}
 
 
+@pytest.mark.parametrize(("uid", "known"), [("0c9f5c9e-8a3b-4a51-9f0c-2b1d7a2f6e11", True), ("kube-system", False), ("", False)])
+def test_only_a_uuid_of_kube_system_stands_for_the_cluster(uid: str, known: bool) -> None:
+    """A server that repeats names as UIDs would make all clusters of its kind one."""
+    namespaces = json.dumps(listing("Namespace", {"metadata": {"name": "kube-system", "uid": uid}})).encode()
+    read = scheduling_objects.fetch(session(Server(BODIES | {"/api/v1/namespaces": namespaces})), frozenset({"n"}))
+    assert read.cluster_uid == (uid if known else "")
+
+
 def test_an_api_server_that_cannot_be_reached_is_a_failure() -> None:
     gone = Failure(Outcome.UNREACHABLE, "gone")
     with pytest.raises(Failure):

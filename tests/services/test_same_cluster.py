@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import yaml
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from msgspec.structs import replace
 
@@ -128,6 +130,21 @@ def test_another_address_is_found_by_the_uid_of_kube_system(
     collect("blue", "other")
     assert kept() == {"green": ("blue", SameBy.UID)}
     assert counted() > nodes
+
+
+def test_a_run_locks_the_rows_that_change_and_no_others(
+    configure: Configure, simulation: Simulation, tokens: dict[str, str]
+) -> None:
+    """First runs of many clusters that each locked every row waited for each other's until one was ended: a deadlock."""
+    configure(("blue", simulation.server_url(NAME), tokens["reader"]), ("green", simulation.prefix_url(NAME), tokens["reader"]))
+    rows = {row.name: row for row in register_clusters()}
+    with CaptureQueriesContext(connection) as queries:
+        for row in rows.values():
+            collect_cluster(row, trigger="cli")
+    assert kept() == {"green": ("blue", SameBy.UID)}
+    locking = [query["sql"] for query in queries if query["sql"].endswith("FOR UPDATE") and '"fleet_cluster"' in query["sql"]]
+    assert any(" IN (" in sql for sql in locking)
+    assert not [sql for sql in locking if "WHERE" not in sql]
 
 
 def test_a_context_that_appears_later_leaves_the_history_where_it_is(
