@@ -14,7 +14,7 @@ from fleet.domain.devices.inputs import NodeInputs, Previous
 from fleet.domain.devices.measured_gpus import MeasuredGpu
 from fleet.domain.devices.mig import canonical
 from fleet.domain.devices.sources import cloud, dra, fractions, gfd, plugin_config, vendors
-from fleet.domain.devices.sources.gfd import PLAUSIBLE
+from fleet.domain.devices.sources.gfd import plausible
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.resource_pools import DraNode, Inventory
 from fleet.domain.dra.status import PoolStatus
@@ -191,8 +191,7 @@ def _units(resources: Mapping[str, str], name: str) -> int | None:
     """
     if name not in resources:
         return 0 if resources else None
-    units = parse_units(resources[name])
-    return units if units is not None and units <= PLAUSIBLE else None
+    return plausible(parse_units(resources[name]))
 
 
 def _vendor(

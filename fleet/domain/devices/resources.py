@@ -12,7 +12,7 @@ from fleet.domain.devices.claims import NodeClaims, StatusResource, make_resourc
 from fleet.domain.devices.partitioning import MIXED, SINGLE, PartitionLayout, devices_behind
 from fleet.domain.devices.sharing import MOST_CARDS, EffectiveSharing, SharingVerdict, effective_sharing
 from fleet.domain.devices.slots import ResourceSlots, minus
-from fleet.domain.devices.sources.gfd import PLAUSIBLE
+from fleet.domain.devices.sources.gfd import plausible
 from fleet.domain.pod_resources import Amounts
 
 _UNKNOWN = EffectiveSharing(replicas=None, verdict=SharingVerdict.UNTESTED)
@@ -233,7 +233,7 @@ def _predicted(claims: NodeClaims, status: StatusResource, effective: EffectiveS
         if status.name != labels.NVIDIA_GPU:
             return None
         predicted -= sum(claims.capacity[name] for name in effective.together if name != status.name)
-    return predicted if predicted <= PLAUSIBLE else None
+    return plausible(predicted)
 
 
 def _other_name_is_used(claims: NodeClaims, status: StatusResource) -> bool:

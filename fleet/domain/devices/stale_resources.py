@@ -26,10 +26,12 @@ def find_stale(claims: NodeClaims, model: GpuModel | None) -> frozenset[str]:
     counts = {profile: mig.count for profile, mig in gfd.mig.items() if mig.count}
     # Labels count the GPUs of one model; telemetry names every GPU of the node, of other models too.
     gpus = max(gfd.count, len(claims.seen)) if gfd.count is not None else None
-    leaves_none_whole = gpus is not None and bool(counts) and gpus <= fewest_cards(counts, model)
-    # More whole GPUs than the labels count were never these GPUs: they are of another model.
-    leaves_none_whole = leaves_none_whole and _whole(claims) <= (gpus or 0) * (
-        gfd.replicas or claims.wanted.replicas(labels.NVIDIA_GPU) or 1
+    leaves_none_whole = (
+        gpus is not None
+        and bool(counts)
+        and gpus <= fewest_cards(counts, model)
+        # More whole GPUs than the labels count were never these GPUs: they are of another model.
+        and _whole(claims) <= gpus * (gfd.replicas or claims.wanted.replicas(labels.NVIDIA_GPU) or 1)
     )
     return frozenset(
         name

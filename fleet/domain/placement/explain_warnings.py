@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -106,10 +107,10 @@ def _parallel(container: Spec, kind: str) -> int | None:
     words = [
         word for part in ("command", "args") for entry in texts(container.get(part)) for word in entry[:_LONGEST_TEXT].split()
     ]
-    for position, word in enumerate(words):
+    for word, following in pairwise([*words, ""]):
         flag, equals, value = word.partition("=")
         if flag in _PARALLEL[kind]:
-            value = value if equals else next(iter(words[position + 1 : position + 2]), "")
+            value = value if equals else following
             if value.isascii() and value.isdigit() and 0 < len(value) < 5:
                 return int(value)
     for variable in items(container.get("env")):

@@ -190,7 +190,7 @@ def _cron_job(document: Spec) -> Iterator[PodTemplate]:
 def _leader_worker_set(document: Spec) -> Iterator[PodTemplate]:
     spec = mapping(document.get("spec"))
     groups = mapping(spec.get("leaderWorkerTemplate"))
-    replicas, size = spec.get("replicas", 1), groups.get("size", 1)
+    replicas, size = spec.get("replicas"), groups.get("size")
     replicas = replicas if isinstance(replicas, int) else 1
     size = size if isinstance(size, int) else 1
     leader, worker = groups.get("leaderTemplate"), mapping(groups.get("workerTemplate"))

@@ -70,9 +70,9 @@ def parse_steps(text: str) -> tuple[Step, ...]:
 
 
 def _parts(line: str) -> tuple[Part, ...]:
-    ticked = _TICKED.split(line)  # words and commands in turn
-    if len(ticked) > 1:
-        parts = (Part(text.strip(), is_command=bool(place % 2)) for place, text in enumerate(ticked))
+    if _TICKED.search(line):
+        # The pattern has one group: its split returns words and commands in turn.
+        parts = (Part(text.strip(), is_command=bool(place % 2)) for place, text in enumerate(_TICKED.split(line)))
         return tuple(part for part in parts if part.text)
     command = _COMMAND.search(line)
     if command is None:

@@ -111,6 +111,12 @@ def test_a_target_without_an_observation_is_not_violated() -> None:
     assert find_violations(pool_of(GOOD, policy={"availability_target": 98.0}, observed=None)) == ()
 
 
+def test_what_a_policy_asks_for_where_it_says_nothing() -> None:
+    policy = PoolPolicy()
+    assert (policy.one_product, policy.one_driver, policy.exclusive) == (True, True, True)
+    assert (policy.other_pods, policy.partial_nodes, policy.nvlink, policy.required_rung) == (False, False, False, 7)
+
+
 def test_an_empty_pool_is_violated() -> None:
     assert [violation.id for violation in find_violations(pool_of())] == ["empty"]
 
@@ -132,6 +138,8 @@ def test_a_pool_without_a_ready_node_is_at_risk_whatever_its_policy_says(verdict
         (99.0, Observed(98.99, 60), 2, 2, "violated"),
         (99.0, Observed(99.5, 60), 1, 2, "at_risk"),
         (50.0, Observed(99.5, 60), 1, 2, "met"),
+        (99.5, Observed(99.5, 60), 199, 200, "met"),
+        (99.5, Observed(99.5, 60), 99, 100, "at_risk"),
         (99.0, Observed(99.5, 60), 0, 0, "none"),
         (0.0, Observed(0.0, 60), 0, 2, "met"),
     ],

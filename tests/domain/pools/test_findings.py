@@ -46,8 +46,10 @@ def test_the_text_carries_no_figure_of_the_reason() -> None:
 def test_many_nodes_are_named_in_part_and_counted() -> None:
     nodes = tuple(("east", f"n{number:03}") for number in range(50))
     (result,) = of_pool("h100", [Violation(id="wrong_mode", state=VIOLATED, text="", nodes=nodes)])
-    assert len(result.evidence) == MOST_NODES + 1
-    assert result.evidence[-1].value == str(50 - MOST_NODES)
+    assert len(result.evidence) == MOST_NODES + 1 == 21
+    assert result.evidence[-1].value == "30"
+    (whole,) = of_pool("h100", [Violation(id="wrong_mode", state=VIOLATED, text="", nodes=nodes[:MOST_NODES])])
+    assert {entry.value for entry in whole.evidence} == {"affected"}
 
 
 def test_what_a_class_inherits_is_one_finding_that_names_its_pools() -> None:

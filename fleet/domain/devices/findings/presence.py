@@ -28,7 +28,7 @@ def about_presence(claims: NodeClaims, resources_of_node: NodeResources, physica
             text="No evidence of GPUs on this node: no label, no resource, no ResourceSlice.",
         )
         return
-    named = any((slots.predicted or 0) > 0 for slots in resources_of_node.resources)
+    named = any(slots.predicted for slots in resources_of_node.resources)
     if claims.node.capacity and not named and not claims.gfd.mig_invalid and not _slots_unknown(resources_of_node):
         what = plural(physical.count, "GPU") if physical.count else "GPUs"
         yield Finding(

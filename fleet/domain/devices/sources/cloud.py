@@ -10,7 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find_by_cloud_name
 from fleet.domain.devices.mig import canonical
-from fleet.domain.devices.sources.gfd import PLAUSIBLE
+from fleet.domain.devices.sources.gfd import plausible
 from fleet.domain.findings import Evidence
 from fleet.domain.quantities import parse_count
 
@@ -127,5 +127,4 @@ def _vendor(cloud_labels: Mapping[str, str], name: str) -> str:
 
 
 def _small(text: str | None) -> int | None:
-    number = parse_count(text)
-    return number if number is not None and number <= PLAUSIBLE else None
+    return plausible(parse_count(text))

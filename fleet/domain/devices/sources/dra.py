@@ -15,7 +15,7 @@ from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.devices.sources import dra_partitions
 from fleet.domain.devices.sources.dra_claims import Key, Sharers, held_by_claims, key_of, sharers
 from fleet.domain.devices.sources.dra_slots import DeviceGroups, is_kept_back, profile_of, shares_of, slots_of
-from fleet.domain.devices.sources.gfd import PLAUSIBLE, label_form
+from fleet.domain.devices.sources.gfd import label_form, plausible
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.resource_pools import NodePool
 from fleet.domain.dra.room import Room
@@ -263,8 +263,7 @@ def _minor(device: DraDevice) -> int | None:
 
 
 def _mib(device: DraDevice) -> int | None:
-    mib = to_mib(device.memory_bytes)
-    return mib if mib and mib <= PLAUSIBLE else None  # AMD's driver writes 0 for what it cannot read
+    return plausible(to_mib(device.memory_bytes)) or None  # AMD's driver writes 0 for what it cannot read
 
 
 def _short(version: str) -> str:

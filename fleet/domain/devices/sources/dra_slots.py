@@ -11,7 +11,7 @@ from fleet.domain.devices.mig import canonical
 from fleet.domain.devices.slots import UNBOUNDED, ResourceSlots, add
 from fleet.domain.devices.sources.dra_claims import Key, key_of
 from fleet.domain.devices.sources.dra_partitions import Cards, Partitions, partition_mode
-from fleet.domain.devices.sources.gfd import PLAUSIBLE, SHORT
+from fleet.domain.devices.sources.gfd import SHORT, plausible
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.consumable import shares_left
 from fleet.domain.dra.room import Room
@@ -172,8 +172,7 @@ def shares_of(device: DraDevice) -> int | None:
     """Returns the shares of the default size that a device gives out, 1 for one that is not shared; None: any number."""
     if not device.shareable:
         return 1
-    shares = shares_left(device, {})
-    return None if shares is None or shares > PLAUSIBLE else shares
+    return plausible(shares_left(device, {}))
 
 
 def _shared_row(groups: DeviceGroups, name: str, devices: Sequence[DraDevice], profile: str) -> ResourceSlots:

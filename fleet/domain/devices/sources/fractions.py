@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from fleet.domain import labels
-from fleet.domain.devices.sources.gfd import PLAUSIBLE, label_form
+from fleet.domain.devices.sources.gfd import label_form, plausible
 from fleet.domain.findings import Evidence
 from fleet.domain.pod_resources import gpu_requests, holds
 from fleet.domain.quantities import parse_count, parse_units
@@ -214,15 +214,15 @@ def _from_text(fields: Sequence[str]) -> RegisteredGpu | None:
 
 
 def _gpu(uuid: str, shares: str, memory: str, product: str, *, healthy: bool) -> RegisteredGpu | None:
-    number, mib = parse_count(shares.strip()), parse_count(memory.strip())
-    if not labels.is_gpu_uuid(uuid.strip()) or not number or number > PLAUSIBLE:
+    number, mib = plausible(parse_count(shares.strip())), plausible(parse_count(memory.strip()))
+    if not labels.is_gpu_uuid(uuid.strip()) or not number:
         return None
     # "NVIDIA-NVIDIA H100 80GB HBM3": the vendor, then the name as the driver has it.
     name = product.strip().removeprefix("NVIDIA-")
     return RegisteredGpu(
         uuid=uuid.strip(),
         shares=number,
-        memory_mib=mib if mib and mib <= PLAUSIBLE else None,
+        memory_mib=mib or None,
         product=label_form(name)[:60],
         healthy=healthy,
     )

@@ -13,7 +13,7 @@ from fleet.domain.devices.mig import canonical, find_same
 from fleet.domain.quantities import parse_count
 
 PLAUSIBLE = 1_000_000
-"""Largest plausible count of GPUs, shares or MiB in a label; larger values are unreadable."""
+"""Largest plausible count of GPUs, shares or MiB."""
 
 SHORT = 60
 """Maximum length of versions, families and profiles; the rest is cut off."""
@@ -66,6 +66,11 @@ class Gfd(msgspec.Struct, frozen=True, kw_only=True):
     """Labels that should be a number and are not."""
 
 
+def plausible(number: int | None) -> int | None:
+    """Returns a number of GPUs, shares or MiB that is not too large to be one; None stays None."""
+    return None if number is None or number > PLAUSIBLE else number
+
+
 def read(node_labels: Mapping[str, str]) -> Gfd:
     """Returns the GFD labels of a node. Never raises, whatever the labels contain."""
     product = node_labels.get(labels.GPU_PRODUCT, "")
@@ -76,10 +81,9 @@ def read(node_labels: Mapping[str, str]) -> Gfd:
         text = node_labels.get(key)
         if text is None:
             return None
-        value = parse_count(text)
-        if value is None or value > PLAUSIBLE:
+        value = plausible(parse_count(text))
+        if value is None:
             unreadable.append(key)
-            return None
         return value
 
     count, replicas, memory = number(labels.GPU_COUNT), number(labels.GPU_REPLICAS), number(labels.GPU_MEMORY) or None

@@ -8,7 +8,7 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find
-from fleet.domain.devices.sources.gfd import PLAUSIBLE
+from fleet.domain.devices.sources.gfd import plausible
 from fleet.domain.quantities import parse_count, parse_gib_label
 
 # Devices per card in AMD's compute-partition modes. CPX makes one of every die, so that the product decides.
@@ -67,9 +67,9 @@ def _intel_count(node_labels: Mapping[str, str]) -> tuple[int | None, tuple[str,
     (`device.count`). The plugin advertises all of them, so the larger number is used. Source:
     intel-device-plugins-for-kubernetes, cmd/gpu_plugin/labels.md.
     """
-    together = _plausible(node_labels.get(labels.INTEL_DEVICE_COUNT))
-    by_id = {key: _plausible(text) or 0 for key, text in node_labels.items() if _counts_a_device_id(key)}
-    summed = _plausible(str(sum(by_id.values())))
+    together = _count(node_labels.get(labels.INTEL_DEVICE_COUNT))
+    by_id = {key: _count(text) or 0 for key, text in node_labels.items() if _counts_a_device_id(key)}
+    summed = plausible(sum(by_id.values()))
     if summed and summed > (together or 0):
         return summed, tuple(sorted(key for key, count in by_id.items() if count))
     return together, (labels.INTEL_DEVICE_COUNT,) if together is not None else ()
@@ -95,7 +95,7 @@ def _amd(node_labels: Mapping[str, str], resources: Mapping[str, int]) -> Vendor
     return VendorFacts(
         product=product,
         products=tuple(sorted({product, *products} - {""})),
-        memory_mib=memory if memory and memory <= PLAUSIBLE else None,
+        memory_mib=plausible(memory) or None,
         family=model.family if model and model.family else node_labels.get(labels.AMD_FAMILY, ""),
         driver_version=node_labels.get(labels.AMD_DRIVER_VERSION, ""),
         count=sum(old[key].values()) if key else None,
@@ -130,12 +130,11 @@ def _old_amd_labels(node_labels: Mapping[str, str]) -> dict[str, dict[str, int]]
     for label, text in node_labels.items():
         if label.startswith(labels.AMD_LABEL_OLD):
             kind, _, value = label.removeprefix(labels.AMD_LABEL_OLD).partition(".")
-            count = _plausible(text)
+            count = _count(text)
             if value and count:
                 counts_by_kind.setdefault(kind, {})[value] = count
     return counts_by_kind
 
 
-def _plausible(text: str | None) -> int | None:
-    count = parse_count(text)
-    return count if count is not None and count <= PLAUSIBLE else None
+def _count(text: str | None) -> int | None:
+    return plausible(parse_count(text))

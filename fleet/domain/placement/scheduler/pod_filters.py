@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from fleet.domain.label_selectors import Requirement, matches
@@ -42,18 +41,18 @@ def _pods(state: ClusterState) -> Iterator[tuple[NodeState, PodSnapshot]]:
             yield node, pod
 
 
-class _Counts:
-    """Pods per value of a topology label, and whether one of them could not be decided."""
+class _Matches:
+    """Topology labels, as key and value, of nodes with a pod that the terms select, and with one of which it is unknown."""
 
     def __init__(self) -> None:
-        self.by_value: Counter[tuple[str, str]] = Counter()
+        self.selected: set[tuple[str, str]] = set()
         self.unsure: set[tuple[str, str]] = set()
 
 
 def pod_affinity(pod: PodSnapshot, scheduling: PodScheduling, state: ClusterState) -> Filter:
     """Returns the required affinity: each term's label must be shared with a pod that matches all terms."""
     terms = scheduling.affinity
-    counts = _Counts()
+    matched = _Matches()
     for node, other in _pods(state):
         answers = [selects(term, pod.namespace, other, state) for term in terms]
         if False in answers:
@@ -61,23 +60,20 @@ def pod_affinity(pod: PodSnapshot, scheduling: PodScheduling, state: ClusterStat
         for term in terms:
             value = node.labels.get(term.topology_key)
             if value is not None:
-                if None in answers:
-                    counts.unsure.add((term.topology_key, value))
-                else:
-                    counts.by_value[term.topology_key, value] += 1
+                (matched.unsure if None in answers else matched.selected).add((term.topology_key, value))
     own = [selects(term, pod.namespace, pod, state) for term in terms]
 
     def ask(node: NodeState) -> tuple[Refusal, ...] | None:
         pairs = [(term.topology_key, node.labels[term.topology_key]) for term in terms if term.topology_key in node.labels]
         if len(pairs) < len(terms):
             return (reasons.POD_AFFINITY,)
-        if all(counts.by_value[pair] for pair in pairs):
+        if matched.selected.issuperset(pairs):
             return ()
-        if any(not counts.by_value[pair] and (pair in counts.unsure or not _visible(state, pair[0])) for pair in pairs):
+        if any(pair not in matched.selected and (pair in matched.unsure or not _visible(state, pair[0])) for pair in pairs):
             return None
-        if not counts.by_value and False not in own:
+        if not matched.selected and False not in own:
             # The first pod of a group with affinity to itself: there is no pod to join yet.
-            return None if None in own or counts.unsure or not state.whole else ()
+            return None if None in own or matched.unsure or not state.whole else ()
         return (reasons.POD_AFFINITY,)
 
     return ask
@@ -86,22 +82,20 @@ def pod_affinity(pod: PodSnapshot, scheduling: PodScheduling, state: ClusterStat
 def pod_anti_affinity(pod: PodSnapshot, scheduling: PodScheduling, state: ClusterState) -> Filter:
     """Returns the required anti-affinity: no pod that a term selects may share that term's label."""
     terms = scheduling.anti_affinity
-    counts = _Counts()
+    matched = _Matches()
     for node, other in _pods(state):
         for term in terms:
             value = node.labels.get(term.topology_key)
             if value is not None:
                 answer = selects(term, pod.namespace, other, state)
-                if answer is None:
-                    counts.unsure.add((term.topology_key, value))
-                elif answer:
-                    counts.by_value[term.topology_key, value] += 1
+                if answer is not False:
+                    (matched.unsure if answer is None else matched.selected).add((term.topology_key, value))
 
     def ask(node: NodeState) -> tuple[Refusal, ...] | None:
         pairs = [(term.topology_key, node.labels[term.topology_key]) for term in terms if term.topology_key in node.labels]
-        if any(counts.by_value[pair] for pair in pairs):
+        if not matched.selected.isdisjoint(pairs):
             return (reasons.POD_ANTI_AFFINITY,)
-        return None if any(pair in counts.unsure or not _visible(state, pair[0]) for pair in pairs) else ()
+        return None if any(pair in matched.unsure or not _visible(state, pair[0]) for pair in pairs) else ()
 
     return ask
 
@@ -161,9 +155,9 @@ def only_gpu_nodes(scheduling: PodScheduling) -> bool:
     """Returns whether selector or affinity admit only nodes with a label of a GPU stack, all of which Muster collects."""
     if any(_is_gpu_label(requirement) for requirement in scheduling.selector):
         return True
-    return bool(scheduling.terms) and all(
-        any(_is_gpu_label(requirement) for requirement in term) for term in scheduling.terms or ()
-    )
+    if not scheduling.terms:
+        return False
+    return all(any(_is_gpu_label(requirement) for requirement in term) for term in scheduling.terms)
 
 
 def _is_gpu_label(requirement: Requirement) -> bool:
