@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from fleet.collectors.errors import Asked, Failure
+from fleet.collectors.errors import NOT_JSON, Asked, Failure
 from fleet.collectors.session import SMALL_TIMEOUT_S, Session
 from fleet.domain.snapshot.sections import Outcome
 
@@ -72,7 +72,7 @@ def parse(body: bytes | bytearray) -> Apis:
     """Groups of an APIGroupList; "cannot be learned" for anything else."""
     try:
         groups = msgspec.json.decode(body, type=_Groups).groups
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return Apis()
     if groups is None:
         return Apis()
@@ -89,7 +89,7 @@ def explain_refusal(session: Session, apis: Apis, failure: Failure, asked: Asked
     try:
         answer = session.get(f"/apis/{asked.group}/{version}", asked, timeout_s=SMALL_TIMEOUT_S)
         resources = msgspec.json.decode(answer.body, type=_Resources).resources
-    except (Failure, msgspec.MsgspecError):
+    except (Failure, *NOT_JSON):
         return failure
     if resources is not None and all(resource.name != asked.resource for resource in resources):
         return absent(asked)

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fleet.collectors.errors import ConfigurationError, Failure, shorten
+from fleet.collectors.errors import NOT_JSON, ConfigurationError, Failure, shorten
 from fleet.domain.snapshot.sections import Outcome
 
 TOKEN_FILE_PERIOD_S = 60.0  # client-go's own period: a projected token is replaced long before it expires
@@ -144,7 +144,7 @@ class ExecPlugin:
     def _understand(self, out: bytes) -> Credential:
         try:
             answer = msgspec.json.decode(out, type=_PluginAnswer)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             raise self._failed("printed something that is no ExecCredential.") from None
         if answer.api_version != self._version:
             raise self._failed(f"answers in {answer.api_version}, the kubeconfig asks for {self._version}.")

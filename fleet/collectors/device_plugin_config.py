@@ -10,7 +10,7 @@ import yaml
 
 from fleet.collectors.addresses import name_in_path
 from fleet.collectors.daemonsets import PluginSource
-from fleet.collectors.errors import Asked, Failure, shorten
+from fleet.collectors.errors import NOT_JSON, Asked, Failure, shorten
 from fleet.collectors.session import Session
 from fleet.domain.snapshot import DevicePluginConfig, DevicePluginConfigs
 from fleet.domain.snapshot.sections import Outcome
@@ -20,6 +20,8 @@ _CHART_FALLBACKS = ("named", "single")
 _NAMED = "default"
 _SHARINGS = (("timeSlicing", "time-slicing"), ("mps", "mps"))
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DEEPEST, _MOST_ALIASES, _MOST_EVENTS = 40, 10, 5_000
+"""Of one configuration. The plugin's own has four levels; ten aliases unfold into some forty times their text."""
 
 
 class _ConfigMap(msgspec.Struct, gc=False):
@@ -71,7 +73,7 @@ def decode(body: bytes | bytearray, asked: Asked) -> dict[str, str]:
     """The data of a ConfigMap. Raises Failure (malformed) where it is none."""
     try:
         wire = msgspec.json.decode(body, type=_ConfigMap)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         reason = f"The answer to the request to {asked.words} is malformed: {shorten(str(error), 160)}."
         raise Failure(Outcome.MALFORMED, reason) from None
     if wire.kind != "ConfigMap":
@@ -109,6 +111,7 @@ def parse_one(namespace: str, config_map: str, key: str, text: str) -> DevicePlu
         return DevicePluginConfig(namespace=namespace, config_map=config_map, key=key, error=what)
 
     try:
+        _refuse_bombs(text)
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, the C one where there is one
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return wrong(f"It is not YAML: {shorten(str(error), 160)}")
@@ -132,12 +135,22 @@ def parse_one(namespace: str, config_map: str, key: str, text: str) -> DevicePlu
         namespace=namespace,
         config_map=config_map,
         key=key,
-        mig_strategy=str(flags.get("migStrategy") or ""),
+        mig_strategy=strategy if isinstance(strategy := flags.get("migStrategy"), str) else "",
         sharing=name if replicas else "",
         rename_by_default=settings.get("renameByDefault") is True,
         fail_requests_greater_than_one=fails if isinstance(fails, bool) else None,
         replicas=replicas,
     )
+
+
+def _refuse_bombs(text: str) -> None:
+    """Raises ValueError for YAML that unfolds into gigabytes (aliases, merges of them), or ends the process by its depth."""
+    depth = aliases = 0
+    for count, event in enumerate(yaml.parse(text, Loader=_Loader)):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > _DEEPEST or aliases > _MOST_ALIASES or count > _MOST_EVENTS:
+            raise ValueError("it is nested too deeply, or has too many values or aliases")
 
 
 def _replicas(resources: Any) -> dict[str, int] | str:

@@ -17,6 +17,9 @@ import urllib3.exceptions as http
 
 from fleet.domain.snapshot.sections import Outcome
 
+NOT_JSON = (msgspec.MsgspecError, RecursionError)
+"""What decoding of JSON raises: ten thousand brackets in a row are no MsgspecError."""
+
 
 class ConfigurationError(ValueError):
     """A kubeconfig, context or in-cluster setting that cannot be used; the text says which and what to do."""
@@ -133,7 +136,7 @@ def _not_found(asked: Asked, row: str) -> Failure:
 def _status(body: bytes) -> _Status:
     try:
         return _decode_status(body)
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return _Status()
 
 

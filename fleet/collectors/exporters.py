@@ -21,7 +21,7 @@ from fleet import __version__
 from fleet.collectors.addresses import name_in_path
 from fleet.collectors.bodies import read_body
 from fleet.collectors.deadline import Deadline
-from fleet.collectors.errors import Asked, Failure, from_answer, from_transport, shorten, timed_out
+from fleet.collectors.errors import NOT_JSON, Asked, Failure, from_answer, from_transport, shorten, timed_out
 from fleet.collectors.kube import CONNECT_TIMEOUT_S, Answer, Client
 from fleet.collectors.timed_responses import until, use_timed_responses
 from fleet.domain.snapshot import PodSnapshot
@@ -130,7 +130,7 @@ def _refuse(answer: Answer, target: Target) -> None:
     body = bytes(answer.body)
     try:
         status = msgspec.json.decode(body, type=_Status)
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         status = _Status()
     if status.kind != "Status":
         _refuse_for_pod(answer.status, target)

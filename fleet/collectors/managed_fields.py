@@ -10,6 +10,7 @@ from sys import intern
 
 import msgspec
 
+from fleet.collectors.errors import NOT_JSON
 from fleet.collectors.wire import parse_time
 from fleet.domain.snapshot.nodes import FieldManager
 
@@ -53,7 +54,7 @@ def parse(raw: msgspec.Raw, wanted: Iterable[str]) -> tuple[FieldManager, ...]:
         return ()
     try:
         entries = msgspec.json.decode(raw, type=list[_Entry] | None) or []
-    except (msgspec.MsgspecError, RecursionError):
+    except NOT_JSON:
         return ()
     owners: dict[str, FieldManager] = {}
     names = sorted(set(wanted))[:_MOST_FIELDS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
@@ -46,6 +47,31 @@ class Decoded(msgspec.Struct, Generic[Wire]):
     """Objects on the pages to come, where the server states it: not for lists with a selector, and without a promise."""
 
 
+_DEEPEST = 200
+"""More than any kind's schema has. A decoder gives up a whole page at a thousand."""
+_TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def without_depths(body: bytes | bytearray) -> bytes:
+    """Returns JSON in which what is nested more deeply than `_DEEPEST` is null.
+
+    Who may create a ResourceClaim or a Workload may put 10,000 brackets into its free-form fields, and would hide all others.
+    """
+    parts: list[bytes] = []
+    depth = kept = 0
+    for token in _TOKENS.finditer(body):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth == _DEEPEST + 1:
+                parts += [bytes(body[kept : token.start()]), b"null"]
+                kept = len(body)
+        elif token[0] in (b"]", b"}"):
+            if depth == _DEEPEST + 1:
+                kept = token.end()
+            depth -= 1
+    return b"".join([*parts, bytes(body[kept:])])
+
+
 class PageDecoder(Generic[Wire]):
     """Decodes pages of one kind. A malformed object is left out, counted and reported; its page is kept."""
 
@@ -56,6 +82,12 @@ class PageDecoder(Generic[Wire]):
 
     def decode(self, body: bytes | bytearray, asked: Asked) -> Decoded[Wire]:
         """Raises Failure (malformed) where the body is no list at all: `{}` must never mean an empty cluster."""
+        try:
+            return self._decode(body, asked)
+        except RecursionError:
+            return self._decode(without_depths(body), asked)
+
+    def _decode(self, body: bytes | bytearray, asked: Asked) -> Decoded[Wire]:
         try:
             page: _Page[Wire] = self._whole.decode(body)
         except msgspec.ValidationError:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from fleet.collectors.apis import Apis
-from fleet.collectors.errors import Asked, Failure
+from fleet.collectors.errors import NOT_JSON, Asked, Failure
 from fleet.collectors.needed_permissions import NEEDS, REVIEWED, Need
 from fleet.collectors.session import Session
 from fleet.domain.snapshot import MissingPermission, Permissions
@@ -97,7 +97,7 @@ def parse_rules(namespace: str, body: bytes | bytearray) -> Rules:
     """Raises Failure (malformed) for anything without rules: it must not look like "nothing is missing"."""
     try:
         status = msgspec.json.decode(body, type=_RulesReview).status
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         status = None
     if status is None:
         raise Failure(Outcome.MALFORMED, "The answer to Muster's SelfSubjectRulesReview contains no rules.")
@@ -211,6 +211,6 @@ def _is_allowed(session: Session, right: MissingPermission) -> bool:
     }
     try:
         status = msgspec.json.decode(session.post(_ACCESS, asked, body).body, type=_AccessReview).status
-    except (Failure, msgspec.MsgspecError):
+    except (Failure, *NOT_JSON):
         return False
     return bool(status and status.allowed)

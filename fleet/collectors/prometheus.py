@@ -21,7 +21,7 @@ from fleet import __version__
 from fleet.collectors.bodies import read_body
 from fleet.collectors.dcgm import Devices
 from fleet.collectors.deadline import Deadline
-from fleet.collectors.errors import Asked, Failure, from_transport, shorten, timed_out
+from fleet.collectors.errors import NOT_JSON, Asked, Failure, from_transport, shorten, timed_out
 from fleet.collectors.exposition import moment
 from fleet.collectors.timed_responses import until, use_timed_responses
 from fleet.domain.catalog.metrics import load
@@ -135,7 +135,7 @@ def _data(status: int, body: bytes) -> msgspec.Raw:
         raise Failure(outcome, f"Prometheus refuses Muster's credentials ({status}): set MUSTER_PROMETHEUS_TOKEN.")
     try:
         answer = msgspec.json.decode(body, type=_Answer)
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         result = shorten(body[:200].decode("utf-8", "replace"), 120)
         raise Failure(Outcome.MALFORMED, f"The Prometheus server answers {status} without JSON: {result}.") from None
     if answer.status != "success":
@@ -146,7 +146,7 @@ def _data(status: int, body: bytes) -> msgspec.Raw:
 def _decode(data: msgspec.Raw, type_: Any) -> Any:
     try:
         return msgspec.json.decode(data, type=type_)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise Failure(Outcome.MALFORMED, f"Prometheus answers in an unknown form ({shorten(str(error), 120)}).") from None
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.collectors import kueue, pod_groups
 from fleet.collectors.apis import Apis
-from fleet.collectors.errors import Asked, Failure
+from fleet.collectors.errors import NOT_JSON, Asked, Failure
 from fleet.collectors.paging import PageDecoder, read_list
 from fleet.collectors.session import SMALL_TIMEOUT_S, Session
 from fleet.domain.snapshot.queues import KAI, KUEUE, VOLCANO, QueueObjects, Workload
@@ -165,7 +165,7 @@ class _Lists:
         try:
             answer = self._session.get(path, asked, (("limit", _SUMMARY_LIMIT),), timeout_s=SMALL_TIMEOUT_S)
             return msgspec.json.decode(answer.body, type=Manifest)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             return None
         except Failure as failure:
             if failure.outcome in _UNKNOWN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from fleet.collectors.errors import Asked, Failure, shorten
+from fleet.collectors.errors import NOT_JSON, Asked, Failure, shorten
 from fleet.collectors.session import SMALL_TIMEOUT_S, Session
 from fleet.domain.snapshot.sections import Outcome
 
@@ -23,7 +23,7 @@ def fetch(session: Session) -> str:
 def parse(body: bytes | bytearray) -> str:
     try:
         version = msgspec.json.decode(body, type=_Version).git_version
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise Failure(Outcome.MALFORMED, f"The server is not a Kubernetes API server ({shorten(str(error), 120)}).") from None
     if not version:
         raise Failure(Outcome.MALFORMED, "The server is not a Kubernetes API server: it returns no version.")

@@ -154,3 +154,30 @@ def test_one_failing_config_map_does_not_hide_the_others(answer: Any, outcome: O
 
 def test_a_config_map_without_data() -> None:
     assert decode(b'{"kind":"ConfigMap","data":null}', ASKED) == {}
+
+
+MERGES = "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n" for before, name in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 200_000,
+        "{a: " * 20_000,
+        f"a: &a {{x: 1}}\n{MERGES}",
+        "a: &a [1]\nb: [" + "*a, " * 11 + "]",
+        "[" + "1, " * 5_000 + "]",
+    ],
+    ids=["depth", "depth of mappings", "merges", "aliases", "values"],
+)
+def test_a_bomb_is_refused_before_it_is_loaded(text: str) -> None:
+    """200,000 brackets ended the process, 500 characters of merges took minutes and gigabytes."""
+    assert "nested too deeply, or has too many values or aliases" in parse_config(text).error
+
+
+def test_an_alias_of_an_honest_configuration_is_followed() -> None:
+    resources = "resources: &shared [{name: nvidia.com/gpu, replicas: 4}]"
+    assert parse_config(f"x: {{{resources}}}\nsharing: {{timeSlicing: {{resources: *shared}}}}").replicas == {"nvidia.com/gpu": 4}
+    assert parse_config("a: &a [x]\nflags: {migStrategy: [*a, *a]}").mig_strategy == ""

@@ -150,3 +150,24 @@ def test_answers_of_any_shape(content: Any) -> None:
             strict(body)
     with contextlib.suppress(Failure):
         DECODERS["node"].decode(body, ASKED)
+
+
+@pytest.mark.parametrize("depth", [900, 1_100, 4_900])
+def test_a_claim_with_brackets_without_end_hides_no_other(depth: int) -> None:
+    """opaque.parameters are the tenant's own: 10 KiB of any JSON."""
+    config = [{"opaque": {"driver": 'a\\"]', "parameters": {"x": "NESTED"}}}]
+    items = [
+        {"metadata": {"name": "deep"}, "spec": {"devices": {"config": config}}},
+        {"metadata": {"name": "plain"}},
+    ]
+    page = json.dumps({"kind": "ResourceClaimList", "metadata": {"continue": "next"}, "items": items})
+    body = page.replace('"NESTED"', "[" * depth + "]" * depth)
+    decoded = PageDecoder(resource_claims.ClaimWire).decode(body.encode(), ASKED)
+    assert [item.metadata.name for item in decoded.items if item.metadata] == ["deep", "plain"]
+    assert (decoded.continue_, decoded.not_understood) == ("next", 0)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[" * 200_000 + "]" * 200_000, '{"a":' * 50_000, '[1,"' + "[" * 9_000])
+def test_brackets_without_end_are_no_list(text: str) -> None:
+    with pytest.raises(Failure):
+        PageDecoder(nodes.NodeWire).decode(text.encode(), ASKED)

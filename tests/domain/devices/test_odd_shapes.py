@@ -141,3 +141,10 @@ def test_memory_that_pods_hold_leaves_the_slots_in_use_unknown() -> None:
     node = make_node(gpus=0, gfd=False, capacity={"volcano.sh/vgpu-number": 10, "volcano.sh/vgpu-memory": 1000})
     seen = look(node, pods=[make_pod("holder", gpus=100, resource="volcano.sh/vgpu-memory")])
     assert (seen.slots.capacity, seen.slots.requested, seen.slots.free) == (10, None, None)
+
+
+@pytest.mark.parametrize("text", ["[" * 8_000, "[" * 8_000 + "]" * 8_000, '[{"id":' * 2_000])
+def test_an_annotation_of_brackets_is_no_annotation(text: str) -> None:
+    """A kubelet writes its own node's annotations: it must not end the evaluation of the others."""
+    node = msgspec.structs.replace(make_node(gpus=2), annotations={"hami.io/node-nvidia-register": text})
+    assert look(node).physical == 2

@@ -189,7 +189,7 @@ def _gpus(text: str) -> list[RegisteredGpu]:
     if text.startswith("["):
         try:
             rows = msgspec.json.decode(text)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return []
         parsed = [_from_json(row) for row in rows] if isinstance(rows, list) else [None]
     else:
