@@ -5,25 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
 import msgspec
 
 from fleet.domain.labels import is_gpu_resource
+from fleet.domain.placement.model_memory import memory_warnings
+from fleet.domain.placement.model_servers import served_models
 from fleet.domain.placement.nodes import MIG_SHARED, MPS, TIME_SLICED, PlacementNode, slot_memory, slot_mode
 from fleet.domain.placement.pool_room import READINESS_TAINT
 from fleet.domain.placement.requirement import GOOD, version
 from fleet.domain.placement.scheduler.state import scheduling_of
-from fleet.domain.placement.scheduler.terms import Spec, items, text, texts
+from fleet.domain.placement.scheduler.terms import Spec, items, text
 from fleet.domain.snapshot import PodSnapshot
 
-_PARALLEL = {
-    "tensor": ("--tensor-parallel-size", "-tp", "--tp-size", "--tp", "--num-shard", "--tp_size"),
-    "pipeline": ("--pipeline-parallel-size", "-pp", "--pp-size", "--pp_size"),
-}
-_VARIABLES = {"tensor": ("NIM_TENSOR_PARALLEL_SIZE", "NUM_SHARD"), "pipeline": ("NIM_PIPELINE_PARALLEL_SIZE",)}
 _CUDA_TAG = re.compile(r"(?:cuda[-_]?|cu)(\d{2})[._]?(\d)(?!\d)|nvidia/cuda:(\d{2})\.(\d)")
-_LONGEST_TEXT = 2_000
 
 
 class Warning(msgspec.Struct, frozen=True):
@@ -34,7 +29,7 @@ class Warning(msgspec.Struct, frozen=True):
 def warnings_for(pod: PodSnapshot, spec: Spec, feasible: Sequence[PlacementNode]) -> tuple[Warning, ...]:
     """Returns warnings about a pod on the nodes that would take it."""
     gpus = {name: amount or 0 for name, amount in scheduling_of(pod).requests.items() if is_gpu_resource(name)}
-    warnings = [*_readiness(feasible), *_slots(gpus, feasible), *_arguments(spec, sum(gpus.values())), *_cuda(spec, feasible)]
+    warnings = [*_readiness(feasible), *_slots(gpus, feasible), *_arguments(spec, gpus, feasible), *_cuda(spec, feasible)]
     if not gpus and not scheduling_of(pod).claims:
         warnings.append(
             Warning("no_gpu", "The pod requests no GPU. Only nodes with GPUs are evaluated; it may also land on others.")
@@ -86,38 +81,24 @@ def _slots(gpus: dict[str, int], feasible: Sequence[PlacementNode]) -> list[Warn
     return rows
 
 
-def _arguments(spec: Spec, gpus: int) -> list[Warning]:
-    """Parallelism that a model server's arguments ask for, against the GPUs of the pod."""
-    arguments = []
-    for container in items(spec.get("containers")):
-        tensor, pipeline = _parallel(container, "tensor"), _parallel(container, "pipeline")
-        if tensor is not None and tensor * (pipeline or 1) != gpus:
-            size = tensor * (pipeline or 1)
-            where = f"Container {text(container.get('name'))[:63]} asks for parallelism over {size} GPUs"
-            if size > gpus and pipeline is None:
-                arguments.append(
-                    Warning("parallelism", f"{where}, the pod requests {gpus}: tensor parallelism would have to cross nodes.")
-                )
+def _arguments(spec: Spec, gpus: dict[str, int], feasible: Sequence[PlacementNode]) -> list[Warning]:
+    """What the arguments of model servers ask for, against the GPUs of the pod and their memory."""
+    rows = []
+    requested = sum(gpus.values())
+    for served in served_models(spec):
+        used = served.gpus
+        if used is not None and used != requested and requested:
+            where = f"Container {served.container} asks for parallelism over {used} GPUs, the pod requests {requested}"
+            if served.tensor is None and served.pipeline is None and served.data is None:
+                text_ = f"Container {served.container} has no parallelism: {served.server} uses 1 of {requested} requested GPUs."
+            elif used > requested and served.pipeline is None and served.data is None:
+                text_ = f"{where}: tensor parallelism would have to cross nodes."
             else:
-                arguments.append(Warning("parallelism", f"{where}, the pod requests {gpus}."))
-    return arguments
-
-
-def _parallel(container: Spec, kind: str) -> int | None:
-    words = [
-        word for part in ("command", "args") for entry in texts(container.get(part)) for word in entry[:_LONGEST_TEXT].split()
-    ]
-    for word, following in pairwise([*words, ""]):
-        flag, equals, value = word.partition("=")
-        if flag in _PARALLEL[kind]:
-            value = value if equals else following
-            if value.isascii() and value.isdigit() and 0 < len(value) < 5:
-                return int(value)
-    for variable in items(container.get("env")):
-        value = text(variable.get("value"))
-        if variable.get("name") in _VARIABLES[kind] and value.isascii() and value.isdigit() and 0 < len(value) < 5:
-            return int(value)
-    return None
+                text_ = f"{where}."
+            rows.append(Warning("parallelism", text_))
+        if len(gpus) == 1:
+            rows += [Warning(*entry) for entry in memory_warnings(served, next(iter(gpus)), requested, feasible)]
+    return rows
 
 
 def _cuda(spec: Spec, feasible: Sequence[PlacementNode]) -> list[Warning]:

@@ -74,7 +74,7 @@ def best(load: Load, product: Product) -> tuple[Layout, ...]:
 
     If none fits, the largest that was tried, with the reason.
     """
-    tried = [_layout(load, product, tensor, pipeline) for tensor, pipeline in _sizes(load.config, product)]
+    tried = [layout_of(load, product, tensor, pipeline) for tensor, pipeline in _sizes(load.config, product)]
     chosen = next((layout for layout in tried if layout.fits), None)
     layouts = [chosen] if chosen else []
     spread = _by_experts(load, product)
@@ -111,7 +111,8 @@ def _divides(config: ModelConfig, tensor: int) -> bool:
     return config.latent is not None or config.kv_heads % tensor == 0 or tensor % max(config.kv_heads, 1) == 0
 
 
-def _layout(load: Load, product: Product, tensor: int, pipeline: int) -> Layout:
+def layout_of(load: Load, product: Product, tensor: int, pipeline: int) -> Layout:
+    """Returns the layout with tensor and pipeline parallelism of these sizes, whether it fits or not."""
     config, weights = load.config, load.weights
     layers = -(-config.layers // pipeline)
     share = layers / config.layers / tensor
