@@ -237,7 +237,7 @@ class Nodes(ListViewSet[Node]):
         "state_since": "state_since",
     }
     facet_names = ("cluster", "verdict", "broken_rung", "product", "vendor", "family", "mode", "sharing", "partitioning",
-                   "state", "zone", "machine_type", "driver", "pool")  # fmt: skip
+                   "state", "zone", "machine_type", "driver", "pool", "team")  # fmt: skip
     csv_columns = (
         "cluster", "name", "uid", "vendor", "product", "family", "gpu_memory_mib", "driver_version", "cuda_version",
         "machine_type", "zone", "partitioning", "sharing", "replicas", "mode", "gpus.physical", "gpus.expected",

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from fleet.filters.fields import AnyOf, Moment, Words
 from fleet.filters.findings import RESOLVED_WITHIN, FindingFilters, StatusesFilter, is_silenced
+from fleet.filters.teams import nodes_in_use
 from fleet.models import ClassVersion, FindingRow, PoolMembership, Team
 
 _OF_FINDINGS = ("node", "rule", "subject", "rung", "product", "q")
@@ -113,10 +114,5 @@ class IncidentFilters(filters.FilterSet):
         if not slugs:
             return queryset
         namespaces = {name for row in Team.objects.filter(slug__in=slugs) for name in row.namespaces}
-        pods = FindingRow.objects.filter(
-            incident=OuterRef("pk"),
-            node__pods__removed_at__isnull=True,
-            node__pods__holds=True,
-            node__pods__namespace__in=namespaces,
-        )
-        return queryset.filter(Exists(pods))
+        members = FindingRow.objects.filter(incident=OuterRef("pk"), node__in=nodes_in_use(namespaces))
+        return queryset.filter(Exists(members))

@@ -8,6 +8,7 @@ from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
 from fleet.filters.fields import MOST_VALUES, AnyOf, Selector, ValuesField, Words, YesNo, is_label, label_query, words_of
+from fleet.filters.teams import used_by
 from fleet.models import Node, PoolMembership
 
 
@@ -52,6 +53,11 @@ class NodeFilters(filters.FilterSet):
         field_name="pool",
         method="with_pool",
         label="Slug of a pool; none: nodes in no pool; clash: nodes in two pools that exclude each other",
+    )
+    team = AnyOf(
+        field_name="team",
+        method="with_team",
+        label="Slug of a team whose pods hold GPU slots on the node; none: no team's pods do",
     )
     resource = filters.CharFilter(method="with_resource", label="Name of an advertised resource")
     label = Selector(method="with_label", label="Kubernetes label selector")
@@ -99,6 +105,10 @@ class NodeFilters(filters.FilterSet):
             rivals = present.filter(pool__spec__policy__exclusive=True).values("node").annotate(n=Count("pk")).filter(n__gt=1)
             query |= Q(pk__in=rivals.values("node"))
         return queryset.filter(query)
+
+    def with_team(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
+        wanted = {part for item in value for part in item.split(",") if part}
+        return queryset.filter(used_by(wanted)) if wanted else queryset
 
     def with_rung(self, queryset: QuerySet, name: str, value: list[str]) -> QuerySet:
         """A waived rung counts as `waived`, as in the ladder's funnel."""

@@ -90,8 +90,8 @@ def facet_rows(facet: Facet) -> list[dict[str, object]]:
             label = registry.title(item.value)
         elif facet.name == "action":
             label = sentences.label(item.value)
-        elif facet.name == "pool":
-            label = _POOLS.get(item.value, item.value)
+        elif facet.name in _NONE_OF:
+            label = _NONE_OF[facet.name].get(item.value, item.value)
         elif facet.name in ("status", "role"):
             label = item.value.capitalize()
         elif facet.name in ("active", "sso", "service"):
@@ -134,12 +134,12 @@ def filter_text(key: str, value: str) -> str:
             return sentences.label(value)
         case "rung" if ":" in value:
             return _rung_text(value)
-        case "pool":
-            return _POOLS.get(value, value)
+        case "pool" | "team":
+            return _NONE_OF[key].get(value, value)
     return {"true": "yes", "false": "no"}.get(value, value)
 
 
-_POOLS = {"none": "In no pool", "clash": "In two exclusive pools"}
+_NONE_OF = {"pool": {"none": "In no pool", "clash": "In two exclusive pools"}, "team": {"none": "Used by no team"}}
 _FILTER_LABELS = {
     "q": "Search",
     "missing": "GPUs missing",

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from fleet import tasks
 from fleet.selectors import cluster_runs, clusters, decisions, dra
+from fleet.selectors.one_moment import one_moment
 from fleet.services import schedule
 from fleet.web.decisions import may_decide
 from fleet.web.shell.people import demand, person
@@ -31,6 +32,7 @@ def cluster_list(request: HttpRequest) -> HttpResponse:
     )
 
 
+@one_moment()
 def cluster_detail(request: HttpRequest, name: str) -> HttpResponse:
     """Shows one cluster.
 

@@ -19,6 +19,7 @@ from fleet.filters import FindingFilters
 from fleet.selectors import clusters
 from fleet.selectors.findings import findings as select
 from fleet.services import silences
+from fleet.web.shell import time_range
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
@@ -29,7 +30,9 @@ PER_PAGE = 50
 FACETS = ("status", "severity", "cluster", "rule", "product", "rung", "subject")
 SORTS = (("worst", "Worst first"), ("newest", "Newest first"))
 WAYS = (("finding", "Findings"), ("rule", "By rule"))
-_NOT_FILTERS = ("page", "sort", "by")
+_NOT_FILTERS = ("page", "sort", "by", "window")
+_OPEN_NOW = "Now"
+"""The first of the time ranges: what is open now, as the list opens."""
 HOURS = ((1, "1 hour"), (4, "4 hours"), (24, "1 day"), (168, "1 week"), (720, "30 days"))
 """Durations of a silence on the page."""
 
@@ -38,11 +41,12 @@ def finding_list(request: HttpRequest) -> HttpResponse:
     """Shows findings, one by one or by rule.
 
     Context: page (Page; None by rule), rows (list of ShownFinding), rules (list of RuleRow; None one by one), by, ways, sort,
-    sorts, total, facets (list of Facet), errors, filters_on, q, filter_query, unread (list of stale ClusterRow), clusters_read,
-    rule_count, may_silence, hours, now.
+    sorts, total, range (TimeRange), facets (list of Facet), errors, filters_on, q, filter_query, unread (list of stale
+    ClusterRow), clusters_read, rule_count, may_silence, hours, now.
     """
     now = timezone.now()
-    params = request.GET
+    range_ = time_range.read(request, now, without=_OPEN_NOW)
+    params = _in_range(request.GET, range_)
 
     def context() -> dict[str, object]:
         filterset = FindingFilters(params, queryset=select.findings())
@@ -73,9 +77,13 @@ def finding_list(request: HttpRequest) -> HttpResponse:
             "sort": sort,
             "sorts": SORTS,
             "total": total,
+            "range": range_,
             "facets": select.finding_facets(FACETS, asked),
-            "errors": [sentence for sentences in filterset.errors.values() for sentence in sentences],
-            "filters_on": sum(1 for _, values in filters.lists() if any(values)),
+            "errors": [
+                *([range_.error] if range_.error else []),
+                *(sentence for sentences in filterset.errors.values() for sentence in sentences),
+            ],
+            "filters_on": sum(1 for name, values in filters.lists() if name not in ("since", "until") and any(values)),
             "q": params.get("q", ""),
             "filter_query": filters.urlencode(),
             "unread": [row for row in rows if row.freshness.level in ("stale", "never")],
@@ -86,7 +94,7 @@ def finding_list(request: HttpRequest) -> HttpResponse:
             "now": now,
         }
 
-    version = f"{clusters.data_version()}:{select.silences_version(now)}"
+    version = f"{clusters.data_version()}:{select.silences_version(now)}:{range_.name and int(now.timestamp()) // 60}"
     return render_page(request, "findings/list.html", "findings/_list.html", context, etag=version)
 
 
@@ -132,6 +140,14 @@ def _back(request: HttpRequest) -> HttpResponse:
     there = request.POST.get("next", "")
     ours = url_has_allowed_host_and_scheme(there, allowed_hosts={request.get_host()}, require_https=request.is_secure())
     return redirect(there if ours else reverse("findings"))
+
+
+def _in_range(params: QueryDict, range_: time_range.TimeRange) -> QueryDict:
+    """Returns the parameters with the range as filters of findings: those that were open in it."""
+    kept = _without(params, ("since", "until"))
+    if range_.name:
+        kept["since"], kept["until"] = time_range.stamp(range_.since), time_range.stamp(range_.until)
+    return kept
 
 
 def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:

@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from fleet.selectors import clusters
+from fleet.selectors import clusters, teams
 from fleet.selectors import figures as select
 from fleet.selectors.fleet import last_hour
 from fleet.selectors.fleet import map as fleet_map
@@ -40,13 +40,14 @@ def fleet(request: HttpRequest) -> HttpResponse:
     """
     now = timezone.now()
     has_pools = pools.any_pool()
-    groupings = (("pool", "Pool"), *GROUPS) if has_pools else GROUPS
+    has_teams = teams.any_team()
+    groupings = (*((("pool", "Pool"),) if has_pools else ()), *GROUPS, *((("team", "Team"),) if has_teams else ()))
     chosen = request.GET.get("by", "")
     by = chosen if chosen in dict(groupings) else groupings[0][0]
     scope = request.GET.get("cluster", "")
     at, odd_moment = moments.asked(request, "at", now)
     if at is not None:
-        by = by if by != "pool" else "cluster"  # past membership is shown on the pool's page
+        by = by if by in dict(GROUPS) else "cluster"  # past membership is shown on the pool's page
         past = fleet_past.fleet_at(at, cluster=scope, by=by)
         context = {"past": past, "at": at, "now": now, "scope": scope, "group_by": by, "group_choices": GROUPS}
         context["clusters"] = clusters.cluster_rows(now)
@@ -87,7 +88,7 @@ def fleet(request: HttpRequest) -> HttpResponse:
     sets_up = person(request).may("operator") and limits.current() is None and not settings.DEMO
     sets_up = sets_up and not request.session.get(_SETUP_HIDDEN)
     notified = sets_up and setup.any_rule()
-    version = f"{clusters.data_version()}:{pools.declared_version()}:{by}:{scope}:{sets_up}:{notified}"
+    version = f"{clusters.data_version()}:{pools.declared_version()}:{has_teams}:{by}:{scope}:{sets_up}:{notified}"
     return render_page(request, "fleet/detail.html", "fleet/_body.html", live, etag=version)
 
 

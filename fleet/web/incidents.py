@@ -24,6 +24,7 @@ from fleet.selectors.incidents import incidents as select
 from fleet.selectors.incidents import rows as incident_rows
 from fleet.selectors.incidents import totals as incident_totals
 from fleet.selectors.incidents.facets import incident_facets
+from fleet.selectors.one_moment import one_moment
 from fleet.services import incidents
 from fleet.web.charts import incidents as incident_chart
 from fleet.web.findings import HOURS, silenced_until
@@ -92,6 +93,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
     return render_page(request, "incidents/list.html", "incidents/_list.html", context, etag=version)
 
 
+@one_moment()
 def incident_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One incident, by its id or that of any of its findings.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -11,39 +11,28 @@ from django.urls import reverse
 
 from fleet.selectors.history import rows as history_rows
 from fleet.selectors.nodes import headline, ladder
+from fleet.web.shell import time_range
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
     from fleet.selectors.nodes.views import NodeView
+    from fleet.web.shell.time_range import TimeRange
 
-WINDOWS = (
-    ("1h", "1 h", timedelta(hours=1)),
-    ("6h", "6 h", timedelta(hours=6)),
-    ("24h", "24 h", timedelta(hours=24)),
-    ("7d", "7 d", timedelta(days=7)),
-    ("30d", "30 d", timedelta(days=30)),
-    ("90d", "90 d", timedelta(days=90)),
-)
-_DAY, _WEEK = WINDOWS[2], WINDOWS[3]
+_DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    name: str
-    since: datetime
-    until: datetime
+def window_of(request: HttpRequest, now: datetime, at: datetime | None = None, born: datetime | None = None) -> TimeRange:
+    """The range of the timeline: that of the address, or 7 d, or 24 h for a node that is known (`born`) for less.
 
-
-def window_of(name: str, now: datetime, at: datetime | None = None, born: datetime | None = None) -> Window:
-    """The window of that name that ends now; for a moment before it, one around that moment.
-
-    For any other name 7 d, or 24 h for a node that is known (`born`) for less.
+    It ends now; for a moment of the past before it, it lies around that moment. A custom range stays where it is.
     """
-    usual = _DAY if born is not None and now - born < _DAY[2] else _WEEK
-    chosen, _, length = next((item for item in WINDOWS if item[0] == name), usual)
-    if at is None or at >= now - length * 0.98:
-        return Window(chosen, now - length, now)
-    until = min(now, at + length * 0.3)
-    return Window(chosen, until - length, until)
+    default = "24h" if born is not None and now - born < _DAY else "7d"
+    range_ = time_range.read(request, now, default=default)
+    if at is None or range_.is_custom or at >= now - range_.length * 0.98:
+        return range_
+    until = min(now, at + range_.length * 0.3)
+    return replace(range_, since=until - range_.length, until=until)
 
 
 def last_change(timeline: history_rows.NodeTimeline, node: NodeView, now: datetime) -> datetime | None:

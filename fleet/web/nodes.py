@@ -22,6 +22,7 @@ from fleet.selectors.nodes import drawings, gpus, headline, ladder, model_server
 from fleet.selectors.nodes import pods as node_pods
 from fleet.selectors.nodes import views as node_views
 from fleet.selectors.nodes.facets import node_facets
+from fleet.selectors.one_moment import one_moment
 from fleet.selectors.pools import pools
 from fleet.services import saved_views as service
 from fleet.web import node_broken, node_columns, node_time, node_timeline
@@ -33,9 +34,10 @@ from fleet.web.shell.render import render_page
 if TYPE_CHECKING:
     from fleet.models import Node
     from fleet.selectors.nodes.views import NodeView
+    from fleet.web.shell.time_range import TimeRange
 
 PER_PAGE = 50
-FACETS = ("cluster", "pool", "verdict", "state", "product", "mode", "zone", "driver")
+FACETS = ("cluster", "pool", "verdict", "state", "product", "mode", "team", "zone", "driver")
 _NOT_FILTERS = ("page", "sort", "columns")
 
 
@@ -83,12 +85,13 @@ def node_list(request: HttpRequest) -> HttpResponse:
     return render_page(request, "nodes/list.html", "nodes/_list.html", context, etag=version)
 
 
+@one_moment()
 def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     """One node: live, at a moment (`?at=`), or compared between two (`?from=&to=`).
 
     Context, live: node (NodeView), pools ([Pool]), freshness, stale, ladder (list of LadderRow), table (gpus.GpuTable),
     drawings ([SlotDrawing]), curves, day_ago, servers (list of ServerRow), past (history_rows.NodeTimeline), drawn
-    (node_timeline.DrawnNodeTimeline), window, windows, findings (list of FindingRow), inspected (findings on devices that are
+    (node_timeline.DrawnNodeTimeline), window (TimeRange), findings (list of FindingRow), inspected (findings on devices that are
     not shown elsewhere), pods (node_pods.NodePods), labels, key_labels, revisions (newest 20), decisions
     (decisions.NodeDecisions), may_decide, before, now. At a moment: see node_time.moment_context. A comparison: difference
     (history_rows.NodeDifference).
@@ -109,9 +112,10 @@ def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
         return render_page(request, "nodes/detail.html", "nodes/_compare.html", context)
     if at is not None:
         return _at(request, row, about, at)
-    window = node_time.window_of(request.GET.get("window", ""), now, None, node.first_seen_at)
+    window = node_time.window_of(request, now, born=node.first_seen_at)
+    about["odd_moment"] = about["odd_moment"] or window.error
     may = may_decide(request) and node.removed_at is None
-    version = f"{clusters.data_version()}:{gpus.telemetry_version(row)}:{node.id}:{window.name}"
+    version = f"{clusters.data_version()}:{gpus.telemetry_version(row)}:{node.id}:{window.key}"
     return render_page(
         request,
         "nodes/detail.html",
@@ -121,7 +125,7 @@ def node_detail(request: HttpRequest, cluster: str, name: str) -> HttpResponse:
     )
 
 
-def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) -> dict[str, object]:
+def _live(row: Node, node: NodeView, window: TimeRange, now: datetime) -> dict[str, object]:
     fresh = clusters.freshness(node.cluster, now)
     pods = nodes.pods_of(row)
     findings = worst_findings.of_node(row, now)
@@ -151,7 +155,6 @@ def _live(row: Node, node: NodeView, window: node_time.Window, now: datetime) ->
         "past": past,
         "drawn": node_timeline.draw_timeline(past, now, born=node.first_seen_at),
         "window": window,
-        "windows": [(item[0], item[1]) for item in node_time.WINDOWS],
         "before": node_time.last_change(past, node, now),
         "findings": findings,
         "inspected": node_views.other_findings(node, [finding.text for finding in findings]),
@@ -167,15 +170,15 @@ def _at(request: HttpRequest, row: Node, about: Mapping[str, object], at: dateti
     known = node_views.view_at(row.cluster.name, row.name, at)
     moment = known[1] if known else None
     now = timezone.now()
-    window = node_time.window_of(request.GET.get("window", ""), now, at)
+    window = node_time.window_of(request, now, at)
     past = history.node_timeline(moment.node if moment else row, window.since, window.until)
     context = {
         **about,
+        "odd_moment": about["odd_moment"] or window.error,
         "at": at,
         "past": past,
         "drawn": node_timeline.draw_timeline(past, now, at, born=row.first_seen_at),
         "window": window,
-        "windows": [(item[0], item[1]) for item in node_time.WINDOWS],
         "before": moment.before if moment else None,
         "after": moment.after if moment else row.first_seen_at if row.first_seen_at > at else None,
         **(node_time.moment_context(*known) if known else {}),

@@ -85,6 +85,29 @@ def test_resolved_ones_say_how_long_they_stood(reader: Any) -> None:
     assert "Silence" not in page.split("Evidence")[-1]
 
 
+def test_a_range_lists_what_was_open_in_it_and_every_link_keeps_it(reader: Any) -> None:
+    now = datetime.now(UTC)
+    a_finding(a_node("n1"), text="Still open.", opened=now - timedelta(days=9))
+    a_finding(a_node("n2"), text="Ended today.", opened=now - timedelta(days=3), resolved=now - timedelta(hours=5))
+    a_finding(a_node("n3"), text="Ended last week.", opened=now - timedelta(days=9), resolved=now - timedelta(days=8))
+    day = text_of(reader, "/findings/?window=24h")
+    assert "2 findings in 24 h" in day
+    assert "Ended today." in day
+    assert "Ended last week." not in day
+    assert "1 finding in 1 h" in text_of(reader, "/findings/?window=1h")
+    past = f"since={now - timedelta(days=10):%Y-%m-%dT%H:%M}&until={now - timedelta(days=7):%Y-%m-%dT%H:%M}"
+    custom = text_of(reader, f"/findings/?{past}&severity=warning")
+    assert "2 findings in this range" in custom
+    assert "Clear 1 filter" in custom
+    html = reader.get("/findings/?window=24h&by=rule").content.decode()
+    (rule,) = re.findall(r'href="(\?[^"]*rule=untainted[^"]*)"', html)
+    assert "2 findings in 24 h" in text_of(reader, f"/findings/{unescape(rule)}")
+    (csv,) = re.findall(r'href="(/api/v1/findings/\?[^"]*format=csv)"', html)
+    assert b"".join(reader.get(unescape(csv)).streaming_content).count(b",untainted,") == 2
+    assert "1 open finding" in text_of(reader, "/findings/")
+    assert "“9w” is not a time range" in text_of(reader, "/findings/?window=9w")
+
+
 def test_empty_for_want_of_filters_of_readings_and_of_findings(reader: Any) -> None:
     assert "No cluster collected yet" in text_of(reader, "/findings/")
     a_cluster("east")

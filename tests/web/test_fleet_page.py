@@ -13,7 +13,7 @@ import pytest
 from fleet.models import Node, Silence
 from fleet.selectors.fleet import map as fleet_map
 from fleet.services import incidents
-from tests.factories import a_cluster, a_finding_saying, a_ladder, a_node, a_rung_period, a_verdict_period
+from tests.factories import a_cluster, a_finding_saying, a_ladder, a_node, a_pod, a_rung_period, a_team, a_verdict_period
 from tests.web.seeding import a_busy_fleet, a_revision
 from tests.web.test_pages import text_of
 
@@ -49,6 +49,24 @@ def test_every_figure_of_the_funnel_leads_to_as_many_nodes(reader: Any) -> None:
     for url, count in [*passed, *stops, *others]:
         if int(count.replace(",", "")):
             assert rows_behind(reader, url) == int(count.replace(",", "")), url
+
+
+def test_nodes_by_team_are_those_that_its_pods_hold_slots_on(reader: Any) -> None:
+    a_team("vision", namespaces=["vision", "vision-eval"])
+    a_team("speech")
+    both, single, idle = a_node("both"), a_node("single"), a_node("idle")
+    for node, namespace in ((both, "vision"), (both, "speech"), (both, "vision-eval"), (single, "vision"), (idle, "no-team")):
+        a_pod(node, namespace=namespace)
+    a_pod(idle, namespace="vision", holds=False, phase="Succeeded")
+    a_pod(None, namespace="vision", holds=False, phase="Pending")
+    groups = {group.name: [tile.name for tile in group.tiles] for group in reader.get("/?by=team").context["groups"]}
+    assert groups == {"speech": ["both"], "vision": ["both", "single"], fleet_map.NO_TEAM: ["idle"]}
+    for team, count in (("vision", 2), ("speech", 1), ("none", 1), ("none,speech", 2)):
+        assert f" {count} node{'s' if count > 1 else ''} " in text_of(reader, f"/nodes/?team={team}")
+    (facet,) = [row for row in reader.get("/nodes/").context["facets"] if row.name == "team"]
+    assert [(row.value, row.count) for row in facet.values] == [("vision", 2), ("speech", 1), ("none", 1)]
+    assert "Used by no team" in text_of(reader, "/?by=team")
+    assert "by cluster" in text_of(reader, f"/?by=team&at={datetime.now(UTC) - timedelta(hours=1):%Y-%m-%dT%H:%M}")
 
 
 def test_the_missing_reasons_lead_to_their_nodes(reader: Any) -> None:

@@ -51,7 +51,7 @@ def test_a_lead_adds_who_asks(dora: Client, lead: User) -> None:
     for _ in range(2):
         dora.post("/teams/inference/join/", {"reason": "New here"})
     assert MembershipRequest.objects.count() == 1
-    assert "Asked, not decided yet" in words(dora, "/teams/")
+    assert "Requested, waiting for a decision" in words(dora, "/teams/")
     assert Notice.objects.get().title == "dora asks to join Inference"
     page = words(client_of(lead), "/teams/inference/")
     assert "1 person asks to join" in page.replace("\N{NO-BREAK SPACE}", " ")

@@ -219,6 +219,17 @@ def test_the_window_can_be_chosen(reader: Any, window: str, words: str) -> None:
     assert words in text_of(reader, f"{BROKEN}?window={window}")
 
 
+def test_a_custom_range_of_the_timeline_is_in_the_address(reader: Any) -> None:
+    now = datetime.now(UTC)
+    a_broken_node(now)
+    page = text_of(
+        reader, f"{BROKEN}?since={now - timedelta(days=4):%Y-%m-%dT%H:%M}&until={now - timedelta(days=3):%Y-%m-%dT%H:%M}"
+    )
+    days = f"{now - timedelta(days=4):%-d %b %H:%M} to {now - timedelta(days=3):%-d %b %H:%M}"
+    assert days in page
+    assert "A custom range needs the time it begins." in text_of(reader, f"{BROKEN}?until=2026-11-22T21:40")
+
+
 def test_as_of_a_moment_shows_what_stood_then_and_nothing_of_today(reader: Any) -> None:
     now = datetime.now(UTC)
     a_broken_node(now)

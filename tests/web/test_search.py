@@ -24,7 +24,7 @@ def test_the_palette_lists_hits_by_kind_and_actions(reader: Any) -> None:
     assert "<mark>h100</mark>-01" in html
     assert 'role="option"' in html
     assert "Open Fleet" in reader.get("/search/?palette=1&q=").content.decode()
-    assert "No hit contains" in reader.get("/search/?palette=1&q=zzzz").content.decode()
+    assert "No result contains" in reader.get("/search/?palette=1&q=zzzz").content.decode()
 
 
 def test_actions_are_those_of_the_role(client: Any) -> None:
@@ -39,7 +39,7 @@ def test_a_single_hit_opens_and_several_are_a_page(reader: Any) -> None:
     assert (answer.status_code, answer["Location"]) == (302, "/nodes/east/only-one/")
     a_node("only-two")
     assert "2 hits for “only”" in text_of(reader, "/search/?q=only")
-    assert "No hit for “nothing-is-called-this”" in text_of(reader, "/search/?q=nothing-is-called-this")
+    assert "No results for “nothing-is-called-this”" in text_of(reader, "/search/?q=nothing-is-called-this")
     assert reader.post("/search/?q=only").status_code == 405
 
 

@@ -147,7 +147,7 @@ def _room(class_spec: ClassSpec, in_pools: Sequence[ClassInPool], fleet: Fleet, 
     if room.replicas:
         return []
     if not _ever(in_pools, fleet):
-        text = f"Not even an empty fleet has room for one replica of {class_spec.gpus} slots."
+        text = f"Even with every node empty there is no room for one replica of {class_spec.gpus} slots."
         return [Violation(id="never_fits", state=VIOLATED, text=text)]
     if room.last_truth:
         text = "No replica is known to fit: the clusters with room were not read recently."

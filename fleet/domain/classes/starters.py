@@ -122,7 +122,7 @@ def _node_training(offers: Sequence[_Offer]) -> Iterator[Starter]:
             offers,
             slug="whole-node-training",
             title=f"Whole-node training, {count} × {_short(best.product)}",
-            purpose="Training and fine-tuning on every card of one node.",
+            purpose="Training and fine-tuning on all GPUs of one node.",
             gpus=count,
         )
 
@@ -224,7 +224,7 @@ def _starter(  # noqa: PLR0913 the fields of a starter class
         pools=(best.pool.slug, *(other.pool.slug for other in others)),
         max_hours=max_hours,
     )
-    units = {FULL: "whole cards", MIG: f"MIG instances {best.profile}", TIME_SLICED: "time-sliced slots", MPS: "MPS slots"}
+    units = {FULL: "whole GPUs", MIG: f"MIG instances {best.profile}", TIME_SLICED: "time-sliced slots", MPS: "MPS slots"}
     count = sum(result.slots for result in able)
     pools = "pool" if len(able) == 1 else f"{len(able)} pools, first"
     return Starter(

@@ -17,7 +17,7 @@ def not_told_apart(pool: PoolSpec, strays: Sequence[PlacementNode]) -> Iterator[
     if members:
         yield (
             f"Labels cannot tell {named(members)} of pool {pool.slug} from nodes that match the class: {land} "
-            "Give the nodes that match a pool of their own."
+            "Put the matching nodes in a separate pool."
         )
     outside = [node for node in strays if pool.slug not in node.pools]
     labelled = [node for node in outside if node.labels.get(POOL_LABEL) == pool.slug]

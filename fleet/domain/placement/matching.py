@@ -30,7 +30,7 @@ from fleet.domain.placement.scheduler.node_filters import tolerates_cordon, unto
 from fleet.domain.placement.scheduler.specs import with_defaults
 
 MODE_WORDS = {
-    "full": "a full card",
+    "full": "a whole GPU",
     "mig": "a MIG instance",
     "time-sliced": "a time-sliced share",
     "mps": "an MPS share",
@@ -184,7 +184,7 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
         if requirement.modes and mode not in requirement.modes:
             yield Reason(
                 "mode",
-                f"One {name} there is {MODE_WORDS[mode]}."
+                f"Each {name} of this node is {MODE_WORDS[mode]}."
                 if mode
                 else f"Whether one {name} is a GPU, an instance or a share is unknown.",
             )
@@ -196,9 +196,11 @@ def _device(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
         if requirement.min_memory_mib:
             memory = slot_memory(node, slots, requirement.profile)
             if memory is None:
-                yield Reason("memory", f"The memory of one {name} there is unknown.")
+                yield Reason("memory", f"The memory of one {name} on this node is unknown.")
             elif memory < requirement.min_memory_mib:
-                yield Reason("memory", f"One {name} has {memory:,} MiB there, {requirement.min_memory_mib:,} MiB are needed.")
+                yield Reason(
+                    "memory", f"One {name} on this node has {memory:,} MiB; {requirement.min_memory_mib:,} MiB are needed."
+                )
 
 
 def _profile_text(profiles: frozenset[str], slots: ResourceSlots, word: str) -> str:
@@ -270,7 +272,7 @@ def _room(requirement: PodRequirement, node: PlacementNode, when: When) -> Itera
             continue
         free = free_slots(slots, when)
         if free is None:
-            yield Reason("unknown_free", f"The number of free {name} there is unknown.", name, needed)
+            yield Reason("unknown_free", f"The number of free {name} on this node is unknown.", name, needed)
         elif free < needed:
             there = max(free, 0)
             text = f"Insufficient {name}: {needed} needed, {there} of {_whole(slots)} free."
@@ -280,7 +282,7 @@ def _room(requirement: PodRequirement, node: PlacementNode, when: When) -> Itera
 def _other_room(node: PlacementNode, name: str, needed: int) -> Iterator[Reason]:
     free = node.other_free(name)
     if free is None:
-        yield Reason("unknown_free", f"How much {name} is free there is unknown.", name, needed)
+        yield Reason("unknown_free", f"How much {name} is free on this node is unknown.", name, needed)
     elif free < needed:
         there = max(free, 0)
         text = f"Insufficient {name}: {amount_text(name, needed)} needed, {number_text(name, there)} free."

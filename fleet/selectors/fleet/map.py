@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +12,7 @@ from django.db.models import QuerySet
 from fleet.domain.evaluation.figures import NodeFigures
 from fleet.domain.evaluation.fleet_figures import sum_nodes
 from fleet.models import Node, PoolMembership
+from fleet.selectors import teams
 from fleet.selectors.clusters import stale_cluster_ids
 from fleet.selectors.figures import figures_now
 
@@ -45,13 +47,15 @@ LARGE = 1_500
 """With more tiles, groups are sorted worst first and tiles are small."""
 _FIELD = {"cluster": "cluster__name", "product": "product", "mode": "mode"}
 NO_POOL = "In no pool"
+NO_TEAM = "Used by no team"
 
 
 def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
-    """Every node of `nodes` in its group: by is pool, cluster, product or mode. Two queries; three by pool.
+    """Every node of `nodes` in its group: by is pool, team, cluster, product or mode. Two queries; three by pool, four by team.
 
-    A node in two pools is in both groups, so that every group is as large as its pool; nodes in no pool come last. Of more
-    nodes than LARGE, the group that misses most GPUs comes first.
+    A node in two pools is in both groups, so that every group is as large as its pool; nodes in no pool come last. The same
+    holds of teams, whose nodes are those that their pods hold GPU slots on. Of more nodes than LARGE, the group that misses
+    most GPUs comes first.
     """
     stale = stale_cluster_ids(now)
     members: dict[str, list[tuple[Tile, NodeFigures]]] = defaultdict(list)
@@ -59,12 +63,17 @@ def groups(nodes: QuerySet[Node], by: str, now: datetime) -> list[Group]:
         "pk", _FIELD.get(by, "pk"), "cluster_id", "cluster__name", "name", "verdict_reason", "verdict_since"
     )
     figures = figures_now(nodes, with_resources=False)
-    slugs = _pools() if by == "pool" else {}
+    several: dict[str, tuple[Callable[[], Mapping[int, Sequence[str]]], str]] = {
+        "pool": (_pools, NO_POOL),
+        "team": (teams.by_node, NO_TEAM),
+    }
+    load, rest = several.get(by, (dict, ""))
+    slugs = load()
     for pk, key, cluster_id, cluster, node, reason, since in rows:
         tile = tile_of(cluster, node, figures[pk], reason, since, stale=cluster_id in stale)
-        for name in slugs.get(key, (NO_POOL,)) if by == "pool" else (key or "Unknown",):
+        for name in slugs.get(key, (rest,)) if rest else (key or "Unknown",):
             members[name].append((tile, figures[pk]))
-    result = [group_of(name, members[name], by) for name in sorted(members, key=lambda name: (name == NO_POOL, name))]
+    result = [group_of(name, members[name], by) for name in sorted(members, key=lambda name: (name == rest, name))]
     if sum(len(group.tiles) for group in result) > LARGE:
         result.sort(key=lambda group: group.usable - group.expected)
     return result
@@ -87,7 +96,7 @@ def group_of(name: str, members: list[tuple[Tile, NodeFigures]], by: str) -> Gro
     """Returns the tiles of one group with its sums."""
     products = sorted({figures.product for _, figures in members if figures.product})
     modes = sorted({figures.mode for _, figures in members if figures.mode})
-    detail = [*products, *modes] if by == "pool" else {"cluster": products, "product": modes, "mode": products}[by]
+    detail = [*products, *modes] if by in ("pool", "team") else {"cluster": products, "product": modes, "mode": products}[by]
     total = sum_nodes(figures for _, figures in members)
     return Group(
         name=name,

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from fleet.models import Pod, PoolMembership, Team
+from fleet.models import Pod, PoolMembership
 from fleet.selectors import declarations
+from fleet.selectors.teams import by_namespace
 
 MOST_PODS = 100
 _FINISHED = ("Succeeded", "Failed")
@@ -60,7 +61,7 @@ def by_node(nodes: Collection[int | None]) -> dict[int, OfNode]:
     ids = [node for node in nodes if node is not None]
     if not ids:
         return {}
-    teams = {namespace: team.slug for team in Team.objects.order_by("slug") for namespace in team.namespaces}
+    teams = by_namespace()
     pods: dict[int, list[AffectedPod]] = defaultdict(list)
     holders = Pod.objects.filter(node__in=ids, removed_at__isnull=True, holds=True, component="").exclude(phase__in=_FINISHED)
     fields = ("node_id", "cluster__name", "namespace", "name", "phase", "ready", "reason", "slots")

@@ -67,7 +67,7 @@ def steps(rows: Sequence[ClusterRow], *, has_pools: bool, notified: bool) -> tup
 def _permissions(lacking: Sequence[str], read: int, unknown: int) -> str:
     if lacking:
         more = f" and {len(lacking) - 2} more" if len(lacking) > 2 else ""
-        return f"Muster may not read everything in {', '.join(lacking[:2])}{more}. What it lacks is unknown, not good."
+        return f"Muster may not read everything in {', '.join(lacking[:2])}{more}. What it cannot read is shown as unknown."
     if unknown:
         return f"The permissions of {unknown} of {read} clusters are not known yet." if read > 1 else "Not known yet."
     return "Muster may read everything it needs."

@@ -47,7 +47,7 @@ class MigRow:
     fb_used: Reading
     fb_total: float | None
     engine: Reading
-    """Share of time in which its graphics engine was active, in percent: instances have no GPU use of their own."""
+    """Share of time in which its graphics engine was active, in percent: DCGM reports no GPU use per instance."""
     pods: tuple[PodOn, ...]
 
 

@@ -12,11 +12,12 @@ import msgspec
 from fleet.domain.placement.pending import FreeingChange, Waiting, age_range, explain_waiting, freeing_changes, is_waiting
 from fleet.domain.pod_resources import gpu_requests
 from fleet.domain.snapshot import PodSnapshot
-from fleet.models import Pod, Team
+from fleet.models import Pod
 from fleet.selectors.placement import headroom as rooms
 from fleet.selectors.placement import queues
 from fleet.selectors.placement.explain import cluster_views
 from fleet.selectors.placement.process_cache import ProcessCache
+from fleet.selectors.teams import by_namespace
 
 MOST_PODS = 2_000
 """Pods of one answer, the oldest first; how many wait is always given."""
@@ -92,7 +93,7 @@ def pending(now: datetime) -> Pending:
     """Returns the pods that wait for GPUs, the oldest first. The answers are cached in the process until data change."""
     stock = rooms.stock(now)
     read = _answers.get(stock.version, lambda: _read(now))
-    teams = _teams()
+    teams = by_namespace()
     pods = tuple(_row(waiting, queue, teams, now) for waiting, queue in read.rows)
     return Pending(pods, read.total, read.queued, stock.as_of)
 
@@ -108,15 +109,6 @@ def _read(now: datetime) -> _Read:
     waiting = explain_waiting(pods[:MOST_PODS], views)
     places = queues.of_pods([(row.cluster, row.pod) for row in waiting], views)
     return _Read(tuple(zip(waiting, places, strict=True)), len(pods), queues.queued(views))
-
-
-def _teams() -> dict[str, str]:
-    """Returns namespace to the slug of its team, the first by slug where several name it."""
-    teams: dict[str, str] = {}
-    for slug, namespaces in Team.objects.order_by("slug").values_list("slug", "namespaces"):
-        for namespace in namespaces:
-            teams.setdefault(namespace, slug)
-    return teams
 
 
 def _row(waiting: Waiting, queue: queues.QueueAnswer | None, teams: Mapping[str, str], now: datetime) -> PendingPod:

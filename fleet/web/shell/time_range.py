@@ -40,7 +40,7 @@ class TimeRange:
     """[since, until) with its name."""
 
     name: str
-    """One of NAMES, or custom."""
+    """One of NAMES, or custom; empty where the list shows no range."""
     since: datetime
     until: datetime
     choices: tuple[Choice, ...] = ()
@@ -59,12 +59,22 @@ class TimeRange:
         return "this range" if self.is_custom else label_of(self.name)
 
     @property
+    def key(self) -> str:
+        """What distinguishes two ranges of one page in its ETag."""
+        return f"{stamp(self.since)}/{stamp(self.until)}" if self.is_custom else self.name
+
+    @property
     def is_custom(self) -> bool:
         return self.name == CUSTOM
 
 
-def read(request: HttpRequest, now: datetime, *, default: str = "24h", names: Sequence[str] = NAMES) -> TimeRange:
-    """Returns the range of the address; the default where there is none, or where it cannot be read."""
+def read(
+    request: HttpRequest, now: datetime, *, default: str = "24h", names: Sequence[str] = NAMES, without: str = ""
+) -> TimeRange:
+    """Returns the range of the address; the default where there is none, or where it cannot be read.
+
+    `without` is the label of a choice that shows no range: it comes first and is the default, with an empty name.
+    """
     params, error = request.GET, ""
     name = params.get("window", "")
     since, until = params.get("since", ""), params.get("until", "")
@@ -75,10 +85,11 @@ def read(request: HttpRequest, now: datetime, *, default: str = "24h", names: Se
     elif name in names:
         chosen = (name, now - _LENGTHS[name], now)
     elif name and name != CUSTOM:
-        error = f"“{name[:20]}” is not a time range. Choose from {', '.join(names)}. Showing {label_of(default)}."
-    result = chosen or (default, now - _LENGTHS[default], now)
+        error = f"“{name[:20]}” is not a time range. Choose from {', '.join(names)}. Showing {without or label_of(default)}."
+    result = chosen or (("", now, now) if without else (default, now - _LENGTHS[default], now))
     kept = [(key, value) for key, values in params.lists() if key not in _OWN for value in values if value]
-    return TimeRange(*result, choices=_choices(request, result[0], names), kept=tuple(kept), error=error)
+    choices = _choices(request, result[0], ("", *names) if without else names, without)
+    return TimeRange(*result, choices=choices, kept=tuple(kept), error=error)
 
 
 def label_of(name: str) -> str:
@@ -101,14 +112,15 @@ def _custom(since: str, until: str, now: datetime) -> tuple[datetime | None, dat
     return begin, end, ""
 
 
-def _choices(request: HttpRequest, current: str, names: Sequence[str]) -> tuple[Choice, ...]:
+def _choices(request: HttpRequest, current: str, names: Sequence[str], without: str) -> tuple[Choice, ...]:
     rows = []
     for name in names:
         params = request.GET.copy()
         for own in _OWN:
             params.pop(own, None)
-        params["window"] = name
-        rows.append(Choice(label_of(name), f"?{params.urlencode()}", name == current))
+        if name:
+            params["window"] = name
+        rows.append(Choice(label_of(name) if name else without, f"?{params.urlencode()}", name == current))
     return tuple(rows)
 
 

@@ -133,7 +133,7 @@ def test_the_pools_label_is_not_recommended_where_it_is_there_already() -> None:
     assert warnings(bare("a100", product=A100, labels=LABELLED, pools=("p",))) == [
         (
             "Labels cannot tell a100 of pool p from nodes that match the class: pods of this class may land there. "
-            "Give the nodes that match a pool of their own."
+            "Put the matching nodes in a separate pool."
         )
     ]
     assert warnings(bare("guest", labels=LABELLED)) == [
@@ -162,7 +162,7 @@ def test_taints_that_all_members_carry_are_tolerated_where_the_policy_names_none
     [
         ({"isolation": "mps"}, "No node of pool h100 offers such slots."),
         ({"products": ("NVIDIA-L4",)}, "No node of pool h100 offers such slots."),
-        ({"min_memory_mib": 100_000}, "81,559 MiB there, 100,000 MiB are needed."),
+        ({"min_memory_mib": 100_000}, "has 81,559 MiB; 100,000 MiB are needed."),
         ({"min_driver": "580"}, "Its driver is 570.172.08; at least 580 is needed."),
     ],
 )

@@ -35,7 +35,7 @@ def ask(count: int = 1, resource: str = GPU, **fields: Any) -> PodRequirement:
         (ask(products=("NVIDIA-L4",)), bare(product=""), "product", "unknown"),
         (ask(modes=("full",)), bare("n", slots(replicas=4), sharing="time-slicing"), "mode", "a time-sliced share"),
         (ask(modes=("full",)), bare("n", slots(), partitioning=None), "mode", "is unknown"),
-        (ask(min_memory_mib=90_000), bare(), "memory", "81,559 MiB there, 90,000 MiB are needed"),
+        (ask(min_memory_mib=90_000), bare(), "memory", "has 81,559 MiB; 90,000 MiB are needed"),
         (ask(min_memory_mib=1), bare(gpu_memory_mib=None), "memory", "The memory of one"),
         (ask(min_driver="580.65"), bare(), "driver", "at least 580.65"),
         (ask(min_driver="580.65"), bare(driver_version=""), "driver", "unknown"),

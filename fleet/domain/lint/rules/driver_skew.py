@@ -66,7 +66,7 @@ def _finding(pool: str, key: str, versions: Counter[str], members: Sequence[Node
         evidence=tuple(Evidence("label", f"driver {version}", _nodes(number)) for version, number in ranked),
         remedy="A driver upgrade is in progress: check again when all nodes are done."
         if moving
-        else "Use one version on all of its nodes: the operator's driver.version, the machine image, or a pool of their own "
+        else "Use one version on all of its nodes: the operator's driver.version, the machine image, or a separate pool "
         "for the nodes that must differ.",
         rung="driver_loaded",
     )
