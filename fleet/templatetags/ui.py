@@ -20,10 +20,14 @@ from fleet.selectors.clusters import older_section
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
+    from django.contrib.messages.storage.base import Message
+
     from fleet.models import Cluster
     from fleet.selectors.clusters import Freshness
 
 register = template.Library()
+UNDO = "undo:"
+"""Begins the tags of a message that can be undone; the address follows."""
 
 register.filter("number", formats.number)
 register.filter("percent", formats.percent)
@@ -32,6 +36,13 @@ register.filter("duration", formats.duration)
 register.filter("took", formats.took)
 register.filter("middle", formats.middle)
 register.filter("clause", formats.clause)
+
+
+@register.filter
+def undo_url(message: Message) -> str:
+    """Returns the address that undoes what the message says was done; empty where nothing does."""
+    tags = message.extra_tags or ""
+    return tags.removeprefix(UNDO) if tags.startswith(UNDO) else ""
 
 
 def _now(context: Context) -> datetime:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
 from fleet.domain.refusals import FieldError
-from fleet.selectors import clusters
+from fleet.selectors import clusters, decisions
 from fleet.selectors.nodes import nodes
 from fleet.services import expected, maintenance, waivers
+from fleet.web.shell import undo
 from fleet.web.shell.people import demand, person
 
 if TYPE_CHECKING:
@@ -72,7 +74,9 @@ def begin_maintenance(request: HttpRequest, cluster: str, name: str) -> HttpResp
         maintenance.begin(person(request), node, reason=request.POST.get("reason", ""), until=until, now=timezone.now())
         return f"{name} is in maintenance. {_FELT}"
 
-    return _decide(request, begin, redirect("node", cluster=cluster, name=name))
+    is_new = decisions.of_node(node, timezone.now()).maintenance is None
+    undo_url = reverse("node-maintenance-end", args=(cluster, name)) if is_new else ""
+    return _decide(request, begin, redirect("node", cluster=cluster, name=name), undo_url)
 
 
 @require_POST
@@ -114,9 +118,9 @@ def withdraw_expected(request: HttpRequest, cluster: str, name: str) -> HttpResp
     return _decide(request, withdraw, redirect("node", cluster=cluster, name=name))
 
 
-def _decide(request: HttpRequest, do: Callable[[], str], back: HttpResponse) -> HttpResponse:
+def _decide(request: HttpRequest, do: Callable[[], str], back: HttpResponse, undo_url: str = "") -> HttpResponse:
     try:
-        messages.success(request, do())
+        undo.done(request, do(), undo_url)
     except FieldError as error:
         messages.error(request, str(error))
     return back

@@ -19,7 +19,7 @@ from fleet.filters import FindingFilters
 from fleet.selectors import clusters
 from fleet.selectors.findings import findings as select
 from fleet.services import silences
-from fleet.web.shell import time_range
+from fleet.web.shell import time_range, undo
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
@@ -115,11 +115,13 @@ def silence_finding(request: HttpRequest, pk: int) -> HttpResponse:
     until = silenced_until(request, now)
     scope = request.POST.get("scope", "finding")
     try:
-        silences.silence(person(request), finding, reason=request.POST.get("reason", ""), until=until, now=now, scope=scope)
+        row = silences.silence(person(request), finding, reason=request.POST.get("reason", ""), until=until, now=now, scope=scope)
     except FieldError as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, "Finding silenced. It stays open under the status “silenced”.")
+        is_new = row.created_at == now  # an older silence has a new reason and end, which nothing undoes
+        url = reverse("silence-end", args=(row.pk,)) if is_new else ""
+        undo.done(request, "Finding silenced. It stays open under the status “silenced”.", url)
     return _back(request)
 
 

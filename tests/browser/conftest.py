@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from fleet.embedded.paths import ROOT
 from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import Simulation, serve
+from tests.browser.people import as_, sessions  # noqa: F401 fixtures of every module here
 from tests.programs import need
 
 _OURS = ("MUSTER_", "DATABASE_URL", "SECRET_KEY", "PORT", "ALLOWED_HOSTS", "DJANGO_")

@@ -3,98 +3,14 @@ developer copies the manifest; a decision that comes too late says so."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from fleet.embedded.paths import ROOT
 from tests.browser.conftest import Muster
+from tests.browser.people import OpenAs
 from tests.browser.widths import no_sideways
-
-_SEED = """
-import msgspec
-from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.backends.db import SessionStore
-from django.utils import timezone
-from fleet.models import Node, Role, Team, User
-from fleet.selectors import classes as catalogue, declarations
-from fleet.selectors.pools import pools as pool_select
-from fleet.services import access_requests, classes, pools, teams
-now = timezone.now()
-people = {name: User.objects.get_or_create(username=name, defaults={"role": role})[0]
-          for name, role in (("mia", Role.DEVELOPER), ("otto", Role.OPERATOR), ("sam", Role.DEVELOPER))}
-if not Team.objects.exists():
-    for suggestion in pool_select.suggestions(now):
-        pools.save(people["otto"], suggestion.pool, now)
-    class_specs = [declarations.spec_of(version) for version in declarations.newest_versions().values()]
-    for class_spec in [*class_specs, *(starter.class_spec for starter in catalogue.offered_starters(now))]:
-        class_spec = msgspec.structs.replace(class_spec, max_replicas=1, max_hours=720)
-        version = classes.save(people["otto"], class_spec, now)
-        if class_spec.slug == "full-gpu-inference":
-            full = version
-    team = teams.save_team(people["otto"], "search", "Search", ["search"], None, "", now)
-    teams.set_member(people["otto"], team, people["mia"], lead=True, now=now)
-    shared = {"namespace": "search", "now": now, "purpose": "For the pages."}
-    granted = access_requests.draft(people["mia"], team, full, name="granted", replicas=1, **shared)
-    access_requests.submit(people["mia"], granted.pk, now)
-    for name in ("first", "second"):
-        asked = access_requests.draft(people["mia"], team, full, name=name, replicas=3, **shared)
-        access_requests.submit(people["mia"], asked.pk, now)
-    access_requests.draft(people["mia"], team, full, name="a-draft", replicas=1, **shared)
-for name, user in people.items():
-    session = SessionStore()
-    session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
-    session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-    session.save()
-    print("SESSION", name, settings.SESSION_COOKIE_NAME, session.session_key)
-"""
-_As = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def sessions(muster: Muster) -> dict[str, tuple[str, str]]:
-    """Name of each person to their session's cookie; pools, classes and a team are there from now on."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", _SEED],
-        cwd=ROOT,
-        env=muster.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("SESSION")]
-    return {name: (cookie, key) for _, name, cookie, key in lines}
-
-
-@pytest.fixture
-def as_(muster: Muster, browser: Browser, sessions: dict[str, tuple[str, str]]) -> Iterator[_As]:
-    """Opens a page as one of the people; at the end no script may have failed."""
-    contexts: list[BrowserContext] = []
-    failures: list[str] = []
-
-    def open_(who: str, path: str, *, width: int = 1440, scheme: Any = "light") -> Page:
-        name, key = sessions[who]
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
-        contexts.append(context)
-        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=muster.url)
-        context.add_cookies([{"name": name, "value": key, "url": muster.url}])
-        context.on("weberror", lambda error: failures.append(str(error.error)))
-        page = context.new_page()
-        page.goto(muster.url + path)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert failures == []
 
 
 def ask(page: Page, name: str, replicas: str) -> str:
@@ -107,7 +23,7 @@ def ask(page: Page, name: str, replicas: str) -> str:
     return page.url
 
 
-def test_from_the_class_to_the_manifest(as_: _As) -> None:
+def test_from_the_class_to_the_manifest(as_: OpenAs) -> None:
     mia = as_("mia", "/requests/")
     mia.get_by_role("link", name="New request").click()
     mia.get_by_label("Class", exact=True).select_option("full-gpu-inference")
@@ -145,7 +61,7 @@ def test_from_the_class_to_the_manifest(as_: _As) -> None:
     assert [int(amount) for amount in container["resources"]["limits"].values()] == [2]
 
 
-def test_typed_text_survives_a_refresh(as_: _As) -> None:
+def test_typed_text_survives_a_refresh(as_: OpenAs) -> None:
     page = as_("mia", "/requests/new/?class=full-gpu-inference")
     for label, words in (("Workload name", "llama"), ("Image (optional)", "registry.example/llama:3"), ("Replicas", "3")):
         page.get_by_label(label).press_sequentially(words, delay=30)
@@ -157,7 +73,7 @@ def test_typed_text_survives_a_refresh(as_: _As) -> None:
     assert page.get_by_label("Purpose (optional)").input_value() == "Slowly typed, over several answers."
 
 
-def test_a_decision_after_a_withdrawal_says_so_and_loses_nothing(as_: _As) -> None:
+def test_a_decision_after_a_withdrawal_says_so_and_loses_nothing(as_: OpenAs) -> None:
     mia = as_("mia", "/requests/new/?class=full-gpu-inference")
     where = ask(mia, "withdrawn-since", "5")
     otto = as_("otto", "/approvals/")
@@ -192,7 +108,7 @@ def pages(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(as_: _As, muster: Muster, scheme: str) -> None:
+def test_axe_finds_nothing_serious(as_: OpenAs, muster: Muster, scheme: str) -> None:
     page = as_("otto", "/requests/", scheme=scheme)
     result = {}
     for path in pages(page):
@@ -203,13 +119,13 @@ def test_axe_finds_nothing_serious(as_: _As, muster: Muster, scheme: str) -> Non
     assert {path: ids for path, ids in result.items() if ids} == {}
 
 
-def test_nothing_scrolls_sideways(as_: _As, muster: Muster) -> None:
+def test_nothing_scrolls_sideways(as_: OpenAs, muster: Muster) -> None:
     page = as_("otto", "/requests/")
     for path in pages(page):
         page.goto(muster.url + path)
         no_sideways(page)
 
 
-def test_a_user_without_a_team_sees_why(as_: _As) -> None:
+def test_a_user_without_a_team_sees_why(as_: OpenAs) -> None:
     page = as_("sam", "/requests/new/")
     expect(page.get_by_text("You are not in a team yet")).to_be_visible()

@@ -45,6 +45,7 @@ def test_a_node_goes_into_maintenance_and_back(reader: Client) -> None:
     a_node("n1")
     reader.post("/nodes/east/n1/maintenance/", {"reason": "New fans.", "until": ""})
     assert Maintenance.objects.get().reason == "New fans."
+    assert "Undo" in reader.get("/nodes/east/n1/").content.decode()
     reader.post("/nodes/east/n1/maintenance/end/")
     assert not Maintenance.objects.exists()
     bad = reader.post("/nodes/east/n1/maintenance/", {"reason": "x", "until": "tomorrow"})

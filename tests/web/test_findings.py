@@ -148,11 +148,15 @@ def test_silence_and_unsilence_on_the_page(reader: Any, operator: Any) -> None:
     held = Silence.objects.get()
     assert (held.by, held.reason) == (operator, "Being repaired.")
     assert timedelta(hours=23) < held.until - datetime.now(UTC) < timedelta(hours=25)
-    assert "Something is not as it should be." not in text_of(reader, "/findings/")
-    assert "by otto: Being repaired." in text_of(reader, "/findings/?status=silenced")
+    page = reader.get("/findings/").content.decode()
+    assert "Something is not as it should be." not in page
+    assert f'action="/silences/{held.pk}/end/"' in page, "the message offers to undo it"
+    reader.post(f"/findings/{finding.pk}/silence/", {**form, "reason": "Again."})
+    assert "Undo" not in text_of(reader, "/findings/"), "ending a silence does not restore its earlier reason"
+    assert "by otto: Again." in text_of(reader, "/findings/?status=silenced")
     reader.post(f"/silences/{held.pk}/end/", {"next": "/findings/"})
     assert "Something is not as it should be." in text_of(reader, "/findings/")
-    assert AuditEntry.objects.count() == 2
+    assert AuditEntry.objects.count() == 3
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_a_single_hit_opens_and_several_are_a_page(reader: Any) -> None:
     answer = reader.get("/search/?q=only-one")
     assert (answer.status_code, answer["Location"]) == (302, "/nodes/east/only-one/")
     a_node("only-two")
-    assert "2 hits for “only”" in text_of(reader, "/search/?q=only")
+    assert "2 results for “only”" in text_of(reader, "/search/?q=only")
     assert "No results for “nothing-is-called-this”" in text_of(reader, "/search/?q=nothing-is-called-this")
     assert reader.post("/search/?q=only").status_code == 405
 

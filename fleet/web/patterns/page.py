@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 
+from django.contrib.messages import ERROR, SUCCESS
+from django.contrib.messages.storage.base import Message
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -15,6 +17,7 @@ from fleet.domain.evaluation.node_capacity import Capacity
 from fleet.domain.readiness.remedies import parse_steps
 from fleet.selectors.nodes.headline import Headline
 from fleet.templatetags import bar_ui, words
+from fleet.templatetags.ui import UNDO
 from fleet.web.forms.notifications import RuleForm
 from fleet.web.patterns import history_samples, ladder_samples
 from fleet.web.shell.time_range import Choice, TimeRange
@@ -47,6 +50,10 @@ def samples(now: datetime) -> dict[str, object]:
         "kv": _key_values(),
         "names": ("ip-10-40-17-203.ec2.internal", "qwen3-32b-vllm-7d9f6c-xk2lp", LONG, "b200", None),
         "ages": [now - timedelta(seconds=age) for age in (24, 660, 11_100, 75_600, 187_200, 34_560_000)],
+        "messages": [
+            Message(SUCCESS, "Finding silenced. It stays open under the status “silenced”.", f"{UNDO}#"),
+            Message(ERROR, "A reason is required."),
+        ],
         "segments": [{"label": word, "url": "#", "current": word == "Pool"} for word in ("Pool", "Cluster", "Product")],
         "page": Paginator(range(5000), 50).page(2),
         "chart": _chart(),
