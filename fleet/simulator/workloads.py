@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.simulator.seeds import Seed
 from fleet.simulator.templates import Container, Template
@@ -40,7 +40,10 @@ _PEOPLE = ("akira", "bea", "chidi", "dana", "emre", "farah", "goran", "hana", "i
 _INFERENCE = ("inference", "search", "speech", "assistants")
 _TRAINING = ("train", "research-nlp", "vision")
 _PROMISED_POOL = "h100-prod-inference"
-"""Its workloads carry the labels of a class's manifest, as those of teams that asked for their GPUs."""
+"""Its workloads carry the labels and the annotation of a class's manifest, as those of teams that asked for their GPUs."""
+_OF_CLASS = {"muster.dev/class": "h100-online", "muster.dev/class-version": "1"}
+_PLACEMENT = {"muster.dev/placement": "e6056c9474836d96"}
+"""As the demonstration's manifest of that class has it; tests/services/test_demo.py compares them."""
 _ENV = (
     ("HF_HOME", "/data/hf"), ("NCCL_DEBUG", "WARN"), ("NCCL_SOCKET_IFNAME", "eth0"), ("OMP_NUM_THREADS", "8"),
     ("TOKENIZERS_PARALLELISM", "false"), ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True"),
@@ -126,9 +129,11 @@ class Workloads:
             init = (*init, side)
         revision = self.seed.suffix(10, "replicaset", name)
         labels = self._common(name, namespace, namespace, "infer") | {"pod-template-hash": revision}
-        if pool == _PROMISED_POOL and ask.resource == "nvidia.com/gpu" and shelf == 0:
-            labels |= {"muster.dev/class": "h100-online", "muster.dev/class-version": "1"}
-        return self._finish(ask, name, namespace, "ReplicaSet", f"{name}-{revision}", labels, (main,), init, "Always")
+        is_of_class = pool == _PROMISED_POOL and ask.resource == "nvidia.com/gpu" and shelf == 0
+        if is_of_class:
+            labels |= _OF_CLASS
+        template = self._finish(ask, name, namespace, "ReplicaSet", f"{name}-{revision}", labels, (main,), init, "Always")
+        return replace(template, annotations=template.annotations | _PLACEMENT) if is_of_class else template
 
     def _own(self, ask: Ask) -> int:
         """What the main container itself asks for, so that the pod as a whole asks for `ask.slots`."""

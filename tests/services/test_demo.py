@@ -13,17 +13,20 @@ from django.test import Client
 from django.utils import timezone
 
 from fleet.management.commands import demo as command
-from fleet.models import AccessRequest, Cluster, FindingRow, Notice, Price, User, VerdictPeriod
+from fleet.models import AccessRequest, Cluster, FindingRow, Notice, Price, User, VerdictPeriod, WorkloadClass
 from fleet.selectors import declarations
 from fleet.selectors.muster import demo
 from fleet.selectors.muster.invariants import breaches
-from fleet.services import pools
+from fleet.selectors.placement.manifest_placements import kept, used_manifests
+from fleet.services import compliance, pools
+from fleet.services.clusters import register_clusters
 from fleet.services.collection import collect_cluster
 from fleet.services.demo import content, links, past
 from fleet.services.demo.progress import note
 from fleet.services.notifications import send
 from fleet.services.sign_in import create_owner_link
 from fleet.simulator import month, script
+from fleet.simulator.fleet import build_fleet
 from fleet.simulator.server import serve
 from tests.factories import a_node, a_pod
 
@@ -54,6 +57,23 @@ def test_a_workload_that_runs_under_a_class_has_an_active_request() -> None:
     content.make(timezone.now())
     row = AccessRequest.objects.get(state="active")
     assert (row.namespace, row.name, row.replicas, row.gpus) == ("assistants", "chat-vllm", 2, 2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_simulated_pods_of_a_class_have_the_annotation_of_its_manifest(tmp_path: Path, settings: Any) -> None:
+    create_owner_link("http://127.0.0.1/")
+    with serve(build_fleet(clusters=1, nodes=5, pods_per_node=4)) as running:
+        settings.MUSTER_KUBECONFIG, settings.IS_SIMULATED = str(running.kubeconfig(tmp_path / "kubeconfig")), False
+        (cluster,) = register_clusters()
+        assert collect_cluster(cluster, trigger="schedule") is not None
+    now = timezone.now()
+    content.make(now)
+    compliance.evaluate(now)
+    used = {manifest.digest for manifest in used_manifests()["h100-online"]}
+    current = {placement.digest for placement in kept(WorkloadClass.objects.get(slug="h100-online")).values()}
+    assert used, "no simulated pod is of the class"
+    assert used <= current
+    assert not FindingRow.objects.filter(rule="class_stale_manifests").exists()
 
 
 @pytest.mark.django_db
