@@ -91,7 +91,15 @@ def affected(row: IncidentRow) -> dict[str, str]:
         verb = "runs" if affected.pod_count == 1 else "run"
         text = f"{formats.plural(affected.pod_count, 'pod')} {verb} there: {teams}"
         return {"look": "", "shape": "", "text": text, "detail": detail}
-    return {"look": "", "shape": "", "text": "No GPU pods there" if row.node_count else "Not known", "detail": detail}
+    return {
+        "look": "",
+        "shape": "",
+        "text": "No GPU pods there" if row.node_count else _USERS.get(row.subject, "Not known"),
+        "detail": detail,
+    }
+
+
+_USERS = {"pool": "Users of this pool", "workload_class": "Teams that use this class"}
 
 
 def _listed(names: Iterable[str], most: int = 2) -> str:

@@ -41,14 +41,15 @@ def draw_timeline(
 ) -> DrawnNodeTimeline:
     """Returns the timeline as components/_timeline.html takes it.
 
-    `at` is the moment of the past that the page shows; before `born` the node was not known, so nothing is drawn there.
+    `at` is the moment of the past that the page shows; before `born` the node was not known, which is hatched.
     """
     axis = shown.Axis(past.since, min(past.until, now))
     known_since = max(axis.start, born) if born is not None else axis.start
     spans = [intervals.Span(verdict.since, verdict.until, verdict.verdict) for verdict in past.verdicts]
     findings, more = shown.pack([_finding(finding) for finding in past.findings], now, MOST_FINDING_ROWS)
+    gaps = intervals.gaps(spans, known_since, axis.end)
     lanes = [
-        shown.Lane("Verdict", _verdict_spans(past, intervals.gaps(spans, known_since, axis.end)), tall=True),
+        shown.Lane("Verdict", [*_unobserved(axis.start, known_since), *_verdict_spans(past, gaps)], tall=True),
         *_rung_lanes(past),
         *(
             shown.Lane("Findings" if not place else "", row, words="beside", title="Finding")
@@ -62,6 +63,11 @@ def draw_timeline(
         sentence=_sentence(past, intervals.seconds(spans, known_since, axis.end), known_since, axis.end),
         more=more,
     )
+
+
+def _unobserved(start: datetime, known_since: datetime) -> list[shown.LanePeriod]:
+    """Returns the time before the first observation of the node; empty where all of the axis was observed."""
+    return [shown.LanePeriod(start, known_since, "unknown", "Not observed")] if known_since > start else []
 
 
 def _verdict_spans(past: NodeTimeline, gaps: Iterable[tuple[datetime, datetime]]) -> list[shown.LanePeriod]:

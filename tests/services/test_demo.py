@@ -110,9 +110,10 @@ def test_the_month_holds_every_story_and_its_last_gpu_is_still_lost() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_past_is_lived_apart_and_then_there_at_once(tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.DEMO, settings.IS_SIMULATED, settings.MUSTER_HOME, settings.MUSTER_KUBECONFIG = True, False, tmp_path, ""
-    spec = next(spec for spec in content.pool_specs() if spec.slug == "staging-h100")
     create_owner_link("http://127.0.0.1/")
-    pools.save(User.objects.get(), spec, timezone.now())
+    for spec in content.pool_specs():
+        if spec.slug in ("staging-h100", "a100-batch"):
+            pools.save(User.objects.get(), spec, timezone.now())
     ends = timezone.now().replace(second=0, microsecond=0)
     begins = ends - timedelta(hours=4)
     fleet = month.build(begins)
@@ -141,6 +142,7 @@ def test_a_past_is_lived_apart_and_then_there_at_once(tmp_path: Path, settings: 
     assert first.period.lower == begins
     assert not Notice.objects.filter(at__lt=ends, matched_at=None).exists(), "the past causes no notification"
     assert FindingRow.objects.filter(node__name=node, period__endswith=crash.over_at).exists()
+    assert not FindingRow.objects.filter(key="a100-batch").exists(), "a pool of another cluster had no month without nodes"
     assert list(breaches(timezone.now())) == []
     state = demo.demo()
     assert state is not None

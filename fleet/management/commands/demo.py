@@ -91,7 +91,7 @@ def live_apart(fleet: Fleet, player: script.Player, begins: datetime, ends: date
     settings.MUSTER_KUBECONFIG = str(selectors.state_file().with_name("month.kubeconfig"))
     settings.IS_SIMULATED = settings.DEMO = False
     try:
-        with past.lived_apart():
+        with past.lived_apart(month.NAME):
             lived_history.live((lived_history.Moment(*moment) for moment in moments), move_to)
             while datetime.now(UTC) - fleet.clock() > timedelta(minutes=1):
                 lived_history.live([lived_history.Moment(datetime.now(UTC).replace(microsecond=0))], move_to)

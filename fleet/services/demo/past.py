@@ -57,11 +57,18 @@ _UNGROUP = """
 UPDATE fleet_finding SET incident_id = NULL
 WHERE incident_id IN (SELECT id FROM fleet_finding WHERE cluster_id IS NULL AND key = ANY(%s))
 """
+_OF_OTHERS = """
+DELETE FROM fleet_pool
+WHERE spec->'selector' ? 'clusters' AND spec->'selector'->'clusters' <> '[]' AND NOT spec->'selector'->'clusters' ? %s
+"""
 
 
 @contextmanager
-def lived_apart() -> Iterator[None]:
-    """Lets everything in the block read and write a new database with this Muster's tables and pools. It stays afterwards."""
+def lived_apart(cluster: str) -> Iterator[None]:
+    """Lets everything in the block read and write a new database with this Muster's tables. It stays afterwards.
+
+    Pools of other clusters than this one are left out: they would have no node there, and a month of findings about that.
+    """
     forget()
     main = connections["default"].settings_dict["NAME"]
     with _admin() as database:
@@ -74,6 +81,7 @@ def lived_apart() -> Iterator[None]:
                 cursor.execute(f'ALTER SEQUENCE "{model._meta.db_table}_id_seq" RESTART WITH {_FIRST_ID}')
         with _connect(main) as source, _connect(DATABASE) as target:
             _copy(Pool, source, target)
+            target.execute(_OF_OTHERS, [cluster])
         yield
     finally:
         _use(main)
