@@ -99,6 +99,12 @@ def affected(row: IncidentRow) -> dict[str, str]:
     }
 
 
+@register.filter
+def no_node(row: IncidentRow) -> str:
+    """Returns what an incident without a node is about."""
+    return {"pool": "Pool", "workload_class": "Class"}.get(row.subject, "No node")
+
+
 _USERS = {"pool": "Users of this pool", "workload_class": "Teams that use this class"}
 
 
