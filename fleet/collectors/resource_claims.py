@@ -93,6 +93,7 @@ def parse_claim(wire: ClaimWire) -> DraClaim:
         allocated=allocation is not None,
         node_terms=parse_terms(allocation.node_selector) if allocation else (),
         reserved_for=len(status.reserved_for or ()),
+        deleting=bool(meta.deletion_timestamp),
     )
 
 

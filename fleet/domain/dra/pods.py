@@ -18,6 +18,7 @@ from fleet.domain.snapshot.dra import DeviceClass, DraAllocation, DraClaim
 CLAIM_IN_USE = "resourceclaim in use"
 MOST_CONSUMERS = 256
 """Pods that may share one claim; Kubernetes reserves it for no more."""
+CLAIM_DELETED = 'resourceclaim "{}" is being deleted'
 CLAIM_ELSEWHERE = "resourceclaim not available on the node"
 _INSUFFICIENT = "Insufficient {}"
 
@@ -52,6 +53,8 @@ class ClusterDevices:
         DRA. Raises AllocationError and UnknownAllocationError.
         """
         for claim in pod.claims:
+            if claim.deleting:
+                return NodeAllocation(chosen=None, reason=CLAIM_DELETED.format(claim.name))
             if claim.allocated and claim.reserved_for >= MOST_CONSUMERS:
                 return NodeAllocation(chosen=None, reason=CLAIM_IN_USE)
             if claim.allocated and claim.node_terms and not meets_terms(claim.node_terms, node):

@@ -169,6 +169,8 @@ class DraClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     node_terms: Terms = ()
     """Nodes that the allocation is available on; none: everywhere."""
     reserved_for: int = 0
+    deleting: bool = False
+    """Deleted, and kept by a finalizer while a pod uses it: the scheduler gives it to no further pod."""
     made: bool = False
     """Made for one pod from a template: no other pod shares it."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from fleet.collectors import resource_claims
 from fleet.domain.dra.pods import CLAIM_IN_USE, ClusterDevices, PodDevices
 from fleet.domain.dra.resource_pools import DraNode, Inventory
 from fleet.domain.dra.taints import is_blocked, join
@@ -48,3 +50,14 @@ def test_a_claim_is_reserved_for_256_pods_at_most(pods: int, reason: str) -> Non
     devices = ClusterDevices(Inventory(ResourceSlices()), (), ())
     claim = DraClaim(namespace="n", name="c", allocated=True, reserved_for=pods)
     assert devices.check(PodDevices(claims=(claim,)), DraNode(name="n")).reason == reason
+
+
+@pytest.mark.parametrize("allocated", [True, False])
+def test_a_claim_that_is_being_deleted_is_given_to_no_further_pod(allocated: bool) -> None:
+    devices = ClusterDevices(Inventory(ResourceSlices(devices=(DEVICE,))), CLASSES, ())
+    metadata = {"name": "c", "namespace": "n", "deletionTimestamp": "2026-12-01T00:00:00Z", "finalizers": ["x"]}
+    status = {"allocation": {"devices": {"results": []}}} if allocated else {}
+    wire = msgspec.convert({"metadata": metadata, "spec": {}, "status": status}, resource_claims.ClaimWire)
+    claim = resource_claims.parse_claim(wire)
+    answer = devices.check(PodDevices(claims=(claim,)), DraNode(name="n"))
+    assert (answer.chosen, answer.reason) == (None, 'resourceclaim "c" is being deleted')
