@@ -87,10 +87,14 @@ def select_devices(
         warnings.append(f"The claim cannot select {missed} devices that the class wants: what they publish is not enough.")
     if strays:
         warnings.append(f"The claim also selects {strays} devices that the class does not want: they publish the same.")
+    capacity = _share(class_spec, reached)
+    without = sum(kind.number for kind in reached for name, _ in capacity if kind.wanted and name not in kind.device.capacity)
+    if without:
+        warnings.append(f"{without} devices do not publish how much memory a share has: the claim cannot have them.")
     return DeviceSelection(
         device_class=driver_of(resource) if device_class is None else device_class.name,
         selectors=selectors,
-        capacity=_share(class_spec, reached),
+        capacity=capacity,
         warnings=tuple(warnings),
     )
 
@@ -257,21 +261,20 @@ def _texts(devices: Iterable[DraDevice], name: str) -> set[str]:
 
 
 def _share(class_spec: ClassSpec, kinds: Iterable[_Kind]) -> tuple[tuple[str, str], ...]:
-    """Returns the capacity a share asks for: the class's memory, where every such device lets a request state it.
+    """Returns the capacity a share asks for: the class's memory, where the default share of some device has less.
 
-    Names are as the devices publish them: a request for a capacity that a device does not have is not for this device.
+    Names are as the devices publish them: a request for a capacity that a device does not have is not for this device. A device
+    whose memory is not divided gives the amount that is asked.
     """
     if class_spec.isolation != TIME_SLICED or not class_spec.min_memory_mib:
         return ()
     names = set()
     for kind in kinds:
-        if kind.wanted:
-            name = next((name for name in ("memory", f"{kind.device.driver}/memory") if name in kind.device.capacity), "")
-            policy = kind.device.capacity[name].policy if name else None
-            if policy is None or not (policy.has_range or policy.values):
-                return ()
-            default = parse_quantity(policy.default)
-            if default is not None and default >= class_spec.min_memory_mib * 2**20:
-                continue
+        name = next((name for name in ("memory", f"{kind.device.driver}/memory") if name in kind.device.capacity), "")
+        policy = kind.device.capacity[name].policy if name else None
+        if not kind.wanted or policy is None or not (policy.has_range or policy.values):
+            continue
+        default = parse_quantity(policy.default)
+        if default is None or default < class_spec.min_memory_mib * 2**20:
             names.add(name)
     return tuple((name, f"{class_spec.min_memory_mib}Mi") for name in sorted(names)) if len(names) == 1 else ()

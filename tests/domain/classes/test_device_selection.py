@@ -292,6 +292,24 @@ def test_a_class_of_mps_shares_says_that_dra_has_none() -> None:
     assert "shares are a time-sliced class" in asked.problem
 
 
+def undivided(name: str, **memory: Raw) -> Raw:
+    """A GPU in shares without end: no share takes memory unless it asks for some."""
+    device = gpu(name, "NVIDIA H100 80GB HBM3", "80Gi", more={"allowMultipleAllocations": True})
+    device["capacity"] = memory
+    return device
+
+
+def test_shares_of_a_pool_in_which_not_all_gpus_divide_their_memory_have_what_the_class_says() -> None:
+    any_amount = undivided("gpu-1", memory={"value": "80Gi", "requestPolicy": {"default": "0"}})
+    asked = (world := World("gpu.nvidia.com", [[shared("gpu-0", 80, 8), any_amount]])).ask(
+        isolation="time-sliced", min_memory_mib=20 * 1024
+    )
+    assert asked.devices is not None
+    assert (asked.devices.capacity, asked.devices.warnings) == ((("memory", "20480Mi"),), ())
+    assert world.replicas(asked) == 8, "four of each"
+    assert World("gpu.nvidia.com", [[any_amount]]).ask(isolation="time-sliced", min_memory_mib=20 * 1024).devices.capacity == ()
+
+
 def test_shares_of_their_own_size_are_no_slots_once_repaired() -> None:
     world = World(*SHARES)
     asked = world.ask(isolation="time-sliced", min_memory_mib=20 * 1024)

@@ -118,3 +118,22 @@ def test_labels_of_a_gfd_that_runs_are_not_left_behind() -> None:
     running = make_pod(name="gfd", component="gpu-feature-discovery", gpus=0)
     assert "gfd_labels_left_behind" not in ids(look(node, [running], devices=FOUR))
     assert "gfd_labels_left_behind" not in ids(look(node, None, devices=FOUR))
+
+
+def test_more_shares_than_can_be_counted_are_as_good_as_without_an_end() -> None:
+    seen = see([shared(0, {"shares": DraCapacity("5000000", CapacityPolicy(default="1"))})])
+    (pool,) = seen.dra_pools
+    assert (pool.shares, pool.shares_free, pool.unbounded) == (None, None, True)
+
+
+def test_without_taint_rules_nothing_is_known_to_be_free() -> None:
+    for devices in ([shared(0)], [make_dra_device(0)]):
+        read, unread = see(devices), see(devices, taint_rules_known=False)
+        assert slots(read)[3] == slots(read)[1]
+        assert slots(unread)[:3] == slots(read)[:3]
+        assert slots(unread)[3] is None
+
+
+def test_instances_that_exist_are_not_still_to_be_cut() -> None:
+    (pool,) = see([make_dra_device(0, type="mig", profile="1g.10gb", uuid="MIG-1")]).dra_pools
+    assert (pool.available, pool.cuts, pool.can_be_cut) == (1, (), "")

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from tests.domain.dra.kep_world import DRIVER, PLAIN, TAINT, Cases, answer, claim, device, either, hold, piece, request, world
+from tests.domain.dra.kep_world import (
+    DRIVER,
+    PLAIN,
+    STEPS,
+    TAINT,
+    Cases,
+    amount,
+    answer,
+    claim,
+    device,
+    either,
+    hold,
+    piece,
+    request,
+    shared,
+    world,
+)
 
 CASES: Cases = {
     # prioritised list (KEP-4816)
@@ -17,6 +33,11 @@ CASES: Cases = {
         world(piece([device("d0", kind="big"), device("d1", kind="small")])),
         claim(either(request("big", "big"), request("other")), request("q", "big")),
         {"a": ["r/other:d1", "q:d0"]},
+    ),
+    "a share that is needed later is given back": (
+        world(piece([shared("s", "4Gi", STEPS), device("d0")])),
+        claim(either(request("share", **amount("4Gi")), request("other")), request("q", **amount("4Gi"))),
+        {"a": ["r/other:d0", "q:s"]},
     ),
     "a constraint may name one alternative": (
         world(piece([device("d0", kind="big", n=1), device("d1", kind="small", n=2), device("d2", kind="small", n=1)])),

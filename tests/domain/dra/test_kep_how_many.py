@@ -27,6 +27,7 @@ from tests.domain.dra.kep_world import (
     [
         (world(piece([shared("s", "8Gi", STEPS)])), claim(request(**amount("3Gi"))), 2),
         (world(piece([shared("s", "8Gi", STEPS)])), claim(request()), 4),
+        (world(piece([shared("s", "8Gi", STEPS)])), claim(request(**amount("1Gi"))), 4),
         (world(piece([shared("s", "8Gi"), device("d")])), claim(request()), 2),
         (
             world(piece([device(f"t{n}", uses=THREE) for n in range(3)] + [device("o", uses=ONE)], counters=SEVEN)),

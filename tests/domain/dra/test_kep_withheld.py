@@ -43,6 +43,11 @@ CASES: Cases = {
         claim(request(tolerations=[{"key": "ill", "operator": "Exists", "effect": "NoSchedule"}])),
         {},
     ),
+    "a toleration of another value": (
+        world(piece([device("d0", taints=TAINT)])),
+        claim(request(tolerations=[{"key": "ill", "operator": "Equal", "value": "y"}])),
+        {},
+    ),
     "a toleration of everything": (
         world(piece([device("d0", taints=TAINT)])),
         claim(request(tolerations=[{"operator": "Exists"}])),
