@@ -15,7 +15,7 @@ from fleet.domain.manifests.dra import device_selectors
 from fleet.domain.manifests.pods import placement_digest
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.matching import static_reasons
-from fleet.domain.placement.nodes import PlacementNode
+from fleet.domain.placement.nodes import MPS, TIME_SLICED, PlacementNode
 from fleet.domain.placement.requirement import Toleration
 from fleet.domain.pools.availability import AT_RISK
 from fleet.domain.pools.compliance import Violation
@@ -164,8 +164,23 @@ def _wants(in_pools: Iterable[ClassInPool], shape: Shape, kept: KeptPlacement) -
         if not reasons:
             return True
         if kept.by_claim and in_pool.pool.slug == kept.pool and any(reason.code in OF_DEVICES for reason in reasons):
-            return True
+            slots = shape.node.slots(kept.resource)
+            if slots is None or slots.kind != "dra-share" or _keeps_shares_out(kept.selectors) or _is_shared(in_pool):
+                return True
     return False
+
+
+def _is_shared(in_pool: ClassInPool) -> bool:
+    """Returns whether the slots of the class are shares."""
+    return in_pool.class_spec.isolation in (TIME_SLICED, MPS)
+
+
+def _keeps_shares_out(selectors: Iterable[str]) -> bool:
+    """Returns whether a claim says whether its devices may be shared.
+
+    API servers before 1.36 may not know the field, so a claim says it only once shares are published next to whole devices.
+    """
+    return any("allowMultipleAllocations" in selector for selector in selectors)
 
 
 def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement], fleet: Fleet) -> tuple[ClassInPool, ...]:
@@ -188,7 +203,10 @@ def with_earlier(in_pools: Iterable[ClassInPool], kept: Iterable[KeptPlacement],
                 good.append(placement)
         # The class and its pool are as they were: what the claim selected by then is right.
         unchanged = [item for item in same if item.definition == definition(in_pool)]
-        selectors = dict.fromkeys(item.selectors for item in unchanged if item.selectors)
+        shared = _keeps_shares_out(device_selectors(in_pool))
+        selectors = dict.fromkeys(
+            item.selectors for item in unchanged if item.selectors and (not shared or _keeps_shares_out(item.selectors))
+        )
         result.append(msgspec.structs.replace(in_pool, earlier=tuple(good), earlier_selectors=tuple(selectors)))
     return tuple(result)
 

@@ -10,6 +10,7 @@ import pytest
 
 from fleet.collectors import device_classes, resource_slices
 from fleet.domain.classes.requirements import ClassInPool, class_in_pool, label_keys
+from fleet.domain.classes.stale import kept_placement, selected_outside, with_earlier
 from fleet.domain.classes.workload import ClassSpec, problems
 from fleet.domain.devices.inspection import NodeInputs, inspect
 from fleet.domain.devices.sources.gfd import label_form
@@ -19,6 +20,7 @@ from fleet.domain.dra.selectors import meets
 from fleet.domain.label_selectors import parse
 from fleet.domain.manifests.dra import class_claim
 from fleet.domain.manifests.parameters import Parameters
+from fleet.domain.manifests.pods import placement_digest
 from fleet.domain.manifests.render import manifest
 from fleet.domain.placement.device_room import with_device_room
 from fleet.domain.placement.fleet import Fleet
@@ -290,6 +292,22 @@ def test_room_for_partitions_is_what_the_counters_still_allow(
 def test_a_class_of_mps_shares_says_that_dra_has_none() -> None:
     asked = World(*SHARES).ask(isolation="mps")
     assert "shares are a time-sliced class" in asked.problem
+
+
+def test_shares_that_are_published_later_are_found_before_a_copied_claim_takes_one() -> None:
+    """What a claim says of sharing follows from what is published; an earlier one says nothing of it."""
+    alone = World("gpu.nvidia.com", [[gpu("gpu-0", H100, "80Gi")]])
+    written = alone.ask()
+    kept = kept_placement(written, placement_digest(written), alone.fleet, 1)
+    later = World("gpu.nvidia.com", [[gpu("gpu-0", H100, "80Gi")], [shared("gpu-1", 80, 8)]])
+    now = later.ask()
+    assert placement_digest(now) != kept.digest
+    own = kept_placement(now, placement_digest(now), later.fleet, 1)
+    assert selected_outside(own, [now], later.fleet) == ()
+    assert [node.name for node in selected_outside(kept, [now], later.fleet)] == ["n1"]
+    (admitted,) = with_earlier([now], [kept, own], later.fleet)
+    assert admitted.earlier_selectors == (own.selectors,), "a policy lets no such claim in any more"
+    assert with_earlier([written], [kept], alone.fleet)[0].earlier_selectors == (kept.selectors,)
 
 
 def undivided(name: str, **memory: Raw) -> Raw:
