@@ -39,6 +39,16 @@ CASES: Cases = {
         claim(either(request("share", **amount("4Gi")), request("other")), request("q", **amount("4Gi"))),
         {"a": ["r/other:d0", "q:s"]},
     ),
+    "an alternative of more devices than a claim may have": (
+        world(piece([device(f"d{number:02}") for number in range(40)])),
+        claim(either(request("many", count=33), request("few"))),
+        {"a": ["r/few:d00"]},
+    ),
+    "more devices than a claim may have": (
+        world(piece([device(f"d{number:02}") for number in range(40)])),
+        claim(request(count=20), request("q", count=13)),
+        "error",
+    ),
     "a constraint may name one alternative": (
         world(piece([device("d0", kind="big", n=1), device("d1", kind="small", n=2), device("d2", kind="small", n=1)])),
         claim(
