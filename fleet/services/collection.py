@@ -20,6 +20,7 @@ from fleet.services import (
     clusters,
     collection_runs,
     evaluation_history,
+    kept_evaluations,
     last_known,
     recording,
     refused_objects,
@@ -75,8 +76,8 @@ def run_steps(cluster: Cluster, run: CollectionRun, collect: Callable[[], Cluste
     # 3. Load history: the snapshot's nodes -> what rules need of their past, this run's rates and Xid events included.
     loaded = evaluation_history.load_history(cluster, snapshot)
     snapshot, history = model_servers.watch(snapshot, loaded), xids.watch(snapshot, loaded)
-    # 4. Evaluate: snapshot and history -> devices, findings, ladder, verdict and figures of each node.
-    evaluation = evaluate(snapshot, history)
+    # 4. Evaluate: snapshot and history -> devices, findings, ladder, verdict and figures of each node (kept where unchanged).
+    evaluation = evaluate(snapshot, history, kept_evaluations.of(cluster))
     with transaction.atomic():
         # 5. Record: the evaluation -> rows, revisions and periods; what was collected -> the run and the cluster's row.
         failing_before = cluster.failing_since

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from fleet.domain.devices.inspection import NodeDevices
-from fleet.domain.evaluation.evaluate import NodeEvaluation
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation
 from fleet.domain.findings import Finding
 from fleet.domain.health.measurements import measure
 from tests.cases.runs import Outcome

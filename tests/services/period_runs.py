@@ -10,7 +10,8 @@ import pytest
 from django.conf import settings as django_settings
 from msgspec import structs
 
-from fleet.domain.evaluation.evaluate import ClusterEvaluation, evaluate, fingerprint
+from fleet.domain.evaluation.evaluate import ClusterEvaluation, evaluate
+from fleet.domain.evaluation.node_evaluation import fingerprint
 from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.findings import Evidence, Status
 from fleet.domain.readiness.types import Readiness, RungResult, Verdict

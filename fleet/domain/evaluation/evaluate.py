@@ -2,65 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
 from fleet.domain import labels
-from fleet.domain.devices.detection import gpu_evidence, machine_type, node_of, zone
+from fleet.domain.devices.detection import gpu_evidence, machine_type, node_of
 from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
 from fleet.domain.devices.measured_gpus import see
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.resource_pools import Inventory
 from fleet.domain.dra.taints import join, set_aside
 from fleet.domain.evaluation import expected, rules
-from fleet.domain.evaluation.figures import NodeFigures, node_figures
+from fleet.domain.evaluation.cluster_facts import facts_of
+from fleet.domain.evaluation.kept import KeptEvaluations, digests
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation, evaluate_node
+from fleet.domain.evaluation.run_clock import RunClock
 from fleet.domain.evaluation.subject import ClusterContext, ClusterHistory, ClusterStack, NodeHistory, NodeReports, NodeSubject
 from fleet.domain.findings import RuleResult
 from fleet.domain.health import events
 from fleet.domain.health.rules import CLUSTER_RULES as HEALTH_CLUSTER_RULES
-from fleet.domain.health.rules import RULES as HEALTH_RULES
-from fleet.domain.history.facts import Facts, node_facts, stack_states
 from fleet.domain.lint.rules import CLUSTER_RULES as LINT_CLUSTER_RULES
-from fleet.domain.lint.rules import RULES as LINT_RULES
-from fleet.domain.readiness.ladder import evaluate_ladder
-from fleet.domain.readiness.types import Readiness
-from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot, PodSnapshot
+from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeSnapshot
 from fleet.domain.snapshot.cluster import no_cycles
 from fleet.domain.snapshot.dra import DeviceClass
 
 T = TypeVar("T")
-
-_encode = msgspec.json.Encoder(order="deterministic").encode
-
-
-class NodeEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """Evaluation of one GPU node, as it is stored."""
-
-    node: NodeSnapshot
-    devices: NodeDevices
-    pods: tuple[PodSnapshot, ...]
-    dra_devices: tuple[DraDevice, ...]
-    allocations: tuple[DraAllocation, ...]
-    stack: dict[str, str]
-    facts: Facts
-    kubelet_ready: bool | None
-    figures: NodeFigures
-    """Every figure of the node that is shown."""
-    most_seen: int | None
-    """Most physical GPUs ever counted on it: the expected number of other nodes of its type follows from it."""
-    reason: str
-    readiness: Readiness
-    results: tuple[RuleResult, ...]
-    """Result of every health and lint rule for this node."""
-    pending: dict[str, datetime]
-    """Findings that have not lasted long enough: `rule|key` to the moment since which they are present."""
-    fingerprint: str
-    pods_fingerprint: str
 
 
 class ClusterEvaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,17 +41,30 @@ class ClusterEvaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @no_cycles()
-def evaluate(snapshot: ClusterSnapshot, history: ClusterHistory | None = None) -> ClusterEvaluation:
+def evaluate(
+    snapshot: ClusterSnapshot, history: ClusterHistory | None = None, kept: KeptEvaluations | None = None
+) -> ClusterEvaluation:
     """Returns the evaluation of every GPU node of the snapshot, in its order.
 
-    A node whose GPUs are declared absent is left out.
+    A node whose GPUs are declared absent is left out. `kept` has the evaluations of the run before and gets those of this
+    one: the result is the same without it.
     """
-    known = history or ClusterHistory()
-    subjects = [msgspec.structs.replace(subject, devices=_inspect(subject)) for subject in _subjects(snapshot, known)]
+    known, kept = history or ClusterHistory(), KeptEvaluations() if kept is None else kept
+    subjects = list(_subjects(snapshot, known))
+    inputs = digests(subjects)
+    kept.begin()
+    subjects = [
+        msgspec.structs.replace(subject, devices=kept.devices(digest) or _inspect(subject))
+        for subject, digest in zip(subjects, inputs, strict=True)
+    ]
     most_seen = [_most_seen(subject) for subject in subjects]
     subjects = _with_expected(subjects, most_seen, known)
+    nodes = tuple(
+        kept.evaluation(digest, subject) or kept.keep(digest, subject, evaluate_node(subject, most))
+        for digest, subject, most in zip(inputs, subjects, most_seen, strict=True)
+    )
     return ClusterEvaluation(
-        nodes=tuple(_evaluate_node(subject, most) for subject, most in zip(subjects, most_seen, strict=True)),
+        nodes=nodes,
         results=(*rules.run_cluster(HEALTH_CLUSTER_RULES, subjects), *rules.run_cluster(LINT_CLUSTER_RULES, subjects)),
     )
 
@@ -113,7 +95,9 @@ def _with_expected(
     filled = []
     for subject, most in zip(subjects, most_seen, strict=True):
         declared = _declared(subject.node, history, subject.devices.product)
-        known = msgspec.structs.replace(subject.history, declared=declared)
+        known = subject.history
+        if declared != known.declared:
+            known = msgspec.structs.replace(known, declared=declared)
         gpus = expected.expected_gpus(
             subject.node, subject.devices, known, most=most, by_shape=by_shape, sharing_is_known=_sharing_is_known(subject)
         )
@@ -125,7 +109,8 @@ def _with_expected(
 def _previous(node: NodeSnapshot, history: ClusterHistory) -> NodeHistory:
     """The node's history with what is declared of it, as far as its product is known before inspection."""
     known = history.of(node.uid)
-    return msgspec.structs.replace(known, declared=_declared(node, history, known.product))
+    declared = _declared(node, history, known.product)
+    return known if declared == known.declared else msgspec.structs.replace(known, declared=declared)
 
 
 def _declared(node: NodeSnapshot, history: ClusterHistory, product: str) -> int | None:
@@ -137,6 +122,7 @@ def _subjects(snapshot: ClusterSnapshot, history: ClusterHistory) -> Iterator[No
     devices = join(snapshot.slices.devices, snapshot.taint_rules, _classes(snapshot))
     cluster = ClusterContext(
         snapshot=snapshot,
+        facts=facts_of(snapshot),
         history=history,
         stack=_stack(snapshot),
         reports=_reports(snapshot, devices),
@@ -152,6 +138,7 @@ def _subjects(snapshot: ClusterSnapshot, history: ClusterHistory) -> Iterator[No
             history=_previous(node, history),
             policy=history.policy(node.uid),
             cluster=cluster,
+            clock=RunClock(snapshot.taken_at),
         )
 
 
@@ -213,7 +200,7 @@ def _classes(snapshot: ClusterSnapshot) -> tuple[DeviceClass, ...] | None:
 
 
 def _inspect(subject: NodeSubject) -> NodeDevices:
-    snapshot, node = subject.snapshot, subject.node
+    snapshot, node = subject.cluster.snapshot, subject.node
     return inspect(
         NodeInputs(
             node=node,
@@ -237,62 +224,3 @@ def _inspect(subject: NodeSubject) -> NodeDevices:
             ),
         )
     )
-
-
-def _evaluate_node(subject: NodeSubject, most_seen: int | None) -> NodeEvaluation:
-    node, inspected = subject.node, subject.devices
-    ready = next((c.status for c in node.conditions if c.type == "Ready"), None)
-    kubelet_ready = None if ready is None else ready == "True"
-    stack = stack_states(subject.pods)
-    facts = node_facts(node, subject.dra_devices, stack)
-    health, pending = rules.settle(rules.run(HEALTH_RULES, subject), subject)
-    lint, more_pending = rules.settle(rules.run(LINT_RULES, subject), subject)
-    readiness = evaluate_ladder(subject, health)
-    results, reasons = (*health, *lint), [c.reason for c in node.conditions]
-    figures = node_figures(
-        inspected,
-        readiness,
-        expected.ExpectedGpus(count=subject.history.expected, source=subject.history.expected_source),
-        state=_state(node, inspected, kubelet_ready),
-        place=(machine_type(node.labels), zone(node.labels)),
-        kubelet_ready=kubelet_ready,
-        schedulable=not node.unschedulable,
-    )
-    return NodeEvaluation(
-        node=node,
-        devices=inspected,
-        pods=subject.pods,
-        dra_devices=subject.dra_devices,
-        allocations=subject.allocations,
-        stack=stack,
-        facts=facts,
-        kubelet_ready=kubelet_ready,
-        figures=figures,
-        most_seen=most_seen,
-        reason=inspected.reason,
-        readiness=readiness,
-        results=results,
-        pending=pending | more_pending | readiness.remember,
-        # Pending findings come and go with every run: they are stored, but are no change of the node.
-        fingerprint=fingerprint(
-            facts, inspected, figures, most_seen, reasons, subject.allocations, readiness, rules.findings(results)
-        ),
-        pods_fingerprint=fingerprint(
-            sorted(subject.pods, key=lambda pod: pod.uid),
-            [(held.namespace, held.claim, held.device, held.consumed) for held in subject.allocations],
-            subject.snapshot.knows("resource_claims"),
-        ),
-    )
-
-
-def _state(node: NodeSnapshot, inspected: NodeDevices, kubelet_ready: bool | None) -> str:
-    if node.unschedulable:
-        return "cordoned"
-    if kubelet_ready is None:
-        return "unknown"
-    return inspected.advertised if kubelet_ready else "not_ready"
-
-
-def fingerprint(*facts: object) -> str:
-    """Returns 16 bytes in hexadecimal over any structs, equal exactly where the facts are equal."""
-    return hashlib.blake2b(b"\0".join(_encode(fact) for fact in facts), digest_size=16).hexdigest()

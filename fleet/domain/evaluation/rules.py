@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import TypeVar
 
@@ -100,10 +100,11 @@ def settle(results: Iterable[RuleResult], subject: NodeSubject) -> tuple[list[Ru
             continue
         for finding in result.findings:
             name = f"{finding.rule}|{finding.key}"
-            since = before.get(name, subject.now)
             if finding.sustain_s:
-                pending[name] = since
-            if (subject.now - since).total_seconds() >= finding.sustain_s:
+                pending[name] = since = before.get(name) or subject.now
+                if subject.clock.has_reached(since, timedelta(seconds=finding.sustain_s)):
+                    lasting.append(finding)
+            else:
                 lasting.append(finding)
         if not could_look(result):
             pending |= {name: since for name, since in before.items() if name.startswith(f"{result.rule}|")}

@@ -9,6 +9,8 @@ import msgspec
 from fleet.domain.devices.inspection import NodeDevices, Previous
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.resource_pools import Inventory
+from fleet.domain.evaluation.cluster_facts import ClusterFacts
+from fleet.domain.evaluation.run_clock import RunClock
 from fleet.domain.findings import Finding
 from fleet.domain.history.staleness import is_recent, recent_for
 from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, DraDevice, NodeEvent, NodeSnapshot, PodSnapshot
@@ -201,6 +203,8 @@ class ClusterContext(msgspec.Struct, frozen=True, kw_only=True):
     """The cluster in which a node is evaluated: its snapshot, by node and as a whole, and its history."""
 
     snapshot: ClusterSnapshot
+    facts: ClusterFacts
+    """The part of the snapshot that the evaluation of any node may read."""
     history: ClusterHistory = ClusterHistory()
     stack: ClusterStack = ClusterStack()
     reports: dict[str, NodeReports] = {}
@@ -220,18 +224,20 @@ class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
     node: NodeSnapshot
     devices: NodeDevices
     cluster: ClusterContext
+    clock: RunClock
+    """All that its evaluation may know of the time."""
     history: NodeHistory = NodeHistory()
     policy: Policy = Policy()
 
     @property
     def now(self) -> datetime:
-        """Returns the moment of the run."""
-        return self.cluster.snapshot.taken_at
+        """Returns the moment of the run. Where a limit decides, ask `clock`: what reads the moment holds for one run only."""
+        return self.clock.now()
 
     @property
-    def snapshot(self) -> ClusterSnapshot:
-        """Returns the snapshot of its cluster."""
-        return self.cluster.snapshot
+    def snapshot(self) -> ClusterFacts:
+        """Returns what may be known of its cluster's snapshot."""
+        return self.cluster.facts
 
     @property
     def pods(self) -> tuple[PodSnapshot, ...]:
@@ -272,14 +278,17 @@ class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the current pods on this node that are one of these GPU stack components (collectors/components.py)."""
         return tuple(pod for pod in self.pods if pod.component in names and pod.phase not in ("Succeeded", "Failed"))
 
-    @property
-    def measured_until(self) -> datetime:
-        """Returns the moment against which the age of a sample counts: now, or the last run that reached the cluster."""
-        return self.cluster.history.last_reached_at or self.now
+    def measured_within(self, at: datetime, limit: timedelta) -> bool:
+        """Returns whether a sample of this moment is at most `limit` old: now, or in the last run that reached the cluster."""
+        reached_at = self.cluster.history.last_reached_at
+        return reached_at - at <= limit if reached_at is not None else not self.clock.is_past(at, limit)
 
     def is_recent(self, at: datetime) -> bool:
-        """Returns whether a sample of this moment is recent."""
-        return is_recent(at, self.measured_until, self.cluster.history.samples_recent_for)
+        """Returns whether a sample of this moment is recent (history/staleness.py)."""
+        reached_at, limit = self.cluster.history.last_reached_at, self.cluster.history.samples_recent_for
+        if reached_at is not None:
+            return is_recent(at, reached_at, limit)
+        return self.clock.has_reached(at, -limit) and not self.clock.is_past(at, limit)
 
     @property
     def booted_at(self) -> datetime | None:
@@ -287,13 +296,18 @@ class NodeSubject(msgspec.Struct, frozen=True, kw_only=True):
 
         None where no boot was recorded.
         """
-        boot_id, previous = self.node.node_info.boot_id, self.history.boot_id
-        return self.now if boot_id and previous and boot_id != previous else self.history.booted_at
+        return self.now if self.boots_now else self.history.booted_at
 
-    def age_of_boot(self) -> timedelta | None:
-        """Returns the time since the node joined or booted, this run included; None where neither was recorded."""
+    @property
+    def boots_now(self) -> bool:
+        """Returns whether its boot id differs from the previous run's."""
+        boot_id, previous = self.node.node_info.boot_id, self.history.boot_id
+        return bool(boot_id and previous and boot_id != previous)
+
+    def booted_within(self, limit: timedelta) -> bool:
+        """Returns whether the node joined or booted less than `limit` ago, this run included; False where that is unknown."""
         joined = None if self.history.found_at_start else self.history.first_seen_at
         if self.history.first_seen_at is None and self.cluster.history.was_read:
             joined = self.now
         seen = [at for at in (self.booted_at, joined) if at is not None]
-        return self.now - max(seen) if seen else None
+        return bool(seen) and not self.clock.has_reached(max(seen), limit)

@@ -211,7 +211,7 @@ def _device_fault(subject: NodeSubject, device: DraDevice) -> bool | None:
     if not uuid:
         return None
     sticky = thresholds.load().xid.sticky
-    if any(burst.uuid == uuid and subject.now - burst.last_at <= sticky for burst in subject.history.bursts):
+    if any(burst.uuid == uuid and not subject.clock.is_past(burst.last_at, sticky) for burst in subject.history.bursts):
         return True
     if any(uuid in finding.key for finding in subject.history.standing):
         return True

@@ -107,7 +107,7 @@ def unmeasured(subject: NodeSubject, measured: Sequence[SampledGpu] | None = Non
     section = subject.snapshot.section("telemetry")
     if not section.complete:
         return Status.UNKNOWN, section.reason or "The exporters were not read."
-    if subject.snapshot.telemetry.exporters:
+    if subject.snapshot.has_exporters:
         return Status.UNKNOWN, "No exporter was read on this node, though other nodes have one."
     return Status.NOT_ENABLED, "No exporter of GPU metrics runs on this cluster. Install dcgm-exporter."
 
@@ -213,8 +213,10 @@ def answer(
 
 def has_lasted(subject: NodeSubject, finding: Finding) -> bool:
     """Returns whether a finding has been seen for as long as it must last."""
-    since = subject.history.pending.get(f"{finding.rule}|{finding.key}", subject.now)
-    return (subject.now - since).total_seconds() >= finding.sustain_s
+    since = subject.history.pending.get(f"{finding.rule}|{finding.key}")
+    if since is None:
+        return finding.sustain_s <= 0
+    return subject.clock.has_reached(since, timedelta(seconds=finding.sustain_s))
 
 
 def _not_measured(subject: NodeSubject, measured: Sequence[SampledGpu]) -> set[str]:

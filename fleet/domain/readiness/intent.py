@@ -51,8 +51,8 @@ def mig_change_stuck(subject: NodeSubject) -> Lasting:
 
 
 def _lasting(subject: NodeSubject, rung: str, what: str) -> Lasting:
-    begun = subject.history.pending.get(f"{rung}|{what}", subject.now)
-    return Lasting(subject.now - begun > CHANGE_STUCK_AFTER, {what: begun})
+    begun = subject.history.pending.get(f"{rung}|{what}") or subject.now
+    return Lasting(subject.clock.is_past(begun, CHANGE_STUCK_AFTER), {what: begun})
 
 
 def mig_evidence(subject: NodeSubject) -> tuple[Evidence, ...]:

@@ -100,8 +100,7 @@ def _judge(subject: NodeSubject, results: Sequence[RungResult], silent: str) -> 
     required = [result for result in results if result.number <= subject.policy.required_rung and result.waiver is None]
     failing = next((result for result in required if result.status == Status.FAIL), None)
     open_ = next((result for result in required if result.status not in _STANDS), None)
-    age = subject.age_of_boot()
-    if open_ is not None and age is not None and age < subject.cluster.history.boot_grace:
+    if open_ is not None and subject.booted_within(subject.cluster.history.boot_grace):
         return _broken(results, Verdict.STARTING, failing or open_, "The node has just joined or booted. ")
     if failing is not None:
         return _broken(results, Verdict.NOT_READY, failing)

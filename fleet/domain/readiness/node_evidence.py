@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from fleet.domain import labels
+from fleet.domain.evaluation.run_clock import RunClock
 from fleet.domain.evaluation.subject import NodeSubject
 from fleet.domain.findings import Evidence
 from fleet.domain.pod_resources import holds, wants_gpu
@@ -42,14 +43,14 @@ class State(StrEnum):
     """Not on the node and not expected."""
 
 
-def pod_state(pod: PodSnapshot, now: datetime, grace: timedelta = START_GRACE) -> State:
+def pod_state(pod: PodSnapshot, clock: RunClock, grace: timedelta = START_GRACE) -> State:
     """Returns ready, starting within its grace, or broken: by the pod's status, or because the grace is over."""
     if pod.ready:
         return State.READY
     if pod.phase == "Failed" or pod.reason not in _NOT_YET:
         return State.VIOLATED
     begun = pod.started_at or pod.created_at
-    return State.VIOLATED if begun is not None and now - begun > grace else State.STARTING
+    return State.VIOLATED if begun is not None and clock.is_past(begun, grace) else State.STARTING
 
 
 def pod_word(pod: PodSnapshot) -> str:
@@ -67,13 +68,12 @@ def part(subject: NodeSubject, *components: str, name: str = "") -> tuple[State,
     `name` is the GPU Operator's name for it: the operator's label on the node then states whether it is expected.
     """
     pods = subject.component(*components)
-    states = [pod_state(pod, subject.now) for pod in pods]
+    states = [pod_state(pod, subject.clock) for pod in pods]
     for state in (State.READY, State.STARTING, State.VIOLATED):
         if state in states:
             return state, tuple(pod for pod, its in zip(pods, states, strict=True) if its == state)
     if name and _wanted(subject, components, name):
-        age = subject.age_of_boot()
-        return (State.STARTING if age is not None and age < START_GRACE else State.MISSING), ()
+        return (State.STARTING if subject.booted_within(START_GRACE) else State.MISSING), ()
     return State.ABSENT, ()
 
 
@@ -166,9 +166,9 @@ def proved(subject: NodeSubject, rung: str, seen_now: Callable[[NodeSubject], bo
     """
     noted = subject.history.pending.get(f"{rung}|proved")
     booted = subject.booted_at
-    if noted is not None and ((booted is not None and booted >= noted) or subject.now - noted > PROOF_LASTS):
+    if noted is not None and ((booted is not None and booted >= noted) or subject.clock.is_past(noted, PROOF_LASTS)):
         noted = None
-    if (noted is None or subject.now - noted > PROOF_RENEWED_AFTER) and seen_now(subject):
+    if (noted is None or subject.clock.is_past(noted, PROOF_RENEWED_AFTER)) and seen_now(subject):
         noted = subject.now
     return {"proved": noted} if noted else {}
 

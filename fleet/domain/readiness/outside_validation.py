@@ -76,18 +76,18 @@ def _void(subject: NodeSubject, tested: NodeSignal, at: datetime | None) -> str:
         return "it reports a fault or tests again"
     if at is None and tested.key == _UNDATED:
         return "its label states no time, and Muster did not see the test run"
-    if at is None or at > subject.now:
+    if at is None or not subject.clock.has_reached(at):
         return "at an unknown time"
     if not since_boot(subject, at):
         return "before the node's last boot"
-    if subject.now - at > limit.lasts:
+    if subject.clock.is_past(at, limit.lasts):
         return f"more than {limit.lasts.days} days ago"
     return ""
 
 
 def _age(subject: NodeSubject, at: datetime | None) -> str:
     """Returns the age in whole days, so that it is no change in every run."""
-    if at is None or at > subject.now:
+    if at is None or not subject.clock.has_reached(at):
         return " (age unknown)"
-    days = (subject.now - at).days
+    days = subject.clock.whole_days(at)
     return f" ({days} day{'s' * (days != 1)} ago)" if days else " (less than a day ago)"

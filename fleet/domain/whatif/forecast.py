@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from fleet.domain.devices.slots import ResourceSlots, Slots, minus
-from fleet.domain.evaluation.evaluate import ClusterEvaluation, NodeEvaluation, evaluate
+from fleet.domain.evaluation.evaluate import ClusterEvaluation, evaluate
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation
 from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.placement.nodes import OTHER_RESOURCES, OtherResource, PlacementNode, placement_node
 from fleet.domain.placement.requirement import GOOD

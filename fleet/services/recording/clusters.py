@@ -9,7 +9,7 @@ from django.db import transaction
 from msgspec.structs import replace
 
 from fleet.domain.devices.detection import node_of
-from fleet.domain.evaluation.evaluate import NodeEvaluation
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation
 from fleet.domain.findings import Status
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, CollectionRun, RunOutcome, SchedulingRow

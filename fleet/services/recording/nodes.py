@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from django.db import connection
 
-from fleet.domain.evaluation.evaluate import NodeEvaluation
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation
 from fleet.domain.findings import worst_severity
 from fleet.domain.snapshot import ClusterSnapshot
 from fleet.models import Cluster, Node, NodeRevision

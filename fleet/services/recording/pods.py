@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db.models import Q
 
 from fleet.domain.devices.pod_slots import pod_slots
-from fleet.domain.evaluation.evaluate import NodeEvaluation, fingerprint
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation, fingerprint
 from fleet.domain.pod_resources import gpu_requests, holds
 from fleet.domain.snapshot import ClusterSnapshot, PodSnapshot
 from fleet.models import Cluster, Node, Pod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from fleet.domain.evaluation.evaluate import NodeEvaluation
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation
 from fleet.domain.readiness.types import Verdict
 from fleet.models import Node
 from fleet.services.recording.nodes import Changed

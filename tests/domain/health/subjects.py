@@ -165,7 +165,7 @@ def eks(code: int, **fields: Any) -> NodeEvent:
 
 def nothing_read(node_subject: NodeSubject) -> NodeSubject:
     """The same node of which no exporter could be read."""
-    silent = structs.replace(node_subject.snapshot, telemetry=Telemetry())
+    silent = structs.replace(node_subject.cluster.snapshot, telemetry=Telemetry())
     silent.sections["telemetry"] = SectionReport(name="telemetry", outcome=Outcome.TIMEOUT, reason="It did not answer.")
     return reporting(node_subject, silent, samples=(), exporters=())
 
@@ -182,9 +182,9 @@ def without(node_subject: NodeSubject, *names: str) -> NodeSubject:
         structs.replace(exporter, metrics=tuple(name for name in exporter.metrics if name not in names))
         for exporter in node_subject.exporters
     )
-    telemetry = structs.replace(node_subject.snapshot.telemetry, samples=samples, exporters=reports)
+    telemetry = structs.replace(node_subject.cluster.snapshot.telemetry, samples=samples, exporters=reports)
     return reporting(
-        node_subject, structs.replace(node_subject.snapshot, telemetry=telemetry), samples=samples, exporters=reports
+        node_subject, structs.replace(node_subject.cluster.snapshot, telemetry=telemetry), samples=samples, exporters=reports
     )
 
 

@@ -17,7 +17,7 @@ def test_an_object_left_out_is_a_warning_and_a_shortened_one_information() -> No
         ObjectProblem("pod", "p1", "A label was shortened.", left_out=False),
     )
     subject = subject_of()
-    read = reporting(subject, structs.replace(subject.snapshot, problems=problems))
+    read = reporting(subject, structs.replace(subject.cluster.snapshot, problems=problems))
     result = ask_all(objects_left_out.RULE, read)
     assert (result.status, keys(result)) == (Status.WARN, ["node:n1", "pod:p1"])
     assert [finding.severity for finding in result.findings] == [Severity.WARNING, Severity.INFO]

@@ -102,7 +102,7 @@ def subjects(draw: Any) -> NodeSubject:
 
 def seen_again(subject: NodeSubject, *, without: str) -> NodeSubject:
     """The same node looked at when one source says nothing: a section that is refused, an exporter that is gone, labels away."""
-    snapshot, node = subject.snapshot, subject.node
+    snapshot, node = subject.cluster.snapshot, subject.node
     if without == "gfd":
         node = structs.replace(node, labels={key: value for key, value in node.labels.items() if not GFD.match(key)})
     elif without == "cloud labels":

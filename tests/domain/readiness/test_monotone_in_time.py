@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.domain.devices.measured_gpus import learn_uuids, present_uuids
-from fleet.domain.evaluation.evaluate import NodeEvaluation, evaluate
+from fleet.domain.evaluation.evaluate import evaluate
+from fleet.domain.evaluation.node_evaluation import NodeEvaluation
 from fleet.domain.evaluation.rules import could_look
 from fleet.domain.evaluation.subject import NodeHistory
 from fleet.domain.findings import Finding, Severity

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fleet.domain.evaluation.run_clock import RunClock
 from fleet.domain.readiness.node_evidence import START_GRACE, State, pod_state, step
 from tests.builders import make_container, make_pod
 from tests.domain.readiness.world import NOW
@@ -25,19 +26,19 @@ SECOND = timedelta(seconds=1)
     ],
 )
 def test_a_pod_is_ready_broken_or_starting(fields: dict[str, Any], state: str) -> None:
-    assert pod_state(make_pod(**fields), NOW) == state
+    assert pod_state(make_pod(**fields), RunClock(NOW)) == state
 
 
 @pytest.mark.parametrize("only", ["started_at", "created_at"])
 @pytest.mark.parametrize(("age", "state"), [(START_GRACE, "starting"), (START_GRACE + SECOND, "broken")])
 def test_the_grace_counts_from_the_only_time_that_is_known(only: str, age: timedelta, state: str) -> None:
     times: dict[str, Any] = {only: NOW - age}
-    assert pod_state(make_pod(ready=False, **times), NOW) == state
+    assert pod_state(make_pod(ready=False, **times), RunClock(NOW)) == state
 
 
 def test_a_pod_that_started_again_has_its_grace_again() -> None:
     pod = make_pod(ready=False, created_at=NOW - 2 * START_GRACE, started_at=NOW - SECOND)
-    assert pod_state(pod, NOW) == "starting"
+    assert pod_state(pod, RunClock(NOW)) == "starting"
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ def check(subject: NodeSubject) -> RuleResult:
     as it is.
     """
     quiet = unmeasured(subject)
-    age = subject.age_of_boot()
-    if quiet is not None and age is not None and age < subject.cluster.history.boot_grace:
+    if quiet is not None and subject.booted_within(subject.cluster.history.boot_grace):
         reason = "The node has just started; its exporter may still come up."
         return RuleResult(rule=ID, status=Status.WAITING, reason=reason)
     if quiet is not None or not exporter_answers(subject):

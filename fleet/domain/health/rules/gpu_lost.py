@@ -29,8 +29,7 @@ def check(subject: NodeSubject) -> RuleResult:
     if quiet is not None:
         return answer(subject, ID, tainted, lack=quiet)
     lost, reason = _lost(subject), short_of(subject, len(_present(subject)))
-    age = subject.age_of_boot()
-    if (lost or reason) and age is not None and age < subject.cluster.history.boot_grace:
+    if (lost or reason) and subject.booted_within(subject.cluster.history.boot_grace):
         return answer(subject, ID, tainted, lack=(Status.WAITING, "The node has just started; its GPUs may still come up."))
     named = {finding.key for finding in tainted}
     result = tainted + [_finding(uuid, Evidence("dcgm", uuid, "no longer reported")) for uuid in lost if uuid not in named]

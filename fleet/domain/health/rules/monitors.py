@@ -51,11 +51,11 @@ def _warnings(subject: NodeSubject) -> Iterator[Finding]:
 
     Without a count, a repetition does not change the finding. Events break nothing: failures are conditions.
     """
-    limit = subject.now - thresholds.load().xid.sticky
+    sticky = thresholds.load().xid.sticky
     latest = {
         (monitor_event.monitor, monitor_event.word): monitor_event
         for monitor_event in monitor_events(subject.events)
-        if not monitor_event.codes and monitor_event.at > limit
+        if not monitor_event.codes and not subject.clock.has_reached(monitor_event.at, sticky)
     }
     for _, item in sorted(latest.items()):
         yield _warning(item, subject.node.name)

@@ -37,7 +37,7 @@ def check(subject: NodeSubject) -> RuleResult:
 
 def _is_refused(pod: PodSnapshot, subject: NodeSubject, within: timedelta) -> bool:
     at = pod.started_at or pod.created_at
-    recent = at is not None and timedelta() <= subject.now - at <= within
+    recent = at is not None and subject.clock.has_reached(at) and not subject.clock.is_past(at, within)
     return recent and pod.phase == "Failed" and pod.reason.startswith(_REASONS)
 
 

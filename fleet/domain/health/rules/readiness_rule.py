@@ -36,13 +36,12 @@ def check(subject: NodeSubject) -> RuleResult:
 def _finding(subject: NodeSubject, gate: Gate) -> Finding | None:
     rule = gate.rule
     why = ", ".join(map(_words, gate.unmet[:_MOST]))
-    age = subject.age_of_boot()
     severity = Severity.INFO
     if rule.dry_run:
         text = f"NodeReadinessRule {rule.name} would keep the node out (dry run): {why}."
         remedy = "Nothing is enforced. Check that these are the nodes you expect before you turn off dryRun."
     elif gate.tainted:
-        severity = Severity.INFO if age is not None and age < subject.cluster.history.boot_grace else Severity.WARNING
+        severity = Severity.INFO if subject.booted_within(subject.cluster.history.boot_grace) else Severity.WARNING
         text = f"NodeReadinessRule {rule.name} keeps the node out: {why}."
         remedy = (
             f"Look at what sets the condition: kubectl describe node {subject.node.name}\n"

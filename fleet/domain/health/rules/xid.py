@@ -46,8 +46,8 @@ def _unmeasured(subject: NodeSubject) -> set[str]:
 
 
 def _from_bursts(subject: NodeSubject) -> Iterable[Finding]:
-    limit = subject.now - thresholds.load().xid.sticky
-    recent = [burst for burst in subject.history.bursts if burst.last_at >= limit]
+    sticky = thresholds.load().xid.sticky
+    recent = [burst for burst in subject.history.bursts if not subject.clock.is_past(burst.last_at, sticky)]
     for uuid, code in sorted({(burst.uuid, burst.code) for burst in recent}):
         policy = xids.policy(code, subject.cluster.history.xids)
         from_bursts = [burst for burst in recent if (burst.uuid, burst.code) == (uuid, code)]

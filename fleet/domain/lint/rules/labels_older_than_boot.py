@@ -33,7 +33,7 @@ def check(subject: NodeSubject) -> RuleResult:
         return unknown(ID, "No boot of this node was observed.")
     if written >= booted:
         return answer(ID, ())
-    if subject.now - booted < subject.cluster.history.boot_grace:
+    if not subject.clock.has_reached(booted, subject.cluster.history.boot_grace):
         return waiting(ID, "The node has just booted; GPU feature discovery may not have started yet.")
     if written > (subject.history.booted_after or booted - NOTICED_LATE):
         return unknown(ID, "The labels were written at about the time the node booted: which came first is unknown.")

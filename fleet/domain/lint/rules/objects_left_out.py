@@ -18,7 +18,7 @@ _REMEDY = (
 
 
 def check(subjects: Sequence[NodeSubject]) -> RuleResult:
-    problems = subjects[0].snapshot.problems
+    problems = subjects[0].cluster.snapshot.problems
     return answer(ID, [_finding(problem) for problem in problems])
 
 

@@ -28,7 +28,7 @@ _USE = (("fb_used", LEAST_MIB, "MiB"), ("gr_engine_active", LEAST_ACTIVE, "ratio
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    fresh = [sample for sample in subject.samples if subject.measured_until - sample.at <= FRESH]
+    fresh = [sample for sample in subject.samples if subject.measured_within(sample.at, FRESH)]
     if not subject.exporters and not subject.samples:
         return not_enabled(ID, "No exporter reports the use of this node's GPUs.")
     if not fresh:

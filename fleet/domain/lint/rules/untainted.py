@@ -30,10 +30,10 @@ def dedicates(taint: Taint) -> bool:
 
 
 def check(subject: NodeSubject) -> RuleResult:
-    snapshot, node = subject.snapshot, subject.node
+    node = subject.node
     if any(dedicates(taint) for taint in node.taints):
         return answer(ID, ())
-    if snapshot.node_count is not None and snapshot.node_count == len(snapshot.nodes):
+    if subject.snapshot.only_gpu_nodes:
         return not_applicable(ID, "Every node of this cluster has GPUs: other pods cannot run elsewhere.")
     taints = tuple(Evidence("taint", taint.key, f"{taint.value}:{taint.effect}".lstrip(":")) for taint in node.taints)
     key = {"amd": "amd.com/gpu", "intel": "gpu.intel.com", "habana": "habana.ai/gaudi"}.get(

@@ -87,7 +87,7 @@ def _by_others(subject: NodeSubject) -> RungResult | None:
 
 def _computes(subject: NodeSubject, proof: dict[str, datetime]) -> bool:
     """Returns whether workloads compute on the node now or did recently: CUDA then works, whatever the validator's state."""
-    lately = any(subject.now - at <= 2 * PROOF_RENEWED_AFTER for at in proof.values())
+    lately = any(not subject.clock.is_past(at, 2 * PROOF_RENEWED_AFTER) for at in proof.values())
     return lately and any(is_running(pod) for pod in holders(subject))
 
 
@@ -112,7 +112,7 @@ def _all_busy(subject: NodeSubject) -> bool:
 
 def _knew(subject: NodeSubject) -> bool:
     """Returns whether CUDA worked in the previous run, and the node has not booted since."""
-    return subject.history.rungs.get("cuda_works") == Status.PASS and subject.booted_at != subject.now
+    return subject.history.rungs.get("cuda_works") == Status.PASS and not subject.boots_now
 
 
 def _busy(subject: NodeSubject, evidence: tuple[Evidence, ...], *, known: bool) -> RungResult:
@@ -127,7 +127,7 @@ def _busy(subject: NodeSubject, evidence: tuple[Evidence, ...], *, known: bool) 
 
 def _under_way(subject: NodeSubject, evidence: tuple[Evidence, ...], validator: PodSnapshot | None) -> RungResult:
     begun = (validator.started_at or validator.created_at) if validator else None
-    if begun is not None and subject.now - begun > START_GRACE:
+    if begun is not None and subject.clock.is_past(begun, START_GRACE):
         reason = "The validator has not completed its CUDA test: no evidence that CUDA works."
         return RUNG.says(Status.UNKNOWN, reason, evidence, steps(f"Read its progress: {logs(validator)}"))
     return RUNG.says(Status.WAITING, "The validator is running.", evidence)

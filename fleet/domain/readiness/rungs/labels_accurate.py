@@ -80,7 +80,7 @@ def _written_since_boot(subject: NodeSubject, shown: tuple[Evidence, ...]) -> Ru
             Evidence("label", labels.GFD_TIMESTAMP, text or ""),
             Evidence("memory", "booted at", f"{booted:%Y-%m-%d %H:%M}"),
         )
-        if subject.now - booted < START_GRACE:
+        if not subject.clock.has_reached(booted, START_GRACE):
             return RUNG.says(
                 Status.WAITING, "The node has booted, and GPU feature discovery has not updated its labels yet.", evidence
             )
@@ -196,8 +196,7 @@ def _without_gfd(subject: NodeSubject) -> RungResult:
 
 
 def _young(subject: NodeSubject) -> bool:
-    age = subject.age_of_boot()
-    return age is not None and age < START_GRACE
+    return subject.booted_within(START_GRACE)
 
 
 def _remedy(subject: NodeSubject) -> str:

@@ -29,7 +29,7 @@ def check(subject: NodeSubject, health: Sequence[RuleResult]) -> RungResult:
         return RUNG.says(Status.PASS, reason, (_evidence(ready, "ready"),), remember=noted)
     pods = {(pod.namespace, pod.name): pod for pod in subject.pods}
     rows = [(entry, pods[entry.namespace, entry.pod]) for entry in servers if (entry.namespace, entry.pod) in pods]
-    states = [(pod_state(pod, subject.now, LOAD_GRACE), value, pod) for value, pod in rows]
+    states = [(pod_state(pod, subject.clock, LOAD_GRACE), value, pod) for value, pod in rows]
     broken = next(((result, pod) for state, result, pod in states if state == State.VIOLATED), None)
     if broken is not None and not any(state == State.STARTING for state, _, _ in states):
         server, pod = broken
@@ -55,9 +55,9 @@ def _evidence(server: ModelServer, word: str) -> Evidence:
 def _noted(subject: NodeSubject, *, now_too: bool) -> dict[str, datetime]:
     """Returns when a server was last recorded as ready."""
     noted = subject.history.pending.get("model_server_starts|ready")
-    if noted is not None and subject.now - noted > SERVED_RECENTLY:
+    if noted is not None and subject.clock.is_past(noted, SERVED_RECENTLY):
         noted = None
-    if now_too and (noted is None or subject.now - noted > PROOF_RENEWED_AFTER):
+    if now_too and (noted is None or subject.clock.is_past(noted, PROOF_RENEWED_AFTER)):
         noted = subject.now
     return {"ready": noted} if noted else {}
 

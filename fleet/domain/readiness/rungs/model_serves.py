@@ -68,9 +68,9 @@ def _stuck(model_server: ModelServer) -> bool:
 def _noted(subject: NodeSubject, *, now_too: bool) -> dict[str, datetime]:
     """Returns when an answer was last recorded."""
     noted = subject.history.pending.get("model_serves|answered")
-    if noted is not None and subject.now - noted > SERVED_RECENTLY:
+    if noted is not None and subject.clock.is_past(noted, SERVED_RECENTLY):
         noted = None
-    if now_too and (noted is None or subject.now - noted > PROOF_RENEWED_AFTER):
+    if now_too and (noted is None or subject.clock.is_past(noted, PROOF_RENEWED_AFTER)):
         noted = subject.now
     return {"answered": noted} if noted else {}
 

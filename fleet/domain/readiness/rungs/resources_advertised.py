@@ -164,7 +164,7 @@ def _refused(subject: NodeSubject) -> PodSnapshot | None:
         begun = pod.started_at or pod.created_at
         asked = gpu_requests(pod)
         by_rule = any(amount > 1 and name in shared for name, amount in asked.items())
-        if asked and not by_rule and begun is not None and subject.now - begun <= REFUSED_RECENTLY:
+        if asked and not by_rule and begun is not None and not subject.clock.is_past(begun, REFUSED_RECENTLY):
             return pod
     return None
 

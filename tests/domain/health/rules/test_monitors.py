@@ -14,6 +14,7 @@ from fleet.domain.snapshot import Condition, NodeEvent
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from tests.builders import make_node
 from tests.domain.health.subjects import NOW, WATCHES, ask, eks, event, sample, subject, without
+from tests.domain.subjects import reporting
 
 
 def condition(type: str, status: str, **fields: Any) -> Condition:
@@ -84,8 +85,9 @@ def test_a_message_that_counts_up_changes_no_word() -> None:
 
 def warned(*events: NodeEvent, conditions: tuple[Condition, ...] = (), outcome: Outcome = Outcome.COLLECTED) -> RuleResult:
     result = subject(node=make_node(conditions=conditions), events=events)
-    result.snapshot.sections["events"] = SectionReport(name="events", outcome=outcome)
-    return ask("monitors", result)
+    snapshot = result.cluster.snapshot
+    read = snapshot.sections | {"events": SectionReport(name="events", outcome=outcome)}
+    return ask("monitors", reporting(result, structs.replace(snapshot, sections=read)))
 
 
 HEALTHY = condition("AcceleratedHardwareReady", "True")

@@ -30,8 +30,8 @@ def gated(
 ) -> NodeSubject:
     made = subject(node=make_node(conditions=(READY, *conditions), **fields))
     report = SectionReport(name="readiness_rules", outcome=outcome, reason="" if outcome is Outcome.COLLECTED else "Forbidden.")
-    sections = made.snapshot.sections | {"readiness_rules": report}
-    return reporting(made, structs.replace(made.snapshot, sections=sections, readiness_rules=rules))
+    sections = made.cluster.snapshot.sections | {"readiness_rules": report}
+    return reporting(made, structs.replace(made.cluster.snapshot, sections=sections, readiness_rules=rules))
 
 
 def test_a_node_that_a_rule_keeps_out() -> None:

@@ -211,24 +211,26 @@ def _keys(samples: Sequence[DeviceSample]) -> list[str]:
 
 
 def _take(node_subject: NodeSubject, what: str, names: tuple[str, ...]) -> NodeSubject:
-    telemetry = node_subject.snapshot.telemetry
+    telemetry = node_subject.cluster.snapshot.telemetry
     if what == "metrics":
         return without(node_subject, *names)
     if what == "exporter":
         return nothing_read(node_subject)
     if what == "conditions":
         bare = structs.replace(node_subject.node, conditions=())
-        alone = reporting(node_subject, structs.replace(node_subject.snapshot, nodes=(bare,)))
+        alone = reporting(node_subject, structs.replace(node_subject.cluster.snapshot, nodes=(bare,)))
         return structs.replace(alone, node=bare)
     if what == "failed exporter":
         reports = tuple(
             structs.replace(exporter, outcome=Outcome.TIMEOUT, reason="It did not answer.") for exporter in node_subject.exporters
         )
         less = structs.replace(telemetry, exporters=reports, samples=())
-        return reporting(node_subject, structs.replace(node_subject.snapshot, telemetry=less), exporters=reports, samples=())
+        return reporting(
+            node_subject, structs.replace(node_subject.cluster.snapshot, telemetry=less), exporters=reports, samples=()
+        )
     kept = () if what == "samples" else node_subject.samples[1:]
     less = structs.replace(telemetry, samples=kept)
-    return reporting(node_subject, structs.replace(node_subject.snapshot, telemetry=less), samples=kept)
+    return reporting(node_subject, structs.replace(node_subject.cluster.snapshot, telemetry=less), samples=kept)
 
 
 def test_the_uuids_of_the_tests_are_their_own() -> None:

@@ -45,19 +45,19 @@ def held(
     made = subject(node=node, pods=pods, history=history)
     names = ("device_taint_rules", "device_classes", "readiness_rules")
     read = {name: SectionReport(name=name, outcome=Outcome.COLLECTED) for name in names}
-    return reporting(made, structs.replace(made.snapshot, sections=made.snapshot.sections | read))
+    return reporting(made, structs.replace(made.cluster.snapshot, sections=made.cluster.snapshot.sections | read))
 
 
 def gated(met: bool) -> NodeSubject:
     made = held(Condition(type="NetworkReady", status="True" if met else "False"), taints=(GATE,))
-    return reporting(made, structs.replace(made.snapshot, readiness_rules=(RULE,)))
+    return reporting(made, structs.replace(made.cluster.snapshot, readiness_rules=(RULE,)))
 
 
 def device(taint: Taint, *, ill: bool, rules: tuple[DeviceTaintRule, ...] = ()) -> NodeSubject:
     bursts = (burst(79, ago_s=60),) if ill else ()
     made = held(history={"bursts": bursts})
     card = structs.replace(make_dra_device(0), name="gpu-0", uuid=uuid_of(0), taints=(taint,))
-    return reporting(made, structs.replace(made.snapshot, taint_rules=rules), dra_devices=(card,))
+    return reporting(made, structs.replace(made.cluster.snapshot, taint_rules=rules), dra_devices=(card,))
 
 
 def watched(ill: bool, **fields: Any) -> NodeSubject:
@@ -209,12 +209,12 @@ def test_a_device_that_is_not_measured_may_still_be_ill() -> None:
 
 def test_a_gate_whose_rule_is_gone_or_not_permitted() -> None:
     made = gated(met=False)
-    gone = reporting(made, structs.replace(made.snapshot, readiness_rules=()))
+    gone = reporting(made, structs.replace(made.cluster.snapshot, readiness_rules=()))
     (finding,) = ask("stuck_out_of_service", gone).findings
     assert "no NodeReadinessRule has this taint" in finding.text
     report = SectionReport(name="readiness_rules", outcome=Outcome.FORBIDDEN)
-    sections = made.snapshot.sections | {"readiness_rules": report}
-    refused = reporting(made, structs.replace(gone.snapshot, sections=sections))
+    sections = made.cluster.snapshot.sections | {"readiness_rules": report}
+    refused = reporting(made, structs.replace(gone.cluster.snapshot, sections=sections))
     assert ask("stuck_out_of_service", refused).status is Status.UNKNOWN
 
 
