@@ -92,6 +92,8 @@ class ProxyWay:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._may_renew = True
+        """Until the first 401: a pod can answer 401 as the API server does, and each renewal may run a plugin."""
 
     def ask(self, target: Target, path: str, deadline: Deadline) -> bytes | bytearray | None:
         pod = f"{'https:' if target.scheme == 'https' else ''}{name_in_path(target.pod.name)}:{target.port}"
@@ -103,9 +105,12 @@ class ProxyWay:
             accept=TEXT,
             timeout_s=deadline.remaining(),
             max_bytes=MAX_BYTES,
+            renews=self._may_renew,
         )
         if answer.status == 200:
             return answer.body
+        if answer.status == 401:
+            self._may_renew = False
         _refuse(answer, target)
         return None
 
@@ -259,22 +264,24 @@ def _twice(way: Way, target: Target, path: str, deadline: Deadline) -> bytes | b
 
 
 class _Shut:
-    """What is not requested any more: a namespace with pods that the account may not reach, or everything after a 401."""
+    """Namespaces with pods that the account may not reach, or where one answered 401: the others are still requested.
+
+    Whoever runs a pod can have it answer as the API server would, and must not end the requests to pods of others.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._by_namespace: dict[str, Failure] = {}
-        self._whole: Failure | None = None
 
     def check(self, target: Target) -> None:
-        failure = self._whole or self._by_namespace.get(target.pod.namespace)
+        failure = self._by_namespace.get(target.pod.namespace)
         if failure is not None:
             raise Failure(failure.outcome, failure.reason)
 
     def consider(self, target: Target, failure: Failure) -> None:
         with self._lock:
             if failure.outcome is Outcome.UNAUTHORISED:
-                self._whole = failure
+                self._by_namespace[target.pod.namespace] = failure
             elif failure.outcome is Outcome.FORBIDDEN:
                 reason = f"{failure.reason.partition(' get pods/proxy')[0]} get pods/proxy in namespace {target.pod.namespace}."
                 self._by_namespace[target.pod.namespace] = Failure(Outcome.FORBIDDEN, reason)

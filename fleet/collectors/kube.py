@@ -65,15 +65,17 @@ class Client:
         accept: str = JSON,
         timeout_s: float,
         max_bytes: int,
+        renews: bool = True,
     ) -> Answer:
         """One request.
 
-        After a 401 the configuration is read again, and where that has another credential the request is made once more.
+        After a 401 the configuration is read again, and where that has another credential the request is made once more,
+        unless `renews` is false.
         Raises Failure without an answer, and for an answer above `max_bytes`.
         """
         transport = self._current(deadline)
         answer = transport.request(method, path, params, body, accept, asked, deadline, timeout_s, max_bytes)
-        if answer.status == 401:
+        if answer.status == 401 and renews:
             renewed = self._renew(transport, deadline)
             if renewed is not transport:
                 return renewed.request(method, path, params, body, accept, asked, deadline, timeout_s, max_bytes)

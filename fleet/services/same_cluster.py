@@ -30,6 +30,7 @@ _UNREAD = 100
 _DOWN = 99
 _FORGOTTEN_S = 3600
 """A context that was refused everything, or did not answer, is tried again after this time: tokens are renewed."""
+_ASKED_OF_PODS = frozenset({"telemetry", "model_servers"})
 _ANSWERS = (Outcome.INCOMPLETE, Outcome.EXPIRED, Outcome.THROTTLED, Outcome.TOO_LARGE)
 """Outcomes of a list of nodes that is not complete although the server answers."""
 
@@ -224,6 +225,8 @@ def _is_down(collected: ClusterSnapshot) -> bool:
 def _refused(collected: ClusterSnapshot) -> int | None:
     """Returns the number of sections that this context was refused, 100 where that is all; None where no rights were at fault."""
     outcomes = [report.outcome for report in collected.sections.values()]
-    if Outcome.UNAUTHORISED in outcomes or collected.section("nodes").outcome is Outcome.FORBIDDEN:
+    # A pod can answer 401 as the API server does.
+    by_server = [report.outcome for report in collected.sections.values() if report.name not in _ASKED_OF_PODS]
+    if Outcome.UNAUTHORISED in by_server or collected.section("nodes").outcome is Outcome.FORBIDDEN:
         return _UNREAD
     return sum(outcome is Outcome.FORBIDDEN for outcome in outcomes) if collected.section("nodes").complete else None
