@@ -22,6 +22,7 @@ from fleet.services import (
     rollups,
     schedule,
     staleness,
+    stranded_days,
 )
 from fleet.services.notifications import send
 
@@ -108,6 +109,12 @@ def check_data() -> None:
 def rollups_task() -> None:
     """Refreshes the figures of today and yesterday."""
     rollups.refresh(timezone.now())
+
+
+@shared_task(name="fleet.tasks.stranded_days")
+def stranded_days_task() -> None:
+    """Adds a sample of the stranded GPUs to today's."""
+    stranded_days.record(timezone.now())
 
 
 def enqueue(cluster_id: int, trigger: str) -> None:

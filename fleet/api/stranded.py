@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -16,6 +17,7 @@ from fleet.api.protocol.lists import FORMAT, csv_answer, one_page
 from fleet.api.protocol.renderers import CSVRenderer, JSONRenderer
 from fleet.domain.stranded.report import KINDS
 from fleet.selectors.placement import stranded as select
+from fleet.selectors.placement import stranded_history as past
 
 if TYPE_CHECKING:
     from django.http.response import HttpResponseBase
@@ -96,3 +98,53 @@ class StrandedCapacity(APIView):
             return csv_answer(request, "stranded", results, _COLUMNS)
         page = one_page(StrandedRow(results, many=True).data)
         return Response({**page, "not_evaluated": list(select.NOT_EVALUATED), "as_of": answer.as_of})
+
+
+class StrandedDayRow(serializers.Serializer):
+    """One day. Means are over its samples (one an hour); a day without a sample is missing, which is unknown."""
+
+    day = serializers.DateField()
+    by = serializers.ChoiceField(KINDS)
+    name = serializers.CharField(allow_null=True)
+    free_gpus = serializers.FloatField(help_text="Mean of the day.")
+    stranded_gpus = serializers.FloatField(help_text="Mean of the day.")
+    most_stranded = serializers.IntegerField()
+    samples = serializers.IntegerField()
+    unknown_nodes = serializers.IntegerField(help_text="Of the newest sample.")
+    reasons = serializers.DictField(child=serializers.IntegerField(), help_text="Reason to GPUs, of the newest sample.")
+
+
+class StrandedDays(serializers.Serializer):
+    results = StrandedDayRow(many=True)
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+
+
+class StrandedHistory(APIView):
+    """Stranded GPUs of past days."""
+
+    renderer_classes = (JSONRenderer, CSVRenderer)
+    _COLUMNS = ("day", "by", "name", "free_gpus", "stranded_gpus", "most_stranded", "samples", "unknown_nodes", "reasons")
+
+    @extend_schema(
+        operation_id="capacity_stranded_history",
+        responses=StrandedDays,
+        parameters=[
+            OpenApiParameter("by", str, enum=list(KINDS), description="Only rows of this kind."),
+            OpenApiParameter("name", str, description="Only this product, pool or class."),
+            OpenApiParameter("days", int, description=f"Days back, today included: 1 to {past.MOST_DAYS}, 30 unless given."),
+            FORMAT,
+        ],
+    )
+    def get(self, request: Request) -> HttpResponseBase:
+        """Returns a row per day and product, pool or class, oldest first."""
+        windows.only(request, ("by", "name", "days"))
+        by = windows.choice(request, "by", ["", *KINDS], "")
+        written = request.query_params.get("days", "30")
+        if not (written.isascii() and written.isdigit() and len(written) < 4 and 1 <= int(written) <= past.MOST_DAYS):
+            raise ValidationError({"days": [f"Enter a whole number from 1 to {past.MOST_DAYS}."]})
+        rows = past.days(timezone.now(), int(written), by, request.query_params.get("name"))
+        results = [past.day_json(row) for row in rows]
+        if request.accepted_renderer.format == "csv":
+            return csv_answer(request, "stranded-history", results, self._COLUMNS)
+        return Response(one_page(StrandedDayRow(results, many=True).data))

@@ -21,6 +21,7 @@ from fleet.api.findings import Findings
 from fleet.api.gpus import Gpus
 from fleet.api.history import Availability, AvailabilityFacets, ChangeFacets, Changes
 from fleet.api.incidents import Incidents
+from fleet.api.kept_forecasts import KeptForecasts
 from fleet.api.mig_instances import MigInstances
 from fleet.api.node_lists import NodePods, NodeRevisions
 from fleet.api.nodes import Nodes
@@ -36,7 +37,7 @@ from fleet.api.runs import Runs
 from fleet.api.search import Search
 from fleet.api.sizing import Models, SizingView
 from fleet.api.startup_times import StartupFacets, StartupTimes
-from fleet.api.stranded import StrandedCapacity
+from fleet.api.stranded import StrandedCapacity, StrandedHistory
 from fleet.api.teams import Teams
 from fleet.api.time_travel import NodesInTime, SummaryInTime
 from fleet.api.topology import Topology, TopologyGroups
@@ -50,6 +51,7 @@ from fleet.api.xids import Xids
 by_converter = SimpleRouter(use_regex_path=False)
 by_converter.register("clusters", Clusters, basename="api-clusters")
 router = SimpleRouter()
+router.register("what-if/kept", KeptForecasts, basename="api-kept-forecasts")
 router.register("prices", Prices, basename="api-prices")
 router.register("nodes", Nodes, basename="api-nodes")
 router.register("gpus", Gpus, basename="api-gpus")
@@ -119,6 +121,7 @@ v1: list[URLPattern | URLResolver] = [
     path("topology/groups/", TopologyGroups.as_view(), name="api-topology-groups"),
     path("pending-pods/", PendingPods.as_view(), name="api-pending"),
     path("pending-pods/facets/", PendingFacets.as_view(), name="api-pending-facets"),
+    path("capacity/stranded/history/", StrandedHistory.as_view(), name="api-stranded-history"),
     path("capacity/stranded/", StrandedCapacity.as_view(), name="api-stranded"),
     path("models/", Models.as_view(), name="api-models"),
     path("", include(by_converter.urls)),

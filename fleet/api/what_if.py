@@ -109,7 +109,7 @@ class _NotForecast(serializers.Serializer):
 
 
 class WhatIfAnswer(serializers.Serializer):
-    """Only what would differ is listed. Nothing is stored, and nothing is sent to the cluster."""
+    """Only what would differ is listed. Nothing is stored (see what-if/kept/), and nothing is sent to the cluster."""
 
     nodes = _NodeDifference(many=True)
     slots = _SlotsDifference()

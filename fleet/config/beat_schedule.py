@@ -15,6 +15,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "rollups": {"task": "fleet.tasks.rollups", "schedule": 60.0, "options": {"expires": 60}},
     "notify": {"task": "fleet.tasks.notify", "schedule": 5.0, "options": {"expires": 5}},
     "stream-audit": {"task": "fleet.tasks.stream_audit", "schedule": 5.0, "options": {"expires": 5}},
+    "stranded_days": {"task": "fleet.tasks.stranded_days", "schedule": 3600.0, "options": {"expires": 3600}},
     "data_check": {"task": "fleet.tasks.data_check", "schedule": crontab(hour="3", minute="17"), "options": {"expires": 3600}},
     "retention": {"task": "fleet.tasks.retention", "schedule": 3600.0, "options": {"expires": 3600}},
 }

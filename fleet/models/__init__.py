@@ -16,10 +16,12 @@ from fleet.models.prices import Price
 from fleet.models.revisions import NodeRevision
 from fleet.models.runs import CollectionRun, LossCause, RunOutcome
 from fleet.models.scheduling import SchedulingRow
+from fleet.models.stranded import StrandedDay
 from fleet.models.teams import MembershipRequest, Team, TeamMember
 from fleet.models.telemetry import DeviceTelemetry, Exporter, ModelServerRow, TelemetryFrame
 from fleet.models.tokens import SCOPES, ApiToken, scopes_up_to
 from fleet.models.users import Role, SavedView, SignInLink, User
+from fleet.models.what_if import KeptForecast
 from fleet.models.xids import XidBurstRow, XidOverride
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Gpu",
     "GpuHour",
     "IdempotencyKey",
+    "KeptForecast",
     "LossCause",
     "Maintenance",
     "MembershipRequest",
@@ -71,6 +74,7 @@ __all__ = [
     "SchedulingRow",
     "SignInLink",
     "Silence",
+    "StrandedDay",
     "Team",
     "TeamMember",
     "TelemetryFrame",

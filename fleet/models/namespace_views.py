@@ -46,6 +46,7 @@ ROWS: dict[str, str] = {
     "fleet_collectionrun": "false",
     "fleet_complianceperiod": "false",
     "fleet_scheduling": "false",
+    "fleet_keptforecast": "false",
     "fleet_notice": "false",
 }
 """Table to the condition of the rows that are seen, where that differs from scope_views.ROWS."""

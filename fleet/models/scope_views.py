@@ -86,6 +86,8 @@ ROWS: dict[str, str] = {
     "fleet_gpuhour": _OF_CLUSTER,
     "fleet_fleetday": "{of_cluster} OR (t.cluster_id = ANY {within} AND t.pool IN"
     " (SELECT slug FROM {base}.fleet_pool WHERE id = ANY {pools}))",
+    "fleet_strandedday": NOTHING,
+    "fleet_keptforecast": _OF_CLUSTER,
     "fleet_finding": "{of_both}",
     "fleet_pod": "{of_cluster} OR {of_node}",
     "fleet_exporter": "{of_node_name}",

@@ -64,7 +64,7 @@ _NOT_FOR_NAMESPACES = frozenset(
     {
         # Answers that simulate the scheduler over the pods of all namespaces, and name them.
         *("explain", "what-if", "topology", "pending", "stranded", "api-explain", "api-what-if", "api-topology"),
-        *("api-topology-groups", "api-pending", "api-pending-facets", "api-stranded"),
+        *("api-topology-groups", "api-pending", "api-pending-facets", "api-stranded", "api-stranded-history"),
     }
 )
 _NOTHING_OF_NODES = frozenset(

@@ -131,6 +131,7 @@ urlpatterns = [
     path("search/", search.search_page, name="search"),
     path("search/preview/<slug:kind>/<int:pk>/", search.search_preview, name="search-preview"),
     path("sizing/", sizing.sizing_page, name="sizing"),
+    path("what-if/keep/", what_if.keep, name="what-if-keep"),
     path("what-if/", what_if.what_if_page, name="what-if"),
     path("topology/", topology.topology_page, name="topology"),
     path("pending/", pending.pending_page, name="pending"),

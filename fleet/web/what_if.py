@@ -6,17 +6,22 @@ from typing import Any
 
 import yaml
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
+from django.views.decorators.http import require_POST
 
 from fleet.domain.refusals import FieldError
-from fleet.selectors import clusters
+from fleet.selectors import clusters, kept_forecasts
+from fleet.services import kept_forecasts as keeping
 from fleet.services import what_if as service
+from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
 LARGEST = 100_000
 """Characters of a pasted change."""
-SHOWN_NODES, SHOWN_PODS = 100, 50
+SHOWN_NODES, SHOWN_PODS, SHOWN_KEPT = 100, 50, 20
 EXAMPLES = (
     ("Cordon", "- kind: cordon\n  nodes: [NODE]\n"),
     ("Time-slicing", "- kind: labels\n  nodes: [NODE]\n  set:\n    nvidia.com/device-plugin.config: KEY\n"),
@@ -37,14 +42,32 @@ def what_if_page(request: HttpRequest) -> HttpResponse:
     """Shows what a pasted change would do.
 
     Context: form, clusters, examples, answer (services.what_if.WhatIf or None), nodes and pods (those that are shown),
-    problem, now.
+    problem, now, kept ([selectors.kept_forecasts.Outcome]), operates (whether the person may keep forecasts).
     """
+    operates = person(request).may("operator")
     asked = request.method == "POST"
     form = WhatIfForm(request.POST if asked else {"changes": EXAMPLES[0][1], "cluster": request.GET.get("cluster", "")})
-    return render_page(request, "what_if/detail.html", "what_if/_answer.html", lambda: _context(form, asked=asked))
+    return render_page(
+        request, "what_if/detail.html", "what_if/_answer.html", lambda: _context(form, asked=asked, operates=operates)
+    )
 
 
-def _context(form: WhatIfForm, *, asked: bool) -> dict[str, object]:
+@require_POST
+def keep(request: HttpRequest) -> HttpResponse:
+    """Keeps the forecast of the posted change (operators)."""
+    demand(request, "operator")
+    title = request.POST.get("title", "")
+    try:
+        changes = _changes(request.POST.get("changes", "")[:LARGEST])
+        row = keeping.keep(person(request), request.POST.get("cluster", ""), changes, title, timezone.now())
+    except FieldError as error:
+        messages.error(request, f"Not kept: {error}")
+    else:
+        messages.success(request, f"Forecast “{row.title}” kept.")
+    return redirect("what-if")
+
+
+def _context(form: WhatIfForm, *, asked: bool, operates: bool) -> dict[str, object]:
     now = timezone.now()
     context: dict[str, object] = {
         "form": form,
@@ -53,6 +76,8 @@ def _context(form: WhatIfForm, *, asked: bool) -> dict[str, object]:
         "answer": None,
         "problem": "",
         "now": now,
+        "kept": kept_forecasts.outcomes(list(kept_forecasts.kept()[:SHOWN_KEPT])),
+        "operates": operates,
     }
     if not asked:
         return context

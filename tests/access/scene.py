@@ -15,6 +15,7 @@ from fleet.services import (
     access_requests,
     classes,
     expected,
+    kept_forecasts,
     maintenance,
     pools,
     prices,
@@ -68,6 +69,14 @@ def a_scene() -> Scene:
 
 def _node() -> Node:
     return Node.objects.get(name="n0")
+
+
+FORECAST = {"cluster": "east", "title": "Rack 7 out", "changes": [{"kind": "cordon", "nodes": ["n0"]}]}
+
+
+def a_forecast(scene: Scene) -> dict[str, Any]:
+    row = kept_forecasts.keep(scene.admin, "east", FORECAST["changes"], "Rack 7 out", timezone.now())
+    return pk(row)
 
 
 def a_price(scene: Scene) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from fleet.models import (
     ExpectedGpus,
     FindingRow,
     IdempotencyKey,
+    KeptForecast,
     Maintenance,
     MembershipRequest,
     Node,
@@ -36,6 +37,7 @@ from fleet.models import (
     SavedView,
     SchedulingRow,
     Silence,
+    StrandedDay,
     TelemetryFrame,
     User,
     VerdictPeriod,
@@ -251,6 +253,11 @@ def rest_of_the_tables(seen: Half, hidden: Half) -> None:
     IdempotencyKey.objects.create(user=user, key=MARK, path="/", digest="0" * 64, at=NOON)
     UserSession.objects.create(user=user, session_key=MARK, ip="192.0.2.1", user_agent=MARK)
     DataCheck.objects.create(at=NOON, took_ms=1, count=0)
+    KeptForecast.objects.create(cluster=hidden.cluster, title=MARK, by=user, created_at=NOON, changes=[MARK])
+    StrandedDay.objects.create(
+        day=NOON.date(), kind="pool", name=MARK, samples=1, free_sum=1, stranded_sum=1, most_stranded=1, free_gpus=1,
+        stranded_gpus=1, at=NOON,
+    )  # fmt: skip
     Price.objects.create(product=MARK, per_gpu_hour=1, currency="USD", updated_at=NOON)
     MembershipRequest.objects.create(team=hidden.request.team, user=seen.user, reason=MARK, asked_at=NOON)
     AuditStream.objects.create(sink=MARK)

@@ -15,8 +15,8 @@ from fleet.domain.label_selectors import parse as selector
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import PoolSelector
 from fleet.domain.snapshot import ContainerSnapshot, PodSnapshot
-from fleet.models import Cluster, Node, Pod
-from fleet.services import classes, pools
+from fleet.models import Cluster, Node, Pod, StrandedDay
+from fleet.services import classes, pools, stranded_days
 from tests.api.test_explain import NO_OBJECTS, SIZES, record
 from tests.domain.placement.scheduler import recordings
 from tests.services.snapshots import a_node
@@ -149,3 +149,36 @@ def test_the_page_says_the_answer_first_and_never_moves(reader: Any, operator: A
 
 def test_the_empty_page_says_so(reader: Any) -> None:
     assert "No whole GPUs are known" in reader.get("/capacity/stranded/").content.decode()
+
+
+def test_every_hour_is_a_sample_and_every_day_a_row(reader: Any, operator: Any) -> None:
+    fleet(operator, running("p1", "n1", 6), running("p2", "n2", 6), running("p3", "n3", 6))
+    now = timezone.now()
+    assert stranded_days.record(now) == 3, "product, pool and class"
+    assert stranded_days.record(now + timedelta(minutes=10)) == 0, "too soon for another sample"
+    assert stranded_days.record(now + timedelta(minutes=40)) == 3
+    assert stranded_days.record(now + timedelta(hours=2)) == 0, "no cluster was read in the hour before: unknown, not zero"
+    answer = reader.get(f"{URL}history/?by=pool&days=3").json()["results"]
+    assert {(row["by"], row["name"]) for row in answer} == {("pool", "h100")}
+    assert sum(row["samples"] for row in answer) == 2
+    assert {(row["free_gpus"], row["stranded_gpus"], row["most_stranded"]) for row in answer} == {(6.0, 6.0, 6)}
+    assert answer[-1]["reasons"] == {"fragment": 6}
+    rows = list(csv.DictReader(reader.get(f"{URL}history/?format=csv").getvalue().decode().splitlines()))
+    assert {row["by"] for row in rows} == {"product", "pool", "class"}
+
+
+@pytest.mark.parametrize("query", ["?days=0", "?days=366", "?days=x", "?by=node", "?other=1"])
+def test_a_history_that_cannot_be_given_is_refused(reader: Any, query: str) -> None:
+    assert reader.get(f"{URL}history/{query}").status_code == 400
+
+
+def test_the_page_shows_the_days_of_a_row(reader: Any, operator: Any) -> None:
+    fleet(operator, running("p1", "n1", 6), running("p2", "n2", 6), running("p3", "n3", 6))
+    now = timezone.now()
+    stranded_days.record(now)
+    StrandedDay.objects.create(
+        day=now.date() - timedelta(days=3), kind="pool", name="h100", samples=2, free_sum=20, stranded_sum=8, most_stranded=7,
+        free_gpus=10, stranded_gpus=1, at=now - timedelta(days=3),
+    )  # fmt: skip
+    page = reader.get("/capacity/stranded/").content.decode()
+    assert "5 on average in 2 days, at most 7" in page

@@ -52,6 +52,8 @@ def month_of(cluster: Cluster, user: User, at: datetime) -> None:
     baker.make("fleet.NodeDay", node=node, day=at.date())
     baker.make("fleet.FleetDay", day=at.date())
     baker.make("fleet.GpuHour", hour=at.replace(minute=0))
+    baker.make("fleet.KeptForecast", cluster=cluster, by=user, created_at=at)
+    baker.make("fleet.StrandedDay", day=at.date(), kind="pool", at=at)
     a_critical_finding(node, rule="xid", opened=at, resolved=at + DAY)
     for label in ("NodeResource", "Gpu"):
         baker.make(f"fleet.{label}", node=node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -119,8 +119,13 @@ def of_template(pod: PodSnapshot, queue: str, replicas: int, views: Sequence[Clu
         if place is not None:
             answers.append((place, by_name[cluster.name]))
             if any((q.namespace, q.name) == (pod.namespace, queue) for q in stored.queues.local_queues):
-                return _answer(place, pod, by_name[cluster.name])
-    return _answer(answers[0][0], pod, answers[0][1]) if answers else None
+                return _in_cluster(_answer(place, pod, by_name[cluster.name]), cluster.name, views)
+    return _in_cluster(_answer(answers[0][0], pod, answers[0][1]), answers[0][1].name, views) if answers else None
+
+
+def _in_cluster(answer: QueueAnswer, cluster: str, views: Sequence[ClusterView]) -> QueueAnswer:
+    """Returns the answer with the cluster in its text, where the question was about several."""
+    return answer if len(views) == 1 else replace(answer, text=f"In {cluster}: {answer.text}")
 
 
 def _members(pod: PodSnapshot, cluster: Cluster) -> list[PodSnapshot]:

@@ -38,7 +38,6 @@ MOST_WAITING = 500
 NOT_EVALUATED = (
     "ResourceQuotas and queues are not collected: a free GPU that only a quota withholds is counted as usable.",
     "Selectors and tolerations of running pods are not collected: a move stays within cluster, pools, product and machine type.",
-    "Muster does not keep past numbers of stranded GPUs.",
 )
 Key = tuple[str, str]
 
