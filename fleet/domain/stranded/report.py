@@ -26,7 +26,7 @@ _WORDS = {
     "unschedulable": "On cordoned nodes.",
     "taint": "Behind taints that no wanted pod tolerates.",
     "verdict": "On nodes that are not ready or not read recently.",
-    "resources": "CPU, memory or places for pods beside them are used up.",
+    "resources": "CPU, memory or pod capacity of their nodes is used up.",
     "group": "On fewer nodes than one replica needs.",
     "no_demand": "No class and no pod that was seen wants GPUs there.",
 }
@@ -67,7 +67,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         if not self.stranded_gpus:
             return "Nothing is stranded."
         if self.proposal is None:
-            return "No move helps: it is not other pods that keep them from use."
+            return "No move helps: other pods do not block them."
         if not self.proposal.complete:
             return "None found; there are too many combinations to try all of them."
         return f"No move of up to {MOST_MOVES} pods helps."

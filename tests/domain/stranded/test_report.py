@@ -69,5 +69,5 @@ def test_the_text_names_pods_nodes_and_what_is_freed() -> None:
 def test_no_move_is_looked_for_where_pods_are_not_the_reason() -> None:
     row = pool_row([node("a", open_=False)], 4)
     assert (row.stranded_gpus, row.proposal) == (4, None)
-    assert row.note == "No move helps: it is not other pods that keep them from use."
+    assert row.note == "No move helps: other pods do not block them."
     assert pool_row([node("a")], 4).note == "Nothing is stranded."
