@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
-from fleet.selectors.fleet.map import LARGE
+from fleet.selectors.fleet.map import LARGE, NO_POOL, NO_TEAM
 from fleet.templatetags import formats, words
 
 if TYPE_CHECKING:
@@ -58,6 +58,13 @@ def _tile_tip(row: Tile) -> str:
 def _glyph(shape: str) -> str:
     name = {"dash": "pause"}.get(shape, shape)
     return f'<svg viewBox="0 0 16 16" aria-hidden="true"><use href="#gl-{name}"></use></svg>'
+
+
+@register.simple_tag
+def group_url(by: str, name: str, verdict: str) -> str:
+    """Returns the list of the nodes of one group with this verdict."""
+    value = "none" if name in (NO_POOL, NO_TEAM) else name
+    return f"{reverse('nodes')}?{urlencode({by: 'unknown' if value == 'Unknown' else value, 'verdict': verdict})}"
 
 
 @register.simple_tag

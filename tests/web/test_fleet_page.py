@@ -13,6 +13,7 @@ import pytest
 from fleet.models import Node, Silence
 from fleet.selectors.fleet import map as fleet_map
 from fleet.services import incidents
+from fleet.templatetags.map_ui import group_url
 from tests.factories import a_cluster, a_finding_saying, a_ladder, a_node, a_pod, a_rung_period, a_team, a_verdict_period
 from tests.web.seeding import a_busy_fleet, a_revision
 from tests.web.test_pages import text_of
@@ -254,3 +255,5 @@ def test_a_map_of_many_nodes_shows_counts_and_the_group_that_misses_most_first(m
     monkeypatch.setattr(fleet_map, "LARGE", 2)
     groups = fleet_map.groups(Node.objects.all(), "product", now)
     assert [(group.name, group.by_verdict["not_ready"]) for group in groups] == [("H100", 2), ("A100", 0)]
+    assert group_url("product", "H100", "not_ready") == "/nodes/?product=H100&verdict=not_ready"
+    assert group_url("team", fleet_map.NO_TEAM, "ready") == "/nodes/?team=none&verdict=ready"
