@@ -91,7 +91,7 @@ def line_title(text: str, top: float) -> dict[str, object]:
 
 def line_notes(line: Line, lowest: Point | None, begin: datetime, end: datetime, top: float) -> list[dict[str, object]]:
     """The title of the line and the figures at its lowest and last point; `begin` and `end` are the ends of the axis."""
-    notes = [line_title("Usable GPUs, of those expected, known and meant to serve", top)]
+    notes = [line_title("Usable GPUs, % of expected; without unknown and excluded ones", top)]
     if lowest and lowest.usable is not None:
         # By the axis, not by the line: one that begins near the right edge has no room behind any of its points.
         right = lowest.at > begin + (end - begin) / 2
