@@ -33,20 +33,20 @@ def day_of(spans: Sequence[Span], day: date, now: datetime, grace: timedelta, fl
     """Returns the day's figures up to `now`."""
     since = datetime.combine(day, time(), UTC)
     until = min(since + timedelta(days=1), now)
-    all_stretches = stretches(spans)
-    incidents = [all_stretch for all_stretch in all_stretches if all_stretch.is_incident(now, grace)]
+    bad = stretches(spans)
+    incidents = [stretch for stretch in bad if stretch.is_incident(now, grace)]
     began = [incident for incident in incidents if since <= incident.start < until]
     repairs = [(item.start, at) for item in incidents if (at := item.repaired_at) is not None and since <= at < until]
     return Day(
         seconds=seconds(spans, since, until),
         incidents=len(began),
-        flaps=sum(1 for entry in all_stretches if since <= entry.start < until and entry.is_flap(flap_within)),
+        flaps=sum(1 for stretch in bad if since <= stretch.start < until and stretch.is_flap(flap_within)),
         down_s=sum(
             max(0, second(min(row.end or now, until)) - second(max(row.start, since)))
             for row in incidents
             if row.start < until and (row.end or now) > since
         ),
-        first_bad_at=min((result.start for result in began), default=None),
+        first_bad_at=min((incident.start for incident in began), default=None),
         repaired=len(repairs),
         repair_s=sum(second(at) - second(start) for start, at in repairs),
     )

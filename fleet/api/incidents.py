@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from django.db.models import QuerySet
 from django.http import Http404, QueryDict
@@ -25,6 +25,9 @@ from fleet.selectors.incidents import rows as incident_rows
 from fleet.selectors.incidents.facets import incident_facets
 from fleet.selectors.incidents.rows import IncidentRow
 from fleet.services import incidents, silences
+
+if TYPE_CHECKING:
+    from fleet.selectors.incidents.incidents import NamedIncident
 
 
 class CauseSerializer(serializers.Serializer):
@@ -119,7 +122,7 @@ class Incidents(ListViewSet[FindingRow]):
         return select.incidents()
 
     def shown(self, rows: Sequence[FindingRow]) -> Sequence[object]:
-        return incident_rows.rows(rows, timezone.now())
+        return incident_rows.rows(cast("Sequence[NamedIncident]", rows), timezone.now())
 
     @extend_schema(operation_id="incident", responses=IncidentRowSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:

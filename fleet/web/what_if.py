@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import yaml
 from django import forms
 from django.contrib import messages
@@ -97,7 +95,7 @@ def _context(form: WhatIfForm, *, asked: bool, operates: bool) -> dict[str, obje
     }
 
 
-def _changes(text: str) -> list[Any]:
+def _changes(text: str) -> list[object]:
     """Returns the changes of the text: a list, one change, or the manifest of a ConfigMap or NodeReadinessRule."""
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):

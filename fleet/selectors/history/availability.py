@@ -209,12 +209,12 @@ def _exact(by: str, since: datetime, until: datetime, cluster: str, pool: str | 
             fields[day["node"], day.get("pool", "")].append(figures)
     nodes = joined(Node.objects.filter(pk__in={pk for pk, _ in fields}, cluster__in=_clusters(cluster)), "cluster")
     known = nodes.only("name", "product", "machine_type", "cluster__name").in_bulk()
-    lived = [(known[pk], its_pool, _sum(rows)) for (pk, its_pool), rows in fields.items() if pk in known]
+    lived = [(known[pk], pool_of_days, _sum(rows)) for (pk, pool_of_days), rows in fields.items() if pk in known]
     if by == "node":
         return [_row(node.name, node.cluster.name, 1, item) for node, _, item in lived]
     groups: dict[str, list[Sums]] = defaultdict(list)
-    for node, its_pool, lifetime in lived:
-        name = {"cluster": node.cluster.name, "pool": its_pool, "product": node.product}.get(by, node.machine_type)
+    for node, pool_of_days, lifetime in lived:
+        name = {"cluster": node.cluster.name, "pool": pool_of_days, "product": node.product}.get(by, node.machine_type)
         groups[name].append(lifetime)
     return [_row(name, "", len(rows), _sum(rows)) for name, rows in groups.items()]
 

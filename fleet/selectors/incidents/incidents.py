@@ -68,7 +68,8 @@ class IncidentColumns(TypedDict):
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
-    NamedIncidents: TypeAlias = QuerySet[WithAnnotations[FindingRow, IncidentColumns]]
+    NamedIncident: TypeAlias = WithAnnotations[FindingRow, IncidentColumns]
+    NamedIncidents: TypeAlias = QuerySet[NamedIncident]
 
 
 def incidents() -> NamedIncidents:
@@ -143,8 +144,7 @@ def ordered(queryset: NamedIncidents) -> NamedIncidents:
     return queryset.order_by("badness", "-first_evidence_at", "pk")
 
 
-def incident_of(finding_id: int) -> FindingRow | None:
+def incident_of(finding_id: int) -> NamedIncident | None:
     """Returns the incident that a finding is in now: links with earlier ids keep working after regrouping."""
     named = FindingRow.objects.filter(pk=finding_id).values_list("incident", flat=True).first()
-    result: FindingRow | None = incidents().filter(pk=named).first() if named is not None else None
-    return result
+    return incidents().filter(pk=named).first() if named is not None else None

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fleet.domain.evaluation import registry
 from fleet.domain.findings import Severity
@@ -18,6 +18,9 @@ from fleet.selectors.findings.findings import Silences
 from fleet.selectors.incidents import affected as incident_affected
 from fleet.selectors.incidents.affected import Affected
 from fleet.selectors.incidents.incidents import incidents, ordered
+
+if TYPE_CHECKING:
+    from fleet.selectors.incidents.incidents import NamedIncident
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,14 @@ MOST_FINDINGS = 500
 """Findings of one incident that are read for its row; the rest is counted."""
 
 
-def rows(listed: Sequence[Any], now: datetime) -> list[IncidentRow]:
+def rows(listed: Sequence[NamedIncident], now: datetime) -> list[IncidentRow]:
     """Returns these incidents (of `incidents()`) with their findings, nodes and who is affected, in eight queries at most."""
     members: dict[int, list[FindingRow]] = defaultdict(list)
     ids = [row.pk for row in listed]
     every = joined(FindingRow.objects.filter(incident__in=ids), "cluster", "node", "node__cluster")
     for row in every.order_by("pk"):
         members[row.incident_id or 0].append(row)
-    nodes = {row.node_id for of_one in members.values() for row in of_one if row.node_id}
+    nodes = {row.node_id for findings in members.values() for row in findings if row.node_id}
     by_node = incident_affected.by_node(nodes)
     silences = Silences(now)
     return [_row(row, members[row.pk] or [row], by_node, silences) for row in listed]
@@ -99,7 +102,10 @@ def worst(now: datetime, *, cluster: str = "", limit: int = 6) -> list[IncidentR
 
 
 def _row(
-    named: Any, members: Sequence[FindingRow], by_node: Mapping[int, incident_affected.OfNode], silences: Silences
+    named: NamedIncident,
+    members: Sequence[FindingRow],
+    by_node: Mapping[int, incident_affected.OfNode],
+    silences: Silences,
 ) -> IncidentRow:
     current = [row for row in members if row.period.upper is None]
     ordered_members = sorted(

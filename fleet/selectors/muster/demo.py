@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
@@ -54,7 +53,8 @@ def demo() -> Demo | None:
         if at is not None:
             day = min(days, max(0, (at - begins).days))
             percent = min(100, max(0, round(100 * (at - begins) / (ends - begins))))
-    links = [link for link in kept.get("links", ()) if isinstance(link, dict)]
+    listed = kept.get("links")
+    links = [link for link in listed if isinstance(link, dict)] if isinstance(listed, list) else []
     return Demo(
         state=str(kept.get("state", "preparing")),
         reason=str(kept.get("reason", ""))[:300],
@@ -80,7 +80,7 @@ def kubeconfig() -> Path:
     return state_file().with_name("kubeconfig")
 
 
-def read() -> dict[str, Any]:
+def read() -> dict[str, object]:
     """Returns the state of the demonstration in the data folder; empty before it began."""
     try:
         kept = json.loads(state_file().read_text(encoding="utf-8"))

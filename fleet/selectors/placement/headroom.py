@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from django.db.models import Min
@@ -36,6 +35,19 @@ MOST_NAMES = 20
 """Nodes named for one reason; their number is always shown."""
 
 
+@dataclass(slots=True)
+class Parts:
+    """What only some classes need, read when one first does."""
+
+    others: Fleet | None = None
+    """The fleet with cpu, memory and storage."""
+    claims: Mapping[str, ClusterClaims] | None = None
+    """By cluster, as the runtime classes."""
+    runtime_classes: Mapping[str, Sequence[RuntimeClass]] | None = None
+    in_pools: dict[ClassSpec, tuple[ClassInPool, ...]] = field(default_factory=dict)
+    room_by_cluster: dict[ClassSpec, dict[str, int]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Stock:
     """Every present node with its pools, grouped for placement, and the pools themselves."""
@@ -44,15 +56,12 @@ class Stock:
     pools: tuple[PoolSpec, ...]
     as_of: datetime | None
     """Time of the oldest collection run it is based on."""
+    read_at: datetime
     version: tuple[str, str]
     """Changes with the data and declarations it is based on, and with the scope in which they were read."""
     rooms: dict[ClassSpec, Headroom] = field(default_factory=dict, compare=False)
     """Cached headroom by class, so that it is computed once per collection run."""
-    parts: dict[str, Any] = field(default_factory=dict, compare=False)
-    """`now`, and what only some classes need, read when one first does.
-
-    `others` is the fleet with cpu, memory and storage; `claims` and `runtime_classes` are by cluster, `in_pools` by class.
-    """
+    parts: Parts = field(default_factory=Parts, compare=False)
 
 
 _stocks: ProcessCache[Stock] = ProcessCache(most=8)
@@ -72,7 +81,7 @@ def _version() -> str:
 def _read(now: datetime, version: tuple[str, str]) -> Stock:
     pools = tuple(declarations.pool_specs())
     read = Cluster.objects.filter(removed_at__isnull=True, read_at__isnull=False).aggregate(oldest=Min("read_at"))
-    return Stock(Fleet(placement_nodes(now), label_keys(pools)), pools, read["oldest"], version, parts={"now": now})
+    return Stock(Fleet(placement_nodes(now), label_keys(pools)), pools, read["oldest"], now, version)
 
 
 def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ...]:
@@ -81,7 +90,7 @@ def class_in_pools(class_spec: ClassSpec, stock: Stock) -> tuple[ClassInPool, ..
     Labels, tolerations and resources are those of the whole class for every user: a manifest that was written from a part of the
     nodes would say something else. Sentences and nodes are only of what the reader may see.
     """
-    kept: dict[ClassSpec, tuple[ClassInPool, ...]] = stock.parts.setdefault("in_pools", {})
+    kept = stock.parts.in_pools
     if class_spec not in kept:
         in_pools = in_pools_of(class_spec, stock.pools, stock.fleet, lambda: claims_by_cluster(stock))
         if stock.version[1]:
@@ -113,7 +122,7 @@ def whole(seen: Stock) -> Stock:
     if not seen.version[1]:
         return seen
     with scope.unscoped():
-        return stock(seen.parts["now"])
+        return stock(seen.read_at)
 
 
 def admitted(class_spec: ClassSpec, kept: Mapping[str, KeptPlacement], stock: Stock) -> tuple[ClassInPool, ...]:
@@ -163,7 +172,7 @@ def room_by_cluster(class_spec: ClassSpec, stock: Stock) -> dict[str, int]:
 
     They add up to the room of the class: no replica is spread over clusters.
     """
-    kept: dict[ClassSpec, dict[str, int]] = stock.parts.setdefault("by_cluster", {})
+    kept = stock.parts.room_by_cluster
     if class_spec not in kept:
         in_pools = class_in_pools(class_spec, stock)
         whole = fleet_for([in_pool.class_spec for in_pool in in_pools], stock)
@@ -199,19 +208,17 @@ def fleet_for(class_specs: Iterable[ClassSpec], stock: Stock) -> Fleet:
     """Returns the fleet, with what is free of cpu, memory and storage where one of the classes requests any."""
     if not any(spec.other_requests or spec.runtime_class for spec in class_specs):
         return stock.fleet
-    if "others" not in stock.parts:
-        stock.parts["others"] = Fleet(placement_nodes(stock.parts["now"], others=True), stock.fleet.keys)
-    fleet: Fleet = stock.parts["others"]
-    return fleet
+    if stock.parts.others is None:
+        stock.parts.others = Fleet(placement_nodes(stock.read_at, others=True), stock.fleet.keys)
+    return stock.parts.others
 
 
 def claims_by_cluster(stock: Stock) -> Mapping[str, ClusterClaims]:
     """Returns devices and claims of every cluster by its name."""
-    if "claims" not in stock.parts:
+    if stock.parts.claims is None:
         rows = Cluster.objects.filter(removed_at__isnull=True)
-        stock.parts["claims"] = {cluster.name: cluster_claims(cluster) for cluster in rows}
-    claims: Mapping[str, ClusterClaims] = stock.parts["claims"]
-    return claims
+        stock.parts.claims = {cluster.name: cluster_claims(cluster) for cluster in rows}
+    return stock.parts.claims
 
 
 def _with_runtime(in_pool: ClassInPool, stock: Stock) -> PodRequirement:
@@ -232,14 +239,13 @@ def _of_runtime(in_pool: ClassInPool, stock: Stock) -> list[RuntimeClass]:
 
 
 def _runtime_classes(stock: Stock) -> Mapping[str, Sequence[RuntimeClass]]:
-    if "runtime_classes" not in stock.parts:
+    if stock.parts.runtime_classes is None:
         rows = SchedulingRow.objects.filter(cluster__removed_at__isnull=True)
         of_cluster = rows.values_list("cluster__name", KeyTransform("runtime_classes", "objects_read"))
-        stock.parts["runtime_classes"] = {
+        stock.parts.runtime_classes = {
             name: msgspec.convert(entries or [], list[RuntimeClass], strict=False) for name, entries in of_cluster
         }
-    result: Mapping[str, Sequence[RuntimeClass]] = stock.parts["runtime_classes"]
-    return result
+    return stock.parts.runtime_classes
 
 
 def as_json(headroom: Headroom, asked: tuple[ClassInPool, ...]) -> dict[str, object]:
