@@ -31,7 +31,7 @@ _FELT = "Takes effect with the next collection run."
 def nodes_page(request: HttpRequest) -> HttpResponse:
     """GET: the nodes of a filter. POST node (ids), do (begin or end), reason, hours: starts or ends their maintenance.
 
-    Context: rows (list of Node), total, most, hours, query (of the filter).
+    Context: rows (list of Node), total, most, hours, query (of the filter), and what selected/form.html needs.
     """
     demand(request, "operator")
     now = timezone.now()
@@ -52,14 +52,14 @@ def nodes_page(request: HttpRequest) -> HttpResponse:
     filterset = NodeFilters(request.GET, queryset=nodes.nodes())
     result = filterset.qs if filterset.is_valid() else nodes.nodes().none()
     ordered = node_columns.ordered(result.filter(removed_at__isnull=True), node_columns.sort_of(request.GET.get("sort", "")))
-    context = {"rows": list(ordered[:MOST]), "total": ordered.count(), **_common(request)}
+    context = {"rows": list(ordered[:MOST]), "total": ordered.count(), **_common(request, "node", "Maintenance")}
     return render(request, "selected/nodes.html", context)
 
 
 def findings_page(request: HttpRequest) -> HttpResponse:
     """GET: the open findings of a filter. POST finding (ids), reason, hours: silences them.
 
-    Context: rows (list of FindingRow), total, most, hours, query (of the filter).
+    Context: rows (list of FindingRow), total, most, hours, query (of the filter), and what selected/form.html needs.
     """
     demand(request, "operator")
     now = timezone.now()
@@ -78,12 +78,20 @@ def findings_page(request: HttpRequest) -> HttpResponse:
     filterset = FindingFilters(request.GET, queryset=opened)
     result = filterset.qs if filterset.is_valid() else opened.none()
     ordered = findings.ordered(result, "worst")
-    context = {"rows": list(ordered[:MOST]), "total": result.count(), **_common(request)}
+    context = {"rows": list(ordered[:MOST]), "total": result.count(), **_common(request, "finding", "Silence")}
     return render(request, "selected/findings.html", context)
 
 
-def _common(request: HttpRequest) -> dict[str, object]:
-    return {"most": MOST, "hours": HOURS, "query": request.GET.urlencode()}
+def _common(request: HttpRequest, name: str, what: str) -> dict[str, object]:
+    return {
+        "most": MOST,
+        "hours": HOURS,
+        "query": request.GET.urlencode(),
+        "name": name,
+        "list": f"{name}s",
+        "list_title": f"{name}s".capitalize(),
+        "what": what,
+    }
 
 
 def _ids(request: HttpRequest, name: str) -> list[int]:
