@@ -11,11 +11,21 @@ import msgspec
 from fleet.collectors import managed_fields
 from fleet.collectors.apis import Apis, absent, explain_refusal
 from fleet.collectors.errors import Asked, Failure
-from fleet.collectors.nodes import TaintWire, parse_taints
+from fleet.collectors.nodes import parse_taints
 from fleet.collectors.paging import Listing, Out, PageDecoder, Wire, read_list
+from fleet.collectors.resource_slice_wires import (
+    AttributeWire,
+    BasicWire,
+    CapacityWire,
+    CountersWire,
+    DeviceWire,
+    PoolWire,
+    RangeWire,
+    SliceWire,
+    SpecWire,
+)
 from fleet.collectors.session import Session
-from fleet.collectors.wire import ManagedMeta
-from fleet.domain.dra.wire import MOST_ENTRIES, NodeSelectorWire, QuantityWire, cut, parse_terms, quantity
+from fleet.domain.dra.wire import MOST_ENTRIES, QuantityWire, cut, parse_terms, quantity
 from fleet.domain.quantities import parse_quantity
 from fleet.domain.snapshot import DraDevice, IncompletePool, ResourceSlices
 from fleet.domain.snapshot.dra import CapacityPolicy, CounterSet, CounterUse, DraAttribute, DraCapacity, NodeTarget
@@ -25,91 +35,8 @@ GROUP = "resource.k8s.io"
 VERSIONS = ("v1", "v1beta2", "v1beta1", "v1alpha3")
 """Best first: v1 since Kubernetes 1.34, v1beta2 1.33, v1beta1 1.32, v1alpha3 1.31. The last two nest under `basic`."""
 
-
-class _Attribute(msgspec.Struct, rename={"integer": "int", "boolean": "bool"}, gc=False):
-    string: str | None = None
-    version: str | None = None
-    integer: int | None = None
-    boolean: bool | None = None
-    strings: list[str] | None = None
-    versions: list[str] | None = None
-    ints: list[int] | None = None
-    bools: list[bool] | None = None
-
-
-class _Range(msgspec.Struct, gc=False):
-    min: QuantityWire = None
-    max: QuantityWire = None
-    step: QuantityWire = None
-
-
-class _Policy(msgspec.Struct, rename="camel", gc=False):
-    default: QuantityWire = None
-    valid_values: list[QuantityWire] | None = None
-    valid_range: _Range | None = None
-
-
-class _Capacity(msgspec.Struct, rename="camel", gc=False):
-    value: QuantityWire = None
-    request_policy: _Policy | None = None
-
-
-_Attributes = dict[str, _Attribute | None]
-_Capacities = dict[str, _Capacity | str | None]  # v1alpha3 writes the quantity itself
-
-
-class _Counters(msgspec.Struct, rename="camel", gc=False):
-    """Counters of a set (`name`), or what a device takes of one (`counterSet`)."""
-
-    name: str | None = None
-    counter_set: str | None = None
-    counters: dict[str, _Capacity | None] | None = None
-
-
-class _Basic(msgspec.Struct, rename="camel", gc=False):
-    attributes: _Attributes | None = None
-    capacity: _Capacities | None = None
-    taints: list[TaintWire] | None = None
-    consumes_counters: list[_Counters] | None = None
-    node_name: str | None = None
-    node_selector: NodeSelectorWire | None = None
-    all_nodes: bool | None = None
-    allow_multiple_allocations: bool | None = None
-    binds_to_node: bool | None = None
-    binding_conditions: list[str] | None = None
-
-
-class _Device(_Basic, rename="camel", gc=False):
-    name: str | None = None
-    basic: _Basic | None = None
-
-
-class _Pool(msgspec.Struct, rename="camel", gc=False):
-    name: str | None = None
-    generation: int | None = None
-    resource_slice_count: int | None = None
-
-
-class _Spec(msgspec.Struct, rename="camel", gc=False):
-    driver: str | None = None
-    node_name: str | None = None
-    node_selector: NodeSelectorWire | None = None
-    all_nodes: bool | None = None
-    per_device_node_selection: bool | None = None
-    pool: _Pool | None = None
-    devices: list[_Device] | None = None
-    shared_counters: list[_Counters] | None = None
-    tainted_by: str = ""
-    """Filled in from the managedFields, which are a third of the weight and are not kept."""
-
-
-class SliceWire(msgspec.Struct, gc=False):
-    metadata: ManagedMeta | None = None
-    spec: _Spec | None = None
-
-
 _pages = PageDecoder(SliceWire)
-_NO_POOL = _Pool()
+_NO_POOL = PoolWire()
 _NO_FIELDS = msgspec.Raw(b"null")
 
 
@@ -144,7 +71,7 @@ def read_dra(
 
 def parse(wires: Iterable[SliceWire], api_version: str) -> ResourceSlices:
     """Returns the devices and counters of whole pools; pools of which a slice is missing are named instead."""
-    pools: dict[tuple[str, str], list[tuple[str, _Spec]]] = {}
+    pools: dict[tuple[str, str], list[tuple[str, SpecWire]]] = {}
     for wire in wires:
         _name_manager(wire)
         spec = wire.spec
@@ -184,16 +111,16 @@ def _name_manager(wire: SliceWire) -> None:
     wire.metadata.managed_fields = _NO_FIELDS
 
 
-def _generation(spec: _Spec) -> int:
+def _generation(spec: SpecWire) -> int:
     return (spec.pool or _NO_POOL).generation or 0
 
 
-def _binds_later(spec: _Spec) -> bool:
+def _binds_later(spec: SpecWire) -> bool:
     """Returns whether a device of the slice has conditions that must be true before a pod is bound."""
     return any((device.basic or device).binding_conditions for device in spec.devices or ())
 
 
-def _incomplete(driver: str, pool: str, slices: list[_Spec], expected: int) -> IncompletePool:
+def _incomplete(driver: str, pool: str, slices: list[SpecWire], expected: int) -> IncompletePool:
     targets = []
     for spec in slices:
         if spec.shared_counters:  # counters matter to every node of the pool
@@ -212,11 +139,11 @@ def _incomplete(driver: str, pool: str, slices: list[_Spec], expected: int) -> I
     )
 
 
-def _target(wire: _Spec | _Basic) -> NodeTarget:
+def _target(wire: SpecWire | BasicWire) -> NodeTarget:
     return NodeTarget(node_name=cut(wire.node_name), all_nodes=bool(wire.all_nodes), terms=parse_terms(wire.node_selector))
 
 
-def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
+def _device(wire: DeviceWire, spec: SpecWire, driver: str, pool: str) -> DraDevice:
     facts = wire.basic or wire
     attributes = facts.attributes or {}
     capacity = facts.capacity or {}
@@ -243,7 +170,7 @@ def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
         product=cut(text_of("productName", "model")),
         profile=cut(text_of("profile", "partitionProfile", "computePartition")),
         architecture=cut(text_of("architecture", "family")),
-        memory_bytes=_bytes(memory.value if isinstance(memory, _Capacity) else memory),
+        memory_bytes=_bytes(memory.value if isinstance(memory, CapacityWire) else memory),
         driver_version=cut(text_of("driverVersion")),
         cuda_version=cut(text_of("cudaDriverVersion")),
         pci_bus_id=text_of("resource.kubernetes.io/pciBusID", "pciBusID", "pciAddr"),
@@ -261,7 +188,7 @@ def _device(wire: _Device, spec: _Spec, driver: str, pool: str) -> DraDevice:
     )
 
 
-def _attribute(wire: _Attribute) -> DraAttribute:
+def _attribute(wire: AttributeWire) -> DraAttribute:
     if wire.string is not None:
         return _shared("string", cut(wire.string))
     if wire.version is not None:
@@ -285,13 +212,13 @@ def _shared(kind: str, value: str) -> DraAttribute:
     return DraAttribute(kind, value)
 
 
-def _capacity(wire: _Capacity | str) -> DraCapacity:
+def _capacity(wire: CapacityWire | str) -> DraCapacity:
     if isinstance(wire, str):
         return DraCapacity(quantity(wire))
     policy = wire.request_policy
     if policy is None:
         return DraCapacity(quantity(wire.value))
-    limits = policy.valid_range or _Range()
+    limits = policy.valid_range or RangeWire()
     return DraCapacity(
         quantity(wire.value),
         CapacityPolicy(
@@ -305,7 +232,7 @@ def _capacity(wire: _Capacity | str) -> DraCapacity:
     )
 
 
-def _amounts(wire: _Counters) -> dict[str, str]:
+def _amounts(wire: CountersWire) -> dict[str, str]:
     return {
         cut(name): quantity(counter.value if counter else None)
         for name, counter in islice((wire.counters or {}).items(), MOST_ENTRIES)

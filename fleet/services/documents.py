@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from fleet.domain.documents.documents import CLASS, POOL, Change, changes, read, write
-from fleet.domain.documents.reader import Problem
+from fleet.domain.documents.fields import Problem
 from fleet.models import User
 from fleet.selectors import declarations
 from fleet.services import classes, pools

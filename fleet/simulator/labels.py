@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fleet.simulator.flavours import Flavour
+from fleet.simulator.gfd_labels import gfd_labels
 from fleet.simulator.hardware import CPU_FLAGS, CPU_IDENTITY
 from fleet.simulator.seeds import Seed
-from fleet.simulator.world import Instance, Node
+from fleet.simulator.world import Node
 
-_NFD = "feature.node.kubernetes.io/"
+NFD = "feature.node.kubernetes.io/"
 _DEPLOYED = (
     "container-toolkit", "dcgm", "dcgm-exporter", "device-plugin", "driver", "gpu-feature-discovery",
     "node-status-exporter", "operator-validator",
@@ -139,28 +140,28 @@ def _network(node: Node, flavour: Flavour, seed: Seed) -> dict[str, str]:
 
 def discovered_features(node: Node, flavour: Flavour) -> dict[str, str]:
     """What Node Feature Discovery finds: processor, kernel, PCI devices."""
-    labels = {f"{_NFD}cpu-cpuid.{flag}": "true" for flag in CPU_FLAGS[node.machine.cpu].split()}
+    labels = {f"{NFD}cpu-cpuid.{flag}": "true" for flag in CPU_FLAGS[node.machine.cpu].split()}
     vendor, family, model = CPU_IDENTITY[node.machine.cpu]
     major, minor, revision = flavour.kernel.split("-")[0].rstrip("+").split(".")
     labels |= {
-        f"{_NFD}cpu-hardware_multithreading": "true",
-        f"{_NFD}cpu-model.family": family,
-        f"{_NFD}cpu-model.id": model,
-        f"{_NFD}cpu-model.vendor_id": vendor,
-        f"{_NFD}kernel-config.NO_HZ": "true",
-        f"{_NFD}kernel-config.NO_HZ_FULL": "true",
-        f"{_NFD}kernel-version.full": flavour.kernel,
-        f"{_NFD}kernel-version.major": major,
-        f"{_NFD}kernel-version.minor": minor,
-        f"{_NFD}kernel-version.revision": revision,
-        f"{_NFD}memory-numa": "true",
-        f"{_NFD}storage-nonrotationaldisk": "true",
+        f"{NFD}cpu-hardware_multithreading": "true",
+        f"{NFD}cpu-model.family": family,
+        f"{NFD}cpu-model.id": model,
+        f"{NFD}cpu-model.vendor_id": vendor,
+        f"{NFD}kernel-config.NO_HZ": "true",
+        f"{NFD}kernel-config.NO_HZ_FULL": "true",
+        f"{NFD}kernel-version.full": flavour.kernel,
+        f"{NFD}kernel-version.major": major,
+        f"{NFD}kernel-version.minor": minor,
+        f"{NFD}kernel-version.revision": revision,
+        f"{NFD}memory-numa": "true",
+        f"{NFD}storage-nonrotationaldisk": "true",
     }
-    labels |= {f"{_NFD}system-os_release.{key}": value for key, value in flavour.os_labels.items()}
+    labels |= {f"{NFD}system-os_release.{key}": value for key, value in flavour.os_labels.items()}
     if node.gpus and not node.leftover:
-        labels[f"{_NFD}pci-{node.gpus[0].model.pci_vendor}.present"] = "true"
+        labels[f"{NFD}pci-{node.gpus[0].model.pci_vendor}.present"] = "true"
     if node.machine.extra:
-        labels |= {f"{_NFD}rdma.available": "true", f"{_NFD}rdma.capable": "true"}
+        labels |= {f"{NFD}rdma.available": "true", f"{NFD}rdma.capable": "true"}
     return labels
 
 
@@ -188,101 +189,6 @@ def operator_labels(node: Node) -> dict[str, str]:
     return labels
 
 
-def gfd_labels(node: Node, flavour: Flavour) -> dict[str, str]:
-    """What GPU Feature Discovery writes, by mode. A node with two products is described by one of them."""
-    model = node.gpus[0].model
-    alike = [gpu for gpu in node.gpus if gpu.model is model]
-    shared = node.replicas > 1
-    all_cut = all(gpu.mig for gpu in alike)
-    product, count, memory = model.product, len(alike), model.memory_mib
-    replicas = 0 if all_cut and node.strategy != "single" else node.replicas
-    sharing = node.sharing if not (all_cut and node.strategy == "mixed") else "none"
-    labels: dict[str, str] = {}
-    if node.mig_invalid:
-        product, count, memory, replicas, sharing = f"{product}-MIG-INVALID", 0, 0, 0, ""
-    elif node.strategy == "single" and any(gpu.mig for gpu in alike):
-        instances = [instance for gpu in alike for instance in gpu.instances]
-        labels |= _geometry("gpu", instances[0])
-        product = f"{product}-MIG-{instances[0].profile.name}"
-        count, memory = len(instances), instances[0].profile.memory_mib
-    if shared and not node.renamed and not node.mig_invalid and sharing != "none":
-        product += "-SHARED"
-    major, minor, *rest = flavour.driver.split(".")
-    revision = rest[0] if rest else ""
-    cuda_major, cuda_minor = flavour.cuda.split(".")
-    is_vgpu = model.name.endswith("Q")
-    labels |= {
-        "cuda.driver-version.full": flavour.driver,
-        "cuda.driver-version.major": major,
-        "cuda.driver-version.minor": minor,
-        "cuda.driver-version.revision": revision,
-        "cuda.driver.major": major,
-        "cuda.driver.minor": minor,
-        "cuda.driver.rev": revision,
-        "cuda.runtime-version.full": flavour.cuda,
-        "cuda.runtime-version.major": cuda_major,
-        "cuda.runtime-version.minor": cuda_minor,
-        "cuda.runtime.major": cuda_major,
-        "cuda.runtime.minor": cuda_minor,
-        "gfd.timestamp": str(int(node.booted.timestamp()) + 240),
-        "gpu.compute.major": str(model.compute[0]),
-        "gpu.compute.minor": str(model.compute[1]),
-        "gpu.count": str(count),
-        "gpu.family": model.family,
-        "gpu.machine": node.machine.name,
-        "gpu.memory": str(memory),
-        "gpu.mode": "compute",
-        "gpu.product": product,
-        "gpu.replicas": str(replicas),
-        "gpu.sharing-strategy": sharing,
-        "mig.capable": str(bool(model.profiles)).lower(),
-        "mps.capable": str(node.sharing == "mps").lower(),
-        "vgpu.present": str(is_vgpu).lower(),
-    }
-    if node.strategy != "none":
-        labels["mig.strategy"] = node.strategy
-    if is_vgpu:
-        labels |= {"vgpu.host-driver-version": "570.172.07", "vgpu.host-driver-branch": "r573_48"}
-    if node.strategy == "mixed":
-        labels |= _mixed(node)
-    return {f"nvidia.com/{key}": value for key, value in labels.items()}
-
-
-def _mixed(node: Node) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    counted: dict[str, list[Instance]] = {}
-    for gpu in node.gpus:
-        for instance in gpu.instances:
-            counted.setdefault(instance.profile.name, []).append(instance)
-    for profile, instances in counted.items():
-        prefix = f"mig-{profile.replace('+', '.')}"
-        shared = node.replicas > 1 and node.sharing == "time-slicing"
-        suffix = "-SHARED" if shared and not node.renamed else ""
-        labels |= _geometry(prefix, instances[0])
-        labels |= {
-            f"{prefix}.count": str(len(instances)),
-            f"{prefix}.memory": str(instances[0].profile.memory_mib),
-            f"{prefix}.product": f"{node.gpus[0].model.product}-MIG-{profile}{suffix}",
-            f"{prefix}.replicas": str(node.replicas if shared else 1),
-            f"{prefix}.sharing-strategy": "time-slicing" if shared else "none",
-        }
-    return labels
-
-
-def _geometry(prefix: str, instance: Instance) -> dict[str, str]:
-    profile = instance.profile
-    return {
-        f"{prefix}.engines.copy": str(profile.copy),
-        f"{prefix}.engines.decoder": str(profile.decoder),
-        f"{prefix}.engines.encoder": "0",
-        f"{prefix}.engines.jpeg": str(profile.jpeg),
-        f"{prefix}.engines.ofa": "0",
-        f"{prefix}.multiprocessors": str(profile.multiprocessors),
-        f"{prefix}.slices.ci": str(profile.slices),
-        f"{prefix}.slices.gi": str(profile.slices),
-    }
-
-
 def _amd(node: Node) -> dict[str, str]:
     return {
         "amd.com/gpu.cu-count": "304",
@@ -292,7 +198,7 @@ def _amd(node: Node) -> dict[str, str]:
         "amd.com/gpu.product-name": node.gpus[0].model.name.replace(" ", "_"),
         "amd.com/gpu.simd-count": "1216",
         "amd.com/gpu.vram": f"{node.gpus[0].model.memory_mib // 1024}G",
-        f"{_NFD}amd-gpu": "true",
+        f"{NFD}amd-gpu": "true",
     }
 
 
@@ -303,5 +209,5 @@ def _intel(node: Node) -> dict[str, str]:
         "gpu.intel.com/product": "Flex_170",
         "gpu.intel.com/device-id.0380-56c0.count": str(len(node.gpus)),
         "gpu.intel.com/device-id.0380-56c0.present": "true",
-        f"{_NFD}custom-intel-gpu": "true",
+        f"{NFD}custom-intel-gpu": "true",
     }

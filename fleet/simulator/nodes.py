@@ -10,13 +10,12 @@ import msgspec
 
 from fleet.simulator import managed
 from fleet.simulator.flavours import Flavour
-from fleet.simulator.labels import node_labels
+from fleet.simulator.labels import NFD, node_labels
 from fleet.simulator.pods import stamp
 from fleet.simulator.seeds import Seed
 from fleet.simulator.templates import raw
 from fleet.simulator.world import Node
 
-_NFD = "feature.node.kubernetes.io/"
 _OPERATOR = ("nvidia.com/gpu.deploy.", "nvidia.com/gpu.present", "nvidia.com/gpu-driver-upgrade-state")
 _QUIET_CONDITIONS = (
     ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -72,7 +71,7 @@ class NodeRenderer:
             made["network.cilium.io/ipv4-cilium-host"] = f"10.128.{node.number % 250}.87"
             made["network.cilium.io/ipv4-pod-cidr"] = self._pod_cidr(node)
         if self.flavour.operator and node.stack != "bare":
-            features = [key.removeprefix(_NFD) for key in labels if _is_discovered(key)]
+            features = [key.removeprefix(NFD) for key in labels if _is_discovered(key)]
             made["nfd.node.kubernetes.io/feature-labels"] = ",".join(features)
         if node.stack == "operator" and not node.leftover:
             made["nvidia.com/gpu-driver-upgrade-enabled"] = "true"
@@ -216,7 +215,7 @@ class NodeRenderer:
 
 @lru_cache(maxsize=4096)
 def _is_discovered(key: str) -> bool:
-    if key.startswith(_NFD):
+    if key.startswith(NFD):
         return True
     return key.startswith("nvidia.com/") and not key.startswith(_OPERATOR) and key != "nvidia.com/device-plugin.config"
 

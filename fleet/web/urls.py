@@ -10,6 +10,7 @@ from django.urls import path
 
 from fleet.web import (
     access_request_forms,
+    access_request_steps,
     access_requests,
     account,
     approvals,
@@ -127,7 +128,7 @@ urlpatterns = [
     path("requests/numbers/", access_requests.request_numbers, name="request-numbers"),
     path("requests/<int:pk>/", access_requests.request_detail, name="request"),
     path("requests/<int:pk>/edit/", access_request_forms.edit, name="request-edit"),
-    path("requests/<int:pk>/<slug:step>/", access_requests.take_step, name="request-step"),
+    path("requests/<int:pk>/<slug:step>/", access_request_steps.take_step, name="request-step"),
     path("search/", search.search_page, name="search"),
     path("search/preview/<slug:kind>/<int:pk>/", search.search_preview, name="search-preview"),
     path("sizing/", sizing.sizing_page, name="sizing"),

@@ -11,6 +11,7 @@ from django.utils import timezone
 from msgspec.structs import replace
 
 from fleet.collectors import device_taint_rules, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.scheduling import SchedulingObjects
 from fleet.domain.snapshot.sections import Outcome
@@ -192,7 +193,7 @@ def record_dra(east: Cluster, scenario: dict[str, Any], cluster: Any, after_s: f
     objects = scenario["objects"]
     known = recordings.cluster_objects(objects["other"])
     wires = [msgspec.convert(raw, resource_claims.ClaimWire) for raw in cluster.claims.values()]
-    slices = [msgspec.convert(raw, resource_slices.SliceWire) for raw in objects["slices"]]
+    slices = [msgspec.convert(raw, SliceWire) for raw in objects["slices"]]
     rules = [device_taint_rules.parse(msgspec.convert(raw, device_taint_rules.RuleWire)) for raw in objects["rules"]]
     seen = a_snapshot(
         *(recordings.node(entry) for entry in objects["nodes"]),

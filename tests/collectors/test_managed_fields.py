@@ -10,6 +10,7 @@ import pytest
 
 from fleet.collectors import device_taint_rules, managed_fields, resource_slices
 from fleet.collectors.nodes import NodeWire, parse, with_managers
+from fleet.collectors.resource_slice_wires import SliceWire
 
 STATE = "dgxc.nvidia.com/nvsentinel-state"
 
@@ -117,6 +118,6 @@ def test_who_set_the_taints_of_a_slice(fields: Any, tainted_by: str) -> None:
             "devices": [{"name": "ill", "taints": [{"key": "k", "effect": "NoSchedule"}]}, {"name": "well"}],
         },
     }
-    wire = msgspec.json.decode(json.dumps(raw).encode(), type=resource_slices.SliceWire)
+    wire = msgspec.json.decode(json.dumps(raw).encode(), type=SliceWire)
     by_name = {device.name: device.tainted_by for device in resource_slices.parse([wire], "v1").devices}
     assert by_name == {"ill": tainted_by, "well": ""}

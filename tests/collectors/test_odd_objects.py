@@ -27,6 +27,7 @@ from fleet.collectors.daemonsets import DaemonSetWire, plugin_sources
 from fleet.collectors.daemonsets import parse as parse_daemonset
 from fleet.collectors.errors import Asked, Failure, from_answer
 from fleet.collectors.paging import PageDecoder
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.health import events as health_events
 from tests.collectors.recorded import recording
 
@@ -51,7 +52,7 @@ KINDS: dict[str, tuple[type[Any], Any, Any]] = {
         recording("daemonsets_page")["body"]["items"][0],
     ),
     "slice": (
-        resource_slices.SliceWire,
+        SliceWire,
         lambda wire: resource_slices.parse([wire], "v1"),
         recording("resourceslices_list")["body"]["items"][1],
     ),

@@ -10,6 +10,7 @@ import pytest
 from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
 from fleet.collectors.apis import Apis, parse
 from fleet.collectors.errors import Failure
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.snapshot import DraAllocation, DraDevice, IncompletePool, ResourceSlices, Taint
 from fleet.domain.snapshot.dra import (
@@ -73,7 +74,7 @@ def piece(generation: int = 1, count: int = 1, pool: str = "n", device: str = "d
         "devices": [{"name": device}],
         **spec,
     }
-    return msgspec.convert({"metadata": {"name": device}, "spec": raw}, resource_slices.SliceWire)
+    return msgspec.convert({"metadata": {"name": device}, "spec": raw}, SliceWire)
 
 
 def test_only_the_newest_generation_counts() -> None:

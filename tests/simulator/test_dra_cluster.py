@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from fleet.collectors import device_classes, device_taint_rules, operator, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.devices.inspection import NodeDevices
 from fleet.domain.dra.allocated import Allocated
 from fleet.domain.dra.extended import classes_by_resource
@@ -31,7 +32,7 @@ def fleet() -> Fleet:
 @pytest.fixture(scope="module")
 def counted(fleet: Fleet) -> dict[str, NodeDevices]:
     """By pool: what the page of its first node shows."""
-    wires = objects(fleet, resources.RESOURCE_SLICES, resource_slices.SliceWire)
+    wires = objects(fleet, resources.RESOURCE_SLICES, SliceWire)
     claims = objects(fleet, resources.RESOURCE_CLAIMS, resource_claims.ClaimWire)
     rules = [device_taint_rules.parse(wire) for wire in objects(fleet, resources.DEVICE_TAINT_RULES, device_taint_rules.RuleWire)]
     allocations = [allocation for claim in claims for allocation in resource_claims.parse(claim)]

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from fleet.collectors import device_taint_rules, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.devices.inspection import NodeDevices
 from fleet.domain.dra.taints import join
 from fleet.simulator import resources
@@ -23,7 +24,7 @@ def objects(fleet: Fleet, kind: resources.Kind, wire: Any = Any) -> list[Any]:
 @pytest.fixture(scope="module")
 def counted() -> dict[str, NodeDevices]:
     full = build_fleet()
-    slices = resource_slices.parse(objects(full, resources.RESOURCE_SLICES, resource_slices.SliceWire), "v1")
+    slices = resource_slices.parse(objects(full, resources.RESOURCE_SLICES, SliceWire), "v1")
     claims = objects(full, resources.RESOURCE_CLAIMS, resource_claims.ClaimWire)
     rules = [device_taint_rules.parse(wire) for wire in objects(full, resources.DEVICE_TAINT_RULES, device_taint_rules.RuleWire)]
     devices = join(slices.devices, [rule for rule in rules if rule])

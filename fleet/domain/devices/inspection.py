@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from fleet.domain import labels, pod_resources
-from fleet.domain.devices import advertised, counts, findings, resources
+from fleet.domain.devices import advertised, counts, findings, resource_sharing, resources
 from fleet.domain.devices.claims import NodeClaims, parse_claims
 from fleet.domain.devices.evidence import collect_evidence
 from fleet.domain.devices.findings.counts import about_count
@@ -100,7 +100,7 @@ def inspect(inputs: NodeInputs) -> NodeDevices:
     node, pods = inputs.node, inputs.pods
     claims = parse_claims(inputs)
     layout = lay_out(claims)
-    effective_by_name = resources.effective_by_name(claims, layout)
+    effective_by_name = resource_sharing.effective_by_name(claims, layout)
     held = None if pods is None else pod_resources.requested_by_resource(pods)
     resources_of_node = resources.list_resources(claims, layout, effective_by_name, held)
     counted = counts.count(claims, layout, effective_by_name)

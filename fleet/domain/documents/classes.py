@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fleet.domain.classes.workload import ISOLATIONS, MOST_GPUS, MOST_NODES, TOPOLOGIES, ClassSpec, problems
-from fleet.domain.documents.reader import Fields
+from fleet.domain.documents.fields import Fields
 
 FIELD_NAMES = {
     "title": "title",

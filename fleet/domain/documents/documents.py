@@ -11,8 +11,9 @@ import yaml
 
 from fleet.domain.classes.workload import ClassSpec
 from fleet.domain.documents.classes import read_class, write_class
+from fleet.domain.documents.fields import Fields, Problem
 from fleet.domain.documents.pools import read_pool, write_pool
-from fleet.domain.documents.reader import Fields, Plain, Problem, documents, fields_of
+from fleet.domain.documents.reader import Plain, documents, fields_of
 from fleet.domain.pools.policy import PoolSpec
 
 API = "muster/v1"

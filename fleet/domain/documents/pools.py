@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleet.domain.documents.reader import Fields
+from fleet.domain.documents.fields import Fields
 from fleet.domain.label_selectors import OPERATORS, Requirement, checked, from_expression, parse, to_expression
 from fleet.domain.placement.nodes import MODES
 from fleet.domain.placement.requirement import Toleration, version

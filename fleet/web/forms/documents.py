@@ -15,7 +15,8 @@ from fleet.domain.documents.documents import Declared, read_one
 if TYPE_CHECKING:
     from django.http import QueryDict
 
-    from fleet.domain.documents.reader import Plain, Problem
+    from fleet.domain.documents.fields import Problem
+    from fleet.domain.documents.reader import Plain
 
 Cleaned: TypeAlias = Mapping[str, str | bool | list[str]]
 """Fields of a declared form by name, cleaned."""

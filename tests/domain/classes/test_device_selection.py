@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from fleet.collectors import device_classes, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.classes.requirements import ClassInPool, class_in_pool, label_keys
 from fleet.domain.classes.stale import kept_placement, selected_outside, with_earlier
 from fleet.domain.classes.workload import ClassSpec, problems
@@ -146,7 +147,7 @@ class World:
                 for name, amounts in counters.items()
             ]
             raw[-1]["metadata"]["name"] += "-counters"
-        slices = resource_slices.parse([msgspec.convert(item, resource_slices.SliceWire) for item in raw], "v1")
+        slices = resource_slices.parse([msgspec.convert(item, SliceWire) for item in raw], "v1")
         self.devices = slices.devices
         taken = [make_allocation(device, claim=device.name) for device in slices.devices if device.name in held]
         written = CLASSES if classes is None else classes

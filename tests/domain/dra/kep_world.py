@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.dra.choices import AllocationError, UnknownAllocationError
 from fleet.domain.dra.extended import ContainerNeed
 from fleet.domain.dra.pods import ClusterDevices, PodDevices
@@ -83,7 +84,7 @@ def world(*slices: Raw, rules: Sequence[Raw] = (), held: Sequence[Raw] = (), cla
         device_taint_rules.parse(msgspec.convert({"metadata": {"name": f"r{number}"}, "spec": spec}, device_taint_rules.RuleWire))
         for number, spec in enumerate(rules)
     ]
-    wires = [msgspec.convert(raw, resource_slices.SliceWire) for raw in slices]
+    wires = [msgspec.convert(raw, SliceWire) for raw in slices]
     inventory = Inventory(resource_slices.parse(wires, "v1"), [rule for rule in taint_rules if rule], parsed)
     allocations = []
     for number, results in enumerate(held):

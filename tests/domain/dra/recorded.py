@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.dra.choices import AllocationError
 from fleet.domain.dra.extended import ContainerNeed
 from fleet.domain.dra.pods import ClusterDevices, PodDevices
@@ -33,7 +34,7 @@ class Cluster:
     def __init__(self, scenario: Raw) -> None:
         objects = scenario["objects"]
         self.nodes: list[Raw] = objects["nodes"]
-        slices = [msgspec.convert(raw, resource_slices.SliceWire) for raw in objects["slices"]]
+        slices = [msgspec.convert(raw, SliceWire) for raw in objects["slices"]]
         rules = [device_taint_rules.parse(msgspec.convert(raw, device_taint_rules.RuleWire)) for raw in objects["rules"]]
         classes = [device_classes.parse(msgspec.convert(raw, device_classes.ClassWire)) for raw in objects["classes"]]
         self.inventory = Inventory(resource_slices.parse(slices, "v1"), [rule for rule in rules if rule])

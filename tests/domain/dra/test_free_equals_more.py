@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from fleet.collectors import device_taint_rules, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.devices.inspection import NodeDevices, NodeInputs, inspect
 from fleet.domain.dra.taints import join
 from fleet.domain.snapshot import DevicePluginConfigs, NodeSnapshot
@@ -58,7 +59,7 @@ def test_free_and_still_to_cut_equal_what_the_scheduler_still_placed(scenario: R
 
 def _inspect(cluster: Cluster, scenario: Raw, node: Raw) -> NodeDevices:
     objects = scenario["objects"]
-    slices = resource_slices.parse([msgspec.convert(raw, resource_slices.SliceWire) for raw in objects["slices"]], "v1")
+    slices = resource_slices.parse([msgspec.convert(raw, SliceWire) for raw in objects["slices"]], "v1")
     rules = [device_taint_rules.parse(msgspec.convert(raw, device_taint_rules.RuleWire)) for raw in objects["rules"]]
     claims = [msgspec.convert(raw, resource_claims.ClaimWire) for raw in [*cluster.claims.values(), *cluster.made]]
     return inspect(

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from fleet.collectors import device_classes, device_taint_rules, resource_claims, resource_slices
+from fleet.collectors.resource_slice_wires import SliceWire
 from fleet.domain.devices.inspection import NodeDevices
 from fleet.domain.devices.slots import add, is_unbounded
 from fleet.domain.dra.pods import ClusterDevices, PodDevices
@@ -40,7 +41,7 @@ class Read:
             for n, spec in enumerate(world.rules)
         ]
         self.rules = tuple(rule for rule in rules if rule)
-        self.slices = resource_slices.parse([msgspec.convert(raw, resource_slices.SliceWire) for raw in world.slices], "v1")
+        self.slices = resource_slices.parse([msgspec.convert(raw, SliceWire) for raw in world.slices], "v1")
         held = [
             {"metadata": {"name": f"h{n}", "namespace": "x"}, "status": {"allocation": {"devices": {"results": [row]}}}}
             for n, row in enumerate(world.held)
