@@ -98,6 +98,31 @@ def test_an_older_pass_that_ends_late_does_not_overwrite_the_newer(east: Cluster
     assert Cluster.objects.get().taken_at == T0 + timedelta(seconds=60)
 
 
+def test_a_run_of_the_same_moment_does_not_touch_the_clusters_row(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1")))
+    before = Cluster.objects.values().get()
+    assert remember(east, a_snapshot(broken={"nodes": Outcome.UNREACHABLE, "version": Outcome.UNREACHABLE})) is None
+    assert Cluster.objects.values().get() == before
+
+
+def test_a_cluster_fails_since_the_first_of_its_failing_runs(east: Cluster) -> None:
+    remember(east, a_snapshot(a_node("n1")))
+    for after_s in (60, 120):
+        remember(east, a_snapshot(after_s=after_s, broken=dict.fromkeys(("version", "nodes", "pods"), Outcome.UNREACHABLE)))
+        assert Cluster.objects.get().failing_since == T0 + timedelta(seconds=60)
+    remember(east, a_snapshot(a_node("n1"), after_s=180))
+    assert Cluster.objects.get().failing_since is None
+
+
+def test_a_cluster_counts_the_changes_of_all_its_runs(east: Cluster) -> None:
+    counts = [
+        remember(east, a_snapshot(a_node("n1", labels={"driver": driver}), after_s=60 * number)) or 0
+        for number, driver in enumerate(("old", "new", "new"))
+    ]
+    assert min(counts[:2]) > 0
+    assert Cluster.objects.get().changes == sum(counts)
+
+
 def test_a_changed_label_opens_a_revision_where_the_last_one_ends(east: Cluster) -> None:
     remember(east, a_snapshot(a_node("n1", labels={"team": "a"})))
     remember(east, a_snapshot(a_node("n1", labels={"team": "b"}), after_s=60))
