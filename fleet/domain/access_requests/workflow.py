@@ -76,11 +76,8 @@ def problems(
     """
     rows = [_trouble(lambda: check_gpus(requested.gpus, sizes)), _trouble(lambda: check_size(requested.replicas))]
     rows.append(_trouble(lambda: check_place(requested.namespace, team, namespaces)))
-    example = Parameters()
-    parameters = Parameters(
-        name=requested.name, namespace=requested.namespace or example.namespace, image=requested.image or example.image
-    )
-    rows += [refused_name for refused_name in refused_names(parameters) if refused_name[0] in ("name", "image")]
+    parameters = Parameters(name=requested.name, image=requested.image or Parameters().image)
+    rows += [problem for problem in refused_names(parameters) if problem[0] in ("name", "image")]
     rows.append(_trouble(lambda: check_hours(requested.hours, limits)))
     return tuple(item for item in rows if item is not None)
 
