@@ -12,7 +12,7 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.label_selectors import Requirement, matches
-from fleet.domain.placement.nodes import FULL, MIG, MPS, TIME_SLICED, PlacementNode
+from fleet.domain.placement.nodes import FULL, MIG, MPS, PARTITION, TIME_SLICED, PlacementNode
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import PoolSelector
 
@@ -41,6 +41,7 @@ SHARING_KEYS = (
     labels.GPU_SLICES_GI,
     labels.GKE_SHARING_STRATEGY,
     labels.GKE_PARTITION_SIZE,
+    labels.AMD_PARTITION,
 )
 KEYS = frozenset([key for dialect in DIALECTS for key in dialect] + list(SHARING_KEYS))
 """Labels that a term may use besides the pool's own selector: the grouping of a Fleet."""
@@ -129,6 +130,8 @@ def _term(start: Iterable[Requirement], group: Sequence[PlacementNode], isolatio
     kept = [item for item in wanted if all(matches((item,), node.labels) for node in group)]
     if isolation == TIME_SLICED:
         kept += _replicas(group)
+    if isolation in (FULL, PARTITION):
+        kept += _partition_modes(group)
     return tuple(dict.fromkeys([*start, *kept]))
 
 
@@ -165,6 +168,16 @@ def _guards_of(isolation: str) -> tuple[Requirement, ...]:
 def _replicas(group: Sequence[PlacementNode]) -> list[Requirement]:
     values = {node.labels.get(labels.GPU_REPLICAS, "") for node in group}
     return [] if "" in values else [Requirement(labels.GPU_REPLICAS, "in", tuple(sorted(values)))]
+
+
+def _partition_modes(group: Sequence[PlacementNode]) -> list[Requirement]:
+    """Returns what keeps AMD's GPUs in another partition mode out: they have the same product, and often the same resource."""
+    values = {node.labels.get(labels.AMD_PARTITION, "") for node in group}
+    if not any(node.labels.get(labels.AMD_PRODUCT) for node in group):
+        return []
+    if values == {""}:
+        return [Requirement(labels.AMD_PARTITION, "absent")]
+    return [] if "" in values else [Requirement(labels.AMD_PARTITION, "in", tuple(sorted(values)))]
 
 
 def _by(guards: Sequence[Requirement], nodes: Sequence[PlacementNode]) -> list[list[PlacementNode]]:

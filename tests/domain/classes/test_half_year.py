@@ -123,6 +123,29 @@ def test_a_taint_named_like_the_resource_keeps_no_pod_off() -> None:
     assert reported(watch.look([bare("h", labels=label), *kept_out], 2)[2]) == set()
 
 
+@pytest.mark.parametrize("label", ["SPX_NPS1", ""])
+def test_gpus_of_amd_in_another_partition_mode_that_join_later_get_no_pod_of_the_class(label: str) -> None:
+    """They have the product, and under the naming strategy single the resource as well."""
+    product = {"amd.com/gpu.product-name": "AMD_Instinct_MI300X_OAM"}
+    mode = {"amd.com/gpu.compute-memory-partition": label} if label else {}
+    offered = slots("amd.com/gpu", 8)
+    pool = PoolSpec(slug="p", selector=PoolSelector(products=("AMD_Instinct_MI300X_OAM",)))
+    spec = ClassSpec(slug="full", pools=("p",))
+    first = bare("a", offered, product="AMD_Instinct_MI300X_OAM", labels={**product, **mode})
+    written = class_in_pool(spec, pool, world(pool, [first]))
+    cut = bare(
+        "b",
+        slots("amd.com/gpu", 64, kind="partition", profile="CPX"),
+        product="AMD_Instinct_MI300X_OAM",
+        labels={**product, "amd.com/gpu.compute-memory-partition": "CPX_NPS4"},
+    )
+    members = with_pools([pool], [first, cut])
+    assert [node.name for node in landings(copied(written, ["east"]), members)] == ["a"]
+    parts = class_in_pool(replace(spec, isolation="partition", profile="CPX"), pool, world(pool, [first, cut]))
+    assert not parts.problem
+    assert [node.name for node in landings(copied(parts, ["east"]), members)] == ["b"]
+
+
 def test_slices_of_another_product_that_join_later_get_no_pod_of_the_class() -> None:
     pool = PoolSpec(slug="p", selector=PoolSelector(products=(A100,)))
     layout = {"gpus": 1, "mig": {"1g.10gb": 7}, "resource": "nvidia.com/mig-1g.10gb"}
