@@ -6,7 +6,7 @@ COMPILE = uv pip compile --quiet --universal --generate-hashes --python-version 
 # For what only looks at the code: nothing listens there, and nothing has to.
 NO_DATABASE = DATABASE_URL=postgres://nobody@127.0.0.1:9/none MUSTER_BROKER_URL=redis://127.0.0.1:9
 
-.PHONY: check fix test run bench reliability slow-clients clusters soak month schemathesis sbom audit requirements environment architecture pictures chart
+.PHONY: check fix test run bench reliability slow-clients clusters soak month schemathesis sbom audit requirements environment architecture pictures chart docs
 
 check: environment
 	$(BIN)/ruff format --check .
@@ -68,9 +68,21 @@ audit: environment
 month: environment
 	$(PYTHON) manage.py bench month
 
+# Builds the documentation site into build/site, without network once its builder is installed in an environment of its own.
+docs: environment build/docs-venv/installed
+	$(BIN)/python -m tests.site build/docs
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --quiet --strict --config-file mkdocs.yml
+	@echo "Wrote build/site/index.html"
+
+build/docs-venv/installed: requirements-docs.txt
+	$(PYTHON) -m venv --clear build/docs-venv
+	build/docs-venv/bin/pip install --quiet --no-deps --require-hashes --requirement requirements-docs.txt
+	touch $@
+
 requirements:
 	$(COMPILE) requirements.in --output-file requirements.txt
 	$(COMPILE) requirements-dev.in --constraint requirements.txt --output-file requirements-dev.txt
+	$(COMPILE) requirements-docs.in --output-file requirements-docs.txt
 
 environment:
 	@$(PYTHON) -m fleet.embedded.bootstrap dev
