@@ -17,8 +17,8 @@ from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.models import AccessRequest, AccessRequestStep, ClassVersion, Role, Team, User, scope
 from fleet.selectors.access_requests.access_requests import granted_replicas, limits_of
 from fleet.selectors.declarations import spec_of
-from fleet.services import access_request_events, four_eyes
-from fleet.services.audit import audit
+from fleet.services import four_eyes
+from fleet.services.access_request_records import audit_changes, record_step
 from fleet.services.teams import belongs
 
 _WITH = ("team", "class_version__workload_class", "requested_by")
@@ -57,7 +57,7 @@ def draft(  # noqa: PLR0913 the fields of a request, given by name
     )
     _check(row)
     row.save()
-    _note(row, actor, "draft", now, detail={"replicas": replicas, "hours": hours})
+    record_step(row, actor, "draft", now, detail={"replicas": replicas, "hours": hours})
     return row
 
 
@@ -69,7 +69,7 @@ def edit(actor: User, pk: int, now: datetime, **changes: Any) -> AccessRequest:
             setattr(row, field, value)
         _must_belong(actor, row.team)
         _check(row)
-        _audit(row, actor, "edit", now)
+        audit_changes(row, actor, "edit", now)
         row.save()
     return row
 
@@ -83,7 +83,7 @@ def submit(actor: User, pk: int, now: datetime) -> AccessRequest:
         limits = limits_of(row.class_version, row.team)
         row.state, row.submitted_at = workflow.SUBMITTED, now
         why = workflow.needs_approval(limits, granted_replicas(row.team, row.class_version), row.replicas)
-        _note(row, actor, "submit", now, why, notify=bool(why))
+        record_step(row, actor, "submit", now, why, notify=bool(why))
         if not why:
             _grant(row, None, now, "Within the team's limits.")
         row.save()
@@ -107,7 +107,7 @@ def reject(actor: User, pk: int, now: datetime, reason: str) -> AccessRequest:
         raise FieldError("reason", "A reason is required. The team reads it.")
     with _step(actor, pk, "reject") as row:
         row.state, row.decided_at, row.decided_by, row.ended_at = workflow.REJECTED, now, actor, now
-        _note(row, actor, "reject", now, reason)
+        record_step(row, actor, "reject", now, reason)
         row.save()
     return row
 
@@ -118,7 +118,7 @@ def withdraw(actor: User, pk: int, now: datetime, reason: str = "") -> AccessReq
     with _step(actor, pk, "withdraw") as row:
         row.state, row.ended_at = workflow.WITHDRAWN, now
         row.extension_until = row.wanted_replicas = None
-        _note(row, actor, "withdraw", now, reason)
+        record_step(row, actor, "withdraw", now, reason)
         row.save()
     return row
 
@@ -132,7 +132,7 @@ def extend(actor: User, pk: int, now: datetime, hours: int, reason: str = "") ->
         workflow.check_hours(hours, limits_of(row.class_version, row.team))
         row.extension_until = row.expires_at + timedelta(hours=hours)
         at_once = four_eyes.decides_alone(actor)
-        _note(row, actor, "extend", now, reason, {"until": row.extension_until.isoformat()}, notify=not at_once)
+        record_step(row, actor, "extend", now, reason, {"until": row.extension_until.isoformat()}, notify=not at_once)
         if at_once:
             _apply(row, actor, now, end=True)
         row.save()
@@ -149,7 +149,7 @@ def resize(actor: User, pk: int, now: datetime, replicas: int, reason: str = "")
         why = workflow.needs_approval(limits_of(row.class_version, row.team), others, replicas)
         row.wanted_replicas = replicas
         at_once = replicas <= row.replicas or not why or four_eyes.decides_alone(actor)
-        _note(row, actor, "resize", now, reason, {"before": row.replicas, "after": replicas}, notify=not at_once)
+        record_step(row, actor, "resize", now, reason, {"before": row.replicas, "after": replicas}, notify=not at_once)
         if at_once:
             _apply(row, actor if actor.may(Role.OPERATOR) else None, now, size=True)
         row.save()
@@ -167,7 +167,7 @@ def decide_change(actor: User, pk: int, now: datetime, *, grant: bool, reason: s
             _apply(row, actor, now, reason, end=True, size=True)
         else:
             row.extension_until = row.wanted_replicas = None
-            _note(row, actor, "refuse_change", now, reason)
+            record_step(row, actor, "refuse_change", now, reason)
         row.save()
     return row
 
@@ -178,7 +178,7 @@ def comment(actor: User, pk: int, now: datetime, text: str) -> AccessRequestStep
     if not text.strip():
         raise FieldError("text", "A comment is required.")
     with _step(actor, pk, "comment", operators_too=True) as row:
-        return _note(row, actor, "comment", now, text.strip())
+        return record_step(row, actor, "comment", now, text.strip())
 
 
 @transaction.atomic
@@ -187,7 +187,7 @@ def mark_active(pk: int, since: datetime) -> None:
     row = AccessRequest.objects.select_for_update(of=("self",)).select_related(*_WITH).get(pk=pk)
     if row.state in workflow.STEPS["activate"]:
         row.state, row.first_pod_at = workflow.ACTIVE, since
-        _note(row, None, "activate", since)
+        record_step(row, None, "activate", since)
         row.save()
 
 
@@ -203,7 +203,7 @@ def pass_time(now: datetime) -> int:
 
 def note_room(row: AccessRequest, at: datetime, reasons: str) -> None:
     """Records that the request no longer fits (`reasons` says why), or, with empty reasons, that it fits again."""
-    _note(row, None, "no_room" if reasons else "room", at, reasons, audited=False)
+    record_step(row, None, "no_room" if reasons else "room", at, reasons, audited=False)
 
 
 def _age(row: AccessRequest, now: datetime) -> bool:
@@ -211,10 +211,10 @@ def _age(row: AccessRequest, now: datetime) -> bool:
         return False
     if now >= row.expires_at:
         row.state, row.ended_at = workflow.EXPIRED, row.expires_at
-        _note(row, None, "expire", row.expires_at)
+        record_step(row, None, "expire", row.expires_at)
     elif row.state in workflow.STEPS["warn"] and now >= (at := workflow.warns_at(row.decided_at, row.expires_at)):
         row.state = workflow.EXPIRING
-        _note(row, None, "warn", at)
+        record_step(row, None, "warn", at)
     else:
         return False
     row.save()
@@ -256,7 +256,7 @@ def _check(row: AccessRequest) -> None:
 def _grant(row: AccessRequest, actor: User | None, now: datetime, reason: str) -> None:
     row.state, row.decided_at, row.decided_by, row.automatic = workflow.APPROVED, now, actor, actor is None
     row.expires_at = workflow.ends_at(now, row.hours, limits_of(row.class_version, row.team))
-    _note(row, actor, "approve", now, reason, {"automatic": actor is None})
+    record_step(row, actor, "approve", now, reason, {"automatic": actor is None})
 
 
 def _apply(
@@ -272,52 +272,4 @@ def _apply(
     if size and row.wanted_replicas is not None:
         detail["replicas"] = row.wanted_replicas
         row.replicas, row.wanted_replicas = row.wanted_replicas, None
-    _note(row, actor, "change", now, reason, detail)
-
-
-def _note(  # noqa: PLR0913 the fields of a request, given by name
-    row: AccessRequest,
-    actor: User | None,
-    kind: str,
-    at: datetime,
-    text: str = "",
-    detail: dict[str, Any] | None = None,
-    *,
-    audited: bool = True,
-    notify: bool = True,
-) -> AccessRequestStep:
-    if notify:
-        access_request_events.notify(row, kind, at, text, actor)
-    if audited:
-        _audit(row, actor, kind, at, text, detail)
-    return AccessRequestStep.objects.create(request=row, at=at, actor=actor, kind=kind, text=text, detail=detail or {})
-
-
-_AUDITED = (
-    *("state", "team__slug", "class_version__number", "namespace", "name", "replicas", "gpus", "hours", "image", "purpose"),
-    *("wanted_replicas", "expires_at", "extension_until"),
-)
-
-
-def _audit(
-    row: AccessRequest, actor: User | None, kind: str, at: datetime, text: str = "", detail: dict[str, Any] | None = None
-) -> None:
-    """Writes the audit entry of a step, with the fields that it changed: as they are stored, and as the row has them."""
-    stored = AccessRequest.objects.filter(pk=row.pk).values(*_AUDITED).get()
-    changed = {name: (value, _value(row, name)) for name, value in stored.items() if value != _value(row, name)}
-    whole = {name: value for name, value in (detail or {}).items() if name not in ("before", "after")}
-    if changed:
-        whole |= {side: {name: _text(pair[place]) for name, pair in changed.items()} for place, side in enumerate(_SIDES)}
-    audit(actor, f"request.{kind}", f"request {row.pk} of {row.team.slug}", reason=text, detail=whole, at=at)
-
-
-_SIDES = ("before", "after")
-
-
-def _value(row: AccessRequest, name: str) -> Any:
-    first, _, second = name.partition("__")
-    return getattr(getattr(row, first), second) if second else getattr(row, first)
-
-
-def _text(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
+    record_step(row, actor, "change", now, reason, detail)
