@@ -52,8 +52,8 @@ def test_of_all_nodes_the_message_is_the_same_of_some_it_is_contained(message: s
         (["8", "-tp"], ""),
         (["-tp", "2", "8"], "2"),
         (["-tp"], ""),
-        (["-tp=10000"], ""),
-        (["-tp=9999"], "9999"),
+        (["-tp=1234567890"], ""),
+        (["-tp=123456789"], "123456789"),
         (["-tp="], ""),
         (["-tp", "x"], ""),
     ],
@@ -99,6 +99,13 @@ def test_a_pod_without_a_priority_has_the_priority_zero(classes: tuple[()] | Non
     for spec in ({}, {"priorityClassName": "unknown"}):
         read = pod_scheduling({"name": "p"}, spec, SchedulingObjects(priority_classes=classes))
         assert (read.priority, read.never_preempts) == (0, False)
+
+
+def test_a_priority_class_that_does_not_exist_refuses_the_pod() -> None:
+    read = pod_scheduling(
+        {"name": "p"}, {"containers": [{"name": "main"}], "priorityClassName": "high"}, SchedulingObjects(priority_classes=())
+    )
+    assert (read.problem, read.not_modelled) == ("PriorityClass high does not exist.", ())
 
 
 def test_a_label_of_a_volume_is_kept_up_to_its_longest() -> None:
