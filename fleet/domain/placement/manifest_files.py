@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from fleet.domain.dra.wire import read_claim_spec
+from fleet.domain.placement.manifest_claims import claim_specs, with_templates
 from fleet.domain.placement.scheduler.terms import Spec, items, labels_of, mapping, text
 from fleet.domain.refusals import FieldError
 from fleet.domain.snapshot.dra import DraClaim
@@ -39,6 +40,8 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """LocalQueue of Kueue that the workload or its pods name by label; empty for none."""
     path: str = "spec"
     """Where the pod's specification is within the document."""
+    volume_claims: dict[str, dict[str, Any]] = {}
+    """Specs of the PersistentVolumeClaims that the manifest brings along, by name: documents, and a StatefulSet's templates."""
     claims: dict[str, dict[str, Any]] = {}
     """Specs of the ResourceClaims in its namespace that the manifest brings along, by name."""
     claim_templates: dict[str, dict[str, Any]] = {}
@@ -94,32 +97,23 @@ def _check_events(manifest: str, loader: Any) -> None:
 def pod_templates(documents: list[dict[str, Any]]) -> tuple[PodTemplate, ...]:
     """Returns every pod template of the documents, in order. Raises FieldError where there is none."""
     rows: list[PodTemplate] = []
-    claims = _claim_specs(documents, "ResourceClaim")
-    claim_templates = _claim_specs(documents, "ResourceClaimTemplate")
+    claims = claim_specs(documents, "ResourceClaim")
+    volume_claims = claim_specs(documents, "PersistentVolumeClaim")
+    claim_templates = claim_specs(documents, "ResourceClaimTemplate")
     for document in documents:
         read = _KINDS.get(text(document.get("kind")))
         if read is not None:
             for template in read(document):
                 of_claims, of_templates = claims.get(template.namespace, {}), claim_templates.get(template.namespace, {})
-                rows.append(msgspec.structs.replace(template, claims=of_claims, claim_templates=of_templates))
+                of_volumes = {**volume_claims.get(template.namespace, {}), **template.volume_claims}
+                changes = {"claims": of_claims, "claim_templates": of_templates, "volume_claims": of_volumes}
+                rows.append(msgspec.structs.replace(template, **changes))
                 if len(rows) > MOST_PODS:
                     raise FieldError("manifest", f"The manifest has more than {MOST_PODS} different pods.")
     if not rows:
         kinds = ", ".join(sorted({text(document.get("kind"))[:60] or "?" for document in documents})[:5])
         raise FieldError("manifest", f"No pod template in: {kinds}. Paste one of {', '.join(sorted(_KINDS))}.")
     return tuple(rows)
-
-
-def _claim_specs(documents: list[dict[str, Any]], kind: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """Returns namespace to name to the spec of a claim."""
-    specs: dict[str, dict[str, dict[str, Any]]] = {}
-    for document in documents:
-        if text(document.get("kind")) == kind:
-            outer, spec = mapping(document.get("metadata")), mapping(document.get("spec"))
-            spec = mapping(spec.get("spec")) if kind == "ResourceClaimTemplate" else spec
-            namespace = text(outer.get("namespace"))[:63] or "default"
-            specs.setdefault(namespace, {})[text(outer.get("name"))[:253]] = dict(spec)
-    return specs
 
 
 def claims_of(template: PodTemplate, known: Mapping[tuple[str, str], DraClaim]) -> tuple[tuple[DraClaim, ...], list[str]]:
@@ -149,6 +143,7 @@ def _make(document: Spec, template: Spec, path: str, *, replicas: object = 1, ro
     """Returns a pod template (metadata and spec) of a document."""
     outer, inner = mapping(document.get("metadata")), mapping(template.get("metadata"))
     number = replicas if isinstance(replicas, int) and not isinstance(replicas, bool) else 1
+    spec, volume_claims = with_templates(document, dict(mapping(template.get("spec"))))
     labels = {**labels_of(inner.get("labels")), **labels_of(outer.get("labels"))}
     return PodTemplate(
         queue=labels.get(QUEUE_NAME, "")[:253],
@@ -157,7 +152,8 @@ def _make(document: Spec, template: Spec, path: str, *, replicas: object = 1, ro
         namespace=text(outer.get("namespace"))[:63] or "default",
         role=role,
         metadata={"name": text(outer.get("name")), "labels": labels_of(inner.get("labels"))},
-        spec=dict(mapping(template.get("spec"))),
+        spec=spec,
+        volume_claims=volume_claims,
         replicas=min(max(number, 0), _MOST_REPLICAS),
         path=path,
     )
@@ -172,8 +168,32 @@ def _workload(document: Spec) -> Iterator[PodTemplate]:
     yield _make(document, mapping(spec.get("template")), "spec.template.spec", replicas=spec.get("replicas", 1))
 
 
+_DAEMON_TAINTS = (
+    *(("node.kubernetes.io/not-ready", "NoExecute"), ("node.kubernetes.io/unreachable", "NoExecute")),
+    *(("node.kubernetes.io/disk-pressure", "NoSchedule"), ("node.kubernetes.io/memory-pressure", "NoSchedule")),
+    *(("node.kubernetes.io/pid-pressure", "NoSchedule"), ("node.kubernetes.io/unschedulable", "NoSchedule")),
+)
+"""Taints that the DaemonSet controller lets its pods tolerate (pkg/controller/daemon/util AddOrUpdateDaemonPodTolerations)."""
+
+
+def _daemon_set(document: Spec) -> Iterator[PodTemplate]:
+    """A DaemonSet: one pod for each node that takes it, cordoned ones as well."""
+    template = mapping(mapping(document.get("spec")).get("template"))
+    spec = dict(mapping(template.get("spec")))
+    taints = [*_DAEMON_TAINTS]
+    if spec.get("hostNetwork") is True:
+        taints.append(("node.kubernetes.io/network-unavailable", "NoSchedule"))
+    added = [{"key": key, "operator": "Exists", "effect": effect} for key, effect in taints]
+    spec["tolerations"] = [*items(spec.get("tolerations")), *added]
+    yield _make(document, {**template, "spec": spec}, "spec.template.spec")
+
+
 def _job_replicas(spec: Spec) -> object:
-    return spec.get("parallelism", 1)
+    """Returns the pods of a Job at once: no more than are left to complete."""
+    parallelism, completions = spec.get("parallelism", 1), spec.get("completions")
+    if isinstance(parallelism, int) and isinstance(completions, int) and not isinstance(completions, bool):
+        return min(parallelism, max(completions, 0))
+    return parallelism
 
 
 def _job(document: Spec) -> Iterator[PodTemplate]:
@@ -260,7 +280,8 @@ def _kubeflow_job(document: Spec) -> Iterator[PodTemplate]:
 
 _KINDS: dict[str, Callable[[Spec], Iterator[PodTemplate]]] = {
     "Pod": _pod,
-    **dict.fromkeys(("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController", "DaemonSet"), _workload),
+    **dict.fromkeys(("Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"), _workload),
+    "DaemonSet": _daemon_set,
     "Job": _job,
     "CronJob": _cron_job,
     "LeaderWorkerSet": _leader_worker_set,

@@ -16,6 +16,7 @@ from fleet.domain.placement.scheduler.terms import Spec, items, text, texts
 
 _LONGEST_TEXT = 2_000
 _MOST_WORDS = 2_000
+_MOST_GPUS = 9_999
 VLLM, SGLANG, TGI, TRTLLM, NIM = "vLLM", "SGLang", "TGI", "TensorRT-LLM", "NIM"
 _IMAGES = (
     *(("nim/", NIM), ("vllm", VLLM), ("sglang", SGLANG), ("text-generation-inference", TGI)),
@@ -125,10 +126,10 @@ def _served(container: Spec) -> ServedModel:
         model=model,
         weights_dtype=_WEIGHTS.get(asked, "?") if asked not in ("", "none", "auto") else stored or _dtype(given("dtype")),
         cache_dtype="fp8" if given("cache").lower().startswith("fp8") else "bf16",
-        tensor=_number(given("tensor")),
-        pipeline=_number(given("pipeline")),
+        tensor=_number(given("tensor"), _MOST_GPUS),
+        pipeline=_number(given("pipeline"), _MOST_GPUS),
         # With attention parallel over data, SGLang's data parallelism is within its tensor parallelism.
-        data=None if "--enable-dp-attention" in words else _number(given("data")),
+        data=None if "--enable-dp-attention" in words else _number(given("data"), _MOST_GPUS),
         tokens=_number(given("tokens")),
         sequences=_number(given("sequences")),
         share=float(share) if re.fullmatch(r"0?\.[0-9]{1,4}|1(?:\.0{1,4})?|0", share, re.ASCII) and float(share) > 0 else None,
@@ -179,12 +180,12 @@ def _dtype(word: str) -> str:
     return {"float32": "fp32", "float": "fp32"}.get(word, "")
 
 
-def _number(word: str) -> int | None:
+def _number(word: str, most: int = 10**9 - 1) -> int | None:
     match = _NUMBER.fullmatch(word)
     if match is None:
         return None
     number = int(match[1]) * _MULTIPLES.get(match[2], 1)
-    return number if 0 < number < 10**9 else None
+    return number if 0 < number <= most else None
 
 
 def find_model(name: str) -> tuple[catalog.Model | None, str]:

@@ -57,42 +57,6 @@ class HostPort(msgspec.Struct, frozen=True):
     address: str = ""
 
 
-class PodScheduling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the scheduler reads of a pod's specification. Of a bound pod only what it takes from others is kept."""
-
-    requests: dict[str, int | None] = {}
-    """What the scheduler reserves: cpu in millicores, memory and storage in bytes, all else in units, overhead included.
-    None where a quantity cannot be read."""
-    tolerations: tuple[Toleration, ...] = ()
-    selector: tuple[Requirement, ...] = ()
-    """Labels the node must have (nodeSelector)."""
-    terms: tuple[tuple[Requirement, ...], ...] | None = None
-    """Terms of the required node affinity, one of which must hold; None where the pod has none."""
-    affinity: tuple[PodTerm, ...] = ()
-    anti_affinity: tuple[PodTerm, ...] = ()
-    spread: tuple[SpreadConstraint, ...] = ()
-    ports: tuple[HostPort, ...] = ()
-    volume_claims: tuple[str, ...] = ()
-    """Names of the PersistentVolumeClaims (same namespace) it mounts."""
-    gates: tuple[str, ...] = ()
-    scheduler: str = ""
-    """Empty for the default scheduler."""
-    priority: int = 0
-    never_preempts: bool = False
-    nominated: str = ""
-    """Node that preemption promised to the pod."""
-    claims: bool = False
-    """Whether it asks for devices through DRA."""
-    claim_requests: tuple[DraClaim, ...] | None = None
-    """Its claims as a manifest describes them; None where they are looked up by the names the pod has."""
-    preferences: bool = False
-    """Whether it prefers some nodes or pods (never keeps it out of any)."""
-    not_modelled: tuple[str, ...] = ()
-    """Parts of the specification that Muster does not evaluate."""
-    problem: str = ""
-    """Why the API server would refuse it, as far as Muster checks."""
-
-
 class VolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A PersistentVolumeClaim."""
 
@@ -111,6 +75,44 @@ class VolumeClaim(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Node that the scheduler chose for it (annotation volume.kubernetes.io/selected-node)."""
     lost: bool = False
     deleting: bool = False
+
+
+class PodScheduling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the scheduler reads of a pod's specification. Of a bound pod only what it takes from others is kept."""
+
+    requests: dict[str, int | None] = {}
+    """What the scheduler reserves: cpu in millicores, memory and storage in bytes, all else in units, overhead included.
+    None where a quantity cannot be read."""
+    tolerations: tuple[Toleration, ...] = ()
+    selector: tuple[Requirement, ...] = ()
+    """Labels the node must have (nodeSelector)."""
+    terms: tuple[tuple[Requirement, ...], ...] | None = None
+    """Terms of the required node affinity, one of which must hold; None where the pod has none."""
+    affinity: tuple[PodTerm, ...] = ()
+    anti_affinity: tuple[PodTerm, ...] = ()
+    spread: tuple[SpreadConstraint, ...] = ()
+    ports: tuple[HostPort, ...] = ()
+    volume_claims: tuple[str, ...] = ()
+    """Names of the PersistentVolumeClaims (same namespace) it mounts."""
+    new_claims: tuple[VolumeClaim, ...] = ()
+    """PersistentVolumeClaims that a manifest brings along; those that the cluster has already count before them."""
+    gates: tuple[str, ...] = ()
+    scheduler: str = ""
+    """Empty for the default scheduler."""
+    priority: int = 0
+    never_preempts: bool = False
+    nominated: str = ""
+    """Node that preemption promised to the pod."""
+    claims: bool = False
+    """Whether it asks for devices through DRA."""
+    claim_requests: tuple[DraClaim, ...] | None = None
+    """Its claims as a manifest describes them; None where they are looked up by the names the pod has."""
+    preferences: bool = False
+    """Whether it prefers some nodes or pods (never keeps it out of any)."""
+    not_modelled: tuple[str, ...] = ()
+    """Parts of the specification that Muster does not evaluate."""
+    problem: str = ""
+    """Why the API server would refuse it, as far as Muster checks."""
 
 
 class Volume(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

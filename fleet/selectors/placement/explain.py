@@ -15,11 +15,13 @@ from fleet.domain.manifests.parameters import Parameters
 from fleet.domain.placement import explain as domain
 from fleet.domain.placement.explain import ClusterView, Explanation
 from fleet.domain.placement.explain_warnings import Warning, warnings_for
+from fleet.domain.placement.manifest_claims import new_claims
 from fleet.domain.placement.manifest_files import PodTemplate, claims_of, pod_templates, read_documents
 from fleet.domain.placement.nodes import PlacementNode
 from fleet.domain.placement.scheduler.pod_evaluation import evaluate
 from fleet.domain.placement.scheduler.specs import containers_of, pod_scheduling
 from fleet.domain.placement.scheduler.state import ClusterState
+from fleet.domain.placement.scheduler.terms import text
 from fleet.domain.refusals import FieldError
 from fleet.domain.snapshot import NodeSnapshot, PodSnapshot, SchedulingObjects
 from fleet.models import Cluster, Node, Pod, SchedulingRow, scope
@@ -182,7 +184,10 @@ def _pod(template: PodTemplate, state: ClusterState) -> PodSnapshot:
     try:
         claims, missing = claims_of(template, state.claims.claims)
         gaps = (*scheduling.not_modelled, *missing)
-        scheduling = msgspec.structs.replace(scheduling, claim_requests=claims, not_modelled=gaps)
+        classes_ = state.objects.storage.classes if state.objects.storage else ()
+        name = text(template.metadata.get("name"))
+        new = new_claims(template.namespace, name, template.spec, template.volume_claims, classes_)
+        scheduling = msgspec.structs.replace(scheduling, claim_requests=claims, not_modelled=gaps, new_claims=new)
     except ValueError as error:
         scheduling = msgspec.structs.replace(scheduling, problem=scheduling.problem or str(error))
     return PodSnapshot(

@@ -47,7 +47,8 @@ def pod_volumes(pod: PodSnapshot, scheduling: PodScheduling, state: ClusterState
     storage = state.objects.storage
     if storage is None:
         return PodVolumes(not_modelled=("volumes (PersistentVolumeClaims and PersistentVolumes were not read)",))
-    claims = {(claim.namespace, claim.name): claim for claim in storage.claims}
+    new = {(claim.namespace, claim.name): claim for claim in scheduling.new_claims}
+    claims = new | {(claim.namespace, claim.name): claim for claim in storage.claims}
     volumes = {volume.name: volume for volume in storage.volumes}
     classes = {entry.name: entry for entry in storage.classes}
     bound: list[Volume] = []
@@ -77,7 +78,10 @@ def pod_volumes(pod: PodSnapshot, scheduling: PodScheduling, state: ClusterState
             continue
         storage_class = classes.get(claim.storage_class)
         if claim.volume or storage_class is None or not storage_class.waits:
-            unbound = True
+            if claim is new.get((pod.namespace, name)):
+                gaps.append(f"where the volume of claim {name} will be (it is bound before its pod is scheduled)")
+            else:
+                unbound = True
             continue
         waiting.append(claim)
         if storage_class.provisioner in storage.tracks_capacity:
