@@ -23,6 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = ("viewer", "developer", "admin")
@@ -77,24 +78,32 @@ def _fuzz(url: str, role: str, seconds: int, seed: int, environment: dict[str, s
         [sys.executable, "manage.py", "create_token", f"fuzz-{role}", "--role", role],
         cwd=ROOT, env=environment, check=True, capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip
+    schema = _schema(url, token)
+    # From a file: schemathesis gives a server 10 s for its schema, however busy the machine is.
+    file = Path(environment["MUSTER_HOME"]) / f"schema-{role}.json"
+    file.write_text(json.dumps(schema))
     codes = []
     for phase in PHASES:
         sys.stdout.write(f"\nAs {role}, {phase}, seed {seed}:\n")
         sys.stdout.flush()
-        only = _some_operations(url, token, seconds // len(PHASES), f"{seed} {role}") if phase == "coverage" else ()
+        only = _some_operations(schema, seconds // len(PHASES), f"{seed} {role}") if phase == "coverage" else ()
         codes.append(
             _phase(
-                url, token, (phase, seconds // len(PHASES), seed), [f"--include-operation-id={id_}" for id_ in only], environment
+                (url, file),
+                token,
+                (phase, seconds // len(PHASES), seed),
+                [f"--include-operation-id={id_}" for id_ in only],
+                environment,
             )
         )
     return max(codes)
 
 
-def _phase(url: str, token: str, what: tuple[str, int, int], only: list[str], environment: dict[str, str]) -> int:
-    phase, seconds, seed = what
+def _phase(at: tuple[str, Path], token: str, what: tuple[str, int, int], only: list[str], environment: dict[str, str]) -> int:
+    (url, schema), (phase, seconds, seed) = at, what
     return subprocess.run(
         [
-            sys.executable, "-m", "schemathesis.cli", "run", f"{url}/api/v1/schema/", "--no-color", "--continue-on-failure",
+            sys.executable, "-m", "schemathesis.cli", "run", str(schema), "--url", url, "--no-color", "--continue-on-failure",
             "--header", f"Authorization: Bearer {token}", "--checks", "all", "--exclude-checks", "positive_data_acceptance",
             "--phases", phase, "--max-time", str(max(seconds, 1)), "--max-examples", "10", "--workers", "1",
             "--request-timeout", "30", "--seed", str(seed), "--no-shrink", "--generation-database", "none", "--warnings", "off",
@@ -107,13 +116,16 @@ def _phase(url: str, token: str, what: tuple[str, int, int], only: list[str], en
     ).returncode  # fmt: skip
 
 
-def _some_operations(url: str, token: str, seconds: int, seed: str) -> list[str]:
-    """Returns ids of as many operations as fit into the time, others with each seed and role."""
+def _schema(url: str, token: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.oai.openapi+json"}
-    with urllib.request.urlopen(
-        urllib.request.Request(f"{url}/api/v1/schema/?format=json", headers=headers), timeout=60
-    ) as answer:
-        paths = json.load(answer)["paths"]
+    request = urllib.request.Request(f"{url}/api/v1/schema/?format=json", headers=headers)
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        return json.load(answer)  # type: ignore[no-any-return]
+
+
+def _some_operations(schema: dict[str, Any], seconds: int, seed: str) -> list[str]:
+    """Returns ids of as many operations as fit into the time, others with each seed and role."""
+    paths = schema["paths"]
     ids = sorted(entry["operationId"] for methods in paths.values() for entry in methods.values() if "operationId" in entry)
     return random.Random(seed).sample(ids, min(len(ids), max(4, seconds // SECONDS_OF_AN_OPERATION)))
 
