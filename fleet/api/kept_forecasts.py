@@ -6,7 +6,7 @@ import msgspec
 from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -72,6 +72,7 @@ class KeptForecastRow(serializers.Serializer):
     nodes = _NodeOutcomeRow(many=True)
 
 
+@extend_schema_serializer(many=False)
 class KeptForecastList(serializers.Serializer):
     results = KeptForecastRow(many=True)
     next = serializers.CharField(allow_null=True)

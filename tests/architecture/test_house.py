@@ -92,3 +92,9 @@ def test_a_decision_has_date_status_context_decision_consequences_and_alternativ
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert headings == ["Context", "Decision", "Consequences", "Alternatives"]
     assert f"]({path.name})" in (path.parent / "README.md").read_text()
+
+
+def test_the_schema_states_no_list_of_lists() -> None:
+    """The contract's lists are {"results", "next", "previous"}; a serializer of that shape must say many=False."""
+    schema = (ROOT / "docs" / "openapi.yaml").read_text()
+    assert re.findall(r"type: array\n +items:\n +\$ref: '#/components/schemas/(\w+List)'", schema) == []
