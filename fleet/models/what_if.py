@@ -17,7 +17,7 @@ class KeptForecast(models.Model):
     changes = FactsField(default=list)
     """As they were given."""
     nodes = FactsField(default=list)
-    """domain.whatif.comparison.KeptNode of every node that the change touches."""
+    """domain.whatif.comparison.ForecastNode of every node that the change touches."""
     classes = FactsField(default=list)
     """Slug, replicas before and after, of every class whose room was to change."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from django.db.models import QuerySet
 
-from fleet.domain.whatif.comparison import DIFFERS, Facts, KeptNode, NodeOutcome, compare, facts, sentence, summary
+from fleet.domain.whatif.comparison import DIFFERS, Facts, ForecastNode, NodeOutcome, compare, facts, sentence, summary
 from fleet.models import KeptForecast
 from fleet.selectors.nodes import nodes as node_rows
 from fleet.selectors.nodes.views import NodeView, whole_views
@@ -47,7 +47,7 @@ def outcomes(rows: Sequence[KeptForecast]) -> list[Outcome]:
 
 
 def _outcome(row: KeptForecast) -> Outcome:
-    nodes = msgspec.convert(row.nodes, list[KeptNode], strict=False)
+    nodes = msgspec.convert(row.nodes, list[ForecastNode], strict=False)
     names = [node.name for node in nodes if node.before is not None]
     present = node_rows.with_resources(node_rows.nodes().filter(cluster=row.cluster, removed_at__isnull=True, name__in=names))
     compared = compare(nodes, {view.name: _facts(view) for view in whole_views(list(present))})

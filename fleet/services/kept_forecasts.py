@@ -8,7 +8,7 @@ import msgspec
 from django.db import transaction
 
 from fleet.domain.refusals import FieldError, NotYours
-from fleet.domain.whatif.comparison import KeptNode, facts_of
+from fleet.domain.whatif.comparison import ForecastNode, facts_of
 from fleet.models import Cluster, KeptForecast, Role, User
 from fleet.services.audit import audit
 from fleet.services.what_if import what_if
@@ -33,7 +33,7 @@ def keep(actor: User, cluster: str, changes: object, title: str, now: datetime) 
         raise FieldError("title", f"{MOST} forecasts are kept already: remove one first.")
     answer = what_if(cluster, changes, now)
     nodes = [
-        KeptNode(name=row.name, before=facts_of(row.before) if row.before else None, after=facts_of(row.after))
+        ForecastNode(name=row.name, before=facts_of(row.before) if row.before else None, after=facts_of(row.after))
         for row in answer.forecast.nodes
     ]
     row = KeptForecast.objects.create(

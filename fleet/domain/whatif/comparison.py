@@ -17,7 +17,7 @@ Facts = dict[str, Any]
 """Name of a fact to its value; None is unknown."""
 
 
-class KeptNode(msgspec.Struct, frozen=True, kw_only=True):
+class ForecastNode(msgspec.Struct, frozen=True, kw_only=True):
     """A node of a forecast. `before` None: a node that was to be added, whose name is made up."""
 
     name: str
@@ -25,7 +25,7 @@ class KeptNode(msgspec.Struct, frozen=True, kw_only=True):
     after: Facts
 
 
-class Difference(msgspec.Struct, frozen=True):
+class FactDifference(msgspec.Struct, frozen=True):
     """One fact that is not as forecast."""
 
     fact: str
@@ -39,7 +39,7 @@ class NodeOutcome(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: str
     """One of STATES."""
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[FactDifference, ...] = ()
 
 
 def facts(  # noqa: PLR0913 the facts of a node, given by name
@@ -77,7 +77,7 @@ def facts_of(outlook: NodeOutlook) -> Facts:
     )
 
 
-def compare(kept: Sequence[KeptNode], actual: Mapping[str, Facts]) -> list[NodeOutcome]:
+def compare(kept: Sequence[ForecastNode], actual: Mapping[str, Facts]) -> list[NodeOutcome]:
     """Returns the outcome of each node. `actual`: the nodes of the cluster now; one that is missing was removed.
 
     Only facts that the forecast changes are compared. As forecast: all of them are as after; not applied: all as before.
@@ -85,13 +85,13 @@ def compare(kept: Sequence[KeptNode], actual: Mapping[str, Facts]) -> list[NodeO
     return [_outcome(node, actual.get(node.name)) for node in kept]
 
 
-def _outcome(node: KeptNode, now: Facts | None) -> NodeOutcome:
+def _outcome(node: ForecastNode, now: Facts | None) -> NodeOutcome:
     if node.before is None:
         return NodeOutcome(name=node.name, state=NOT_COMPARED)
     if now is None:
         return NodeOutcome(name=node.name, state=REMOVED)
     changed = [fact for fact, value in node.after.items() if node.before.get(fact) != value]
-    wrong = tuple(Difference(fact, node.after[fact], now.get(fact)) for fact in changed if now.get(fact) != node.after[fact])
+    wrong = tuple(FactDifference(fact, node.after[fact], now.get(fact)) for fact in changed if now.get(fact) != node.after[fact])
     if not wrong:
         return NodeOutcome(name=node.name, state=AS_FORECAST)
     before = all(now.get(fact) == node.before.get(fact) for fact in changed)

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleet.domain.devices.slots import ResourceSlots
 from fleet.domain.snapshot import Taint
-from fleet.domain.whatif.comparison import Difference, Facts, KeptNode, compare, facts, sentence, summary
+from fleet.domain.whatif.comparison import FactDifference, Facts, ForecastNode, compare, facts, sentence, summary
 
 GPU = "nvidia.com/gpu"
 
@@ -25,10 +25,10 @@ def state(**changes: Any) -> Facts:
 
 
 SLICED = state(mode="Time-sliced ×4", resources=(ResourceSlots(name=GPU, kind="gpu", allocatable=32),))
-PLAN = KeptNode(name="n", before=state(), after=SLICED)
+PLAN = ForecastNode(name="n", before=state(), after=SLICED)
 
 
-def outcome(now: Facts | None, node: KeptNode = PLAN) -> Any:
+def outcome(now: Facts | None, node: ForecastNode = PLAN) -> Any:
     (row,) = compare([node], {} if now is None else {"n": now})
     return row
 
@@ -47,7 +47,7 @@ def test_what_was_not_applied_yet() -> None:
 def test_what_came_otherwise_names_fact_and_values() -> None:
     row = outcome({**SLICED, "allocatable": {GPU: 28}})
     assert row.state == "differs"
-    assert row.differences == (Difference("allocatable", {GPU: 32}, {GPU: 28}),)
+    assert row.differences == (FactDifference("allocatable", {GPU: 32}, {GPU: 28}),)
 
 
 def test_an_unknown_value_is_not_as_forecast() -> None:
@@ -56,7 +56,7 @@ def test_an_unknown_value_is_not_as_forecast() -> None:
 
 def test_pods_that_came_and_went_are_no_difference() -> None:
     busy = state(resources=(ResourceSlots(name=GPU, kind="gpu", allocatable=8, requested=8),))
-    cordoned = KeptNode(name="n", before=state(), after=state(schedulable=False))
+    cordoned = ForecastNode(name="n", before=state(), after=state(schedulable=False))
     assert outcome({**busy, "schedulable": False}, cordoned).state == "as_forecast"
 
 
@@ -67,11 +67,11 @@ def test_the_order_of_taints_and_pools_does_not_matter() -> None:
 
 def test_removed_and_added_nodes() -> None:
     assert outcome(None).state == "removed"
-    assert outcome(None, KeptNode(name="new-1", before=None, after=state())).state == "not_compared"
+    assert outcome(None, ForecastNode(name="new-1", before=None, after=state())).state == "not_compared"
 
 
 def test_the_sentence_adds_up() -> None:
-    rows = compare([PLAN, KeptNode(name="m", before=state(), after=SLICED)], {"n": SLICED, "m": state()})
+    rows = compare([PLAN, ForecastNode(name="m", before=state(), after=SLICED)], {"n": SLICED, "m": state()})
     assert sentence(summary(rows)) == "Of 2 nodes, 1 as forecast, 1 not changed (yet)."
     assert sentence(summary([outcome(SLICED)])) == "The node is as forecast."
     assert sentence({}) == "The forecast changed no node."
