@@ -129,7 +129,7 @@ v1: list[URLPattern | URLResolver] = [
 ]
 # The documentation's own script writes a style element: only this page allows it.
 docs = csp_replace({"style-src": [SELF, UNSAFE_INLINE]})(
-    login_required(SpectacularSwaggerSplitView.as_view(url_name="api-schema"))
+    login_required(SpectacularSwaggerSplitView.as_view(url_name="api-schema", template_name="api/docs.html"))
 )
 urlpatterns = [
     path("v1/", include(v1)),

@@ -197,4 +197,6 @@ def test_a_phone_reaches_every_page_by_the_menu(open_page: OpenPage) -> None:
 
 def test_the_api_docs_are_served_offline(open_page: OpenPage) -> None:
     page = open_page("/api/docs/")  # of more than 100 operations, it draws those in view
+    expect(page.get_by_role("navigation", name="Pages")).to_be_visible()
+    expect(page.get_by_role("link", name="New token")).to_be_visible()
     expect(page.get_by_text("/api/v1/audit/", exact=True).first).to_be_visible(timeout=15_000)
