@@ -266,7 +266,7 @@ def _twice(way: Way, target: Target, path: str, deadline: Deadline) -> bytes | b
 class _Shut:
     """Namespaces with pods that the account may not reach, or where one answered 401: the others are still requested.
 
-    Whoever runs a pod can have it answer as the API server would, and must not end the requests to pods of others.
+    Anyone who runs a pod can have it answer as the API server would, and must not end the requests to pods of others.
     """
 
     def __init__(self) -> None:
