@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.http import Http404
 from django.utils import timezone
@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from fleet.api.protocol import windows
+from fleet.api.protocol.authentication import caller
 from fleet.api.protocol.fields import Body
 from fleet.api.protocol.lists import whole_list
 from fleet.domain.refusals import FieldError
-from fleet.models import Cluster, ExpectedGpus, Maintenance, Node, Role, User, WaiverRow
+from fleet.models import Cluster, ExpectedGpus, Maintenance, Node, Role, WaiverRow
 from fleet.selectors import clusters, decisions
 from fleet.selectors.nodes import nodes
 from fleet.services import expected, maintenance, waivers
@@ -68,11 +69,6 @@ def _refuse(error: FieldError) -> ValidationError:
     return ValidationError({error.field: [str(error)]})
 
 
-def _actor(request: Request) -> User:
-    """Returns the signed-in user; ByRole has refused anonymous callers."""
-    return cast("User", request.user)
-
-
 class Waivers(viewsets.GenericViewSet):
     """Waivers of a cluster. A waiver replaces missing evidence; a rung that fails still fails."""
 
@@ -101,7 +97,7 @@ class Waivers(viewsets.GenericViewSet):
         where = self._cluster(cluster)
         result = _validated(WaiverSerializer(data=request.data))
         try:
-            row = waivers.grant(_actor(request), where, result["rung"], reason=result["reason"], now=timezone.now())
+            row = waivers.grant(caller(request), where, result["rung"], reason=result["reason"], now=timezone.now())
         except FieldError as error:
             raise _refuse(error) from error
         return Response(WaiverSerializer(row).data, status=status.HTTP_201_CREATED)
@@ -109,7 +105,7 @@ class Waivers(viewsets.GenericViewSet):
     @extend_schema(operation_id="cluster_waiver_withdraw", responses={204: None})
     def withdraw(self, request: Request, cluster: str, rung: str) -> Response:
         """Withdraws a waiver."""
-        if not waivers.withdraw(_actor(request), self._cluster(cluster), rung, now=timezone.now()):
+        if not waivers.withdraw(caller(request), self._cluster(cluster), rung, now=timezone.now()):
             raise Http404(f"{rung} is not waived in {cluster}.")
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -147,7 +143,7 @@ class NodeMaintenance(_OfNode):
         node = self._node(cluster, name)
         result = _validated(MaintenanceSerializer(data=request.data))
         try:
-            row = maintenance.begin(_actor(request), node, reason=result["reason"], until=result["until"], now=timezone.now())
+            row = maintenance.begin(caller(request), node, reason=result["reason"], until=result["until"], now=timezone.now())
         except FieldError as error:
             raise _refuse(error) from error
         return Response(MaintenanceSerializer(row).data, status=status.HTTP_201_CREATED)
@@ -155,7 +151,7 @@ class NodeMaintenance(_OfNode):
     @extend_schema(operation_id="node_maintenance_end", responses={204: None})
     def end(self, request: Request, cluster: str, name: str) -> Response:
         """Ends maintenance of the node."""
-        if not maintenance.end(_actor(request), self._node(cluster, name), now=timezone.now()):
+        if not maintenance.end(caller(request), self._node(cluster, name), now=timezone.now()):
             raise Http404(f"{name} is not in maintenance.")
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -181,7 +177,7 @@ class NodeExpected(_OfNode):
         node = self._node(cluster, name)
         result = _validated(ExpectedSerializer(data=request.data))
         try:
-            row = expected.declare(_actor(request), node, count=result["count"], reason=result["reason"], now=timezone.now())
+            row = expected.declare(caller(request), node, count=result["count"], reason=result["reason"], now=timezone.now())
         except FieldError as error:
             raise _refuse(error) from error
         return Response(ExpectedSerializer(row).data, status=status.HTTP_201_CREATED)
@@ -189,6 +185,6 @@ class NodeExpected(_OfNode):
     @extend_schema(operation_id="node_expected_gpus_withdraw", responses={204: None})
     def withdraw(self, request: Request, cluster: str, name: str) -> Response:
         """Removes the declared number. It is learned again from the next collection run on."""
-        if not expected.withdraw(_actor(request), self._node(cluster, name), now=timezone.now()):
+        if not expected.withdraw(caller(request), self._node(cluster, name), now=timezone.now()):
             raise Http404(f"No GPU count is declared for node {name}.")
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -14,12 +14,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from fleet.api.protocol.authentication import caller
 from fleet.api.protocol.fields import Body
 from fleet.api.protocol.lists import ListViewSet
 from fleet.domain.evaluation import registry
 from fleet.domain.refusals import FieldError
 from fleet.filters import FindingFilters
-from fleet.models import FindingRow, Role, User
+from fleet.models import FindingRow, Role
 from fleet.selectors.facets import Facet
 from fleet.selectors.findings import findings as select
 from fleet.services import silences
@@ -154,7 +155,7 @@ class Findings(ListViewSet):
         finding, asked = self._finding(pk), SilenceRequest(data=request.data)
         asked.is_valid(raise_exception=True)
         try:
-            silences.silence(_actor(request), finding, now=timezone.now(), **asked.validated_data)
+            silences.silence(caller(request), finding, now=timezone.now(), **asked.validated_data)
         except FieldError as refused:
             raise serializers.ValidationError({refused.field: [str(refused)]}) from refused
         return Response(self.get_serializer(finding).data)
@@ -165,9 +166,5 @@ class Findings(ListViewSet):
         """Ends every silence that covers this finding. Requires the operator role; recorded in the audit log."""
         finding, now = self._finding(pk), timezone.now()
         while held := select.Silences(now).of(finding):
-            silences.unsilence(_actor(request), held, now=now)
+            silences.unsilence(caller(request), held, now=now)
         return Response(self.get_serializer(finding).data)
-
-
-def _actor(request: Request) -> User:
-    return cast("User", request.user)  # the permission requires a user

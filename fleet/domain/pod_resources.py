@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from fleet.domain import labels
 from fleet.domain.quantities import parse_quantity, parse_units
@@ -47,18 +47,18 @@ def effective_requests(pod: PodSnapshot) -> Amounts:
     for container in containers:
         asked = _asked(container)
         if not container.init:
-            _add(running, asked)
+            _sum_into(running, asked)
             continue
         if container.sidecar:
-            _add(running, asked)
-            _add(sidecars, asked)
+            _sum_into(running, asked)
+            _sum_into(sidecars, asked)
             moment = sidecars
         else:
-            _add(asked, sidecars)
+            _sum_into(asked, sidecars)
             moment = asked
-        _raise_to(peak, moment)
+        _maximum_into(peak, moment)
     if peak:
-        _raise_to(running, peak)
+        _maximum_into(running, peak)
     return _nonzero(running)
 
 
@@ -109,6 +109,7 @@ def scheduled_requests(
 
 
 _Exact = dict[str, int | Fraction | None]
+_Amount = TypeVar("_Amount", int | None, int | Fraction | None)
 
 
 def _is_pod_level(name: str) -> bool:
@@ -130,13 +131,13 @@ def amount_of(name: str, text: str) -> int | Fraction | None:
     return int(amount) if amount.denominator == 1 else amount
 
 
-def _sum_into(total: _Exact, amounts: _Exact) -> None:
+def _sum_into(total: dict[str, _Amount], amounts: Mapping[str, _Amount]) -> None:
     for name, amount in amounts.items():
         before = total.get(name, 0)
         total[name] = None if before is None or amount is None else before + amount
 
 
-def _maximum_into(total: _Exact, amounts: _Exact) -> None:
+def _maximum_into(total: dict[str, _Amount], amounts: Mapping[str, _Amount]) -> None:
     for name, amount in amounts.items():
         before = total.get(name, 0)
         total[name] = None if before is None or amount is None else max(before, amount)
@@ -184,15 +185,3 @@ def _asked(container: ContainerSnapshot) -> Amounts:
         units = parse_units(text)
         asked[name] = units if units is not None and units <= _MOST else None
     return asked
-
-
-def _add(to: Amounts, more: Amounts) -> None:
-    for name, amount in more.items():
-        before = to.get(name, 0)
-        to[name] = None if before is None or amount is None else before + amount
-
-
-def _raise_to(floor: Amounts, other: Amounts) -> None:
-    for name, amount in other.items():
-        before = floor.get(name, 0)
-        floor[name] = None if before is None or amount is None else max(before, amount)

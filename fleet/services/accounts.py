@@ -43,7 +43,7 @@ def create(actor: User | None, username: str, role: str, now: datetime, *, servi
         raise FieldError("username", "Use 1 to 150 letters, digits and . _ @ + -, beginning with a letter or a digit.")
     if User.objects.filter(username__iexact=username).exists():
         raise FieldError("username", f"User {username} already exists.")
-    user = User(username=username, role=_role(role), service=service)
+    user = User(username=username, role=role_of(role), service=service)
     user.set_unusable_password()
     user.save()
     audit(actor, "user.create", username, detail={"after": {"role": user.role, "service": service}}, at=now)
@@ -64,7 +64,7 @@ def change(
     if role is not None and role != user.role:
         if user.sso:
             raise NotNow(f"The role of {username} comes from groups of the identity provider. Change the groups there.")
-        user.role = _role(role)
+        user.role = role_of(role)
     if active is not None:
         if active and user.sso_refused:
             raise NotNow(f"{username} is in no group of the identity provider that gives access. Change the groups there.")
@@ -175,7 +175,8 @@ def _locked(username: str) -> User:
     return user
 
 
-def _role(role: str) -> Role:
+def role_of(role: str) -> Role:
+    """Returns the role of this name. Raises FieldError."""
     try:
         return Role(role)
     except ValueError:

@@ -12,6 +12,7 @@ from fleet.domain.refusals import FieldError, NotNow, NotYours
 from fleet.models import SCOPES, ApiToken, Cluster, Role, User, scope_views, scopes_up_to
 from fleet.models import scope as current_scope
 from fleet.models.tokens import PUBLIC_ID_LENGTH
+from fleet.services.accounts import role_of
 from fleet.services.audit import audit
 
 MOST_DAYS = 36_500
@@ -44,7 +45,7 @@ def create(  # noqa: PLR0913 the fields of a token, given by name
     if not user.is_active:
         raise NotNow(f"{user.username} is switched off.")
     owned = Role(user.role) if actor is None or actor.pk != user.pk else min(Role(user.role), Role(actor.role), key=_rank)
-    wanted = owned if role is None else _role(role)
+    wanted = owned if role is None else role_of(role)
     if wanted.rank > owned.rank:
         raise FieldError("role", f"A token of {user.username} can be at most {owned.label.lower()}.")
     chosen = scopes_up_to(wanted) if scopes is None else list(dict.fromkeys(scopes))
@@ -193,13 +194,6 @@ def _check_scopes(scopes: Sequence[str], role: Role) -> None:
             raise FieldError("scopes", f"“{scope[:40]}” is not a scope: use {', '.join(SCOPES)}.")
         if SCOPES[scope].rank > role.rank:
             raise FieldError("scopes", f"Scope {scope} needs role {SCOPES[scope].value}; the token is {role.value}.")
-
-
-def _role(role: str) -> Role:
-    try:
-        return Role(role)
-    except ValueError:
-        raise FieldError("role", f"“{role[:40]}” is not a role: use {', '.join(Role.values)}.") from None
 
 
 def _rank(role: Role) -> int:

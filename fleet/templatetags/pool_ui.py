@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from fleet.domain.placement.requirement import Toleration
     from fleet.domain.pools.availability import Availability
     from fleet.domain.pools.policy import PoolSpec
-    from fleet.domain.snapshot.nodes import Taint
     from fleet.models import CompliancePeriod
     from fleet.selectors.classes import Offer
 
@@ -117,7 +116,7 @@ def policy_lines(spec: PoolSpec) -> list[dict[str, object]]:
         ("Slot", " or ".join(MODES.get(mode, mode) for mode in policy.modes) or "any mode"),
         ("Products", "one" if policy.one_product else "several allowed"),
         ("Drivers", ", ".join(["one version" if policy.one_driver else "several allowed", *drivers])),
-        ("Taints", ", ".join(_taint(taint) for taint in policy.taints) or "none required"),
+        ("Taints", ", ".join(str(taint) for taint in policy.taints) or "none required"),
         ("Pods tolerate", ", ".join(_toleration(toleration) for toleration in policy.tolerations)),
         ("Required rung", str(policy.required_rung)),
         ("Pods without a GPU", "allowed" if policy.other_pods else "not allowed"),
@@ -131,10 +130,6 @@ def policy_lines(spec: PoolSpec) -> list[dict[str, object]]:
         ("Next review", policy.review_on.isoformat() if policy.review_on else ""),
     ]
     return [{"label": label, "value": value} for label, value in rows if value]
-
-
-def _taint(row: Taint) -> str:
-    return f"{row.key}={row.value}:{row.effect}" if row.value else f"{row.key}:{row.effect}"
 
 
 def _toleration(row: Toleration) -> str:

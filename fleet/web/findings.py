@@ -20,6 +20,7 @@ from fleet.selectors import clusters
 from fleet.selectors.findings import findings as select
 from fleet.services import silences
 from fleet.web.shell import time_range, undo
+from fleet.web.shell.addresses import without
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
@@ -59,7 +60,7 @@ def finding_list(request: HttpRequest) -> HttpResponse:
         sort = params.get("sort") if params.get("sort") in dict(SORTS) else default
         order = "resolved" if only_resolved and sort == "newest" else str(sort)
         by = params.get("by") if params.get("by") in dict(WAYS) else "finding"
-        filters = _without(params, _NOT_FILTERS)
+        filters = without(params, _NOT_FILTERS)
         asked = params.copy() if valid else QueryDict(mutable=True)
         if not any(asked.get(name) for name in ("status", "since", "until")):
             asked["status"] = "open"  # the default
@@ -146,14 +147,7 @@ def _back(request: HttpRequest) -> HttpResponse:
 
 def _in_range(params: QueryDict, range_: time_range.TimeRange) -> QueryDict:
     """Returns the parameters with the range as filters of findings: those that were open in it."""
-    kept = _without(params, ("since", "until"))
+    kept = without(params, ("since", "until"))
     if range_.name:
         kept["since"], kept["until"] = time_range.stamp(range_.since), time_range.stamp(range_.until)
-    return kept
-
-
-def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:
-    kept = params.copy()
-    for name in names:
-        kept.pop(name, None)
     return kept

@@ -29,6 +29,7 @@ from fleet.services import incidents
 from fleet.web.charts import incidents as incident_chart
 from fleet.web.findings import HOURS, silenced_until
 from fleet.web.shell import time_range
+from fleet.web.shell.addresses import without
 from fleet.web.shell.people import demand, person
 from fleet.web.shell.render import render_page
 
@@ -53,7 +54,7 @@ def incident_list(request: HttpRequest) -> HttpResponse:
 
     def context() -> dict[str, object]:
         show = str(params.get("show")) if params.get("show") in SHOWS else "open"
-        filters = _without(params, (*_NOT_FILTERS, *(("since", "until") if range_.is_custom else ())))
+        filters = without(params, (*_NOT_FILTERS, *(("since", "until") if range_.is_custom else ())))
         asked = {name: _asked(filters, name, range_) for name in SHOWS}
         filterset = IncidentFilters(asked[show] if not filters.get("began_since") else filters, queryset=select.incidents())
         valid = filterset.is_valid()
@@ -179,7 +180,7 @@ def _asked(filters: QueryDict, name: str, range_: time_range.TimeRange) -> Query
 
 
 def _show(request: HttpRequest, name: str, count: int, show: str) -> dict[str, object]:
-    params = _without(request.GET, ("page", "show", "began_since", "until" if request.GET.get("began_since") else ""))
+    params = without(request.GET, ("page", "show", "began_since", "until" if request.GET.get("began_since") else ""))
     if name != "open":
         params["show"] = name
     current = name == show and not request.GET.get("began_since")
@@ -200,10 +201,3 @@ def _chart(range_: time_range.TimeRange, now: datetime) -> incident_chart.Incide
         observation.observed_from(),
         f"window={range_.name}" if not range_.is_custom else "",
     )
-
-
-def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:
-    kept = params.copy()
-    for name in names:
-        kept.pop(name, None)
-    return kept

@@ -28,6 +28,7 @@ from fleet.services import saved_views as service
 from fleet.web import node_broken, node_columns, node_time, node_timeline
 from fleet.web.decisions import may_decide
 from fleet.web.shell import moments
+from fleet.web.shell.addresses import without
 from fleet.web.shell.people import person
 from fleet.web.shell.render import render_page
 
@@ -59,7 +60,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
         sort = node_columns.sort_of(params.get("sort", ""))
         paginator = Paginator(nodes.with_resources(node_columns.ordered(result, sort)), PER_PAGE)
         page = paginator.get_page(params.get("page"))
-        filters = _without(params, _NOT_FILTERS)
+        filters = without(params, _NOT_FILTERS)
         return {
             "page": page,
             "rows": [node_views.view_of(row) for row in page],
@@ -72,8 +73,8 @@ def node_list(request: HttpRequest) -> HttpResponse:
             "columns": node_columns.chosen(params.getlist("columns")),
             "all_columns": node_columns.COLUMNS,
             "sort": sort,
-            "query": _without(params, ("page",)).urlencode(),
-            "unsorted_query": _without(params, ("page", "sort")).urlencode(),
+            "query": without(params, ("page",)).urlencode(),
+            "unsorted_query": without(params, ("page", "sort")).urlencode(),
             "filter_query": filters.urlencode(),
             "saved": people.saved_views(request.user, "nodes"),
             "stale_clusters": clusters.stale_cluster_ids(now),
@@ -184,13 +185,6 @@ def _at(request: HttpRequest, row: Node, about: Mapping[str, object], at: dateti
         **(node_time.moment_context(*known) if known else {}),
     }
     return render_page(request, "nodes/detail.html", "nodes/_past.html", context)
-
-
-def _without(params: QueryDict, names: tuple[str, ...]) -> QueryDict:
-    kept = params.copy()
-    for name in names:
-        kept.pop(name, None)
-    return kept
 
 
 @require_POST

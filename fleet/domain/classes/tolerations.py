@@ -27,17 +27,13 @@ def pool_tolerations(pool: PoolSpec, nodes: Sequence[PlacementNode]) -> tuple[tu
     kept_out = {taint: carriers for taint, carriers in taints.items() if taint.effect != "PreferNoSchedule"}
     warnings = [
         f"Only {carriers[0].name if len(carriers) == 1 else f'{len(carriers)} of {len(nodes)} nodes'} "
-        f"of pool {pool.slug} {'has' if len(carriers) == 1 else 'have'} the taint {_written(taint)}: pods tolerate it."
+        f"of pool {pool.slug} {'has' if len(carriers) == 1 else 'have'} the taint {taint!s}: pods tolerate it."
         for taint, carriers in kept_out.items()
         if len(carriers) < len(nodes)
     ]
     order = sorted(kept_out, key=lambda taint: (taint.key, taint.value, taint.effect))
     named = pool.policy.taints and [taint for taint in pool.policy.taints if taint in kept_out]
     return tuple(dict.fromkeys([*(tolerate(taint) for taint in named or order), *pool.policy.tolerations])), tuple(warnings)
-
-
-def _written(taint: Taint) -> str:
-    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
 
 
 def tolerate(taint: Taint) -> Toleration:

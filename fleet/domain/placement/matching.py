@@ -139,8 +139,7 @@ def _taints(requirement: PodRequirement, node: PlacementNode, when: When) -> Ite
             continue  # reported by _cordon
         if when is When.BACK and is_transient(taint):
             continue
-        written = f"{taint.key}={taint.value}" if taint.value else taint.key
-        yield Reason("taint", f"Its taint {written}:{taint.effect} is not tolerated.")
+        yield Reason("taint", f"Its taint {taint} is not tolerated.")
 
 
 def _selector(requirement: PodRequirement, node: PlacementNode, when: When) -> Iterator[Reason]:

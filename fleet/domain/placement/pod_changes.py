@@ -15,7 +15,7 @@ from fleet.domain.placement.requirement import NODE_NAME
 from fleet.domain.placement.scheduler import node_filters, reasons
 from fleet.domain.placement.scheduler.reasons import Refusal
 from fleet.domain.placement.scheduler.state import NodeState, scheduling_of
-from fleet.domain.snapshot import PodSnapshot, Taint
+from fleet.domain.snapshot import PodSnapshot
 from fleet.domain.snapshot.scheduling import PodScheduling, Toleration
 
 
@@ -71,7 +71,7 @@ def _sentence(text: str) -> str:
 
 def _taint(scheduling: PodScheduling, node: NodeState) -> tuple[tuple[str, str], PodChange | None]:
     taints = node_filters.untolerated(node.taints, scheduling.tolerations)
-    written = " and ".join(_written(taint) for taint in taints)
+    written = " and ".join(str(taint) for taint in taints)
     added = tuple(
         Toleration(taint.key, "Equal" if taint.value else "Exists", taint.value, taint.effect) for taint in dict.fromkeys(taints)
     )
@@ -82,10 +82,6 @@ def _taint(scheduling: PodScheduling, node: NodeState) -> tuple[tuple[str, str],
     )
     text = f"Taint {written} is not tolerated." if len(taints) == 1 else f"Taints {written} are not tolerated."
     return ("taint", text), change
-
-
-def _written(taint: Taint) -> str:
-    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
 
 
 def _toleration(entry: Toleration) -> dict[str, str]:

@@ -137,7 +137,7 @@ def _taints(snapshot: PoolSnapshot) -> Iterator[Violation]:
             yield Violation(
                 id="missing_taint",
                 state=VIOLATED,
-                text=f"{_nodes(without)} no taint {_written(wanted)}: pods without a GPU may be scheduled there.",
+                text=f"{_nodes(without)} no taint {wanted!s}: pods without a GPU may be scheduled there.",
                 nodes=_keys(without),
             )
     if not policy.taints:
@@ -155,7 +155,7 @@ def _taints(snapshot: PoolSnapshot) -> Iterator[Violation]:
         yield Violation(
             id="unexpected_taint",
             state=AT_RISK,
-            text=f"{_nodes(nodes)} the taint {_written(taint)}, which the policy does not name: pods for this pool avoid them.",
+            text=f"{_nodes(nodes)} the taint {taint!s}, which the policy does not name: pods for this pool avoid them.",
             nodes=_keys(nodes),
         )
 
@@ -269,10 +269,6 @@ def _odd(counts: Counter[str]) -> set[str]:
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _written(taint: Taint) -> str:
-    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
 
 
 def _few(nodes: Sequence[PlacementNode]) -> str:

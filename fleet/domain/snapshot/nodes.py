@@ -12,6 +12,10 @@ class Taint(msgspec.Struct, frozen=True):
     value: str = ""
     effect: str = ""
 
+    def __str__(self) -> str:
+        """`key=value:Effect`, as kubectl writes it."""
+        return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
+
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """A node condition without its heartbeat, which is no fact about the node but about the last report."""

@@ -11,6 +11,7 @@ import msgspec
 
 from fleet.domain.evaluation.figures import NodeFigures
 from fleet.domain.findings import Evidence, Severity
+from fleet.domain.incidents.causes import severity_rank
 from fleet.domain.incidents.commands import steps_in_context
 from fleet.domain.readiness.remedies import Step, node_steps, parse_steps
 from fleet.domain.readiness.wording import rung_number, rung_title
@@ -135,13 +136,11 @@ def main_cause(causes: Sequence[Cause], verdict: str, broken_rung: str) -> Cause
     if verdict in ("ready", "excluded"):
         return None
     able = [
-        cause for cause in causes if _rank(cause.severity) >= Severity.CRITICAL.rank or (cause.rung and cause.rung == broken_rung)
+        cause
+        for cause in causes
+        if severity_rank(cause.severity) >= Severity.CRITICAL.rank or (cause.rung and cause.rung == broken_rung)
     ]
-    return min(able, key=lambda row: (-_rank(row.severity), row.rung != broken_rung, row.since), default=None)
-
-
-def _rank(severity: str) -> int:
-    return Severity(severity).rank if severity in set(Severity) else -1
+    return min(able, key=lambda row: (-severity_rank(row.severity), row.rung != broken_rung, row.since), default=None)
 
 
 def _headline(verdict: str, broken_rung: str, reason: str, causes: Sequence[Cause]) -> Headline:

@@ -70,7 +70,7 @@ def group_json(group: NodeGroup) -> dict[str, object]:
         "gpus_per_node": group.gpus_per_node,
         "nodes": [{"cluster": node.node.cluster, "name": node.node.name, "free_gpus": node.gpus} for node in group.nodes],
         "loses": [{"id": loss.id, "text": loss.text} for loss in group.loses],
-        "taints": [f"{taint.key}={taint.value}:{taint.effect}".replace("=:", ":") for taint in group.taints],
+        "taints": [str(taint) for taint in group.taints],
         "request": request_of(group) or None,
     }
 

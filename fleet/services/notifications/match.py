@@ -11,6 +11,7 @@ from django.db.backends.postgresql.psycopg_any import DateTimeTZRange
 from django.db.models import Q
 
 from fleet.domain.findings import Severity
+from fleet.domain.incidents.causes import severity_rank
 from fleet.models import Delivery, DeliveryItem, Notice, NotificationRule, PoolMembership, Silence
 from fleet.models.joined import joined
 from fleet.services import locks
@@ -63,7 +64,7 @@ def fits(rule: NotificationRule, notice: Notice, pools: Set[str]) -> bool:
         return False
     if rule.products and notice.product not in rule.products:
         return False
-    if notice.kind == "finding" and _rank(notice.severity) < _rank(rule.min_severity):
+    if notice.kind == "finding" and severity_rank(notice.severity) < severity_rank(rule.min_severity):
         return False
     if notice.kind == "verdict" and rule.verdicts and not notice.recovery:
         return notice.detail.get("verdict") in rule.verdicts
@@ -178,10 +179,6 @@ def _is_silenced(notice: Notice, silences: Sequence[Silence]) -> bool:
         and silence.cluster_id in (None, notice.cluster_id)
         for silence in silences
     )
-
-
-def _rank(severity: str) -> int:
-    return Severity(severity).rank if severity in set(Severity) else -1
 
 
 def _alone() -> bool:

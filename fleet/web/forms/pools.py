@@ -12,7 +12,6 @@ from fleet.domain.placement.nodes import MODES
 from fleet.domain.placement.requirement import Toleration
 from fleet.domain.pools.policy import PoolSpec
 from fleet.domain.pools.selection import PARTITIONINGS, SHARINGS
-from fleet.domain.snapshot import Taint
 from fleet.web.forms.documents import Cleaned, DeclaredForm, Lines, Names, Switch, Text
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ def initial_of(pool: PoolSpec) -> dict[str, str | bool | list[str]]:
         "sharing": list(selector.sharing),
         "purpose": policy.purpose,
         "modes": list(policy.modes),
-        "taints": "\n".join(written_taint(taint) for taint in policy.taints),
+        "taints": "\n".join(str(taint) for taint in policy.taints),
         "tolerations": "\n".join(written_toleration(toleration) for toleration in policy.tolerations),
         "one_product": policy.one_product,
         "one_driver": policy.one_driver,
@@ -121,11 +120,6 @@ def initial_of(pool: PoolSpec) -> dict[str, str | bool | list[str]]:
         "owner": policy.owner,
         "review_on": "" if policy.review_on is None else str(policy.review_on),
     }
-
-
-def written_taint(taint: Taint) -> str:
-    """`key=value:Effect`, as kubectl writes it."""
-    return f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
 
 
 def written_toleration(toleration: Toleration) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find_by_cloud_name
 from fleet.domain.devices.mig import canonical
-from fleet.domain.devices.sources.gfd import plausible
+from fleet.domain.devices.sources.gfd import plausible_count
 from fleet.domain.findings import Evidence
 from fleet.domain.quantities import parse_count
 
@@ -73,7 +73,7 @@ def read(node_labels: Mapping[str, str]) -> CloudHints:
         count=count,
         gke=gke,
         sharing=_GKE_SHARING.get(strategy, ""),
-        replicas=_small(cloud_labels.get(labels.GKE_MAX_SHARED_CLIENTS)) if gke else None,
+        replicas=plausible_count(cloud_labels.get(labels.GKE_MAX_SHARED_CLIENTS)) if gke else None,
         partition=canonical(cloud_labels.get(labels.GKE_PARTITION_SIZE, "")) if gke else "",
         evidence=tuple(Evidence("label", key, cloud_labels[key]) for key in dict.fromkeys(used) if key in cloud_labels),
     )
@@ -92,7 +92,7 @@ def _count(cloud_labels: Mapping[str, str]) -> tuple[str, int | None]:
         labels.NVSENTINEL_GPU_COUNT_EXPECTED,
     ]
     for key in keys:
-        number = _small(cloud_labels.get(key))
+        number = plausible_count(cloud_labels.get(key))
         if number:
             return key, number
     return "", None
@@ -124,7 +124,3 @@ def _vendor(cloud_labels: Mapping[str, str], name: str) -> str:
     if start.startswith("nvidia") or any(key.startswith(labels.COREWEAVE_GPU_PREFIX) for key in cloud_labels):
         return "nvidia"
     return "amd" if start.startswith("amd") else ""
-
-
-def _small(text: str | None) -> int | None:
-    return plausible(parse_count(text))

@@ -71,6 +71,11 @@ def plausible(number: int | None) -> int | None:
     return None if number is None or number > PLAUSIBLE else number
 
 
+def plausible_count(text: str | None) -> int | None:
+    """Returns the plausible number that a label writes; None without one."""
+    return plausible(parse_count(text))
+
+
 def read(node_labels: Mapping[str, str]) -> Gfd:
     """Returns the GFD labels of a node. Never raises, whatever the labels contain."""
     product = node_labels.get(labels.GPU_PRODUCT, "")
@@ -81,7 +86,7 @@ def read(node_labels: Mapping[str, str]) -> Gfd:
         text = node_labels.get(key)
         if text is None:
             return None
-        value = plausible(parse_count(text))
+        value = plausible_count(text)
         if value is None:
             unreadable.append(key)
         return value

@@ -8,8 +8,8 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.catalog.gpus import find
-from fleet.domain.devices.sources.gfd import plausible
-from fleet.domain.quantities import parse_count, parse_gib_label
+from fleet.domain.devices.sources.gfd import plausible, plausible_count
+from fleet.domain.quantities import parse_gib_label
 
 # Devices per card in AMD's compute-partition modes. CPX makes one of every die, so that the product decides.
 _AMD_DEVICES_PER_CARD = {"SPX": 1, "DPX": 2, "TPX": 3, "QPX": 4}
@@ -67,8 +67,8 @@ def _intel_count(node_labels: Mapping[str, str]) -> tuple[int | None, tuple[str,
     (`device.count`). The plugin advertises all of them, so the larger number is used. Source:
     intel-device-plugins-for-kubernetes, cmd/gpu_plugin/labels.md.
     """
-    together = _count(node_labels.get(labels.INTEL_DEVICE_COUNT))
-    by_id = {key: _count(text) or 0 for key, text in node_labels.items() if _counts_a_device_id(key)}
+    together = plausible_count(node_labels.get(labels.INTEL_DEVICE_COUNT))
+    by_id = {key: plausible_count(text) or 0 for key, text in node_labels.items() if _counts_a_device_id(key)}
     summed = plausible(sum(by_id.values()))
     if summed and summed > (together or 0):
         return summed, tuple(sorted(key for key, count in by_id.items() if count))
@@ -130,11 +130,7 @@ def _old_amd_labels(node_labels: Mapping[str, str]) -> dict[str, dict[str, int]]
     for label, text in node_labels.items():
         if label.startswith(labels.AMD_LABEL_OLD):
             kind, _, value = label.removeprefix(labels.AMD_LABEL_OLD).partition(".")
-            count = _count(text)
+            count = plausible_count(text)
             if value and count:
                 counts_by_kind.setdefault(kind, {})[value] = count
     return counts_by_kind
-
-
-def _count(text: str | None) -> int | None:
-    return plausible(parse_count(text))
