@@ -74,6 +74,8 @@ _PHRASES: dict[str, tuple[str, str]] = {
     "user.second_factor_reset": ("reset the second factor of", ""),
     "waiver.grant": ("waived rung", ""),
     "waiver.withdraw": ("withdrew the waiver of rung", ""),
+    "what_if.keep": ("kept the forecast", ""),
+    "what_if.remove": ("removed the kept forecast", ""),
     "xid.override": ("overrode the policy of", ""),
     "xid.withdraw": ("returned to the catalogue's policy of", ""),
 }
