@@ -91,7 +91,7 @@ class StrandedCapacity(APIView):
     def get(self, request: Request) -> HttpResponseBase:
         """Returns a row per product, pool and class, the most stranded GPUs of each kind first."""
         windows.only(request, ("by",))
-        by = windows.choice(request, "by", ["", *KINDS], "")
+        by = windows.choice(request, "by", list(KINDS), "")
         answer = select.stranded(timezone.now())
         results = [select.row_json(row) for row in answer.rows(by)]
         if request.accepted_renderer.format == "csv":
@@ -139,7 +139,7 @@ class StrandedHistory(APIView):
     def get(self, request: Request) -> HttpResponseBase:
         """Returns a row per day and product, pool or class, oldest first."""
         windows.only(request, ("by", "name", "days"))
-        by = windows.choice(request, "by", ["", *KINDS], "")
+        by = windows.choice(request, "by", list(KINDS), "")
         written = request.query_params.get("days", "30")
         if not (written.isascii() and written.isdigit() and len(written) < 4 and 1 <= int(written) <= past.MOST_DAYS):
             raise ValidationError({"days": [f"Enter a whole number from 1 to {past.MOST_DAYS}."]})

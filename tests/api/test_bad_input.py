@@ -123,6 +123,15 @@ def test_an_empty_kind_of_changes_is_refused_as_the_schema_states(reader: Any, p
     assert (answer.status_code, list(answer.json()["errors"])) == (400, ["kind"])
 
 
+@pytest.mark.parametrize(
+    "path", ["capacity/stranded/?by=", "capacity/stranded/history/?by=", "nodes/?counted=", "nodes/?flapping="]
+)
+def test_an_empty_value_of_a_closed_set_is_refused_as_the_schema_states(reader: Any, path: str) -> None:
+    answer = reader.get(f"/api/v1/{path}")
+    assert (answer.status_code, len(answer.json()["errors"])) == (400, 1)
+    assert reader.get(f"/api/v1/{path.partition('?')[0]}").status_code == 200
+
+
 @pytest.mark.parametrize(("value", "status"), [(0, 400), (1, 400), (1.0, 400), (True, 201)])
 def test_a_number_is_neither_true_nor_false(value: object, status: int) -> None:
     admin = Client()

@@ -12,6 +12,8 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 
+from fleet.filters.fields import YesNo
+
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
@@ -49,6 +51,8 @@ def _is_closed(filterset_class: type[FilterSet] | None, name: str) -> bool:
     """Whether a filter has a closed set of values, which the schema lists: empty text is not one of them."""
     if filterset_class is None:
         return False
+    if isinstance(filterset_class.base_filters[name], YesNo):
+        return True
     field = filterset_class._meta.model._meta
     column = filterset_class.base_filters[name].field_name
     return any(item.name == column and bool(getattr(item, "choices", None)) for item in field.get_fields())

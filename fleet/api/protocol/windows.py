@@ -94,7 +94,10 @@ def number(request: Request, name: str, default: int, at_least: int, at_most: in
 
 
 def choice(request: Request, name: str, choices: Collection[str], default: str) -> str:
-    value = request.query_params.get(name, default)
+    """Returns the parameter, or the default where it is not there; empty text is a value like any other."""
+    if name not in request.query_params:
+        return default
+    value = request.query_params[name]
     if value not in choices:
         raise ValidationError({name: [f"Choose from {', '.join(choices)}."]})
     return value
