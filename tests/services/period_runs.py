@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 from msgspec import structs
 
 from fleet.domain.evaluation.evaluate import ClusterEvaluation, evaluate
+from fleet.domain.evaluation.kept import KeptEvaluations
 from fleet.domain.evaluation.node_evaluation import fingerprint
 from fleet.domain.evaluation.subject import ClusterHistory
 from fleet.domain.findings import Evidence, Status
@@ -49,7 +50,7 @@ def see(east: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | N
     """One pass: which node has which verdict; `broken` names sections that could not be read."""
 
     def run(after_min: float, broken: dict[str, Outcome] | None = None, die: bool = False, **verdicts: Any) -> int | None:
-        def evaluating(snapshot: ClusterSnapshot, history: ClusterHistory) -> ClusterEvaluation:
+        def evaluating(snapshot: ClusterSnapshot, history: ClusterHistory, _kept: KeptEvaluations) -> ClusterEvaluation:
             judged = evaluate(snapshot, history)
             nodes = []
             for node in judged.nodes:

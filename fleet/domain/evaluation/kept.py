@@ -7,6 +7,7 @@ until the moment from which on the clock may answer otherwise. In doubt a node i
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -114,5 +115,11 @@ def _of_cluster(cluster: ClusterContext) -> bytes:
 
 
 def _digest(*inputs: object) -> bytes:
-    """Keys of dictionaries count in their order: results may list them in it."""
-    return hashlib.blake2b(_encode(inputs), digest_size=16).digest()
+    """Keys of dictionaries count in their order: results may list them in it.
+
+    What MessagePack cannot write, an integer beyond 64 bits, is the same as no other input: its node is evaluated in every run.
+    """
+    try:
+        return hashlib.blake2b(_encode(inputs), digest_size=16).digest()
+    except OverflowError:
+        return secrets.token_bytes(16)

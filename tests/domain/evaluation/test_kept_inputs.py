@@ -29,6 +29,7 @@ from fleet.domain.snapshot import ClusterSnapshot, DraAllocation, NodeEvent, Ope
 from fleet.domain.snapshot.dra import DeviceClass, DeviceTaintRule
 from fleet.domain.snapshot.operator import DevicePluginConfigs
 from fleet.domain.snapshot.readiness_rules import NodeReadinessRule
+from fleet.domain.snapshot.scheduling import PodScheduling
 from fleet.domain.snapshot.sections import Outcome, SectionReport
 from fleet.domain.snapshot.telemetry import DeviceSample, ExporterReport, ModelServer
 from tests.builders import NODE, make_dra_device, make_node, make_pod
@@ -126,6 +127,13 @@ def test_devices_of_dra_anywhere_are_in_the_digest(changed: dict[str, object]) -
     snapshot = msgspec.structs.replace(subject.cluster.snapshot, **changed)
     cluster = msgspec.structs.replace(subject.cluster, snapshot=snapshot)
     assert digests([msgspec.structs.replace(subject, cluster=cluster)]) != digests([subject])
+
+
+def test_a_node_with_a_number_that_has_no_digest_is_evaluated_in_every_run() -> None:
+    """A tenant may write such a request: it must not end the evaluation of the node or the cluster."""
+    huge = msgspec.structs.replace(make_pod(), scheduling=PodScheduling(requests={"cpu": 10**40}))
+    subject = _bare(NodeReports(pods=(huge,)))
+    assert digests([subject]) != digests([subject])
 
 
 def test_rules_of_a_node_reach_no_input_beside_the_digest() -> None:
