@@ -149,7 +149,7 @@ def _room(class_spec: ClassSpec, in_pools: Sequence[ClassInPool], fleet: Fleet, 
     if not _ever(in_pools, fleet):
         text = f"Even with every node empty there is no room for one replica of {class_spec.gpus} slots."
         return [Violation(id="never_fits", state=VIOLATED, text=text)]
-    if room.last_truth:
+    if room.with_last_known:
         text = "No replica is known to fit: the clusters with room were not read recently."
     elif room.back:
         text = "No replica fits now; one will fit once broken nodes are repaired."

@@ -40,7 +40,7 @@ class Headroom(msgspec.Struct, frozen=True, kw_only=True):
     """Room in all pools of a class. Totals count no slot twice where pools overlap: a pool takes before those after it."""
 
     replicas: int
-    last_truth: int
+    with_last_known: int
     back: int
     pools: tuple[PoolRoom, ...]
 
@@ -86,9 +86,9 @@ def headroom(requirements: Sequence[PodRequirement], fleet: Fleet) -> Headroom:
         rooms.append(_pool_room(requirement, standings, counted, shared=shared))
     now = sum(room.replicas for room in rooms)
     # What fits now fits when more is believed, though pools that overlap may share it out another way then.
-    last_truth = max(now, sum(room.last_truth for room in rooms))
-    back = max(last_truth, sum(room.back for room in rooms))
-    return Headroom(replicas=now, last_truth=last_truth, back=back, pools=tuple(rooms))
+    with_last_known = max(now, sum(room.with_last_known for room in rooms))
+    back = max(with_last_known, sum(room.back for room in rooms))
+    return Headroom(replicas=now, with_last_known=with_last_known, back=back, pools=tuple(rooms))
 
 
 def place(requirements: Sequence[PodRequirement], fleet: Fleet, replicas: int, when: When = When.NOW) -> tuple[Placement, ...]:
@@ -119,7 +119,7 @@ def _stand(requirement: PodRequirement, shapes: Iterable[Shape]) -> list[_Standi
         reason = first_reason(requirement, shape.node)
         since: When | None = When.NOW
         if reason is not None:
-            later = (When.LAST_TRUTH, When.BACK) if reason.code in _PASSING else ()
+            later = (When.LAST_KNOWN, When.BACK) if reason.code in _PASSING else ()
             since = next((when for when in later if first_reason(requirement, shape.node, when) is None), None)
         rows.append(_Standing(shape, reason, since))
     return rows
@@ -246,7 +246,7 @@ def _pool_room(
         pool=requirement.pool,
         requirement=requirement,
         replicas=now,
-        last_truth=counted[When.LAST_TRUTH][0],
+        with_last_known=counted[When.LAST_KNOWN][0],
         back=counted[When.BACK][0],
         nodes=members,
         open_nodes=sum(len(spot.nodes) for spot in spots),

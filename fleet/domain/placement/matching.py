@@ -47,7 +47,7 @@ class When(IntEnum):
     """Which nodes are believed. Each counts at least what the one before it counts."""
 
     NOW = 0
-    LAST_TRUTH = 1
+    LAST_KNOWN = 1
     """Also nodes of clusters that were not read lately, as they were last seen."""
     BACK = 2
     """Also broken nodes, as if all of their devices were back. Cordoned and excluded nodes stay out."""

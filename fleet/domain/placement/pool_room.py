@@ -26,7 +26,7 @@ class PoolRoom(msgspec.Struct, frozen=True, kw_only=True):
     requirement: PodRequirement
     replicas: int
     """Replicas that could be scheduled now."""
-    last_truth: int
+    with_last_known: int
     """Replicas if nodes of clusters not read recently are unchanged."""
     back: int
     """Replicas once broken nodes and lost devices are back as well."""

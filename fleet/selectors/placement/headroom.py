@@ -253,7 +253,7 @@ def as_json(headroom: Headroom, asked: tuple[ClassInPool, ...]) -> dict[str, obj
     by_pool = {in_pool.pool.slug: in_pool for in_pool in asked}
     return {
         "replicas": headroom.replicas,
-        "replicas_if_stale_is_true": headroom.last_truth,
+        "replicas_if_stale_is_true": headroom.with_last_known,
         "replicas_once_repaired": headroom.back,
         "pools": [_pool_json(pool, by_pool[pool.pool]) for pool in headroom.pools],
     }
@@ -264,7 +264,7 @@ def _pool_json(pool_room: PoolRoom, in_pool: ClassInPool) -> dict[str, object]:
         "pool": pool_room.pool,
         "resource": in_pool.resource,
         "replicas": pool_room.replicas,
-        "replicas_if_stale_is_true": pool_room.last_truth,
+        "replicas_if_stale_is_true": pool_room.with_last_known,
         "replicas_once_repaired": pool_room.back,
         "nodes": pool_room.nodes,
         "open_nodes": pool_room.open_nodes,

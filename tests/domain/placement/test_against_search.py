@@ -129,7 +129,7 @@ def test_every_placement_can_be_carried_out(
     result = headroom([first, second], grouped)
     placed = place([first, second], grouped, 10_000)
     assert len(placed) == result.replicas
-    assert result.replicas <= result.last_truth <= result.back
+    assert result.replicas <= result.with_last_known <= result.back
     assert [entry.pool for entry in placed] == ["a"] * result.pools[0].replicas + ["b"] * result.pools[1].replicas
     touched = set()
     left = {(node.name, resource.name): resource.free for node in fleet for resource in node.resources}
@@ -151,7 +151,7 @@ def test_every_placement_can_be_carried_out(
 @given(FLEETS, requirements())
 def test_each_count_believes_more_and_every_node_has_a_reason(fleet: tuple[PlacementNode, ...], asked: PodRequirement) -> None:
     result = headroom([asked], Fleet(fleet, asked.label_keys()))
-    assert result.replicas <= result.last_truth <= result.back
+    assert result.replicas <= result.with_last_known <= result.back
     (pool,) = result.pools
     excluded = [node for group in pool.excluded for node in group.nodes]
     assert pool.open_nodes + len(excluded) == pool.nodes
@@ -170,8 +170,8 @@ def test_each_count_believes_more_and_every_node_has_a_reason(fleet: tuple[Place
 def test_grouping_changes_no_answer(fleet: tuple[PlacementNode, ...], asked: list[PodRequirement]) -> None:
     keys = frozenset().union(*(item.label_keys() for item in asked))
     together, apart = headroom(asked, Fleet(fleet, keys)), headroom(asked, Fleet(fleet, None))
-    assert [(pool.replicas, pool.last_truth, pool.back, pool.by_free) for pool in together.pools] == [
-        (entry.replicas, entry.last_truth, entry.back, entry.by_free) for entry in apart.pools
+    assert [(pool.replicas, pool.with_last_known, pool.back, pool.by_free) for pool in together.pools] == [
+        (entry.replicas, entry.with_last_known, entry.back, entry.by_free) for entry in apart.pools
     ]
 
 

@@ -47,7 +47,7 @@ def test_ready_nodes_by_free_slots_and_the_reasons_of_the_others() -> None:
 def test_three_counts_each_believe_more() -> None:
     nodes = [*with_free(4), bare("old", stale=True), bare("down", slots(allocatable=0, capacity=8), verdict="not_ready")]
     result = room(ask(4), *nodes)
-    assert (result.replicas, result.last_truth, result.back) == (1, 3, 5)
+    assert (result.replicas, result.with_last_known, result.back) == (1, 3, 5)
 
 
 def test_mig_geometry() -> None:
@@ -198,7 +198,7 @@ def test_nodes_whose_verdict_turned_unknown_with_their_cluster_count_if_it_is_un
         bare("unknown-though-read", verdict="unknown", last_verdict="ready"),
     ]
     room = headroom([PodRequirement(resources=((GPU, 8),), verdicts=GOOD)], Fleet(nodes, ()))
-    assert (room.replicas, room.last_truth) == (0, 1)
+    assert (room.replicas, room.with_last_known) == (0, 1)
 
 
 def test_a_pod_of_an_earlier_pool_takes_one_place_for_pods_on_a_shared_node() -> None:
