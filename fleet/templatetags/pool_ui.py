@@ -9,6 +9,7 @@ from django import template
 
 from fleet.domain.classes.compliance import is_full
 from fleet.domain.classes.workload import is_isolated
+from fleet.domain.devices.sources.gfd import short_form
 from fleet.domain.label_selectors import to_text
 from fleet.templatetags import bar_ui, formats, words
 
@@ -145,10 +146,7 @@ def mode_word(mode: str) -> str:
     return MODES.get(mode, mode)
 
 
-@register.filter
-def short_product(product: str) -> str:
-    """H100-80GB-HBM3 of NVIDIA-H100-80GB-HBM3."""
-    return product.removeprefix("NVIDIA-")
+register.filter("short_product", short_form)
 
 
 @register.filter
@@ -166,7 +164,7 @@ def size_words(class_spec: ClassSpec) -> str:
 @register.filter
 def hardware_line(class_spec: ClassSpec) -> str:
     """The product and its share per replica, in one line."""
-    products = " or ".join(short_product(product) for product in class_spec.products) or "All products"
+    products = " or ".join(short_form(product) for product in class_spec.products) or "All products"
     noun = slot_noun(class_spec)
     choices = class_spec.choices
     sizes = formats.plural(choices[0], noun) if len(choices) == 1 else f"{choices[0]} to {formats.plural(choices[-1], noun)}"

@@ -10,6 +10,7 @@ import msgspec
 from fleet.domain.classes.workload import NODE, NODES, NVLINK_DOMAIN, ClassSpec
 from fleet.domain.devices.mig import sort_key
 from fleet.domain.devices.slots import ResourceSlots
+from fleet.domain.devices.sources.gfd import short_form
 from fleet.domain.placement.fleet import Fleet, Shape
 from fleet.domain.placement.nodes import FULL, MIG, MPS, TIME_SLICED, PlacementNode, slot_mode
 from fleet.domain.pools.policy import PoolSpec
@@ -82,7 +83,7 @@ def _small_inference(offers: Sequence[_Offer]) -> Iterator[Starter]:
             best,
             offers,
             slug="small-shared-inference",
-            title=f"Small shared inference, {_short(best.product)}",
+            title=f"Small shared inference, {short_form(best.product)}",
             purpose="Small models and test servers that may wait for their turn.",
         )
 
@@ -94,7 +95,7 @@ def _slice_inference(offers: Sequence[_Offer]) -> Iterator[Starter]:
             best,
             offers,
             slug="mig-slice-inference",
-            title=f"{_short(best.product)} slice {best.profile}, inference",
+            title=f"{short_form(best.product)} slice {best.profile}, inference",
             purpose="Models that fit a slice and must not be disturbed by neighbours.",
         )
 
@@ -107,7 +108,7 @@ def _full_inference(offers: Sequence[_Offer]) -> Iterator[Starter]:
             best,
             offers,
             slug="full-gpu-inference",
-            title=f"Full {_short(best.product)}, production inference",
+            title=f"Full {short_form(best.product)}, production inference",
             purpose="User-facing models on full GPUs, not shared.",
             sizes=tuple(size for size in (2, 4, 8) if size <= largest),
         )
@@ -121,7 +122,7 @@ def _node_training(offers: Sequence[_Offer]) -> Iterator[Starter]:
             best,
             offers,
             slug="whole-node-training",
-            title=f"Whole-node training, {count} × {_short(best.product)}",
+            title=f"Whole-node training, {count} × {short_form(best.product)}",
             purpose="Training and fine-tuning on all GPUs of one node.",
             gpus=count,
         )
@@ -140,7 +141,7 @@ def _multi_node_training(offers: Sequence[_Offer]) -> Iterator[Starter]:
             best,
             able,
             slug="multi-node-training",
-            title=f"Multi-node training, 2 × {count} × {_short(best.product)}",
+            title=f"Multi-node training, 2 × {count} × {short_form(best.product)}",
             purpose=f"Training over two whole nodes of {within}.",
             gpus=2 * count,
             nodes=2,
@@ -157,7 +158,7 @@ def _notebook(offers: Sequence[_Offer]) -> Iterator[Starter]:
             best,
             offers,
             slug="notebook",
-            title=f"Notebook, {_short(best.product)}{' slice ' + best.profile if best.profile else ''}",
+            title=f"Notebook, {short_form(best.product)}{' slice ' + best.profile if best.profile else ''}",
             purpose="Notebooks and experiments that are idle most of the time.",
             max_hours=72,
         )
@@ -229,9 +230,5 @@ def _starter(  # noqa: PLR0913 the fields of a starter class
     pools = "pool" if len(able) == 1 else f"{len(able)} pools, first"
     return Starter(
         class_spec=class_spec,
-        because=f"{count} {units.get(best.mode, 'slots')} of {_short(best.product)} in {pools} {best.pool.slug}.",
+        because=f"{count} {units.get(best.mode, 'slots')} of {short_form(best.product)} in {pools} {best.pool.slug}.",
     )
-
-
-def _short(product: str) -> str:
-    return product.removeprefix("NVIDIA-")

@@ -9,6 +9,7 @@ import msgspec
 
 from fleet.domain import labels
 from fleet.domain.catalog.node_taints import is_lasting
+from fleet.domain.devices.sources.gfd import short_form
 from fleet.domain.label_selectors import Requirement
 from fleet.domain.placement.nodes import PlacementNode, slot_mode
 from fleet.domain.pools.policy import PoolPolicy, PoolSpec
@@ -68,7 +69,7 @@ def _pool_label(node: PlacementNode) -> tuple[str, str]:
 
 def _by_label(key: str, value: str, product: str, members: Sequence[PlacementNode], used: set[str]) -> Suggestion:
     selector = PoolSelector(labels=(Requirement(key, "in", (value,)),), products=(product,) if product else ())
-    name = f"{value}-{_short(product)}" if product else value
+    name = f"{value}-{short_form(product)}" if product else value
     pool = PoolSpec(slug=_slug(name, used), title=name, selector=selector, policy=_policy(members, value))
     return Suggestion(pool=pool, because=f"{_count(members)} the label {key}={value}.", nodes=len(members))
 
@@ -91,7 +92,7 @@ def _by_product(
         )
         selector = _without_others(selector, alike, nodes)
         policy = _policy(alike, "")
-        words = [_short(product), *(_SHORT[mode] for mode in policy.modes if mode in _SHORT)]
+        words = [short_form(product), *(_SHORT[mode] for mode in policy.modes if mode in _SHORT)]
         slug = _slug("-".join(words), used)
         pool = PoolSpec(slug=slug, title=" ".join(words), selector=selector, policy=policy)
         yield Suggestion(pool=pool, because=f"{_count(alike)} {product} and no label that names a pool.", nodes=len(alike))
@@ -136,11 +137,6 @@ def _purpose(text: str) -> str:
         if any(word == needle or word.startswith(f"{needle}in") for word in words for needle in needles):
             return purpose
     return ""
-
-
-def _short(product: str) -> str:
-    """Returns H100-80GB-HBM3 of NVIDIA-H100-80GB-HBM3."""
-    return product.removeprefix("NVIDIA-")
 
 
 def _slug(text: str, used: set[str]) -> str:

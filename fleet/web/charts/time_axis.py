@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
+from fleet.domain.devices.sources.gfd import short_form
 from fleet.domain.history.changes import Group
 from fleet.selectors.history.usable import Line, Point
 from fleet.templatetags import formats
@@ -235,7 +236,7 @@ def shown_step(at: datetime, step: timedelta) -> str:
 
 
 def shown_name(name: str) -> str:
-    return plain(name.removeprefix("NVIDIA-") or "unknown")
+    return plain(short_form(name) or "unknown")
 
 
 def plain(text: str) -> str:

@@ -146,6 +146,11 @@ def split_product(product: str) -> tuple[str, str, bool, bool]:
     return match["model"], "" if mig == "INVALID" else canonical(mig), mig == "INVALID", bool(match["shared"])
 
 
+def short_form(product: str) -> str:
+    """Returns H100-80GB-HBM3 of NVIDIA-H100-80GB-HBM3: the name where the vendor goes without saying."""
+    return product.removeprefix("NVIDIA-")
+
+
 def label_form(product: str) -> str:
     """Returns the product name of NVML, DCGM or DRA in GFD's label form: one product, one name."""
     return "-".join(_UNSAFE.sub("", product).split())
